@@ -1,0 +1,29 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+venv: $(VENV)/.ready ## set up .venv with the pinned set of constraints.txt
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trading-env needs Python >= 3.11; set PYTHON=")'
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check -c constraints.txt pip -e '.[dev]'
+	@touch $@
+
+demo: venv ## train DQN and SB3's DQN on a bundled stock, print and save the comparison (4 minutes)
+	$(BIN)/python -m benchmarks compare --demo
+
+lint: venv ## ruff, lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv ## mypy, strict on trading_env and agents
+	$(BIN)/mypy
+
+test: lint types ## lint, types and tests
+	$(BIN)/python -m pytest

@@ -1,0 +1,1 @@
+"""Learners from scratch in torch, with the seed axis."""

@@ -1,0 +1,1 @@
+"""A registered Gymnasium environment for trading: exact account, no look-ahead, fast."""
