@@ -1,0 +1,323 @@
+"""Market: validated, immutable bars as contiguous arrays. T = bars, history included."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trading_env.validation import (
+    BAR_COLUMNS,
+    Floats,
+    Times,
+    as_column,
+    as_times,
+    bars_per_year,
+    check_bars,
+    check_leading_nan,
+    check_times,
+    row_label,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Market:
+    """One instrument's bars, checked once and never changed.
+
+    Every array is a read-only, C-contiguous copy of what was given, so that a Market may be shared, cached
+    and split into views. Prices are positive and finite with low <= open, close <= high; volume is finite and
+    not negative; timestamps strictly increase. Nothing is clipped, sorted or filled.
+
+    Attributes:
+        close: closing prices (T,).
+        open: opening prices (T,), or None.
+        high: highest prices (T,), or None.
+        low: lowest prices (T,), or None.
+        volume: units traded (T,), or None.
+        time: timestamps (T,), datetime64[ns], in UTC where they had a time zone; None without.
+        columns: further named columns (T,); they may be NaN in leading rows.
+        name: what the market is called in messages and tables.
+        metadata: what is known of the data: source, terms, survivorship_biased, on_missing. JSON values.
+        first: first bar at which a decision may be made; rows before it are history for causal features.
+        bars_per_year: 252 for business days, 365 with weekends, 52 for weeks, 12 for months; intraday
+            the bars per day times 252 or 365. Read off the timestamps unless given; None without either.
+
+    Raises:
+        TypeError: a field has a wrong type or dtype.
+        ValueError: a field has a wrong value, length or shape. The message names field, value and row.
+    """
+
+    close: Floats
+    open: Floats | None = None
+    high: Floats | None = None
+    low: Floats | None = None
+    volume: Floats | None = None
+    time: Times | None = None
+    columns: Mapping[str, Floats] = field(default_factory=dict)
+    name: str = "market"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    first: int = 0
+    bars_per_year: float | None = None
+
+    def __post_init__(self) -> None:
+        self._set_up(copy=True)
+
+    def _set_up(self, *, copy: bool) -> None:
+        """Turns the fields into checked read-only arrays; without ``copy`` the caller hands its own over."""
+        if not isinstance(self.name, str) or not self.name:
+            raise TypeError(f"name must be a non-empty string, got {self.name!r}")
+        given = {name: getattr(self, name) for name in BAR_COLUMNS}
+        bars = {k: as_column(k, v, copy=copy) for k, v in given.items() if v is not None}
+        if "close" not in bars:
+            raise TypeError("close must be an array of prices, got None")
+        time = None if self.time is None else as_times(self.time, copy=copy)
+        columns = {k: as_column(f"column {k!r}", v, copy=copy) for k, v in _named(self.columns).items()}
+        _check_lengths({**bars, **({} if time is None else {"time": time}), **columns})
+        if time is not None:
+            check_times(time)
+        check_bars(bars, time)
+        for name, values in columns.items():
+            check_leading_nan(name, values, time)
+        self._fill(
+            **bars,
+            time=time,
+            columns=MappingProxyType(columns),
+            metadata=MappingProxyType(_json_copy(self.metadata)),
+            first=_checked_first(self.first, len(bars["close"])),
+            bars_per_year=_checked_rate(self.bars_per_year, time),
+        )
+
+    def _fill(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def _own(cls, **values: Any) -> Market:
+        """A checked Market that takes the given arrays over without copying them."""
+        market = object.__new__(cls)
+        for item in fields(cls):
+            default = {} if item.name in ("columns", "metadata") else item.default
+            object.__setattr__(market, item.name, values.get(item.name, default))
+        market._set_up(copy=False)
+        return market
+
+    @classmethod
+    def from_arrays(
+        cls,
+        close: Any,
+        open: Any = None,
+        high: Any = None,
+        low: Any = None,
+        volume: Any = None,
+        time: Any = None,
+        columns: Mapping[str, Any] | None = None,
+        name: str = "market",
+        metadata: Mapping[str, Any] | None = None,
+        bars_per_year: float | None = None,
+    ) -> Market:
+        """A Market from arrays (T,), which are copied. ``time``: dates of any kind, or ISO 8601 strings."""
+        return cls(
+            close,
+            open,
+            high,
+            low,
+            volume,
+            time,
+            columns or {},
+            name,
+            metadata or {},
+            bars_per_year=bars_per_year,
+        )
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, **options: Any) -> Market:
+        """A Market from a DataFrame. Columns and options: `trading_env.frames.from_frame`."""
+        from trading_env import frames
+
+        return frames.from_frame(frame, **options)
+
+    @classmethod
+    def from_csv(cls, path: str | Path, **options: Any) -> Market:
+        """A Market from a CSV file, compressed or not. Options: `trading_env.frames.from_frame`."""
+        from trading_env import frames
+
+        return frames.from_csv(path, **options)
+
+    @classmethod
+    def from_parquet(cls, path: str | Path, **options: Any) -> Market:
+        """A Market from a Parquet file (extra ``parquet``). Options: `trading_env.frames.from_frame`."""
+        from trading_env import frames
+
+        return frames.from_parquet(path, **options)
+
+    def split(self, *at: Any) -> tuple[Market, ...]:
+        """The market cut at dates or fractions into len(at) + 1 parts, in order.
+
+        A part's decisions are made on its own bars only: it has no row after its end, and keeps all earlier
+        rows as history for features (views, nothing is copied); ``first`` is its own first bar.
+
+        Args:
+            at: increasing cuts. A date (string, datetime, datetime64, Timestamp) stands for the first bar at
+                or after it, which begins the next part; a float in (0, 1) for that fraction of the usable
+                bars, rounded to the nearest bar.
+
+        Raises:
+            TypeError: a cut is neither a date nor a float.
+            ValueError: there is no cut, one is out of range, or they do not increase.
+        """
+        if not at:
+            raise ValueError("split needs at least one cut: a date, or a fraction in (0, 1)")
+        cuts = [self._cut(cut) for cut in at]
+        bounds = [self.first, *cuts, len(self)]
+        for i, row in enumerate(cuts, start=1):
+            if not bounds[i - 1] < row < len(self):
+                raise ValueError(
+                    f"split: cut {at[i - 1]!r} falls on row {row}, it must lie after row {bounds[i - 1]} "
+                    f"and before row {len(self)}: every part needs a bar"
+                )
+        return tuple(self._part(start, stop) for start, stop in itertools.pairwise(bounds))
+
+    def _cut(self, cut: Any) -> int:
+        """The row at which ``cut`` begins a part."""
+        if isinstance(cut, float):
+            if not 0.0 < cut < 1.0:
+                raise ValueError(f"split: a fraction must lie in (0, 1), got {cut!r}")
+            return self.first + round(cut * (len(self) - self.first))
+        if isinstance(cut, (bool, int, np.number)):
+            raise TypeError(f"split: a cut must be a date or a float in (0, 1), got {cut!r}")
+        if self.time is None:
+            raise ValueError(
+                f"split: {self.name!r} has no timestamps, so {cut!r} must be a fraction in (0, 1)"
+            )
+        try:
+            date = as_times([cut])[0]
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"split: a cut must be a date or a float in (0, 1), got {cut!r}") from error
+        if np.isnat(date):
+            raise ValueError(f"split: a cut must be a date or a float in (0, 1), got {cut!r}")
+        return int(np.searchsorted(self.time, date))
+
+    def _part(self, start: int, stop: int) -> Market:
+        """Rows before ``stop`` as a Market whose decisions begin at ``start``: views of checked arrays."""
+        part = copy.copy(self)
+        rows = slice(0, stop)
+        part._fill(
+            **{k: v if v is None else v[rows] for k in (*BAR_COLUMNS, "time") for v in (getattr(self, k),)},
+            columns=MappingProxyType({k: v[rows] for k, v in self.columns.items()}),
+            first=start,
+        )
+        return part
+
+    def __len__(self) -> int:
+        return int(self.close.size)
+
+    def column(self, name: str) -> Floats:
+        """The column (T,) of that name: open, high, low, close, volume or one of ``columns``.
+
+        Raises:
+            ValueError: there is none; the message lists the known names.
+        """
+        values = self.columns.get(name) if name not in BAR_COLUMNS else getattr(self, name)
+        if values is None:
+            raise ValueError(f"{self.name!r} has no column {name!r}; known: {list(self.column_names)}")
+        return values
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names that `column` knows."""
+        return (*(k for k in BAR_COLUMNS if getattr(self, k) is not None), *self.columns)
+
+    def time_of(self, bar: int) -> str:
+        """Timestamp and number of ``bar`` as text: "2008-09-15 (row 3)", without timestamps "row 3"."""
+        return row_label(self.time, range(len(self))[bar])
+
+    def to_frame(self) -> pd.DataFrame:
+        """A new DataFrame of all columns, indexed by time (by row number without timestamps)."""
+        import pandas as pd
+
+        index = None if self.time is None else pd.DatetimeIndex(self.time, name="time", copy=True)
+        return pd.DataFrame({name: self.column(name).copy() for name in self.column_names}, index=index)
+
+    def __repr__(self) -> str:
+        history = f" after {self.first} of history" if self.first else ""
+        span = "" if self.time is None else f", {self._day(self.first)} to {self._day(-1)}"
+        columns = ", ".join(self.column_names)
+        return f"<Market {self.name!r}: {len(self) - self.first} bars{history}{span}; {columns}>"
+
+    def _day(self, bar: int) -> str:
+        return self.time_of(bar).split(" ")[0]
+
+    def __copy__(self) -> Market:
+        twin = object.__new__(type(self))
+        twin._fill(**{item.name: getattr(self, item.name) for item in fields(self)})
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Market:
+        return self  # nothing in it can change, and a spec that holds it is deep-copied by gymnasium.make
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {item.name: getattr(self, item.name) for item in fields(self)}
+        state.update(columns=dict(self.columns), metadata=dict(self.metadata))
+        return _rebuild, (type(self), state)
+
+
+def _rebuild(cls: type[Market], state: dict[str, Any]) -> Market:
+    """A pickled Market; it was checked when it was made, and is again."""
+    return cls._own(**state)
+
+
+def _named(columns: Any) -> dict[str, Any]:
+    """``columns`` as a dict, its names checked."""
+    if not isinstance(columns, Mapping):
+        raise TypeError(f"columns must be a mapping of names to arrays, got {columns!r}")
+    for name in columns:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"columns must be named by non-empty strings, got {name!r}")
+        if name.lower() in (*BAR_COLUMNS, "time"):
+            raise ValueError(f"columns must not be named {name!r}: give it as {name.lower()}=")
+    return dict(columns)
+
+
+def _check_lengths(arrays: Mapping[str, Any]) -> None:
+    rows = len(arrays["close"])
+    for name, values in arrays.items():
+        if len(values) != rows:
+            raise ValueError(f"{name} must have as many rows as close ({rows}), got {len(values)}")
+
+
+def _json_copy(metadata: Any) -> dict[str, Any]:
+    if not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata must be a mapping, got {metadata!r}")
+    try:
+        copied: dict[str, Any] = json.loads(json.dumps(dict(metadata)))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"metadata must hold JSON values only: {error}") from error
+    return copied
+
+
+def _checked_first(first: Any, rows: int) -> int:
+    if isinstance(first, bool) or not isinstance(first, (int, np.integer)):
+        raise TypeError(f"first must be an int, got {first!r}")
+    if not 0 <= first < rows:
+        raise ValueError(f"first must be a row in [0, {rows}), got {first!r}")
+    return int(first)
+
+
+def _checked_rate(rate: Any, time: Times | None) -> float | None:
+    if rate is None:
+        return bars_per_year(time)
+    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)):
+        raise TypeError(f"bars_per_year must be a number or None, got {rate!r}")
+    if not 0.0 < rate < np.inf:
+        raise ValueError(f"bars_per_year must be finite and positive, got {rate!r}")
+    return float(rate)

@@ -1,0 +1,180 @@
+"""Checks of bars: each raises naming the field, the value and the row's timestamp. T = bars.
+
+The good case costs a few passes over the arrays and no float64 temporaries; only a failure looks for its row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.datetime64]
+
+PRICES = ("open", "high", "low", "close")
+BAR_COLUMNS = (*PRICES, "volume")
+
+
+def row_label(time: Times | None, row: int) -> str:
+    """``row``'s timestamp and number, for messages: "2008-09-15 (row 3)", without timestamps "row 3"."""
+    if time is None:
+        return f"row {row}"
+    stamp = time[row]
+    if np.isnat(stamp):
+        return f"NaT (row {row})"
+    return f"{np.datetime_as_string(stamp, unit='auto')} (row {row})"
+
+
+def as_column(name: str, values: Any, *, copy: bool = True) -> Floats:
+    """``values`` as a read-only contiguous float64 array (T,), a copy unless ``copy`` is False.
+
+    Raises:
+        TypeError: the values are no real numbers (strings, objects, booleans, complex numbers).
+        ValueError: they are not one-dimensional, or there are none.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a plain array, got a masked one: fill it first")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be one-dimensional, got rows of different lengths") from error
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} must have at least one row, got none")
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be real numbers, got {array[0]!r} of dtype {array.dtype}")
+    column: Floats = np.array(array, dtype=np.float64, order="C", copy=True if copy else None).view()
+    column.flags.writeable = False
+    return column
+
+
+def as_times(values: Any, *, copy: bool = True) -> Times:
+    """``values`` as a read-only contiguous datetime64[ns] array (T,); with a time zone, in UTC.
+
+    Accepts datetime64 arrays, a DatetimeIndex or Series of dates, sequences of datetimes or ISO 8601 strings.
+
+    Raises:
+        TypeError: the values are no dates.
+        ValueError: they are not one-dimensional, or outside the years 1678 to 2261 that datetime64[ns] holds.
+    """
+    array = values if isinstance(values, np.ndarray) and values.dtype.kind == "M" else _parse_times(values)
+    if array.ndim != 1:
+        raise ValueError(f"time must be one-dimensional, got shape {array.shape}")
+    years = array.astype("datetime64[Y]").astype(np.int64)[~np.isnat(array)] + 1970
+    if years.size and (years.min() < 1678 or years.max() > 2261):
+        raise ValueError(f"time must lie in the years 1678 to 2261, got {years.min()} to {years.max()}")
+    times: Times = np.array(array, dtype="datetime64[ns]", order="C", copy=True if copy else None).view()
+    times.flags.writeable = False
+    return times
+
+
+def _parse_times(values: Any) -> Times:
+    """Dates of any kind but datetime64 arrays, through pandas, in UTC."""
+    import pandas as pd
+
+    index = pd.Index(values)
+    if not isinstance(index, pd.DatetimeIndex):
+        if index.inferred_type not in ("string", "datetime", "datetime64", "date"):
+            first = index[0] if len(index) else None
+            raise TypeError(f"time must be dates or ISO 8601 strings, got {first!r} of dtype {index.dtype}")
+        try:
+            index = pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601", utc=True))
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"time must be dates or ISO 8601 strings: {reason}") from error
+    if index.tz is not None:
+        index = index.tz_convert("UTC").tz_localize(None)
+    array: Times = index.to_numpy()
+    return array
+
+
+def check_times(time: Times) -> None:
+    """Raises ValueError unless the timestamps are there and strictly increase."""
+    missing = np.isnat(time)
+    if missing.any():
+        raise ValueError(
+            f"time must have no missing timestamps, got {row_label(time, int(missing.argmax()))}"
+        )
+    late = time[1:] <= time[:-1]
+    if late.any():
+        row = int(late.argmax()) + 1
+        before, after = row_label(time, row - 1), row_label(time, row)
+        what = "duplicate timestamp" if time[row] == time[row - 1] else "unsorted timestamps"
+        raise ValueError(f"time must strictly increase, got {what}: {after} follows {before}")
+
+
+def check_finite(name: str, values: Floats, time: Times | None, *, above: float, strict: bool) -> None:
+    """Raises ValueError unless all values are finite, and above (``strict``) or not below ``above``."""
+    low, high = values.min(), values.max()
+    if high < np.inf and (low > above or (low == above and not strict)):
+        return  # NaN fails both comparisons
+    good = np.isfinite(values) & ((values > above) if strict else (values >= above))
+    row = int(good.argmin())
+    what = "finite and positive" if strict else "finite and not negative"
+    raise ValueError(f"{name} must be {what}, got {values[row]} at {row_label(time, row)}")
+
+
+def check_leading_nan(name: str, values: Floats, time: Times | None) -> None:
+    """Raises ValueError unless the values are finite, NaN in leading rows excepted."""
+    good = np.isfinite(values)
+    if good.all():
+        return
+    bad = ~good
+    lead = int(good.argmax()) if good.any() else values.size
+    bad[:lead] = np.isinf(values[:lead])
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"column {name!r} must be finite (NaN in leading rows excepted), "
+            f"got {values[row]} at {row_label(time, row)}"
+        )
+
+
+def check_ordered(low: str, high: str, bars: dict[str, Floats], time: Times | None) -> None:
+    """Raises ValueError unless ``bars[low] <= bars[high]`` in every row."""
+    wrong = bars[low] > bars[high]
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"{low} must not exceed {high}, got {low}={bars[low][row]} and {high}={bars[high][row]} "
+            f"at {row_label(time, row)}"
+        )
+
+
+def check_bars(bars: dict[str, Floats], time: Times | None) -> None:
+    """Raises ValueError at a bar that cannot be: a wrong price or volume, low above, high below others."""
+    for name, values in bars.items():
+        price = name != "volume"
+        check_finite(name, values, time, above=0.0, strict=price)
+    for name in ("open", "close", "high"):
+        if name in bars and "low" in bars:
+            check_ordered("low", name, bars, time)
+    for name in ("open", "close"):
+        if name in bars and "high" in bars:
+            check_ordered(name, "high", bars, time)
+
+
+def bars_per_year(time: Times | None) -> float | None:
+    """Bars per year that the timestamps suggest: 252 business days, 365 days, 52 weeks, 12 months, 4 quarters.
+
+    Intraday: the median number of bars of a day that has bars, times 252, or 365 where the market is open on
+    both Saturday and Sunday. Other spacings: 365.25 days over the median gap. None without timestamps or with
+    one bar.
+    """
+    if time is None or time.size < 2:
+        return None
+    gap = np.median(np.diff(time).astype(np.int64)) / 86_400e9  # days
+    for low, high, bars in ((6.5, 7.5, 52.0), (27.5, 31.5, 12.0), (88.0, 93.0, 4.0)):
+        if low <= gap <= high:
+            return bars
+    if gap > 1.5:
+        return float(365.25 / gap)
+    days = time.astype("datetime64[D]")
+    starts = np.flatnonzero(np.concatenate([[True], days[1:] != days[:-1], [True]]))
+    weekday = (days[starts[:-1]].astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
+    share = np.bincount(weekday, minlength=7)[5:] / weekday.size
+    year = 365.0 if share.min() > 1 / 14 else 252.0
+    return year if gap >= 20 / 24 else year * float(np.median(np.diff(starts)))
