@@ -1,0 +1,499 @@
+"""The account, written once: every env, the oracle and the history run these functions, compiled by numba.
+
+All compiled code of the package is in this file: numba's cache watches only the file that a function is in.
+
+Words: U units (negative = short), B cash, c_t the close of bar t, p the fill price before spread,
+E = B + U c_t equity, w a target exposure (notional / equity after the trade), d the units traded.
+Array letters: N sub-envs, T bars, F features, A actions, D observation.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+# NumPy's error model and no reference counts (`_nrt`): checks and counting would cost more than half of a step,
+# and the kernel neither divides by an unchecked zero nor makes an array.
+_options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
+compiled = njit(**_options)
+inlined = njit(**_options, forceinline=True)
+
+Floats = npt.NDArray[np.float64]
+Float32s = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+# Columns of the state block [N, len(STATE)]: one row is all that an episode's account remembers.
+STATE = ("cash", "units", "target", "equity", "entry", "peak", "initial", "dsr_a", "dsr_b", "years")
+CASH, UNITS, TARGET, EQUITY, ENTRY, PEAK, INITIAL, DSR_A, DSR_B, YEARS = range(len(STATE))
+
+# Columns of the clock block [N, 3]: row in the stacked tables, the episode's last row, the market's first row.
+ROW, LAST, OFFSET = range(3)
+
+# What a step reports, in this order; `info` names them so.
+INFO = (
+    "equity",
+    "cash",
+    "units",
+    "exposure",
+    "price",
+    "pnl",
+    "commission",
+    "slippage",
+    "financing",
+    "turnover",
+)
+
+NEXT_OPEN, NEXT_CLOSE, CLOSE = range(3)  # fill
+LOG_RETURN, PNL, EXCESS_LOG_RETURN, DIFFERENTIAL_SHARPE, MEAN_VARIANCE = range(5)  # reward
+ACCOUNT_SIZE = 4  # exposure, target, unrealised log return, drawdown: the observation's tail
+
+
+class Rules(NamedTuple):
+    """Every constant of an env, as floats: the kernel reads it as names, callers pass it as one array."""
+
+    spread: float
+    commission: float
+    fixed: float
+    minimum: float
+    per_unit: float
+    lot_size: float  # 0 = fractional
+    min_trade: float
+    max_leverage: float
+    maintenance: float
+    ruin_fraction: float
+    r_cash: float
+    r_margin: float
+    r_borrow: float
+    short_proceeds_earn: float
+    fill: float
+    rebalance: float  # 1 = trade to the target at each bar, 0 = only when the chosen target changes
+    lots: float  # 1 = a want is a number of lots, 0 = a want is a target exposure
+    reward: float
+    reward_parameter: float
+
+
+class Step(NamedTuple):
+    """What a step gives back, beside the new state and observation."""
+
+    reward: float
+    terminated: bool
+    truncated: bool
+    bar: int
+    equity: float
+    cash: float
+    units: float
+    exposure: float
+    price: float
+    pnl: float
+    commission: float
+    slippage: float
+    financing: float
+    turnover: float
+
+
+FIRST_INFO = Step._fields.index("equity")
+
+
+@inlined
+def as_rules(values: Floats) -> Rules:
+    """The array of rules as a tuple with names."""
+    return Rules(
+        values[0],
+        values[1],
+        values[2],
+        values[3],
+        values[4],
+        values[5],
+        values[6],
+        values[7],
+        values[8],
+        values[9],
+        values[10],
+        values[11],
+        values[12],
+        values[13],
+        values[14],
+        values[15],
+        values[16],
+        values[17],
+        values[18],
+    )
+
+
+@inlined
+def commission_of(d: float, p: float, rules: Rules) -> float:
+    """Commission of a trade of d units at price p before spread, currency."""
+    side = 1.0 if d > 0.0 else -1.0
+    rate = rules.commission * p * (1.0 + side * rules.spread) + rules.per_unit
+    return max(rules.minimum, rules.fixed + rate * abs(d))
+
+
+@inlined
+def trade_to_target(w: float, units: float, equity: float, p: float, rules: Rules) -> float:
+    """Units d to trade at p so that (U + d) p = w (E_p - cost(d)), to rounding; 0 where cost turns it round.
+
+    The cost is piecewise linear (the minimum commission binds or does not), so that the equation has a closed
+    form on either piece, and just one piece holds its own solution.
+    """
+    if w == 0.0:
+        return -units
+    gap = w * equity - units * p
+    if gap == 0.0:
+        return 0.0
+    side = 1.0 if gap > 0.0 else -1.0
+    lean = side * w  # cost makes a trade smaller where lean > 0, larger where lean < 0, in either direction
+    s, f = rules.spread, rules.commission
+    rate = s + f * (1.0 + side * s) + rules.per_unit / p
+    size = (abs(gap) - lean * rules.fixed) / (p * (1.0 + lean * rate))
+    if rules.minimum > rules.fixed and size * p * (rate - s) + rules.fixed < rules.minimum:
+        size = (abs(gap) - lean * rules.minimum) / (p * (1.0 + lean * s))
+    d = side * size
+    if size <= 0.0 or (units + d) * w < 0.0:
+        return 0.0
+    return d
+
+
+@inlined
+def whole_lots(d: float, lot_size: float) -> float:
+    """Units d rounded toward zero to a multiple of lot_size, which may be missed by rounding alone."""
+    if lot_size == 0.0:
+        return d
+    lots = math.floor(abs(d) / lot_size * (1.0 + 1e-12))
+    return math.copysign(lots * lot_size, d)
+
+
+@inlined
+def units_to_trade(
+    want: float, target: float, units: float, equity: float, p: float, rules: Rules
+) -> tuple[float, float]:
+    """Units d that the want asks for at price p, and the target that the account remembers from now on.
+
+    A want is a target exposure, or a number of lots; NaN (or 0 lots) is "hold".
+    """
+    hold = math.isnan(want) or (rules.lots == 1.0 and want == 0.0)
+    if hold:
+        return 0.0, target
+    if equity <= 0.0:  # the gap to the fill price ate the account: whatever was asked for, close
+        return -units, 0.0
+    if rules.lots == 1.0:
+        d = want * rules.lot_size
+        slipped = rules.spread * abs(d) * p + commission_of(d, p, rules)
+        left = equity - slipped
+        grows = abs(units + d) > abs(units)
+        if (
+            grows and abs(units + d) * p > rules.max_leverage * left
+        ):  # beyond the margin: the broker refuses it
+            return 0.0, target
+        chosen = (units + d) * p / left if left > 0.0 else 0.0
+    else:
+        chosen = want
+        if rules.rebalance == 0.0 and chosen == target:
+            return 0.0, target
+        d = trade_to_target(chosen, units, equity, p, rules)
+        if chosen != 0.0:
+            d = whole_lots(d, rules.lot_size)
+    if abs(d) * p < rules.min_trade * equity:
+        d = 0.0
+    if rules.lots == 1.0 and d == 0.0:
+        chosen = target
+    return d, chosen
+
+
+@inlined
+def financing_of(cash: float, units: float, close: float, years: float, rules: Rules) -> float:
+    """Financing over a bar, currency, paid > 0: margin interest and borrow fee less interest on cash."""
+    earning = cash if rules.short_proceeds_earn == 1.0 else cash + min(units, 0.0) * close
+    paid = rules.r_margin * max(-cash, 0.0) + rules.r_borrow * max(-units, 0.0) * close
+    return years * (paid - rules.r_cash * max(earning, 0.0))
+
+
+@inlined
+def step_account(
+    cash: float,
+    units: float,
+    target: float,
+    want: float,
+    c0: float,
+    p: float,
+    c1: float,
+    years: float,
+    rules: Rules,
+) -> tuple[float, float, float, float, bool, float, float, float, float, float]:
+    """One bar of the account, from close c0 over a trade at p to close c1.
+
+    Returns:
+        cash, units, target after the bar; units traded d; whether the position was liquidated at c1; pnl,
+        commission, slippage, financing, in currency, with E' - E = pnl - commission - slippage - financing;
+        traded notional |d| p, liquidation included.
+    """
+    before = units
+    financing = 0.0
+    if rules.fill != CLOSE:
+        financing = financing_of(cash, units, c0, years, rules)
+        cash -= financing
+    d, target = units_to_trade(want, target, units, cash + units * p, p, rules)
+    commission, slippage, traded = 0.0, 0.0, abs(d) * p
+    if d != 0.0:
+        commission = commission_of(d, p, rules)
+        slippage = rules.spread * traded
+        cash -= d * p + slippage + commission
+        units += d
+    if rules.fill == CLOSE:
+        financing = financing_of(cash, units, c0, years, rules)
+        cash -= financing
+    pnl = before * (p - c0) + units * (c1 - p)
+    liquidated = units != 0.0 and cash + units * c1 < rules.maintenance * abs(units) * c1
+    if liquidated:
+        fee = commission_of(-units, c1, rules)
+        slip = rules.spread * abs(units) * c1
+        cash += units * c1 - fee - slip
+        commission += fee
+        slippage += slip
+        traded += abs(units) * c1
+        units, target = 0.0, 0.0
+    return cash, units, target, d, liquidated, pnl, commission, slippage, financing, traded
+
+
+@inlined
+def average_entry(entry: float, before: float, d: float, p: float, spread: float) -> float:
+    """Average entry price of the open position after a trade of d units at p; 0 when flat."""
+    after = before + d
+    if after == 0.0:
+        return 0.0
+    paid = p * (1.0 + spread) if d > 0.0 else p * (1.0 - spread)
+    if before * after <= 0.0:  # opened, or turned from one side to the other
+        return paid
+    if abs(after) <= abs(before):
+        return entry
+    return (abs(before) * entry + abs(d) * paid) / abs(after)
+
+
+@inlined
+def log_growth(equity: float, previous: float, floor: float) -> float:
+    """log(E' / E), equity floored at the ruin level."""
+    return math.log(max(equity, floor) / max(previous, floor))
+
+
+@inlined
+def differential_sharpe(a: float, b: float, simple_return: float) -> float:
+    """Differential Sharpe ratio (Moody & Saffell 1998, eq. 6); a, b: moving averages of R and R^2."""
+    variance = b - a * a
+    if variance <= 1e-12:
+        return 0.0
+    return (b * (simple_return - a) - 0.5 * a * (simple_return * simple_return - b)) / variance**1.5
+
+
+@inlined
+def reward_of(
+    equity: float, previous: float, floor: float, c0: float, c1: float, a: float, b: float, rules: Rules
+) -> float:
+    """Reward of a step from equity ``previous`` to ``equity``; a and b as in differential_sharpe."""
+    if rules.reward == LOG_RETURN:
+        return log_growth(equity, previous, floor)
+    if rules.reward == PNL:
+        return equity - previous
+    if rules.reward == EXCESS_LOG_RETURN:
+        return log_growth(equity, previous, floor) - math.log(c1 / c0)
+    if rules.reward == DIFFERENTIAL_SHARPE:
+        return differential_sharpe(a, b, equity / previous - 1.0)
+    gain = equity - previous
+    return gain - 0.5 * rules.reward_parameter * gain * gain
+
+
+@inlined
+def exposure_of(units: float, close: float, equity: float) -> float:
+    """Notional / equity at the close; 0 where no equity is left to measure by."""
+    return units * close / equity if equity > 0.0 else 0.0
+
+
+@inlined
+def observe(
+    j: int, state: Floats, row: int, close: float, flat: Float32s, n_features: int, obs: Float32s
+) -> None:
+    """Fills obs[j] (D,): the last rows of the flat table up to ``row``, oldest first, then the account."""
+    width = obs.shape[1] - ACCOUNT_SIZE
+    window = flat[(row + 1) * n_features - width : (row + 1) * n_features]
+    market, account = obs[j, :width], obs[j, width:]  # slices first: an index into obs costs a check each
+    for i in range(width):
+        market[i] = window[i]
+    units, equity = state[j, UNITS], state[j, EQUITY]
+    account[0] = exposure_of(units, close, equity)
+    account[1] = state[j, TARGET]
+    account[2] = math.copysign(1.0, units) * math.log(close / state[j, ENTRY]) if units != 0.0 else 0.0
+    account[3] = 1.0 - equity / state[j, PEAK]
+
+
+@inlined
+def step_row(
+    j: int,
+    want: float,
+    state: Floats,
+    clock: Ints,
+    opens: Floats,
+    closes: Floats,
+    flat: Float32s,
+    n_features: int,
+    rules: Rules,
+    obs: Float32s,
+) -> Step:
+    """One step of env j: moves state[j] and clock[j] in place, fills obs[j], returns a Step.
+
+    The arrays are passed whole with an index: plain floats leave them, go through the account, and return.
+    """
+    row = clock[j, ROW]
+    c0, c1 = closes[row], closes[row + 1]
+    if rules.fill == NEXT_OPEN:
+        p = opens[row + 1]
+    elif rules.fill == NEXT_CLOSE:
+        p = c1
+    else:
+        p = c0
+    before, previous, initial = state[j, UNITS], state[j, EQUITY], state[j, INITIAL]
+    cash, units, target, d, _, pnl, commission, slippage, financing, traded = step_account(
+        state[j, CASH], before, state[j, TARGET], want, c0, p, c1, state[j, YEARS], rules
+    )
+    equity = cash + units * c1
+    floor = rules.ruin_fraction * initial
+    a, b = state[j, DSR_A], state[j, DSR_B]
+    reward = reward_of(equity, previous, floor, c0, c1, a, b, rules)
+    if rules.reward == DIFFERENTIAL_SHARPE:
+        simple_return = equity / previous - 1.0
+        state[j, DSR_A] = a + rules.reward_parameter * (simple_return - a)
+        state[j, DSR_B] = b + rules.reward_parameter * (simple_return * simple_return - b)
+    if units == 0.0:
+        state[j, ENTRY] = 0.0
+    elif d != 0.0:
+        state[j, ENTRY] = average_entry(state[j, ENTRY], before, d, p, rules.spread)
+    state[j, CASH], state[j, UNITS], state[j, TARGET], state[j, EQUITY] = cash, units, target, equity
+    state[j, PEAK] = max(state[j, PEAK], equity)
+    clock[j, ROW] = row + 1
+    terminated = equity <= floor
+    truncated = row + 1 == clock[j, LAST] and not terminated
+    observe(j, state, row + 1, c1, flat, n_features, obs)
+    return Step(
+        reward,
+        terminated,
+        truncated,
+        row + 1 - clock[j, OFFSET],
+        equity,
+        cash,
+        units,
+        exposure_of(units, c1, equity),
+        p,
+        pnl,
+        commission,
+        slippage,
+        financing,
+        traded / previous,
+    )
+
+
+@compiled
+def step_one(
+    want: float,
+    state: Floats,
+    clock: Ints,
+    opens: Floats,
+    closes: Floats,
+    table: Float32s,
+    values: Floats,
+    obs: Float32s,
+) -> Step:
+    """The scalar env's step: a want (float) and arrays of N = 1; otherwise as step_rows. Returns a Step."""
+    rules = as_rules(values)
+    return step_row(0, want, state, clock, opens, closes, table.reshape(-1), table.shape[1], rules, obs)
+
+
+@inlined
+def first_bad_action(actions: Ints, n_wants: int) -> int:
+    """Index of the first action outside [0, n_wants), or -1."""
+    for j in range(actions.shape[0]):
+        if actions[j] < 0 or actions[j] >= n_wants:
+            return j
+    return -1
+
+
+@compiled
+def step_rows(
+    actions: Ints,
+    wants: Floats,
+    waiting: Bools,
+    state: Floats,
+    clock: Ints,
+    opens: Floats,
+    closes: Floats,
+    table: Float32s,
+    values: Floats,
+    obs: Float32s,
+    reward: Floats,
+    terminated: Bools,
+    truncated: Bools,
+    info: Floats,
+    bar: Ints,
+) -> int:
+    """The vector env's step: row j under wants[actions[j]]; rows ``waiting`` for a reset stay untouched.
+
+    Args:
+        actions: indices into ``wants`` (N,).
+        wants: target exposures or lots, NaN for hold (A,).
+        waiting: rows to leave alone (N,).
+        state: accounts (N, len(STATE)), moved in place.
+        clock: where each env stands (N, 3), moved in place.
+        opens: the markets' opens, stacked (T,).
+        closes: the markets' closes, stacked (T,).
+        table: what is observed of each bar (T, F).
+        values: the Rules as an array.
+        obs: output (N, D).
+        reward: output (N,).
+        terminated: output (N,).
+        truncated: output (N,).
+        info: output (len(INFO), N).
+        bar: output (N,).
+
+    Returns:
+        -1, or the index of the first action that is out of range; then nothing has moved.
+    """
+    bad = first_bad_action(actions, wants.shape[0])
+    if bad >= 0:
+        return bad
+    rules = as_rules(values)
+    flat = table.reshape(-1)
+    for j in range(actions.shape[0]):
+        if waiting[j]:
+            continue
+        want = wants[actions[j]]
+        step = step_row(j, want, state, clock, opens, closes, flat, table.shape[1], rules, obs)
+        reward[j], terminated[j], truncated[j], bar[j] = (
+            step.reward,
+            step.terminated,
+            step.truncated,
+            step.bar,
+        )
+        info[0, j], info[1, j], info[2, j] = step.equity, step.cash, step.units
+        info[3, j], info[4, j], info[5, j] = step.exposure, step.price, step.pnl
+        info[6, j], info[7, j], info[8, j] = step.commission, step.slippage, step.financing
+        info[9, j] = step.turnover
+    return -1
+
+
+@compiled
+def observe_rows(
+    rows: Ints, state: Floats, clock: Ints, closes: Floats, table: Float32s, obs: Float32s
+) -> None:
+    """Fills obs[j] for each j in rows (int64): the observation of an env as it stands."""
+    flat = table.reshape(-1)
+    for j in rows:
+        observe(j, state, clock[j, ROW], closes[clock[j, ROW]], flat, table.shape[1], obs)
+
+
+def new_state(initial_cash: float, years: float) -> Floats:
+    """The account at the start of an episode (len(STATE),): all cash. ``years`` is the length of a bar."""
+    state = np.zeros(len(STATE))
+    state[[CASH, EQUITY, PEAK, INITIAL]] = initial_cash
+    state[YEARS] = years
+    return state
