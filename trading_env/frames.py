@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 
 from trading_env.extras import optional
 from trading_env.market import Market
-from trading_env.validation import BAR_COLUMNS, Floats, Times, as_column, as_times, row_label
+from trading_env.validation import (
+    BAR_COLUMNS,
+    ON_MISSING,
+    Floats,
+    Times,
+    as_column,
+    as_times,
+    check_choice,
+    row_label,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TIME_NAMES = ("time", "date", "datetime", "timestamp")
-ON_MISSING = ("raise", "drop", "ffill")
 
 
 def from_frame(
@@ -42,8 +50,8 @@ def from_frame(
         frame: the rows, in order of time.
         ticker: which instrument of a frame with two levels of columns; needed if it holds several.
         columns: names of the further columns to keep, by default all.
+        on_missing: what to do with rows where a price or the volume is NaN: "raise"; "drop" it; or "ffill"
             with the last value before it (leading rows still raise). Reported in metadata["on_missing"].
-            with the last value before it (leading rows still raise). Reported in ``metadata["on_missing"]``.
         name: the market's name, by default the ticker or "market".
         metadata: source, terms and the like; JSON values.
         bars_per_year: read off the timestamps unless given.
@@ -57,8 +65,7 @@ def from_frame(
 
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"frame must be a pandas DataFrame, got {type(frame).__name__}")
-    if on_missing not in ON_MISSING:
-        raise ValueError(f"on_missing must be one of {list(ON_MISSING)}, got {on_missing!r}")
+    check_choice("on_missing", on_missing, ON_MISSING)
     frame, found = _one_ticker(frame, ticker)
     bars, times, extra = _sort_columns(frame)
     chosen = extra if columns is None else _chosen(extra, columns)

@@ -15,6 +15,13 @@ Times = NDArray[np.datetime64]
 
 PRICES = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICES, "volume")
+ON_MISSING = ("raise", "drop", "ffill")
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raises ValueError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {list(choices)}, got {value!r}")
 
 
 def row_label(time: Times | None, row: int) -> str:
@@ -158,7 +165,7 @@ def check_bars(bars: dict[str, Floats], time: Times | None) -> None:
 
 
 def bars_per_year(time: Times | None) -> float | None:
-    """Bars per year that the timestamps suggest: 252 business days, 365 days, 52 weeks, 12 months, 4 quarters.
+    """The bars per year the timestamps say: 252 business days, 365 days, 52 weeks, 12 months, 4 quarters.
 
     Intraday: the median number of bars of a day that has bars, times 252, or 365 where the market is open on
     both Saturday and Sunday. Other spacings: 365.25 days over the median gap. None without timestamps or with

@@ -1,0 +1,106 @@
+"""Markets by name, by path or from a DataFrame."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trading_env.extras import optional
+from trading_env.market import Market
+from trading_env.validation import ON_MISSING, check_choice
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Data = Market | pd.DataFrame | str | os.PathLike[str]
+
+_FOLDER = Path(__file__).parent / "data"
+_TICKERS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
+_INDICES = ("nasdaq", "sp500")
+_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+
+_US_STOCKS = {
+    "source": "Quandl WIKI Prices, as packaged in bokeh_sampledata 2026.1 (_data/stocks.csv.gz)",
+    "terms": "public domain",
+    "adjustment": "open, high, low and close times Adj Close / Close, rounded to 8 places; volume as traded",
+    "survivorship_biased": True,
+    "survivorship_note": "The companies were chosen because they were large and well known afterwards.",
+}
+_ARCH = {
+    "source": "Yahoo! Finance, as packaged in arch (arch.data)",
+    "terms": "see the arch package (NCSA licence) and its source",
+    "survivorship_biased": False,
+    "survivorship_note": "An index of changing members, without dividends; it cannot be traded itself.",
+}
+
+
+def names() -> tuple[str, ...]:
+    """Names that `load` knows. "nasdaq" and "sp500" need the extra ``arch``."""
+    return (*_INDICES, *(f"us-stocks/{ticker}" for ticker in _TICKERS))
+
+
+def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
+    """The Market that ``data`` stands for.
+
+    Args:
+        data: a name of `names()`; the path of a .csv, .csv.gz or .parquet file; a DataFrame; or a Market,
+            which comes back as it is. Named markets are cached, since they cannot change.
+        on_missing: "raise", "drop" or "ffill" rows with a missing price or volume; see
+            `trading_env.frames.from_frame`. Named markets and Markets have none.
+        options: for files and DataFrames: ticker, columns, name, metadata, bars_per_year, as `from_frame`.
+
+    Raises:
+        TypeError: data is of another type, or an option does not apply to it.
+        ValueError: no such name or file, or the data is wrong; the message names field, value and row.
+        ImportError: an extra is missing; the message names it.
+    """
+    check_choice("on_missing", on_missing, ON_MISSING)
+    if isinstance(data, Market) or (isinstance(data, str) and data in names()):
+        if options:
+            raise TypeError(f"load: {sorted(options)} apply to files and DataFrames only, got data={data!r}")
+        return data if isinstance(data, Market) else _named(data)
+    if isinstance(data, (str, os.PathLike)):
+        return _from_file(os.fspath(data), on_missing=on_missing, **options)
+    if type(data).__name__ == "DataFrame":
+        return Market.from_frame(data, on_missing=on_missing, **options)
+    raise TypeError(
+        f"data must be a name, a path, a DataFrame or a Market, got {type(data).__name__}: {data!r}"
+    )
+
+
+def _from_file(path: str, **options: Any) -> Market:
+    lowered = path.lower()
+    if lowered.endswith(".parquet"):
+        return Market.from_parquet(path, **options)
+    if lowered.endswith(_SUFFIXES):
+        return Market.from_csv(path, **options)
+    raise ValueError(f"data must be one of {list(names())}, or end in {list(_SUFFIXES)}; got {path!r}")
+
+
+@cache
+def _named(name: str) -> Market:
+    return _index(name) if name in _INDICES else _stock(name)
+
+
+def _stock(name: str) -> Market:
+    """A bundled stock, read by numpy alone: importing pandas would take longer than all the rest."""
+    kinds = [("date", "U10"), *((column, "f8") for column in ("open", "high", "low", "close", "volume"))]
+    with gzip.open(_FOLDER / f"{name}.csv.gz", "rt", encoding="ascii") as file:
+        rows = np.loadtxt(file, delimiter=",", skiprows=1, dtype=kinds)
+    bars: dict[str, Any] = {column: rows[column] for column, _ in kinds[1:]}
+    time = rows["date"].astype("datetime64[ns]")
+    return Market.from_arrays(time=time, **bars, name=name, metadata=_US_STOCKS)
+
+
+def _index(name: str) -> Market:
+    """An index of arch.data; every price times Adj Close / Close, which is 1 in arch's own files."""
+    frame = optional(f"arch.data.{name}", "arch", f"the dataset {name!r}").load()
+    factor = frame["Adj Close"] / frame["Close"]
+    for column in ("Open", "High", "Low", "Close"):
+        frame[column] *= factor
+    return Market.from_frame(frame, columns=(), name=name, metadata=_ARCH)
