@@ -102,9 +102,7 @@ def check_times(time: Times) -> None:
     """Raises ValueError unless the timestamps are there and strictly increase."""
     missing = np.isnat(time)
     if missing.any():
-        raise ValueError(
-            f"time must have no missing timestamps, got {row_label(time, int(missing.argmax()))}"
-        )
+        raise ValueError(f"time must have no missing timestamps, got {row_label(time, int(missing.argmax()))}")
     late = time[1:] <= time[:-1]
     if late.any():
         row = int(late.argmax()) + 1
@@ -173,7 +171,7 @@ def bars_per_year(time: Times | None) -> float | None:
     """
     if time is None or time.size < 2:
         return None
-    gap = np.median(np.diff(time).astype(np.int64)) / 86_400e9  # days
+    gap = np.median(np.diff(time)) / np.timedelta64(1, "D")
     for low, high, bars in ((6.5, 7.5, 52.0), (27.5, 31.5, 12.0), (88.0, 93.0, 4.0)):
         if low <= gap <= high:
             return bars
