@@ -1,1 +1,63 @@
-"""A registered Gymnasium environment for trading: exact account, no look-ahead, fast."""
+"""A registered Gymnasium environment for trading: exact account, no look-ahead, fast.
+
+Importing it registers TradingEnv-v0. Names load when first used, and with them numba and pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gymnasium.envs.registration import register
+
+if TYPE_CHECKING:
+    from trading_env.config import Costs, Margin
+    from trading_env.datasets import load
+    from trading_env.env import TradingEnv
+    from trading_env.market import Market
+    from trading_env.rewards import DifferentialSharpe, MeanVariance
+    from trading_env.scaler import FeatureScaler
+    from trading_env.vector_env import TradingVectorEnv
+
+_HOMES = {
+    "Costs": "config",
+    "DifferentialSharpe": "rewards",
+    "FeatureScaler": "scaler",
+    "Margin": "config",
+    "Market": "market",
+    "MeanVariance": "rewards",
+    "TradingEnv": "env",
+    "TradingVectorEnv": "vector_env",
+    "load": "datasets",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Costs",
+    "DifferentialSharpe",
+    "FeatureScaler",
+    "Margin",
+    "Market",
+    "MeanVariance",
+    "TradingEnv",
+    "TradingVectorEnv",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name from its module (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+register(
+    id="TradingEnv-v0",
+    entry_point="trading_env.env:TradingEnv",
+    vector_entry_point="trading_env.vector_env:TradingVectorEnv",
+)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-# NumPy's error model and no reference counts (`_nrt`): checks and counting would cost more than half of a step,
+# NumPy's error model, no reference counts (`_nrt`): checks and counting would cost more than half of a step,
 # and the kernel neither divides by an unchecked zero nor makes an array.
 _options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
 compiled = njit(**_options)
@@ -31,7 +31,7 @@ Bools = npt.NDArray[np.bool_]
 STATE = ("cash", "units", "target", "equity", "entry", "peak", "initial", "dsr_a", "dsr_b", "years")
 CASH, UNITS, TARGET, EQUITY, ENTRY, PEAK, INITIAL, DSR_A, DSR_B, YEARS = range(len(STATE))
 
-# Columns of the clock block [N, 3]: row in the stacked tables, the episode's last row, the market's first row.
+# Columns of the clock block [N, 3]: row in the stacked tables, the episode's last row, the market's first.
 ROW, LAST, OFFSET = range(3)
 
 # What a step reports, in this order; `info` names them so.
@@ -185,9 +185,7 @@ def units_to_trade(
         slipped = rules.spread * abs(d) * p + commission_of(d, p, rules)
         left = equity - slipped
         grows = abs(units + d) > abs(units)
-        if (
-            grows and abs(units + d) * p > rules.max_leverage * left
-        ):  # beyond the margin: the broker refuses it
+        if grows and abs(units + d) * p > rules.max_leverage * left:  # beyond the margin: the broker refuses it
             return 0.0, target
         chosen = (units + d) * p / left if left > 0.0 else 0.0
     else:
@@ -312,9 +310,7 @@ def exposure_of(units: float, close: float, equity: float) -> float:
 
 
 @inlined
-def observe(
-    j: int, state: Floats, row: int, close: float, flat: Float32s, n_features: int, obs: Float32s
-) -> None:
+def observe(j: int, state: Floats, row: int, close: float, flat: Float32s, n_features: int, obs: Float32s) -> None:
     """Fills obs[j] (D,): the last rows of the flat table up to ``row``, oldest first, then the account."""
     width = obs.shape[1] - ACCOUNT_SIZE
     window = flat[(row + 1) * n_features - width : (row + 1) * n_features]
@@ -403,10 +399,26 @@ def step_one(
     table: Float32s,
     values: Floats,
     obs: Float32s,
-) -> Step:
-    """The scalar env's step: a want (float) and arrays of N = 1; otherwise as step_rows. Returns a Step."""
+) -> tuple[Any, ...]:
+    """The scalar env's step: a want (float) and arrays of N = 1; otherwise as step_rows. A Step as a plain tuple."""
     rules = as_rules(values)
-    return step_row(0, want, state, clock, opens, closes, table.reshape(-1), table.shape[1], rules, obs)
+    step = step_row(0, want, state, clock, opens, closes, table.reshape(-1), table.shape[1], rules, obs)
+    return (
+        step.reward,
+        step.terminated,
+        step.truncated,
+        step.bar,
+        step.equity,
+        step.cash,
+        step.units,
+        step.exposure,
+        step.price,
+        step.pnl,
+        step.commission,
+        step.slippage,
+        step.financing,
+        step.turnover,
+    )
 
 
 @inlined
@@ -456,13 +468,14 @@ def step_rows(
         bar: output (N,).
 
     Returns:
-        -1, or the index of the first action that is out of range; then nothing has moved.
+        How many episodes ended; or -1 - j where actions[j] is out of range, and then nothing has moved.
     """
     bad = first_bad_action(actions, wants.shape[0])
     if bad >= 0:
-        return bad
+        return -1 - bad
     rules = as_rules(values)
     flat = table.reshape(-1)
+    n_ended = 0
     for j in range(actions.shape[0]):
         if waiting[j]:
             continue
@@ -478,13 +491,12 @@ def step_rows(
         info[3, j], info[4, j], info[5, j] = step.exposure, step.price, step.pnl
         info[6, j], info[7, j], info[8, j] = step.commission, step.slippage, step.financing
         info[9, j] = step.turnover
-    return -1
+        n_ended += step.terminated or step.truncated
+    return n_ended
 
 
 @compiled
-def observe_rows(
-    rows: Ints, state: Floats, clock: Ints, closes: Floats, table: Float32s, obs: Float32s
-) -> None:
+def observe_rows(rows: Ints, state: Floats, clock: Ints, closes: Floats, table: Float32s, obs: Float32s) -> None:
     """Fills obs[j] for each j in rows (int64): the observation of an env as it stands."""
     flat = table.reshape(-1)
     for j in rows:

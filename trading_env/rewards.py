@@ -1,0 +1,89 @@
+"""Rewards: the named ones that the kernel computes, and callables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Account = Mapping[str, Floats]
+RewardFunction = Callable[[Account, Account], Floats]
+
+NAMES = ("log_return", "pnl", "excess_log_return", "differential_sharpe", "mean_variance")
+
+
+@dataclass(frozen=True)
+class DifferentialSharpe:
+    """Differential Sharpe ratio of simple returns (Moody & Saffell 1998, eq. 6), adaptation rate ``eta``.
+
+    The moving averages A of R and B of R^2 start at 0; the reward is 0 until B - A^2 > 1e-12.
+    """
+
+    eta: float = 0.01
+
+    def __post_init__(self) -> None:
+        _check(self, "eta", self.eta, 1.0)
+
+
+@dataclass(frozen=True)
+class MeanVariance:
+    """dv - (risk_aversion / 2) dv^2 of the change dv of equity, in currency (Ritter 2017)."""
+
+    risk_aversion: float = 1e-4
+
+    def __post_init__(self) -> None:
+        _check(self, "risk_aversion", self.risk_aversion, math.inf)
+
+
+Reward = str | DifferentialSharpe | MeanVariance | RewardFunction
+
+
+def _check(owner: object, name: str, value: Any, high: float) -> None:
+    """Raises unless value is a number in (0, high]."""
+    where = f"{type(owner).__name__}.{name}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{where} must be a number, got {value!r}")
+    if not (0.0 < value <= high and math.isfinite(value)):
+        raise ValueError(f"{where} must be in (0, {high:g}], got {value!r}")
+
+
+def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
+    """The kernel's name of the reward, its parameter, and the callable that replaces it, if any.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: neither a name, a reward object nor a callable.
+    """
+    if isinstance(reward, str):
+        if reward not in NAMES:
+            raise ValueError(f"reward must be one of {NAMES} or a callable, got {reward!r}")
+        if reward == "differential_sharpe":
+            return reward, DifferentialSharpe().eta, None
+        return reward, MeanVariance().risk_aversion, None
+    if isinstance(reward, DifferentialSharpe):
+        return "differential_sharpe", reward.eta, None
+    if isinstance(reward, MeanVariance):
+        return "mean_variance", reward.risk_aversion, None
+    if isinstance(reward, type) or not callable(reward):
+        raise TypeError(f"reward must be one of {NAMES}, DifferentialSharpe(), MeanVariance() or a callable")
+    return "log_return", 0.0, reward
+
+
+def call_reward(function: RewardFunction, before: Account, after: Account) -> Floats:
+    """``function(before, after)`` as float64 (N,), checked.
+
+    Raises:
+        ValueError: the result has another shape, or is not finite.
+    """
+    shape = after["equity"].shape
+    reward = np.asarray(function(before, after), dtype=np.float64)
+    if reward.shape != shape:
+        raise ValueError(f"the reward callable must return shape {shape}, got {reward.shape}")
+    if not np.isfinite(reward).all():
+        raise ValueError(f"the reward callable returned {reward[~np.isfinite(reward)][0]} at {dict(after)}")
+    return reward

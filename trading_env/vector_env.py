@@ -1,0 +1,301 @@
+"""TradingVectorEnv: N episodes of TradingEnv in one call of the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from trading_env.accounting import INFO, STATE, Bools, Floats, Ints, observe_rows, step_rows
+from trading_env.checks import integer
+from trading_env.env import check_options
+from trading_env.rewards import call_reward
+from trading_env.task import Task
+
+
+class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
+    """VECTOR_DOC."""
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        data: Any = "us-stocks/AAPL",
+        *,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        **keywords: Any,
+    ) -> None:
+        self.num_envs = integer("num_envs", num_envs, 1)
+        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        if render_mode is not None:
+            raise ValueError(f"render_mode must be None for the vector env, got {render_mode!r}")
+        self.render_mode = None
+        self.task = Task(data, **keywords)
+        self.metadata = {
+            "render_modes": [],
+            "autoreset_mode": self.autoreset_mode,
+            "independent_sub_envs": True,  # each sub-env has a random stream and a seed of its own
+        }
+        self.single_action_space = self.task.action_space()
+        self.single_observation_space = self.task.observation_space()
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._flat = self.task.observation != "dict"
+        self._discrete = len(self.task.wants) > 0
+        self._identity = np.arange(num_envs)
+        self._state = np.zeros((num_envs, len(STATE)))
+        self._clock = np.zeros((num_envs, 3), np.int64)
+        self._begun = np.zeros(num_envs, np.bool_)  # has an episode, running or ended
+        self._ended = np.zeros(num_envs, np.bool_)  # its last step ended the episode
+        self._rngs: list[np.random.Generator] = []
+        self._rng_seeds: list[int] = []
+        self._any_ended = False
+        self._before: dict[str, Any] = {}  # the last info, for a reward callable
+
+    # -- randomness: one stream a sub-env, as SyncVectorEnv has it ----------------------------------------
+
+    @property
+    def np_random(self) -> Any:
+        """The generators of the sub-envs, a tuple (N,)."""
+        if not self._rngs:
+            self._seed([None] * self.num_envs)
+        return tuple(self._rngs)
+
+    @np_random.setter
+    def np_random(self, value: Any) -> None:
+        self._rngs, self._rng_seeds = list(value), [-1] * self.num_envs
+
+    @property
+    def np_random_seed(self) -> Any:
+        """The seeds of the sub-envs, a tuple (N,); -1 where the generator was set."""
+        if not self._rngs:
+            self._seed([None] * self.num_envs)
+        return tuple(self._rng_seeds)
+
+    def _seed(self, seeds: Sequence[int | None]) -> None:
+        """Seeds the sub-envs that are given a seed, and those that never had one."""
+        if not self._rngs:
+            pairs = [seeding.np_random(seed) for seed in seeds]
+            self._rngs, self._rng_seeds = [rng for rng, _ in pairs], [seed for _, seed in pairs]
+            return
+        for j, seed in enumerate(seeds):
+            if seed is not None:
+                self._rngs[j], self._rng_seeds[j] = seeding.np_random(seed)
+
+    # -- reset --------------------------------------------------------------------------------------------
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode in every sub-env.
+
+        Args:
+            seed: sub-env i is seeded with seed + i, or with seed[i]; None goes on with its stream.
+            options: "start" and "data" as in TradingEnv, each one value or an array (N,); "reset_mask",
+                bool (N,): the sub-envs to reset, while the others stay as they are.
+
+        Returns:
+            Observations with a leading axis N, and info with the keys of ``step``; info is 0 for a sub-env that
+            was not reset.
+
+        Raises:
+            TypeError: a seed or an option of a wrong type.
+            ValueError: an unknown option, one out of range, or one of a wrong length.
+        """
+        options = check_options(options, ("start", "data", "reset_mask"))
+        mask = self._reset_mask(options.get("reset_mask"))
+        starts, datas = self._per_env("start", options), self._per_env("data", options)
+        seeds = self._seeds(seed)
+        self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
+        rows = np.flatnonzero(mask)
+        episodes = [self.task.draw(self._rngs[j], datas[j], starts[j]) for j in rows]
+        info, bar = np.zeros((len(INFO), self.num_envs)), np.zeros(self.num_envs, np.int64)
+        obs = np.empty((self.num_envs, self.task.width), np.float32)
+        self._begin(rows, episodes, info, bar)
+        observe_rows(self._identity, self._state, self._clock, self.task.closes, self.task.table, obs)
+        self._begun[rows] = True
+        self._ended[rows] = False
+        self._any_ended = bool(self._ended.any())
+        report = self._report(info, bar)
+        self._remember(report, rows)
+        return self.task.shaped(obs), report
+
+    def _reset_mask(self, mask: Any) -> Bools:
+        """Which sub-envs to reset, bool (N,); all unless given."""
+        if mask is None:
+            return np.ones(self.num_envs, np.bool_)
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise TypeError(f"options['reset_mask'] must be a bool array ({self.num_envs},), got {mask!r}")
+        if not mask.any():
+            raise ValueError("options['reset_mask'] must have a True, got all False")
+        if not (mask | self._begun).all():
+            raise ValueError("options['reset_mask'] leaves out a sub-env that was never reset")
+        return mask
+
+    def _per_env(self, name: str, options: dict[str, Any]) -> list[Any]:
+        """The option's value of each sub-env (N,): one for all, or an array of them."""
+        value = options.get(name)
+        if value is None or np.ndim(value) == 0:
+            return [value] * self.num_envs
+        if len(value) != self.num_envs:
+            raise ValueError(f"options[{name!r}] must have length {self.num_envs}, got {len(value)}")
+        return list(value)
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+        """The seed of each sub-env (N,)."""
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, (int, np.integer)):
+            return [int(seed) + j for j in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"seed must be an int or a list of length {self.num_envs}, got length {len(seed)}")
+        return [None if s is None else int(s) for s in seed]
+
+    def _begin(self, rows: Ints, episodes: Sequence[tuple[int, int]], info: Any, bar: Ints) -> None:
+        """Starts the episodes (market, first bar) in the given rows; writes their info."""
+        for j, (market, start) in zip(rows, episodes, strict=True):
+            self._state[j], self._clock[j] = self.task.begin(market, start)
+            bar[j] = start
+        info[:, rows] = 0.0
+        info[:2, rows] = self.task.initial_cash  # equity, cash
+
+    # -- step ---------------------------------------------------------------------------------------------
+
+    def step(self, actions: Any) -> tuple[Any, Any, Bools, Bools, dict[str, Any]]:
+        """Runs one bar in every sub-env; one that has ended is reset as the autoreset mode says.
+
+        Args:
+            actions: (N,) integers; continuous (N, 1) floats.
+
+        Returns:
+            Fresh arrays with a leading axis N.
+
+        Raises:
+            ResetNeeded: a sub-env has no running episode.
+            TypeError: actions of a wrong type.
+            ValueError: actions of a wrong shape, or out of the action space.
+        """
+        if not self._begun[0] or (self.autoreset_mode is AutoresetMode.DISABLED and self._any_ended):
+            raise ResetNeeded("call reset before step: not every sub-env has a running episode")
+        n, task = self.num_envs, self.task
+        indices, wants = self._asked(actions)
+        obs, reward = np.empty((n, task.width), np.float32), np.zeros(n)
+        terminated, truncated = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        info, bar = np.empty((len(INFO), n)), np.empty(n, np.int64)
+        n_ended = step_rows(
+            indices,
+            wants,
+            self._ended,
+            self._state,
+            self._clock,
+            task.opens,
+            task.closes,
+            task.table,
+            task.rules,
+            obs,
+            reward,
+            terminated,
+            truncated,
+            info,
+            bar,
+        )
+        if n_ended < 0:
+            j = -1 - n_ended
+            raise ValueError(f"actions[{j}] must be in [0, {len(wants) - 1}], got {indices[j]}")
+        report = self._report(info, bar)
+        if task.function is not None:
+            reward = self._called_reward(report)
+        if self._any_ended or n_ended:
+            self._autoreset(terminated, truncated, obs, info, bar, report)
+        return obs if self._flat else task.shaped(obs), reward, terminated, truncated, report
+
+    def _asked(self, actions: Any) -> tuple[Ints, Floats]:
+        """Indices (N,) into wants, and the wants: those of the discrete actions, or one per sub-env."""
+        actions = np.asarray(actions)
+        if self._discrete:
+            if actions.dtype.kind not in "iu" or actions.shape != (self.num_envs,):
+                raise TypeError(
+                    f"actions must be integers of shape ({self.num_envs},), got {actions.dtype} {actions.shape}"
+                )
+            return actions.astype(np.int64, copy=False), self.task.wants
+        if actions.dtype.kind != "f" or actions.shape != (self.num_envs, 1):
+            raise TypeError(
+                f"actions must be floats of shape ({self.num_envs}, 1), got {actions.dtype} {actions.shape}"
+            )
+        wrong = ~(np.abs(actions[:, 0]) <= 1.0)  # NaN is wrong too
+        if wrong.any():
+            j = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"actions[{j}] must be in [-1, 1], got {actions[j, 0]}")
+        return self._identity, actions[:, 0].astype(np.float64) * self.task.margin.max_leverage
+
+    def _autoreset(
+        self, terminated: Bools, truncated: Bools, obs: Any, info: Floats, bar: Ints, report: dict[str, Any]
+    ) -> None:
+        """Resets what the mode says: the rows that ended now (SAME_STEP), or at the last step (NEXT_STEP)."""
+        now = terminated | truncated
+        rows = np.flatnonzero(now if self.autoreset_mode is AutoresetMode.SAME_STEP else self._ended)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            report.update(self._final(rows, now, obs, report))
+        else:
+            self._ended, self._any_ended = now, bool(now.any())
+        episodes = [self.task.draw(self._rngs[j]) for j in rows]
+        self._begin(rows, episodes, info, bar)
+        observe_rows(rows, self._state, self._clock, self.task.closes, self.task.table, obs)
+        self._remember(report, rows)
+
+    def _final(self, rows: Ints, now: Bools, obs: Any, report: dict[str, Any]) -> dict[str, Any]:
+        """The last observation and info of the episodes that ended, in the form of Gymnasium's SyncVectorEnv."""
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        for j in rows:
+            final_obs[j] = self.task.shaped(obs[j].copy())
+        final_info = {key: np.where(now, values, 0) for key, values in report.items()}
+        return {
+            "final_obs": final_obs,
+            "_final_obs": now.copy(),
+            "final_info": final_info,
+            "_final_info": now.copy(),
+        }
+
+    def _report(self, info: Floats, bar: Ints) -> dict[str, Any]:
+        """Info: a row of the block per key (N,), and the bar."""
+        report: dict[str, Any] = dict(zip(INFO, info, strict=True))
+        report["bar"] = bar
+        return report
+
+    def _remember(self, report: dict[str, Any], rows: Ints) -> None:
+        """Keeps the accounts of the rows that start anew, for a reward callable to compare with."""
+        if self.task.function is None:
+            return
+        if not self._before:
+            self._before = {key: report[key].copy() for key in (*INFO, "bar")}
+        for key, values in self._before.items():
+            values[rows] = report[key][rows]
+
+    def _called_reward(self, report: dict[str, Any]) -> Floats:
+        """The reward callable's word on the step; 0 for sub-envs that are reset in it."""
+        assert self.task.function is not None
+        after = {key: values.copy() for key, values in report.items()}
+        for key, values in after.items():
+            values[self._ended] = self._before[key][self._ended]
+        reward = call_reward(self.task.function, self._before, after)
+        self._before = after
+        return np.where(self._ended, 0.0, reward)
+
+
+def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    """The mode, given as itself, by its name (NEXT_STEP) or by its value (NextStep)."""
+    if isinstance(mode, AutoresetMode):
+        return mode
+    for known in AutoresetMode:
+        if isinstance(mode, str) and mode.lower() in (known.name.lower(), known.value.lower()):
+            return known
+    raise ValueError(f"autoreset_mode must be one of {[m.name for m in AutoresetMode]}, got {mode!r}")
