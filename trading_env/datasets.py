@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trading_env.checks import choice
 from trading_env.extras import optional
 from trading_env.market import Market
-from trading_env.validation import ON_MISSING, check_choice
+from trading_env.validation import ON_MISSING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
         ValueError: no such name or file, or the data is wrong; the message names field, value and row.
         ImportError: an extra is missing; the message names it.
     """
-    check_choice("on_missing", on_missing, ON_MISSING)
+    choice("on_missing", on_missing, ON_MISSING)
     if isinstance(data, Market) or (isinstance(data, str) and data in names()):
         if options:
             raise TypeError(f"load: {sorted(options)} apply to files and DataFrames only, got data={data!r}")
@@ -68,9 +69,7 @@ def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
         return _from_file(os.fspath(data), on_missing=on_missing, **options)
     if type(data).__name__ == "DataFrame":
         return Market.from_frame(data, on_missing=on_missing, **options)
-    raise TypeError(
-        f"data must be a name, a path, a DataFrame or a Market, got {type(data).__name__}: {data!r}"
-    )
+    raise TypeError(f"data must be a name, a path, a DataFrame or a Market, got {type(data).__name__}: {data!r}")
 
 
 def _from_file(path: str, **options: Any) -> Market:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from trading_env import calendars, indicators
 from trading_env.calendars import calendar_features
+from trading_env.checks import integer
 from trading_env.market import Market
 from trading_env.scaler import FeatureScaler
 from trading_env.tables import FeatureTable, checked_table
@@ -241,11 +242,7 @@ def sliding_windows(series: Any, window_size: int, horizon: int = 1) -> Any:
     """
     import pandas as pd
 
-    for name, value in (("window_size", window_size), ("horizon", horizon)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} must be an int, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value!r}")
+    window_size, horizon = integer("window_size", window_size, 1), integer("horizon", horizon, 1)
     series = series if isinstance(series, pd.Series) else pd.Series(series)
     if series.dtype.kind not in "iuf":
         raise TypeError(f"series must hold real numbers, got dtype {series.dtype}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_env.checks import choice
 from trading_env.extras import optional
 from trading_env.market import Market
 from trading_env.validation import (
@@ -18,7 +19,6 @@ from trading_env.validation import (
     Times,
     as_column,
     as_times,
-    check_choice,
     row_label,
 )
 
@@ -65,7 +65,7 @@ def from_frame(
 
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"frame must be a pandas DataFrame, got {type(frame).__name__}")
-    check_choice("on_missing", on_missing, ON_MISSING)
+    choice("on_missing", on_missing, ON_MISSING)
     frame, found = _one_ticker(frame, ticker)
     bars, times, extra = _sort_columns(frame)
     chosen = extra if columns is None else _chosen(extra, columns)
@@ -142,9 +142,7 @@ def _one_ticker(frame: pd.DataFrame, ticker: str | None) -> tuple[pd.DataFrame, 
     ]
     prices = [i for i, values in enumerate(levels) if "close" in values]
     if frame.columns.nlevels != 2 or len(prices) != 1:
-        raise ValueError(
-            f"columns must have a level of tickers and one with 'Close', got {list(frame.columns)[:6]}"
-        )
+        raise ValueError(f"columns must have a level of tickers and one with 'Close', got {list(frame.columns)[:6]}")
     names = frame.columns.get_level_values(1 - prices[0])
     tickers = list(dict.fromkeys(names))
     if ticker is None and len(tickers) > 1:
@@ -242,9 +240,7 @@ def _repair(
 def _forward_fill(name: str, values: Floats, missing: NDArray[np.bool_], time: Times | None) -> Floats:
     """``values`` with each NaN replaced by the last value before it."""
     if missing[0]:
-        raise ValueError(
-            f"{name} is missing at {row_label(time, 0)}: on_missing='ffill' has no value before it"
-        )
+        raise ValueError(f"{name} is missing at {row_label(time, 0)}: on_missing='ffill' has no value before it")
     last = np.maximum.accumulate(np.where(missing, 0, np.arange(values.size)))
     filled: Floats = values[last]
     return filled
@@ -255,7 +251,5 @@ def _report(
 ) -> dict[str, Any]:
     """What was dropped or filled: how many rows, the first and the last, how many values of each column."""
     counts = {name: int(mask.sum()) for name, mask in missing.items() if mask.any()}
-    ends = (
-        {"first": row_label(time, int(rows[0])), "last": row_label(time, int(rows[-1]))} if rows.size else {}
-    )
+    ends = {"first": row_label(time, int(rows[0])), "last": row_label(time, int(rows[-1]))} if rows.size else {}
     return {"mode": on_missing, "rows": int(rows.size), **ends, "columns": counts}

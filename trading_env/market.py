@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trading_env.checks import integer
 from trading_env.validation import (
     BAR_COLUMNS,
     Floats,
     Times,
     as_column,
     as_times,
-    bars_per_year,
     check_bars,
     check_leading_nan,
+    check_lengths,
     check_times,
+    checked_rate,
+    json_copy,
+    named,
     row_label,
 )
 
@@ -81,8 +84,8 @@ class Market:
         if "close" not in bars:
             raise TypeError("close must be an array of prices, got None")
         time = None if self.time is None else as_times(self.time, copy=copy)
-        columns = {k: as_column(f"column {k!r}", v, copy=copy) for k, v in _named(self.columns).items()}
-        _check_lengths({**bars, **({} if time is None else {"time": time}), **columns})
+        columns = {k: as_column(f"column {k!r}", v, copy=copy) for k, v in named(self.columns).items()}
+        check_lengths({**bars, **({} if time is None else {"time": time}), **columns})
         if time is not None:
             check_times(time)
         check_bars(bars, time)
@@ -92,9 +95,9 @@ class Market:
             **bars,
             time=time,
             columns=MappingProxyType(columns),
-            metadata=MappingProxyType(_json_copy(self.metadata)),
-            first=_checked_first(self.first, len(bars["close"])),
-            bars_per_year=_checked_rate(self.bars_per_year, time),
+            metadata=MappingProxyType(json_copy(self.metadata)),
+            first=integer("first", self.first, 0, len(bars["close"]) - 1),
+            bars_per_year=checked_rate(self.bars_per_year, time),
         )
 
     def _fill(self, **values: Any) -> None:
@@ -196,9 +199,7 @@ class Market:
         if isinstance(cut, (bool, int, np.number)):
             raise TypeError(f"split: a cut must be a date or a float in (0, 1), got {cut!r}")
         if self.time is None:
-            raise ValueError(
-                f"split: {self.name!r} has no timestamps, so {cut!r} must be a fraction in (0, 1)"
-            )
+            raise ValueError(f"split: {self.name!r} has no timestamps, so {cut!r} must be a fraction in (0, 1)")
         try:
             date = as_times([cut])[0]
         except (TypeError, ValueError) as error:
@@ -274,50 +275,3 @@ class Market:
 def _rebuild(cls: type[Market], state: dict[str, Any]) -> Market:
     """A pickled Market; it was checked when it was made, and is again."""
     return cls._own(**state)
-
-
-def _named(columns: Any) -> dict[str, Any]:
-    """``columns`` as a dict, its names checked."""
-    if not isinstance(columns, Mapping):
-        raise TypeError(f"columns must be a mapping of names to arrays, got {columns!r}")
-    for name in columns:
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"columns must be named by non-empty strings, got {name!r}")
-        if name.lower() in (*BAR_COLUMNS, "time"):
-            raise ValueError(f"columns must not be named {name!r}: give it as {name.lower()}=")
-    return dict(columns)
-
-
-def _check_lengths(arrays: Mapping[str, Any]) -> None:
-    rows = len(arrays["close"])
-    for name, values in arrays.items():
-        if len(values) != rows:
-            raise ValueError(f"{name} must have as many rows as close ({rows}), got {len(values)}")
-
-
-def _json_copy(metadata: Any) -> dict[str, Any]:
-    if not isinstance(metadata, Mapping):
-        raise TypeError(f"metadata must be a mapping, got {metadata!r}")
-    try:
-        copied: dict[str, Any] = json.loads(json.dumps(dict(metadata)))
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"metadata must hold JSON values only: {error}") from error
-    return copied
-
-
-def _checked_first(first: Any, rows: int) -> int:
-    if isinstance(first, bool) or not isinstance(first, (int, np.integer)):
-        raise TypeError(f"first must be an int, got {first!r}")
-    if not 0 <= first < rows:
-        raise ValueError(f"first must be a row in [0, {rows}), got {first!r}")
-    return int(first)
-
-
-def _checked_rate(rate: Any, time: Times | None) -> float | None:
-    if rate is None:
-        return bars_per_year(time)
-    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)):
-        raise TypeError(f"bars_per_year must be a number or None, got {rate!r}")
-    if not 0.0 < rate < np.inf:
-        raise ValueError(f"bars_per_year must be finite and positive, got {rate!r}")
-    return float(rate)

@@ -5,10 +5,14 @@ The good case costs a few passes over the arrays and no float64 temporaries; onl
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from trading_env.checks import number
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -16,12 +20,6 @@ Times = NDArray[np.datetime64]
 PRICES = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICES, "volume")
 ON_MISSING = ("raise", "drop", "ffill")
-
-
-def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Raises ValueError unless ``value`` is one of ``choices``."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {list(choices)}, got {value!r}")
 
 
 def row_label(time: Times | None, row: int) -> str:
@@ -183,3 +181,39 @@ def bars_per_year(time: Times | None) -> float | None:
     share = np.bincount(weekday, minlength=7)[5:] / weekday.size
     year = 365.0 if share.min() > 1 / 14 else 252.0
     return year if gap >= 20 / 24 else year * float(np.median(np.diff(starts)))
+
+
+def named(columns: Any) -> dict[str, Any]:
+    """``columns`` as a dict, its names checked."""
+    if not isinstance(columns, Mapping):
+        raise TypeError(f"columns must be a mapping of names to arrays, got {columns!r}")
+    for name in columns:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"columns must be named by non-empty strings, got {name!r}")
+        if name.lower() in (*BAR_COLUMNS, "time"):
+            raise ValueError(f"columns must not be named {name!r}: give it as {name.lower()}=")
+    return dict(columns)
+
+
+def check_lengths(arrays: Mapping[str, Any]) -> None:
+    """Raises ValueError unless all arrays have as many rows as close."""
+    rows = len(arrays["close"])
+    for name, values in arrays.items():
+        if len(values) != rows:
+            raise ValueError(f"{name} must have as many rows as close ({rows}), got {len(values)}")
+
+
+def json_copy(metadata: Any) -> dict[str, Any]:
+    """A deep copy of ``metadata``, checked to be a mapping of JSON values."""
+    if not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata must be a mapping, got {metadata!r}")
+    try:
+        copied: dict[str, Any] = json.loads(json.dumps(dict(metadata)))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"metadata must hold JSON values only: {error}") from error
+    return copied
+
+
+def checked_rate(rate: Any, time: Times | None) -> float | None:
+    """``rate``, checked to be positive; if None, what the timestamps say."""
+    return bars_per_year(time) if rate is None else number("bars_per_year", rate, above=0.0)
