@@ -1,0 +1,311 @@
+"""What every agent of S seeds shares: the interface of Stable-Baselines3, the loop around its steps, its files.
+
+An algorithm is one file with a subclass that says what it is made of (`_build`), how it takes a step
+(`_advance`), how it acts (`_greedy`), and what it has learnt (`_arrays`).
+
+Axis letters: S seeds, N envs per seed, B batch, D observation.
+"""
+
+import dataclasses
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from agents import checkpoints
+from agents.envs import EnvLike, Floats, SeedEnvs, Spaces, make_envs
+from agents.reporting import Reporter
+from agents.streams import generator
+from agents.validation import check_int, check_seeds
+
+Actions = npt.NDArray[np.int64]
+Callback = Callable[[Any], bool | None]
+"""Called with the agent after each step of its envs; returning False ends training."""
+
+
+class SeedAgent(ABC):
+    """S agents that differ by their seed alone, trained in one pass. With S = 1 it is an ordinary agent.
+
+    Args:
+        env: An id, an `EnvSpec`, a function that returns a new env, or an env with a spec, which is copied.
+        seeds: n for 0..n-1, or a sequence of ints. Each seed is an independent run.
+        n_envs: Envs per seed.
+        device: "auto" (CUDA if there is one), "cpu", "cuda", ...
+        verbose: 1 prints a line at each report.
+        tensorboard_log: Folder for TensorBoard, one run per seed.
+        hyperparameters: See the algorithm's configuration.
+
+    Attributes:
+        config: The hyperparameters.
+        seeds: The seeds.
+        spaces: The spaces of the env.
+        num_timesteps: Steps taken per seed.
+        n_updates: Updates of the networks.
+        exploration_rate: The present probability of a random action.
+    """
+
+    Config: ClassVar[type[Any]]
+    _counters: ClassVar[tuple[str, ...]] = ("num_timesteps", "n_updates", "exploration_rate")
+
+    def __init__(
+        self,
+        env: EnvLike,
+        *,
+        seeds: int | Sequence[int] = 1,
+        n_envs: int = 1,
+        device: str | torch.device = "auto",
+        verbose: int = 0,
+        tensorboard_log: str | os.PathLike[str] | None = None,
+        **hyperparameters: Any,
+    ) -> None:
+        config, checked = self.Config(**hyperparameters), check_seeds(seeds)
+        envs = make_envs(env, checked, check_int("n_envs", n_envs, 1))
+        self._set_up(config, checked, n_envs, envs.spaces, as_device(device), env)
+        self._envs: SeedEnvs | None = envs
+        self.verbose = check_int("verbose", verbose, 0)
+        self.tensorboard_log = tensorboard_log
+
+    def _set_up(
+        self,
+        config: Any,
+        seeds: tuple[int, ...],
+        n_envs: int,
+        spaces: Spaces,
+        device: torch.device,
+        env: EnvLike | None,
+    ) -> None:
+        """All that an agent is before its first step; its envs are made when first needed."""
+        self.config, self.seeds, self.n_envs, self.spaces, self.device = config, seeds, n_envs, spaces, device
+        self.verbose, self.tensorboard_log = 0, None
+        self.num_timesteps = self.n_updates = 0
+        self.exploration_rate = 0.0
+        self._env, self._envs = env, None
+        self._obs: Floats | None = None  # [S, N, D], what to act on next
+        self._predicting = [generator(seed, "predict") for seed in seeds]
+        self._build()
+
+    @abstractmethod
+    def _build(self) -> None:
+        """Makes networks, buffers and streams, once the attributes above are set."""
+
+    @abstractmethod
+    def _begin(self, total_timesteps: int) -> None:
+        """Prepares for that many more steps per seed, `num_timesteps` being set."""
+
+    @abstractmethod
+    def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
+        """Acts on obs [S, N, D] for a step or more, counts them, learns; returns the obs to act on next."""
+
+    @abstractmethod
+    def _metrics(self) -> dict[str, Any]:
+        """What to report: SB3's key -> a number, or one per seed [S]."""
+
+    @abstractmethod
+    def _greedy(self, obs: Floats) -> Actions:
+        """The best known actions [S, B], counted from 0, for obs [S, B, D]."""
+
+    @abstractmethod
+    def _arrays(self) -> dict[str, torch.Tensor]:
+        """Everything learnt, by name: arrays [S, ...] that share memory with the agent."""
+
+    # Training
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: Callback | None = None,
+        progress_bar: bool = False,
+        reset_num_timesteps: bool = True,
+        log_interval: int = 1_000,
+    ) -> Self:
+        """Trains every seed for `total_timesteps` and returns the agent.
+
+        Args:
+            total_timesteps: Steps per seed; with N envs per seed rounded up to a multiple of N.
+            callback: Called with the agent after each step of its envs; returning False ends training.
+            progress_bar: Whether to show one.
+            reset_num_timesteps: Whether to begin at step 0 with new episodes; if not, everything goes on.
+                What was learnt stays in any case.
+            log_interval: Timesteps between reports, for `verbose` and TensorBoard.
+        """
+        check_int("total_timesteps", total_timesteps, 1)
+        check_int("log_interval", log_interval, 1)
+        envs = self._connected()
+        obs = envs.reset() if reset_num_timesteps or self._obs is None else self._obs  # [S, N, D]
+        if reset_num_timesteps:
+            self.num_timesteps = 0
+        goal = self.num_timesteps + total_timesteps
+        self._begin(total_timesteps)
+        bar = total_timesteps if progress_bar else None
+        name = type(self).__name__
+        with Reporter(name, self.seeds, envs, self.verbose, self.tensorboard_log, bar) as reporter:
+            next_report = self.num_timesteps + log_interval
+            while self.num_timesteps < goal:
+                before = self.num_timesteps
+                self._obs = obs = self._advance(envs, obs, goal)
+                reporter.tick(self.num_timesteps - before)
+                if reporter.active and self.num_timesteps >= next_report:
+                    reporter.report(self.num_timesteps, self._metrics())
+                    next_report += log_interval
+                if callback is not None and callback(self) is False:
+                    break
+        return self
+
+    def _connected(self) -> SeedEnvs:
+        """The envs, made if there are none yet."""
+        if self._envs is None:
+            if self._env is None:
+                raise ValueError("this agent has no env to learn in: pass one, load(path, env=...)")
+            self._envs = make_envs(self._env, self.seeds, self.n_envs)
+            if self._envs.spaces != self.spaces:
+                raise ValueError(f"env has {self._envs.spaces}, but the agent was made for {self.spaces}")
+        return self._envs
+
+    # Use
+
+    def predict(
+        self,
+        observation: npt.ArrayLike,
+        state: tuple[npt.NDArray[Any], ...] | None = None,
+        episode_start: npt.NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[Actions, tuple[npt.NDArray[Any], ...] | None]:
+        """Greedy actions, or random ones at the present exploration rate, and `state` as it came.
+
+        Args:
+            observation: One observation or a batch of them; for several seeds one, or one batch, for each,
+                with a leading S.
+            state: Passed through: there is no memory.
+            episode_start: Not used.
+            deterministic: Whether never to explore.
+
+        Returns:
+            Actions of shape () or (B,), for several seeds (S,) or (S, B).
+        """
+        obs = with_seed_axis(observation, len(self.seeds), self.spaces)  # [S, B, D]
+        action = self._greedy(obs)  # [S, B]
+        if not deterministic:
+            drawn = np.stack([stream.random((2, obs.shape[1])) for stream in self._predicting])  # [S, 2, B]
+            random = (drawn[:, 1] * self.spaces.n_actions).astype(np.int64)
+            action = np.where(drawn[:, 0] < self.exploration_rate, random, action)
+        lead = np.ndim(observation) - len(self.spaces.obs_shape)
+        return (action + self.spaces.first_action).reshape(np.shape(observation)[:lead]), state
+
+    def __len__(self) -> int:
+        """S, the number of seeds."""
+        return len(self.seeds)
+
+    def __getitem__(self, s: int) -> Self:
+        """Seed number s of 0..S-1 as an agent of its own: a copy of what it has learnt, without its memory."""
+        row = range(len(self.seeds))[s]
+        agent = type(self).__new__(type(self))
+        agent._set_up(self.config, (self.seeds[row],), self.n_envs, self.spaces, self.device, self._env)
+        agent._restore({name: array[row : row + 1] for name, array in self._arrays().items()}, self._facts())
+        return agent
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes what was learnt and the hyperparameters; ".safetensors" is added if there is no suffix.
+
+        The replay memory is not written, nor is a hyperparameter that is a function.
+        """
+        checkpoints.write(path, self._arrays(), self._facts())
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        env: EnvLike | None = None,
+        device: str | torch.device = "auto",
+        **changes: Any,
+    ) -> Self:
+        """The agent that `save` wrote.
+
+        Args:
+            path: The file.
+            env: What to go on learning in; not needed to predict.
+            device: Where to put it.
+            changes: Hyperparameters to change, but none that shapes a network.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is corrupt, another program's, or another algorithm's.
+        """
+        arrays, facts = checkpoints.read(path)
+        if facts.get("algorithm") != cls.__name__:
+            raise ValueError(f"{path} holds {facts.get('algorithm')!r}, not {cls.__name__}")
+        agent = cls.__new__(cls)
+        try:
+            config = cls.Config(**{**_with_functions(facts["config"]), **changes})
+            spaces = Spaces.from_facts(facts["spaces"])
+            agent._set_up(config, check_seeds(facts["seeds"]), facts["n_envs"], spaces, as_device(device), env)
+            agent._restore(arrays, facts)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{path} does not hold a whole {cls.__name__}: {error!r}") from error
+        return agent
+
+    def _facts(self) -> dict[str, Any]:
+        """All but the arrays that a file must say, as plain JSON."""
+        config = dataclasses.asdict(self.config)
+        return {
+            "algorithm": type(self).__name__,
+            "config": {name: _FUNCTION if callable(value) else value for name, value in config.items()},
+            "seeds": self.seeds,
+            "n_envs": self.n_envs,
+            "spaces": dataclasses.asdict(self.spaces),
+            "counters": {name: getattr(self, name) for name in self._counters},
+        }
+
+    def _restore(self, arrays: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+        for name, array in self._arrays().items():
+            if array.shape != arrays[name].shape:
+                raise RuntimeError(f"{name} has shape {tuple(arrays[name].shape)}, not {tuple(array.shape)}")
+            array.copy_(arrays[name])
+        for name in self._counters:
+            setattr(self, name, facts["counters"][name])
+
+
+_FUNCTION = "a function"
+
+
+def _with_functions(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration, in which each function that no file holds raises when it is called."""
+
+    def forgotten(name: str) -> Callable[[float], float]:
+        def raises(remaining: float) -> float:
+            raise ValueError(f"{name} was a function, which no file holds: pass it, load(path, {name}=...)")
+
+        return raises
+
+    return {name: forgotten(name) if value == _FUNCTION else value for name, value in config.items()}
+
+
+def with_seed_axis(observation: npt.ArrayLike, n_seeds: int, spaces: Spaces) -> Floats:
+    """Observations given to `predict` as [S, B, D].
+
+    An agent of one seed takes SB3's shapes, one observation (*obs,) or a batch (B, *obs). An agent of several
+    takes the same with a leading S.
+
+    Raises:
+        ValueError: If the shape is another.
+    """
+    obs = np.asarray(observation, np.float32)
+    single = (() if n_seeds == 1 else (n_seeds,)) + spaces.obs_shape
+    split = len(single) - len(spaces.obs_shape)
+    without_batch = obs.shape if obs.ndim == len(single) else obs.shape[:split] + obs.shape[split + 1 :]
+    if without_batch != single:
+        batch = (*single[:split], "B", *single[split:])
+        raise ValueError(f"observation must have shape {single} or {batch}, got {obs.shape}")
+    return obs.reshape(n_seeds, -1, spaces.obs_size)
+
+
+def as_device(device: str | torch.device) -> torch.device:
+    """The device named; "auto" is CUDA where there is one, else the CPU."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)

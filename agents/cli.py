@@ -1,0 +1,137 @@
+"""Training in any env from the shell, and a table of what came of it: `python -m agents.dqn --help`."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from agents.base import SeedAgent
+from agents.evaluation import evaluate
+from agents.schedules import Schedule
+
+Presets = Mapping[str, tuple[int, Any]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train in, how long, and what to do then."""
+
+    env: str
+    """Env id, such as CartPole-v1 or module:Env-v0."""
+    total_timesteps: int = 50_000
+    """Steps per seed."""
+    seeds: tuple[int, ...] = (1,)
+    """One number n means seeds 0..n-1; several mean themselves."""
+    n_envs: int = 1
+    """Envs per seed."""
+    device: str = "auto"
+    """auto, cpu, cuda."""
+    eval_episodes: int = 100
+    """Greedy episodes per seed at the end; 0 for none."""
+    save: Path | None = None
+    """File to write the trained agent to."""
+    tensorboard_log: Path | None = None
+    """Folder for TensorBoard."""
+    verbose: int = 0
+    """1 prints a line per 1,000 steps."""
+    progress_bar: bool = True
+    """Whether to show one."""
+
+
+def main(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str] | None = None) -> None:
+    """Trains, evaluates and saves as the command line says.
+
+    Hyperparameters that the command line leaves out come from the preset of its env, if there is one, else
+    they are the algorithm's defaults.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    training, config = _parse(algorithm, presets, arguments)
+    seeds = training.seeds if len(training.seeds) > 1 else training.seeds[0]
+    agent = algorithm(
+        training.env,
+        seeds=seeds,
+        n_envs=training.n_envs,
+        device=training.device,
+        verbose=training.verbose,
+        tensorboard_log=training.tensorboard_log,
+        **{option.name: getattr(config, option.name) for option in fields(config)},
+    )
+    start = time.perf_counter()
+    agent.learn(training.total_timesteps, progress_bar=training.progress_bar)
+    steps, seconds = len(agent) * agent.num_timesteps, time.perf_counter() - start
+    print(f"{steps:,} steps of {len(agent)} seeds in {seconds:.0f} s: {steps / seconds:,.0f} per second")
+    if training.save is not None:
+        agent.save(training.save)
+    if training.eval_episodes:
+        _show(agent.seeds, evaluate(agent, training.env, training.eval_episodes))
+
+
+def _parse(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str]) -> tuple[Training, Any]:
+    """The training and the algorithm's configuration that the arguments ask for."""
+    known = " ".join(presets)
+    name = algorithm.__name__
+    description = f"Train {name} from scratch, several seeds at once. Envs with tuned defaults: {known}."
+    words = [word.removeprefix("--env=") for word in arguments]
+    preset = next((presets[word] for word in words if word in presets), None)
+    timesteps, config = preset or (Training.total_timesteps, algorithm.Config())
+    training = Training(tyro.MISSING, total_timesteps=timesteps)
+    flat: Any = tyro.conf.OmitArgPrefixes
+    options = make_dataclass(
+        "Options",
+        [
+            ("training", flat[Training], field(default=training)),
+            ("config", flat[algorithm.Config], field(default=config)),
+        ],
+    )
+    parsed: Any = tyro.cli(
+        options,
+        prog=f"python -m agents.{name.lower()}",
+        args=arguments,
+        description=description,
+        registry=_registry(),
+    )
+    return parsed.training, parsed.config
+
+
+def _registry() -> tyro.constructors.ConstructorRegistry:
+    """Teaches tyro that a learning rate on the command line is a number or a text."""
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.primitive_rule
+    def rate(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+        if info.type != float | str | Schedule:
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="FLOAT|lin_FLOAT",
+            instance_from_str=lambda words: _number_or_text(words[0]),
+            is_instance=lambda value: isinstance(value, float | str),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    return registry
+
+
+def _number_or_text(word: str) -> float | str:
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+def _show(seeds: Sequence[int], returns: npt.NDArray[np.float64]) -> None:
+    """Prints a table of the returns [S, N], one row per seed."""
+    table = Table(title=f"Return of {returns.shape[1]} greedy episodes, last weights")
+    for column in ("seed", "mean", "std", "min", "max"):
+        table.add_column(column, justify="right")
+    for seed, row in zip(seeds, returns, strict=True):
+        table.add_row(str(seed), *(f"{value:.1f}" for value in (row.mean(), row.std(), row.min(), row.max())))
+    Console().print(table)

@@ -1,0 +1,185 @@
+"""Environments of S seeds with N envs each, as one vector env whose seeds never mix.
+
+Axis letters: S seeds, N envs per seed, D observation (flattened).
+"""
+
+import importlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from agents.streams import seed_sequence
+
+Floats = npt.NDArray[np.float32]
+EnvLike = str | EnvSpec | Callable[[], gym.Env[Any, Any]] | gym.Env[Any, Any]
+EPISODE_WINDOW = 100  # episodes that the running means cover, as SB3's stats_window_size
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """What an agent must know of its env: Box observations of floats, Discrete actions.
+
+    Attributes:
+        obs_shape: Shape of one observation; networks see it flattened.
+        n_actions: How many actions there are.
+        first_action: The smallest action, Discrete's `start`.
+    """
+
+    obs_shape: tuple[int, ...]
+    n_actions: int
+    first_action: int = 0
+
+    @classmethod
+    def of(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> "Spaces":
+        """The spaces of an env; ValueError if an agent cannot work with them."""
+        if not isinstance(observation_space, gym.spaces.Box):
+            raise ValueError(f"observation_space must be a Box, got {observation_space}")
+        if not np.issubdtype(observation_space.dtype, np.floating) or not observation_space.shape:
+            raise ValueError(f"observation_space must be a Box of floats with an axis, got {observation_space}")
+        if not isinstance(action_space, gym.spaces.Discrete):
+            raise ValueError(f"action_space must be Discrete, got {action_space}")
+        return cls(observation_space.shape, int(action_space.n), int(action_space.start))
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any]) -> "Spaces":
+        """The spaces whose `dataclasses.asdict` went through JSON."""
+        return cls(tuple(facts["obs_shape"]), facts["n_actions"], facts["first_action"])
+
+    @property
+    def obs_size(self) -> int:
+        """D, the size of a flattened observation."""
+        return int(np.prod(self.obs_shape))
+
+
+class Step(NamedTuple):
+    """What one step of all envs returned."""
+
+    obs: Floats  # [S, N, D], what to act on next: after the end of an episode, the first of the next one
+    reward: npt.NDArray[Any]  # [S, N]
+    terminated: npt.NDArray[np.bool_]  # [S, N]
+    ended: npt.NDArray[np.bool_]  # [S, N], terminated or truncated
+    next_obs: Floats  # [S, N, D], what the action led to: after the end of an episode, its last one
+
+
+class SeedEnvs:
+    """One SAME_STEP vector env of S * N sub-envs, seen as [S, N].
+
+    Attributes:
+        spaces: The single env's spaces.
+        returns: Per seed, the undiscounted returns of its last episodes.
+        lengths: Per seed, their lengths.
+    """
+
+    def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int], n_envs: int, purpose: str) -> None:
+        self.spaces = Spaces.of(envs.single_observation_space, envs.single_action_space)
+        self.vector_env = envs
+        self._shape = (len(seeds), n_envs)
+        self._seeds: Any = [env_seed for seed in seeds for env_seed in env_seeds(seed, n_envs, purpose)]
+        self._return = np.zeros(self._shape)  # [S, N], of the running episodes
+        self._steps = 0
+        self._start = np.zeros(self._shape, np.int64)  # [S, N], step in which the running episode began
+        self.returns: list[deque[float]] = [deque(maxlen=EPISODE_WINDOW) for _ in seeds]
+        self.lengths: list[deque[int]] = [deque(maxlen=EPISODE_WINDOW) for _ in seeds]
+
+    def reset(self) -> Floats:
+        """First observations [S, N, D]. The first call seeds the sub-envs; later ones go on in their streams."""
+        obs, _ = self.vector_env.reset(seed=self._seeds)
+        self._seeds = None
+        self._return[:] = 0.0
+        self._start[:] = self._steps
+        return self._seen(obs)
+
+    def step(self, action: npt.NDArray[np.int64]) -> Step:
+        """Takes the actions [S, N], counted from 0."""
+        flat = action.reshape(-1) + self.spaces.first_action
+        obs, reward, terminated, truncated, info = self.vector_env.step(flat)
+        seen = next_obs = self._seen(obs)
+        ended = (terminated | truncated).reshape(self._shape)
+        self._steps += 1
+        self._return += (shaped := reward.reshape(self._shape))
+        if ended.any():
+            next_obs = self._with_final(seen, info["final_obs"], np.flatnonzero(ended))
+            self._record(ended)
+        return Step(seen, shaped, terminated.reshape(self._shape), ended, next_obs)
+
+    def _seen(self, obs: npt.NDArray[Any]) -> Floats:
+        return np.asarray(obs, np.float32).reshape(*self._shape, -1)
+
+    def _with_final(self, obs: Floats, final: Any, ended: npt.NDArray[np.intp]) -> Floats:
+        next_obs = obs.copy()
+        rows = next_obs.reshape(len(final), -1)
+        for i in ended:
+            rows[i] = np.asarray(final[i], np.float32).reshape(-1)
+        return next_obs
+
+    def _record(self, ended: npt.NDArray[np.bool_]) -> None:
+        for s, n in np.argwhere(ended):
+            self.returns[s].append(float(self._return[s, n]))
+            self.lengths[s].append(int(self._steps - self._start[s, n]))
+            self._return[s, n] = 0.0
+            self._start[s, n] = self._steps
+
+
+def env_seeds(seed: int, n_envs: int, purpose: str) -> list[int]:
+    """The seeds of one seed's N sub-envs, derived from it alone; the first ones do not depend on N."""
+    return [int(word) for word in seed_sequence(seed, purpose).generate_state(n_envs)]
+
+
+def make_envs(env: EnvLike, seeds: Sequence[int], n_envs: int, purpose: str = "envs") -> SeedEnvs:
+    """S * N copies of `env` in one vector env in SAME_STEP mode.
+
+    A native vector env is used if its class declares `metadata["independent_sub_envs"] = True`: each
+    sub-env has a random stream of its own, so seeds do not mix. (Gymnasium's native CartPole has one stream
+    for all.) Otherwise it is `gymnasium.vector.SyncVectorEnv`.
+
+    Args:
+        env: An id ("CartPole-v1", "module:Env-v0"), an `EnvSpec`, a function that returns a new env, or an
+            env with a spec, of which copies are made.
+        seeds: S seeds.
+        n_envs: N.
+        purpose: Which of a seed's streams the sub-envs draw on, "envs" to train, "evaluate" to evaluate.
+
+    Raises:
+        TypeError: If `env` is none of these.
+        ValueError: If it is an env without a spec, or its spaces do not suit.
+    """
+    source = _source(env)
+    total = len(seeds) * n_envs
+    if isinstance(source, EnvSpec) and _is_native(source):
+        mode = AutoresetMode.SAME_STEP
+        vector = gym.make_vec(source, total, "vector_entry_point", autoreset_mode=mode)
+    else:
+        make = (lambda: gym.make(source)) if isinstance(source, EnvSpec) else source
+        vector = SyncVectorEnv([make] * total, autoreset_mode=AutoresetMode.SAME_STEP)
+    return SeedEnvs(vector, seeds, n_envs, purpose)
+
+
+def _source(env: EnvLike) -> EnvSpec | Callable[[], gym.Env[Any, Any]]:
+    if isinstance(env, str):
+        module, _, name = env.rpartition(":")
+        if module:
+            importlib.import_module(module)
+        return gym.spec(name)
+    if isinstance(env, gym.Env):
+        if env.spec is None:
+            raise ValueError(f"env has no spec to make copies from, pass a function that returns one: {env}")
+        return env.spec
+    if isinstance(env, EnvSpec) or (callable(env) and not isinstance(env, VectorEnv)):
+        return env
+    raise TypeError(f"env must be an id, an EnvSpec, a function that returns an env, or an env, got {env!r}")
+
+
+def _is_native(spec: EnvSpec) -> bool:
+    """Whether the spec has a vector env that keeps sub-envs apart and takes all that the spec says."""
+    if spec.vector_entry_point is None or spec.additional_wrappers or spec.max_episode_steps is not None:
+        return False
+    entry = spec.vector_entry_point
+    creator = load_env_creator(entry) if isinstance(entry, str) else entry
+    return getattr(creator, "metadata", {}).get("independent_sub_envs") is True

@@ -1,0 +1,32 @@
+"""How well agents do: returns of whole episodes. Axis letters: S seeds, N episodes, D observation."""
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.base import SeedAgent
+from agents.envs import EnvLike, make_envs
+from agents.validation import check_int
+
+
+def evaluate(
+    agent: SeedAgent, env: EnvLike, episodes: int = 100, deterministic: bool = True
+) -> npt.NDArray[np.float64]:
+    """Undiscounted returns of `episodes` episodes of every seed, [S, N].
+
+    Each episode has an env of its own, seeded from the agent's seed but not as in training, so that short
+    episodes are not counted more often than long ones.
+    """
+    seeds = agent.seeds
+    envs = make_envs(env, seeds, check_int("episodes", episodes, 1), "evaluate")
+    total = np.zeros((len(seeds), episodes))
+    running = np.ones(total.shape, np.bool_)
+    obs = envs.reset()  # [S, N, D]
+    while running.any():
+        shape = (*total.shape[len(seeds) == 1 :], *agent.spaces.obs_shape)
+        action, _ = agent.predict(obs.reshape(shape), deterministic=deterministic)
+        step = envs.step(action.reshape(total.shape) - agent.spaces.first_action)
+        total += np.where(running, step.reward, 0.0)
+        running &= ~step.ended
+        obs = step.obs
+    envs.vector_env.close()
+    return total

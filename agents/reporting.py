@@ -1,0 +1,106 @@
+"""What a learner shows while it trains: a progress bar, lines on the terminal, TensorBoard.
+
+TensorBoard gets Stable-Baselines3's keys, one run per seed. Axis letters: S seeds.
+"""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from agents.envs import SeedEnvs
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class Reporter:
+    """Shows training as it goes; a context manager, so that files and bar are closed in any case.
+
+    Args:
+        name: The algorithm's, which names the run.
+        seeds: One run per seed.
+        envs: Whose episodes are reported.
+        verbose: 1 prints a line at each report.
+        tensorboard_log: Folder for TensorBoard, or None.
+        bar: Length of the progress bar in timesteps, or None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        seeds: Sequence[int],
+        envs: SeedEnvs,
+        verbose: int = 0,
+        tensorboard_log: str | os.PathLike[str] | None = None,
+        bar: int | None = None,
+    ) -> None:
+        self._seeds = seeds
+        self._envs = envs
+        self._verbose = verbose
+        self._writers = _writers(tensorboard_log, name, seeds) if tensorboard_log is not None else []
+        self._bar = tqdm(total=bar, unit="step", desc=name) if bar is not None else None
+        self._started = time.perf_counter()
+        self._first_step: int | None = None
+        self.active = bool(self._writers or verbose)
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        for writer in self._writers:
+            writer.close()
+
+    def tick(self, timesteps: int) -> None:
+        """Moves the bar on."""
+        if self._bar is not None:
+            self._bar.update(timesteps)
+
+    def report(self, num_timesteps: int, values: Mapping[str, Any]) -> None:
+        """Writes `values`, each a number or one per seed [S], and the last episodes' means and the speed."""
+        table = {key: np.broadcast_to(np.asarray(value), len(self._seeds)) for key, value in values.items()}
+        table |= self._rollout() | {"time/fps": self._speed(num_timesteps)}
+        for s, writer in enumerate(self._writers):
+            for key, value in table.items():
+                if np.isfinite(value[s]):
+                    writer.add_scalar(key, float(value[s]), num_timesteps)
+        if self._verbose:
+            shown = "  ".join(f"{key.split('/')[1]} {np.mean(value):.4g}" for key, value in table.items())
+            tqdm.write(f"step {num_timesteps:>9,}  {shown}")
+
+    def _rollout(self) -> dict[str, np.ndarray[Any, Any]]:
+        def means(windows: Sequence[Any]) -> np.ndarray[Any, Any]:
+            return np.array([np.mean(window) if window else np.nan for window in windows])
+
+        return {
+            "rollout/ep_rew_mean": means(self._envs.returns),
+            "rollout/ep_len_mean": means(self._envs.lengths),
+        }
+
+    def _speed(self, num_timesteps: int) -> np.ndarray[Any, Any]:
+        """Timesteps of all seeds together per second, once per seed."""
+        if self._first_step is None:
+            self._first_step, self._started = num_timesteps, time.perf_counter()
+            return np.full(len(self._seeds), np.nan)
+        elapsed = time.perf_counter() - self._started
+        return np.full(len(self._seeds), len(self._seeds) * (num_timesteps - self._first_step) / elapsed)
+
+
+def _writers(folder: str | os.PathLike[str], name: str, seeds: Sequence[int]) -> "list[SummaryWriter]":
+    """One writer per seed, in `folder/NAME_k`, k the first number that is free."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    k = 1
+    while (run := Path(folder) / f"{name}_{k}").exists():
+        k += 1
+    folders = [run] if len(seeds) == 1 else [run / f"seed_{seed}" for seed in seeds]
+    return [SummaryWriter(str(path)) for path in folders]

@@ -1,0 +1,53 @@
+"""Random streams that belong to one seed each, drawn in blocks.
+
+A seed never shares a stream: seed 3 draws the same numbers alone and among 64 others. Each purpose (weights,
+exploration, replay, environments, ...) has its own stream too, so that drawing more for one moves no other.
+
+Axis letters: S seeds, K numbers per draw.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+PURPOSES = ("weights", "explore", "replay", "envs", "predict", "evaluate")
+
+
+def seed_sequence(seed: int, purpose: str) -> np.random.SeedSequence:
+    """The entropy of one seed for one purpose, independent of all other seeds and purposes."""
+    return np.random.SeedSequence((seed, PURPOSES.index(purpose)))
+
+
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """A fresh generator for one seed and one purpose."""
+    return np.random.Generator(np.random.PCG64(seed_sequence(seed, purpose)))
+
+
+class Streams:
+    """S independent streams of uniform numbers in [0, 1), one per seed.
+
+    Numbers are drawn `block` calls at a time, because one call of a generator costs more than the numbers.
+
+    Args:
+        seeds: One seed per stream.
+        purpose: One of `PURPOSES`.
+        width: How many numbers each seed receives per call of `draw`.
+        block: How many calls are drawn ahead.
+    """
+
+    def __init__(self, seeds: Sequence[int], purpose: str, width: int, block: int = 256) -> None:
+        self._generators = [generator(seed, purpose) for seed in seeds]
+        self._ahead = np.empty((block, len(seeds), width))  # [block, S, K]
+        self._next = block
+
+    def draw(self) -> npt.NDArray[np.float64]:
+        """The next numbers of every seed, [S, K]. The array is reused after `block` calls: do not keep it."""
+        if self._next == len(self._ahead):
+            shape = self._ahead[:, 0].shape
+            for s, stream in enumerate(self._generators):
+                self._ahead[:, s] = stream.random(shape)
+            self._next = 0
+        drawn: npt.NDArray[np.float64] = self._ahead[self._next]
+        self._next += 1
+        return drawn
