@@ -1,0 +1,210 @@
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_env.market import Market
+
+DAYS = pd.bdate_range("2020-01-01", periods=10)  # Wed 1 Jan to Tue 14 Jan
+CLOSE = np.arange(10.0, 20.0)
+
+
+def changed(values, row, value):
+    values = np.array(values, dtype=float)
+    values[row] = value
+    return values
+
+
+def frame(**changes):
+    data = {"Open": CLOSE - 0.5, "High": CLOSE + 1, "Low": CLOSE - 1, "Close": CLOSE, "Volume": np.full(10, 100)}
+    return pd.DataFrame({**data, **changes}, index=pd.DatetimeIndex(DAYS, name="Date"))
+
+
+# -- frames
+
+
+@pytest.mark.parametrize("case", [str.lower, str.upper, str.title])
+@pytest.mark.parametrize("time", ["index", "date", "time", "timestamp", "datetime"])
+def test_frames_are_read_in_any_case_by_index_or_column(case, time):
+    data = frame().rename(columns=case)
+    if time != "index":
+        data = data.rename_axis(case(time)).reset_index()
+    market = Market.from_frame(data)
+    assert market.column_names == ("open", "high", "low", "close", "volume")
+    assert np.array_equal(market.close, CLOSE)
+    assert np.array_equal(market.time, DAYS.to_numpy().astype("datetime64[ns]"))
+    assert market.volume.dtype == np.float64
+
+
+def test_time_zones_become_utc():
+    local = pd.date_range("2020-01-01 09:30", periods=10, freq="min", tz="America/New_York")
+    for data in (frame().set_axis(local), frame().assign(time=local), frame().assign(time=local.astype(str))):
+        assert Market.from_frame(data).time_of(0) == "2020-01-01T14:30 (row 0)"
+
+
+def test_further_columns_are_kept_or_chosen():
+    data = frame(**{"Adj Close": CLOSE / 2, "Dividends": 0.0})
+    assert Market.from_frame(data).column_names[-2:] == ("Adj Close", "Dividends")
+    assert Market.from_frame(data, columns=["Adj Close"]).column_names[-1] == "Adj Close"
+    assert dict(Market.from_frame(data, columns=()).columns) == {}
+    with pytest.raises(ValueError, match=r"unknown columns \['nope'\]; the frame has \['Adj Close', 'Dividends'\]"):
+        Market.from_frame(data, columns=["nope"])
+    with pytest.raises(TypeError, match="columns must be a list of names, got the string 'Dividends'"):
+        Market.from_frame(data, columns="Dividends")
+
+
+def test_nullable_dtypes_are_numbers_and_their_na_is_missing():
+    market = Market.from_frame(frame().convert_dtypes())
+    assert np.array_equal(market.close, CLOSE)
+    with pytest.raises(ValueError, match="volume must be finite and not negative, got nan at 2020-01-06"):
+        Market.from_frame(frame(Volume=pd.array([1, 2, 3, None, 5, 6, 7, 8, 9, 10], dtype="Int64")))
+
+
+def test_a_frame_that_counts_rows_has_no_timestamps():
+    market = Market.from_frame(frame().reset_index(drop=True))
+    assert market.time is None
+    assert market.bars_per_year is None
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (frame().rename(columns={"Close": "Last"}), ValueError, "no column 'close', got .*'Last'"),
+        (frame(close=CLOSE), ValueError, "two columns are named 'close'"),
+        (frame(Close=[str(v) for v in CLOSE]), TypeError, "close must be real numbers, got '10.0' of dtype str"),
+        (frame(Close=[True] * 10), TypeError, "close must be real numbers, got .*True"),
+        (frame(Sector="tech"), TypeError, "column 'Sector' must be real numbers.*choose .* with columns="),
+        (frame(Date=DAYS, Time=DAYS), ValueError, r"several columns could be the time: \['Date', 'Time'\]"),
+        (frame(time=np.arange(10)), TypeError, "time must be dates or ISO 8601 strings"),
+        (frame(time=["01/02/2020"] * 10), ValueError, "time must be dates or ISO 8601 strings"),
+        (frame().set_axis(range(5, 15)), ValueError, r"the index must be dates, or count rows .* got \[5, 6, 7, 8\]"),
+        (frame().iloc[:0], ValueError, "open must have at least one row"),
+        (CLOSE, TypeError, "frame must be a pandas DataFrame, got ndarray"),
+    ],
+)
+def test_a_frame_that_cannot_be_read_raises(data, error, message):
+    with pytest.raises(error, match=message):
+        Market.from_frame(data)
+
+
+def two_levels(tickers, price_first=True):
+    data = pd.concat({ticker: frame(**{"Adj Close": CLOSE}) for ticker in tickers}, axis=1)
+    data.columns.names = ["Ticker", "Price"]
+    return data.swaplevel(axis=1) if price_first else data
+
+
+@pytest.mark.parametrize("price_first", [True, False])
+def test_yfinance_frames_of_one_ticker_are_read_as_they_come(price_first):
+    market = Market.from_frame(two_levels(["AAPL"], price_first))
+    assert market.name == "AAPL"
+    assert market.column_names == ("open", "high", "low", "close", "volume", "Adj Close")
+
+
+@pytest.mark.parametrize("price_first", [True, False])
+def test_yfinance_frames_of_several_tickers_ask_for_one(price_first):
+    data = two_levels(["AAPL", "IBM"], price_first)
+    with pytest.raises(ValueError, match=r"several tickers, choose one with ticker=: \['AAPL', 'IBM'\]"):
+        Market.from_frame(data)
+    assert Market.from_frame(data, ticker="IBM").name == "IBM"
+    with pytest.raises(ValueError, match=r"ticker must be one of \['AAPL', 'IBM'\], got 'FB'"):
+        Market.from_frame(data, ticker="FB")
+    with pytest.raises(ValueError, match="ticker='FB' needs a frame with two levels"):
+        Market.from_frame(frame(), ticker="FB")
+
+
+# -- missing values
+
+
+def test_missing_rows_raise_by_default_and_are_dropped_on_request():
+    data = frame(Close=changed(CLOSE, [2, 5], np.nan), Volume=changed(CLOSE, 5, np.nan), x=CLOSE)
+    with pytest.raises(ValueError, match=r"close must be finite and positive, got nan at 2020-01-03 \(row 2\)"):
+        Market.from_frame(data)
+    market = Market.from_frame(data, on_missing="drop")
+    assert np.array_equal(market.close, np.delete(CLOSE, [2, 5]))
+    assert np.array_equal(market.column("x"), np.delete(CLOSE, [2, 5]))
+    assert np.array_equal(market.time, np.delete(DAYS.to_numpy(), [2, 5]))
+    assert market.metadata["on_missing"] == {
+        "mode": "drop",
+        "rows": 2,
+        "first": "2020-01-03 (row 2)",
+        "last": "2020-01-08 (row 5)",
+        "columns": {"close": 2, "volume": 1},
+    }
+
+
+def test_ffill_takes_the_last_value_before_and_never_one_after():
+    market = Market.from_frame(frame(Volume=changed(CLOSE, [2, 3, 9], np.nan)), on_missing="ffill")
+    assert market.volume.tolist() == [10, 11, 11, 11, 14, 15, 16, 17, 18, 18]
+    assert market.metadata["on_missing"]["columns"] == {"volume": 3}
+    with pytest.raises(
+        ValueError, match=r"volume is missing at 2020-01-01 \(row 0\): on_missing='ffill' has no value before"
+    ):
+        Market.from_frame(frame(Volume=changed(CLOSE, 0, np.nan)), on_missing="ffill")
+
+
+def test_ffill_that_makes_an_impossible_bar_still_raises():
+    data = frame(Close=changed(CLOSE, 5, np.nan), Low=CLOSE - 0.8)
+    with pytest.raises(ValueError, match=r"low must not exceed close, got low=14.2 and close=14.0 at 2020-01-08"):
+        Market.from_frame(data, on_missing="ffill")
+
+
+def test_only_nan_is_missing():
+    for wrong in (np.inf, 0.0):
+        with pytest.raises(ValueError, match="close must be finite and positive"):
+            Market.from_frame(frame(Close=changed(CLOSE, 5, wrong)), on_missing="drop")
+    with pytest.raises(ValueError, match="leaves no row"):
+        Market.from_frame(frame(Volume=np.full(10, np.nan)), on_missing="drop")
+    with pytest.raises(ValueError, match=r"on_missing must be one of \('raise', 'drop', 'ffill'\), got 'bfill'"):
+        Market.from_frame(frame(), on_missing="bfill")
+    assert Market.from_frame(frame(), on_missing="drop").metadata["on_missing"]["rows"] == 0
+
+
+# -- files
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
+@pytest.mark.parametrize("index_name", ["Date", None])
+def test_files_give_the_frames_market_back(tmp_path, suffix, index_name):
+    path = tmp_path / f"demo.{suffix}"
+    data = frame(x=CLOSE).rename_axis(index_name)
+    if suffix == "parquet":
+        data.to_parquet(path)
+        market = Market.from_parquet(path)
+    else:
+        data.to_csv(path)
+        market = Market.from_csv(path)
+    assert market.name == "demo"
+    assert market.column_names == ("open", "high", "low", "close", "volume", "x")
+    assert np.array_equal(market.close, CLOSE)
+    assert np.array_equal(market.time, DAYS.to_numpy())
+    assert not market.close.flags.writeable
+
+
+def test_a_csv_that_yfinance_wrote_with_two_header_lines_is_read(tmp_path):
+    two_levels(["AAPL"]).to_csv(tmp_path / "a.csv")
+    market = Market.from_csv(tmp_path / "a.csv")
+    assert np.array_equal(market.close, CLOSE)
+    assert market.time_of(9) == "2020-01-14 (row 9)"
+
+
+def test_a_saved_row_number_is_no_column(tmp_path):
+    frame().reset_index(drop=True).to_csv(tmp_path / "a.csv")
+    market = Market.from_csv(tmp_path / "a.csv")
+    assert market.time is None
+    assert dict(market.columns) == {}
+
+
+def test_files_raise_as_frames_do(tmp_path):
+    with pytest.raises(ValueError, match=r"data: no such file '.*none\.csv'"):
+        Market.from_csv(tmp_path / "none.csv")
+    frame(Close=changed(CLOSE, 4, np.nan)).to_csv(tmp_path / "a.csv")
+    with pytest.raises(ValueError, match=r"close must be finite and positive, got nan at 2020-01-07 \(row 4\)"):
+        Market.from_csv(tmp_path / "a.csv")
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
+    frame().to_parquet(tmp_path / "a.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ImportError, match=r"reading Parquet needs pyarrow: pip install 'trading-env\[parquet\]'"):
+        Market.from_parquet(tmp_path / "a.parquet")
