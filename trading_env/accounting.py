@@ -50,6 +50,7 @@ INFO = (
 
 NEXT_OPEN, NEXT_CLOSE, CLOSE = range(3)  # fill
 LOG_RETURN, PNL, EXCESS_LOG_RETURN, DIFFERENTIAL_SHARPE, MEAN_VARIANCE = range(5)  # reward
+GAP_TOLERANCE = 1e-13  # of the notional: a smaller gap to the target is rounding, and no reason to pay a minimum
 ACCOUNT_SIZE = 4  # exposure, target, unrealised log return, drawdown: the observation's tail
 
 
@@ -143,7 +144,7 @@ def trade_to_target(w: float, units: float, equity: float, p: float, rules: Rule
     if w == 0.0:
         return -units
     gap = w * equity - units * p
-    if gap == 0.0:
+    if abs(gap) <= GAP_TOLERANCE * (abs(w * equity) + abs(units * p)):  # there already, but for rounding
         return 0.0
     side = 1.0 if gap > 0.0 else -1.0
     lean = side * w  # cost makes a trade smaller where lean > 0, larger where lean < 0, in either direction

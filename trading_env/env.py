@@ -20,7 +20,101 @@ FIRST_KEY = FIRST_INFO - 1
 
 
 class TradingEnv(gym.Env[Any, Any]):
-    """ENV_DOC."""
+    """Episodes of trading one price series, with an account that is exact to rounding.
+
+    ## Description
+    A step is a bar. The agent sees bars up to t, close included, and chooses; the order fills by ``fill``; the
+    reward covers the time from close t to close t + 1. The market is exogenous: prices do not react to the agent.
+
+    ## Action Space
+    | actions | space | meaning |
+    |---|---|---|
+    | "buy_hold_sell" | Discrete(3) | 0 sell: exposure 0, or -1 with allow_short; 1 hold: trade nothing; 2 buy: +1 |
+    | tuple of k floats | Discrete(k) | target exposure: notional / equity after the trade |
+    | "continuous" | Box(-1, 1, (1,)) | target exposure / max_leverage |
+    | "lots" | Discrete(2 lots + 1) | trade -lots ... lots times lot_size units (1 unit unless given) |
+
+    An order of lots that would take the position beyond max_leverage at the fill is refused: nothing trades.
+
+    ## Observation Space
+    Box float32, or a Dict of two. W = window, F = number of features.
+
+    | index | content | unit |
+    |---|---|---|
+    | 0 ... W F - 1 | the last W rows of the feature table, oldest first | as the features |
+    | -4 | exposure: units x close / equity; 0 where no equity is left | fraction |
+    | -3 | the last chosen target exposure | fraction |
+    | -2 | unrealised log return of the open position, by its side, from its average entry price | log |
+    | -1 | drawdown of equity from the episode's peak | fraction |
+
+    "dict" gives {"market": (W, F), "account": (4,)}; "compact" gives [row index, the four of the account]: the row
+    of the feature table (`env.unwrapped.task.features`) that is the window's last. With several datasets their
+    tables are stacked. The bounds are finite: those of float32, or the rows that exist.
+
+    ## Rewards
+    | reward | of a step from equity E to E' |
+    |---|---|
+    | "log_return" | log(E' / E), equity floored at ruin_fraction x initial_cash |
+    | "pnl" | E' - E, currency |
+    | "excess_log_return" | log_return less the log return of the close |
+    | "differential_sharpe", DifferentialSharpe(eta=0.01) | differential Sharpe ratio of simple returns |
+    | "mean_variance", MeanVariance(risk_aversion=1e-4) | (E' - E) - risk_aversion / 2 (E' - E)^2 |
+    | callable | f(before, after) -> (N,), of two accounts: mappings of info's keys to arrays (N,) |
+
+    ## Starting State
+    All cash, at the first bar with ``window`` complete feature rows, or at a random one.
+
+    ## Episode End
+    Terminated by ruin: equity <= ruin_fraction x initial_cash. Truncated at the last bar or after
+    ``episode_length`` steps; nothing is sold then. Ruin wins over truncation.
+
+    ## Info
+    | key | meaning |
+    |---|---|
+    | equity, cash, units | the account after the step, currency and units |
+    | exposure | units x close / equity |
+    | price | fill price before spread, or what it would have been |
+    | pnl | gain of the position before costs and financing |
+    | commission, slippage | costs paid, >= 0 |
+    | financing | interest and borrow fee paid; negative = earned |
+    | turnover | traded notional / equity before the step, liquidation included |
+    | bar | index t of the last bar seen |
+
+    In every step E' - E = pnl - commission - slippage - financing, to 1e-9 of equity.
+
+    ## Arguments
+    | keyword | default | meaning |
+    |---|---|---|
+    | data | "us-stocks/AAPL" | dataset name, path, DataFrame, Market, or a list: one is drawn for each episode |
+    | features | "default" | "default", column names, a callable Market -> DataFrame, or an array (T, F) |
+    | scaler | None | a fitted FeatureScaler |
+    | window | 30 | rows of history in the observation |
+    | actions, lots, allow_short | "buy_hold_sell", 1, False | see Action Space |
+    | sizing | None | "drift" trades when the chosen target changes (default, discrete), "rebalance" at each bar |
+    | lot_size | None | units are multiples of it; None = fractional |
+    | min_trade | 0.0 | no-trade band: a trade below it, in exposure, is suppressed; the choice still counts |
+    | fill | "next_open" | or "next_close"; "close" fills at the very price just observed, for replicating papers only |
+    | costs | Costs() | commission, half_spread, slippage, fixed, minimum, per_unit; or a mapping |
+    | margin | Margin() | max_leverage, maintenance, ruin_fraction, rates; or a mapping |
+    | initial_cash | 100_000.0 | currency |
+    | bars_per_year | None | for financing; inferred from the timestamps unless given |
+    | reward | "log_return" | see Rewards |
+    | observation | "flat" | "flat", "dict" or "compact" |
+    | random_start, episode_length | False, None | a start drawn uniformly; steps until truncation |
+    | on_missing | "raise" | "raise", "drop" or "ffill": what to do with missing prices |
+
+    ``reset`` takes ``options={"start": bar, "data": index}``.
+
+    ## Vectorized environment
+    `gym.make_vec("trading_env:TradingEnv-v0", num_envs=N, ...)` makes a TradingVectorEnv, equal bit for bit.
+
+    ## Version History
+    * v0: initial version
+
+    Raises:
+        TypeError: an argument of a wrong type.
+        ValueError: an argument out of range, or data that cannot be traded; the message names it.
+    """
 
     metadata: dict[str, Any] = {"render_modes": []}
 
@@ -96,8 +190,9 @@ class TradingEnv(gym.Env[Any, Any]):
             if 0 <= index < len(self._wants):
                 return float(self._wants[index])
             raise ValueError(f"action must be in [0, {len(self._wants) - 1}], got {action!r}")
-        if not self.action_space.contains(action):
-            raise ValueError(f"action must be a float32 array of shape (1,) in [-1, 1], got {action!r}")
+        floats = isinstance(action, np.ndarray) and action.dtype.kind == "f"
+        if not floats or action.shape != (1,) or not abs(action[0]) <= 1.0:
+            raise ValueError(f"action must be a float array of shape (1,) in [-1, 1], got {action!r}")
         return float(action[0]) * self.task.margin.max_leverage
 
     def _begin(self, i: int, start: int) -> tuple[Any, Any]:

@@ -20,7 +20,27 @@ from trading_env.task import Task
 
 
 class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
-    """VECTOR_DOC."""
+    """N TradingEnv episodes in one call of the kernel, equal bit for bit to N scalar envs.
+
+    Takes the keywords of TradingEnv. Sub-env i is seeded with seed + i, or by a list, and has its own random
+    stream, as in SyncVectorEnv. Without random_start and with one dataset all sub-envs run in step: they differ by
+    their actions alone.
+
+    Info has the keys of TradingEnv as arrays (N,), without masks. Under SAME_STEP autoreset, a step that ends
+    episodes also has final_obs (object array), final_info (0 where no episode ended) and their masks _final_obs
+    and _final_info.
+
+    Args:
+        num_envs: N.
+        data: as in TradingEnv.
+        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP or DISABLED, as AutoresetMode or by name.
+        render_mode: None.
+        **keywords: the other keywords of TradingEnv.
+
+    Raises:
+        TypeError: an argument of a wrong type.
+        ValueError: an argument out of range; the message names it.
+    """
 
     def __init__(
         self,

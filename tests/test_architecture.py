@@ -1,0 +1,62 @@
+"""Who may import whom, and what importing trading_env may load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("trading_env", "agents", "benchmarks")
+MAY_IMPORT = {"trading_env": {"trading_env"}, "agents": {"agents"}, "benchmarks": set(PACKAGES)}
+KERNEL_ONLY = ("accounting",)
+
+
+def imported(path):
+    """Top-level names of all modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_only_what_stands_above_them(package):
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        wrong = (set(imported(path)) & set(PACKAGES)) - MAY_IMPORT[package]
+        assert not wrong, f"{path} imports {wrong}"
+
+
+def test_trading_env_and_agents_do_not_import_sb3_or_plotly_at_the_top():
+    for package in ("trading_env", "agents"):
+        for path in (ROOT / package).rglob("*.py"):
+            tree = ast.parse(path.read_text())
+            top = ast.Module([n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)], [])
+            names = {a.name.split(".")[0] for n in top.body if isinstance(n, ast.Import) for a in n.names}
+            names |= {n.module.split(".")[0] for n in top.body if isinstance(n, ast.ImportFrom) and n.module}
+            assert not names & {"stable_baselines3", "plotly", "matplotlib"}, path
+
+
+def test_compiled_code_of_trading_env_is_in_one_file():
+    users = {path.stem for path in (ROOT / "trading_env").rglob("*.py") if "numba" in set(imported(path))}
+    assert users == set(KERNEL_ONLY)
+
+
+def test_importing_trading_env_loads_none_of_the_heavy_libraries():
+    heavy = ("torch", "matplotlib", "plotly", "stable_baselines3", "numba", "pandas", "scipy")
+    code = f"import sys, trading_env; print([m for m in {heavy} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"
+
+
+def test_public_names_resolve():
+    import trading_env
+
+    assert {name for name in trading_env.__all__ if getattr(trading_env, name) is None} == set()
+    assert set(trading_env.__all__) <= set(dir(trading_env))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = trading_env.no_such_name

@@ -1,0 +1,354 @@
+"""The account against a slow reference in exact arithmetic, its identity, and trades computed by hand."""
+
+import math
+from dataclasses import replace
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trading_env import Costs, Margin, Market, TradingEnv
+
+HOLD = None
+
+
+def commission(d, p, costs):
+    """Commission of d units at p, exact."""
+    fill = p * (1 + costs["s"]) if d > 0 else p * (1 - costs["s"])
+    return max(costs["m"], costs["F"] + costs["f"] * abs(d) * fill + costs["g"] * abs(d))
+
+
+def solve(w, units, equity, p, costs):
+    """Units d with (U + d) p = w (E_p - cost(d)) by plain fixed-point iteration at 60 digits; None if no trade."""
+    if w == 0:
+        return -units
+    gap = w * equity - units * p
+    if abs(gap) <= Fraction(1, 10**13) * (abs(w * equity) + abs(units * p)):
+        return Fraction(0)
+    with localcontext(prec=60):
+        as_decimal = {k: Decimal(v.numerator) / Decimal(v.denominator) for k, v in costs.items()}
+        w_, units_, equity_, p_ = (Decimal(x.numerator) / Decimal(x.denominator) for x in (w, units, equity, p))
+        side = 1 if gap > 0 else -1
+        d = (w_ * equity_ - units_ * p_) / p_
+        for _ in range(400):
+            size = max(side * d, Decimal("1e-50"))
+            cost = as_decimal["s"] * size * p_ + commission(side * size, p_, as_decimal)
+            d = (w_ * (equity_ - cost) - units_ * p_) / p_
+        d = Fraction(d)
+    if d * side <= 0 or (units + d) * w < 0:
+        return Fraction(0)
+    return d
+
+
+class ReferenceAccount:
+    """Section by section what the account should do, in fractions."""
+
+    def __init__(self, cash, costs, margin, fill, rebalance, years):
+        x = Fraction
+        self.costs = {
+            "s": x(costs.half_spread) + x(costs.slippage),
+            "f": x(costs.commission),
+            "F": x(costs.fixed),
+            "m": x(costs.minimum),
+            "g": x(costs.per_unit),
+        }
+        self.margin, self.fill, self.rebalance, self.years = margin, fill, rebalance, x(years)
+        self.cash, self.units, self.target = x(cash), x(0), x(0)
+
+    def finance(self, close):
+        m, zero = self.margin, Fraction(0)
+        earning = self.cash if m.short_proceeds_earn else self.cash + min(self.units, zero) * close
+        paid = -Fraction(m.r_cash) * max(earning, zero)
+        paid += Fraction(m.r_margin) * max(-self.cash, zero)
+        paid += Fraction(m.r_borrow) * max(-self.units, zero) * close
+        self.cash -= paid * self.years
+        return paid * self.years
+
+    def trade(self, want, p):
+        if want is HOLD:
+            return Fraction(0)
+        want, equity = Fraction(want), self.cash + self.units * p
+        if equity <= 0:
+            self.target = Fraction(0)
+            return -self.units
+        if not self.rebalance and want == self.target:
+            return Fraction(0)
+        self.target = want
+        return solve(want, self.units, equity, p, self.costs)
+
+    def pay(self, d, p):
+        fee, slip = (
+            (Fraction(0), Fraction(0)) if d == 0 else (commission(d, p, self.costs), self.costs["s"] * abs(d) * p)
+        )
+        self.cash -= d * p + fee + slip
+        self.units += d
+        return fee, slip
+
+    def step(self, want, c0, p, c1):
+        c0, p, c1 = Fraction(c0), Fraction(p), Fraction(c1)
+        before, equity = self.units, self.cash + self.units * c0
+        financing = self.finance(c0) if self.fill != "close" else None
+        d = self.trade(want, p)
+        fee, slip = self.pay(d, p)
+        traded = abs(d) * p
+        if financing is None:
+            financing = self.finance(c0)
+        pnl = before * (p - c0) + self.units * (c1 - p)
+        if self.units != 0 and self.cash + self.units * c1 < Fraction(self.margin.maintenance) * abs(self.units) * c1:
+            traded += abs(self.units) * c1
+            more_fee, more_slip = self.pay(-self.units, c1)
+            fee, slip, self.target = fee + more_fee, slip + more_slip, Fraction(0)
+        return {
+            "equity": self.cash + self.units * c1,
+            "cash": self.cash,
+            "units": self.units,
+            "price": p,
+            "pnl": pnl,
+            "commission": fee,
+            "slippage": slip,
+            "financing": financing,
+            "turnover": traded / equity,
+        }
+
+
+def make_env(opens, closes, **keywords):
+    market = Market.from_arrays(close=closes, open=opens)
+    keywords = {"window": 1, "features": np.zeros((len(closes), 1)), **keywords}
+    return TradingEnv(market, **keywords)
+
+
+def fill_price(fill, opens, closes, t):
+    return {"next_open": opens[t + 1], "next_close": closes[t + 1], "close": closes[t]}[fill]
+
+
+rate = st.floats(0.0, 0.05)
+money = st.floats(0.0, 50.0)
+
+
+@st.composite
+def cases(draw, proportional):
+    n = draw(st.integers(4, 10))
+    moves = draw(st.lists(st.floats(-0.35, 0.35), min_size=2 * n, max_size=2 * n))
+    prices = 100.0 * np.exp(np.cumsum(moves))
+    costs = Costs(commission=draw(rate), half_spread=draw(rate), slippage=draw(rate))
+    if not proportional:
+        costs = replace(costs, fixed=draw(money), minimum=draw(money), per_unit=draw(st.floats(0.0, 0.01)))
+    margin = Margin(
+        max_leverage=3.0,
+        maintenance=draw(st.sampled_from([0.0, 0.1, 0.3])),
+        ruin_fraction=draw(st.sampled_from([0.01, 0.5])),
+        r_cash=draw(rate),
+        r_margin=draw(rate),
+        r_borrow=draw(rate),
+        short_proceeds_earn=draw(st.booleans()),
+    )
+    targets = draw(st.sampled_from(["buy_hold_sell", (-1.0, 0.0, 0.4, 1.0), (-2.5, -1.0, 0.0, 0.7, 3.0)]))
+    n_actions = 3 if targets == "buy_hold_sell" else len(targets)
+    keywords = {
+        "costs": costs,
+        "margin": margin,
+        "actions": targets,
+        "allow_short": targets == "buy_hold_sell" and draw(st.booleans()),
+        "fill": draw(st.sampled_from(["next_open", "next_close", "close"])),
+        "sizing": draw(st.sampled_from(["drift", "rebalance"])),
+        "bars_per_year": draw(st.sampled_from([1.0, 12.0, 252.0])),
+        "initial_cash": 10_000.0,
+    }
+    actions = draw(st.lists(st.integers(0, n_actions - 1), min_size=n - 1, max_size=n - 1))
+    return prices[::2], prices[1::2], keywords, actions
+
+
+def check_against_reference(case):
+    opens, closes, keywords, actions = case
+    env = make_env(opens, closes, **keywords)
+    env.reset(seed=0)
+    account = ReferenceAccount(
+        keywords["initial_cash"],
+        keywords["costs"],
+        keywords["margin"],
+        keywords["fill"],
+        keywords["sizing"] == "rebalance",
+        1.0 / keywords["bars_per_year"],
+    )
+    equity = keywords["initial_cash"]
+    for t, action in enumerate(actions):
+        want = float(env.task.wants[action])
+        price = fill_price(keywords["fill"], opens, closes, t)
+        expected = account.step(HOLD if math.isnan(want) else want, closes[t], price, closes[t + 1])
+        _, reward, terminated, truncated, info = env.step(action)
+        scale = max(abs(equity), abs(info["equity"]), abs(info["units"]) * closes[t + 1], 1.0)
+        for key, value in expected.items():
+            size = {
+                "units": scale / closes[t + 1],
+                "price": closes[t + 1],
+                "turnover": 1.0 + float(expected["turnover"]),
+            }
+            assert info[key] == pytest.approx(float(value), rel=1e-9, abs=1e-9 * size.get(key, scale)), key
+        terms = info["pnl"] - info["commission"] - info["slippage"] - info["financing"]
+        assert info["equity"] - equity == pytest.approx(terms, abs=1e-9 * scale)
+        floor = keywords["margin"].ruin_fraction * keywords["initial_cash"]
+        assert reward == pytest.approx(math.log(max(info["equity"], floor) / equity), abs=1e-9)
+        assert terminated == (info["equity"] <= floor)
+        assert truncated == (t == len(closes) - 2 and not terminated)
+        equity = info["equity"]
+        if terminated:
+            break
+    return account
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases(proportional=True))
+def test_account_equals_the_exact_reference_with_proportional_costs(case):
+    check_against_reference(case)
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases(proportional=False))
+def test_account_equals_the_exact_reference_with_fixed_minimum_and_per_unit_costs(case):
+    check_against_reference(case)
+
+
+FLAT_COSTS = Costs(commission=0.01, half_spread=0.01, slippage=0.01)
+
+
+def one_trade(want, costs, price=100.0, close=100.0, **keywords):
+    env = make_env([price, price, price], [price, close, close], actions=(want, 0.0), costs=costs, **keywords)
+    env.reset()
+    return env.step(0)[4]
+
+
+def test_a_buy_pays_the_closed_form_by_hand():
+    info = one_trade(1.0, FLAT_COSTS, initial_cash=1000.0)
+    # s = .02, f = .01: kb = .02 + .01 + .0002 = .0302, notional = 1000 / 1.0302
+    assert info["units"] == pytest.approx(1000 / 1.0302 / 100, rel=1e-14)
+    assert info["slippage"] == pytest.approx(0.02 * 1000 / 1.0302, rel=1e-13)
+    assert info["commission"] == pytest.approx(0.01 * 1.02 * 1000 / 1.0302, rel=1e-13)
+    assert info["cash"] == pytest.approx(0.0, abs=1e-10)
+
+
+def test_a_short_sale_earns_the_closed_form_by_hand():
+    info = one_trade(-1.0, FLAT_COSTS, initial_cash=1000.0)
+    # ks = .02 + .01 - .0002 = .0298, d = -1000 / (100 (1 + .0298))
+    assert info["units"] == pytest.approx(-1000 / 1.0298 / 100, rel=1e-14)
+    assert info["exposure"] == pytest.approx(-1.0, rel=1e-13)
+
+
+def test_exposure_after_the_trade_is_the_target_net_of_cost():
+    for want in (-2.0, -0.3, 0.2, 1.0, 2.0):
+        info = one_trade(want, Costs(0.002, 0.001, 0.003, 2.0, 15.0, 0.01), margin=Margin(max_leverage=2.0))
+        assert info["exposure"] == pytest.approx(want, rel=1e-12)
+
+
+def test_a_trade_that_its_own_cost_turns_round_is_no_trade_and_the_choice_counts():
+    costs = Costs(0, 0, 0, fixed=5.0)
+    env = make_env([100.0] * 4, [100.0] * 4, actions=(0.5, 0.502), costs=costs, initial_cash=1000.0)
+    env.reset()
+    units = env.step(0)[4]["units"]
+    obs, _, _, _, info = env.step(1)  # 2 more of notional, less .502 * 5 of cost, is none
+    assert info["units"] == units
+    assert info["commission"] == 0.0
+    assert obs[-3] == np.float32(0.502)  # the account remembers the choice
+
+
+def test_at_its_target_an_account_pays_no_minimum_for_rounding():
+    costs = Costs(0, 0, 0, minimum=1.0)
+    env = make_env([3.0] * 50, [3.0] * 50, actions=(0.7, 1.0), sizing="rebalance", costs=costs)
+    env.reset()
+    assert [env.step(0)[4]["commission"] for _ in range(49)] == [1.0] + [0.0] * 48
+
+
+def test_minimum_commission_binds_below_its_break_even_only():
+    costs = Costs(commission=0.01, half_spread=0, slippage=0, minimum=5.0)
+    assert one_trade(0.2, costs, initial_cash=1000.0)["commission"] == 5.0
+    assert one_trade(1.0, costs, initial_cash=1000.0)["commission"] == pytest.approx(1000 / 1.01 * 0.01)
+
+
+def test_lots_round_the_trade_toward_zero():
+    env = make_env(
+        [100.0] * 4, [100.0] * 4, actions=(1.0, -1.0), lot_size=3.0, costs=Costs(0, 0, 0), initial_cash=1000.0
+    )
+    env.reset()
+    assert env.step(0)[4]["units"] == 9.0
+    assert env.step(1)[4]["units"] == -9.0  # 19 units of sale are 6 lots
+
+
+def test_the_band_suppresses_small_trades_only():
+    keywords = {"sizing": "rebalance", "min_trade": 0.1, "costs": Costs(0, 0, 0), "actions": (0.5, 0.55, 0.7)}
+    env = make_env([100.0] * 5, [100.0] * 5, **keywords)
+    env.reset()
+    assert env.step(0)[4]["exposure"] == pytest.approx(0.5)
+    assert env.step(1)[4]["turnover"] == 0.0
+    assert env.step(2)[4]["exposure"] == pytest.approx(0.7)
+
+
+def test_drift_trades_on_a_new_choice_and_rebalance_at_each_bar():
+    prices = [100.0, 100.0, 150.0, 80.0, 120.0]
+    turnover = {}
+    for sizing in ("drift", "rebalance"):
+        env = make_env(prices, prices, actions=(0.0, 0.5), sizing=sizing, costs=Costs(0, 0, 0))
+        env.reset()
+        turnover[sizing] = [env.step(1)[4]["turnover"] > 0 for _ in range(4)]
+    assert turnover == {"drift": [True, False, False, False], "rebalance": [True, True, True, True]}
+
+
+def test_liquidation_closes_at_the_close_with_its_costs_and_the_agent_goes_on():
+    closes = [100.0, 100.0, 70.0, 70.0, 70.0]
+    keywords = {
+        "actions": (0.0, 3.0),
+        "margin": Margin(max_leverage=3.0, maintenance=0.25),
+        "costs": Costs(0.001, 0, 0),
+    }
+    env = make_env([100.0, 100.0, 100.0, 70.0, 70.0], closes, initial_cash=1000.0, **keywords)
+    env.reset()
+    env.step(1)
+    obs, _, terminated, _, info = env.step(1)
+    assert info["units"] == 0.0
+    assert not terminated
+    assert info["commission"] == pytest.approx(0.001 * 70 * 3 * (1000 / 1.003) / 100)
+    assert obs[-3] == 0.0  # liquidation sets the target to 0
+    assert env.step(1)[4]["units"] > 0.0  # the same choice enters again
+
+
+def test_a_gap_through_the_account_closes_whatever_is_chosen_but_hold_rides_on():
+    opens, closes = [100.0, 100.0, 350.0, 60.0, 60.0], [100.0, 100.0, 60.0, 60.0, 60.0]
+    for action, units in ((2, 0.0), (0, 0.0), (1, -10.0)):
+        env = make_env(opens, closes, allow_short=True, costs=Costs(0, 0, 0), initial_cash=1000.0)
+        env.reset()
+        env.step(0)
+        assert env.step(action)[4]["units"] == pytest.approx(units)
+
+
+def test_ruin_terminates_with_the_loss_in_the_reward_and_wins_over_truncation():
+    closes = [100.0, 100.0, 1000.0]
+    env = make_env([100.0, 100.0, 100.0], closes, allow_short=True, costs=Costs(0, 0, 0))
+    env.reset()
+    env.step(0)
+    _, reward, terminated, truncated, info = env.step(1)
+    assert info["equity"] < 0
+    assert (terminated, truncated) == (True, False)
+    assert reward == pytest.approx(math.log(0.01))
+
+
+def test_one_unlevered_short_needs_no_leverage():
+    info = one_trade(-1.0, Costs(0, 0, 0), close=90.0, initial_cash=1000.0)
+    assert info["equity"] == pytest.approx(1100.0)
+
+
+def test_interest_accrues_on_every_bar():
+    env = make_env([100.0] * 6, [100.0] * 6, margin=Margin(r_cash=0.12), bars_per_year=12, initial_cash=1000.0)
+    env.reset()
+    for t in range(1, 6):
+        assert env.step(1)[4]["equity"] == pytest.approx(1000 * 1.01**t, rel=1e-14)
+
+
+def test_the_broker_refuses_lots_beyond_the_margin():
+    env = make_env(
+        [100.0] * 5, [100.0] * 5, actions="lots", lots=2, lot_size=4.0, costs=Costs(0, 0, 0), initial_cash=1000.0
+    )
+    env.reset()
+    assert env.step(4)[4]["units"] == 8.0
+    assert env.step(3)[4]["units"] == 8.0  # 12 units would be 1.2 times the equity
+    assert env.step(0)[4]["units"] == 0.0
