@@ -97,9 +97,6 @@ class Step(NamedTuple):
     turnover: float
 
 
-FIRST_INFO = Step._fields.index("equity")
-
-
 @inlined
 def as_rules(values: Floats) -> Rules:
     """The array of rules as a tuple with names."""
@@ -401,9 +398,9 @@ def step_one(
     values: Floats,
     obs: Float32s,
 ) -> tuple[Any, ...]:
-    """The scalar env's step: a want (float) and arrays of N = 1; otherwise as step_rows. A Step as a plain tuple."""
-    rules = as_rules(values)
-    step = step_row(0, want, state, clock, opens, closes, table.reshape(-1), table.shape[1], rules, obs)
+    """The scalar env's step: one want, N = 1, obs (D,); otherwise as step_rows. A Step as a plain tuple."""
+    rules, flat, n_features = as_rules(values), table.reshape(-1), table.shape[1]
+    step = step_row(0, want, state, clock, opens, closes, flat, n_features, rules, obs.reshape(1, -1))
     return (
         step.reward,
         step.terminated,
