@@ -69,7 +69,7 @@ def _parse(name: Any, known: list[str]) -> tuple[str, list[float] | dict[str, An
     keys = [key for key in known if spelled == key or spelled.startswith(f"{key}_")]
     if not keys:
         raise ValueError(f"unknown feature {name!r}: no column, and TA-Lib has no indicator of that name")
-    key = max(keys, key=len)  # MINUS_DI_14 is MINUS_DI, not MINUS
+    key = max(keys, key=len)  # LINEARREG_SLOPE_14 is no LINEARREG
     numbers = spelled[len(key) + 1 :]
     try:
         return key, [float(number) for number in numbers.split("_") if numbers], output

@@ -80,6 +80,11 @@ def test_volume_change_is_zero_where_nothing_traded():
     assert values[30] == 19.0
 
 
+def test_a_giant_of_the_past_does_not_blur_later_rows():
+    volume = np.r_[1e17, np.ones(59)]
+    assert (feature_table(random_market(60, volume=volume), ["volume_change"]).values[20:] == 0).all()
+
+
 @pytest.mark.parametrize(
     ("missing", "left"),
     [
