@@ -81,7 +81,7 @@ def test_volume_change_is_zero_where_nothing_traded():
 
 
 def test_a_giant_of_the_past_does_not_blur_later_rows():
-    volume = np.r_[1e17, np.ones(59)]
+    volume = np.r_[1e17, np.full(59, 100.0)]
     assert (feature_table(random_market(60, volume=volume), ["volume_change"]).values[20:] == 0).all()
 
 
