@@ -4,6 +4,7 @@ Axis letters: S seeds, N envs per seed, D observation (flattened).
 """
 
 import importlib
+import inspect
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ def env_seeds(seed: int, n_envs: int, purpose: str) -> list[int]:
 def make_envs(env: EnvLike, seeds: Sequence[int], n_envs: int, purpose: str = "envs") -> SeedEnvs:
     """S * N copies of `env` in one vector env in SAME_STEP mode.
 
-    A native vector env is used if its class declares `metadata["independent_sub_envs"] = True`: each
+    A native vector env is used if it declares `metadata["independent_sub_envs"] = True`: each
     sub-env has a random stream of its own, so seeds do not mix. (Gymnasium's native CartPole has one stream
     for all.) Otherwise it is `gymnasium.vector.SyncVectorEnv`.
 
@@ -152,10 +153,8 @@ def make_envs(env: EnvLike, seeds: Sequence[int], n_envs: int, purpose: str = "e
     """
     source = _source(env)
     total = len(seeds) * n_envs
-    if isinstance(source, EnvSpec) and _is_native(source):
-        mode = AutoresetMode.SAME_STEP
-        vector = gym.make_vec(source, total, "vector_entry_point", autoreset_mode=mode)
-    else:
+    vector = _native(source, total) if isinstance(source, EnvSpec) else None
+    if vector is None:
         make = (lambda: gym.make(source)) if isinstance(source, EnvSpec) else source
         vector = SyncVectorEnv([make] * total, autoreset_mode=AutoresetMode.SAME_STEP)
     return SeedEnvs(vector, seeds, n_envs, purpose)
@@ -176,10 +175,13 @@ def _source(env: EnvLike) -> EnvSpec | Callable[[], gym.Env[Any, Any]]:
     raise TypeError(f"env must be an id, an EnvSpec, a function that returns an env, or an env, got {env!r}")
 
 
-def _is_native(spec: EnvSpec) -> bool:
-    """Whether the spec has a vector env that keeps sub-envs apart and takes all that the spec says."""
-    if spec.vector_entry_point is None or spec.additional_wrappers or spec.max_episode_steps is not None:
-        return False
+def _native(spec: EnvSpec, total: int) -> VectorEnv[Any, Any, Any] | None:
+    """The spec's own vector env, if it has one that keeps sub-envs apart and takes all that the spec says."""
     entry = spec.vector_entry_point
+    if entry is None or spec.additional_wrappers or spec.max_episode_steps is not None:
+        return None
     creator = load_env_creator(entry) if isinstance(entry, str) else entry
-    return getattr(creator, "metadata", {}).get("independent_sub_envs") is True
+    if "autoreset_mode" not in inspect.signature(creator).parameters:
+        return None
+    envs = gym.make_vec(spec, total, "vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP)
+    return envs if envs.metadata.get("independent_sub_envs") is True else None

@@ -217,25 +217,30 @@ def clip_and_adam(
     beta2: np.float32,
     eps: np.float32,
 ) -> None:
-    """Clips each seed's gradient and takes Adam's step, in place; buffers are [S * P] as in `Parameters`."""
-    one = np.float32(1.0)
+    """Clips each seed's gradient and takes Adam's step, in place; buffers are [S * P] as in `Parameters`.
+
+    Moments of inactive units would decay into subnormal numbers, which processors handle ten times slower: they are
+    set to zero before that.
+    """
+    one, tiny = np.float32(1.0), np.float32(1e-36)
     for s in range(n_seeds):
         total = np.float32(0.0)
         offset = 0
         for size in sizes:
-            start = offset + s * size
-            for g in grad[start : start + size]:
-                total += g * g
+            g = grad[offset + s * size :]
+            for i in range(size):
+                total += g[i] * g[i]
             offset += n_seeds * size
         scale = min(one, max_norm / (np.sqrt(total) + np.float32(1e-6)))
         offset = 0
         for size in sizes:
             start = offset + s * size
-            p, g = flat[start : start + size], grad[start : start + size]
-            m, v = mean[start : start + size], square[start : start + size]
+            p, g, m, v = flat[start:], grad[start:], mean[start:], square[start:]
             for i in range(size):
                 clipped = g[i] * scale
-                m[i] = beta1 * m[i] + (one - beta1) * clipped
-                v[i] = beta2 * v[i] + (one - beta2) * clipped * clipped
-                p[i] -= rate * m[i] / (np.sqrt(v[i]) * correction + eps)
+                mean_i = beta1 * m[i] + (one - beta1) * clipped
+                square_i = beta2 * v[i] + (one - beta2) * clipped * clipped
+                m[i] = mean_i if abs(mean_i) > tiny else np.float32(0.0)
+                v[i] = square_i if square_i > tiny else np.float32(0.0)
+                p[i] -= rate * mean_i / (np.sqrt(square_i) * correction + eps)
             offset += n_seeds * size

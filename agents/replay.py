@@ -54,14 +54,17 @@ class Replay:
         self.position = 0  # slot of the next one
         self.rows: Floats = np.zeros((n_seeds, 0, 2 * obs_size + 3), np.float32)  # [S, C, 2D + 3]
         S, B, D = n_seeds, batch_size, obs_size
+        self._rows = np.zeros((S, B, 2 * D + 3), np.float32)
+        self._action = np.zeros((S, B, 1), np.int64)
+        self._continues = np.zeros((S, B), np.float32)
+        packed = torch.from_numpy(self._rows)
         self._batch = Batch(
-            obs=torch.zeros(S, B, D),
-            next_obs=torch.zeros(S, B, D),
-            action=torch.zeros(S, B, 1, dtype=torch.int64),
-            reward=torch.zeros(S, B),
-            continues=torch.zeros(S, B),
+            obs=packed[..., :D],
+            next_obs=packed[..., D : 2 * D],
+            action=torch.from_numpy(self._action),
+            reward=packed[..., 2 * D + 1],
+            continues=torch.from_numpy(self._continues),
         )
-        self._views = tuple(getattr(self._batch, name).numpy() for name in Batch.__dataclass_fields__)
         self._device = device
 
     def reserve(self, transitions: int) -> None:
@@ -92,7 +95,7 @@ class Replay:
 
     def sample(self, uniform: npt.NDArray[np.float64]) -> Batch:
         """A batch drawn with replacement, each seed from its own ring, by numbers [S, B] in [0, 1)."""
-        _gather(self.rows, self.size, uniform, *self._views)
+        _gather(self.rows, self.size, uniform, self._rows, self._action, self._continues)
         return self._batch.to(self._device)
 
 
@@ -116,18 +119,15 @@ def _gather(
     rows: Floats,
     size: int,
     uniform: npt.NDArray[np.float64],
-    obs: Floats,
-    next_obs: Floats,
+    batch: Floats,
     action: npt.NDArray[np.int64],
-    reward: Floats,
     continues: Floats,
 ) -> None:
-    S, B, D = obs.shape
+    S, B, width = batch.shape
     for s in range(S):
         for b in range(B):
-            row = rows[s, int(uniform[s, b] * size)]
-            obs[s, b] = row[:D]
-            next_obs[s, b] = row[D : 2 * D]
-            action[s, b, 0] = int(row[2 * D])
-            reward[s, b] = row[2 * D + 1]
-            continues[s, b] = 1.0 - row[2 * D + 2]
+            row, copy = rows[s, int(uniform[s, b] * size)], batch[s, b]
+            for i in range(width):  # element by element: twice as fast as an assignment of slices
+                copy[i] = row[i]
+            action[s, b, 0] = int(row[width - 3])
+            continues[s, b] = 1.0 - row[width - 1]
