@@ -143,6 +143,8 @@ def feature_table(
         raise TypeError(f"features must be 'default', a list of names, a callable or an array (T, F), got {features!r}")
     if isinstance(scaler, Mapping):
         scaler = FeatureScaler.from_dict(scaler)
+    if scaler is not None and not isinstance(scaler, FeatureScaler):
+        raise TypeError(f"scaler must be a FeatureScaler, its to_dict() or None, got {scaler!r}")
     return table if scaler is None else scaler.transform(table)
 
 
@@ -152,7 +154,7 @@ def _from_names(names: Sequence[Any], market: Market) -> FeatureTable:
         raise ValueError("features must have at least one name, got none")
     values = np.empty((len(market), len(columns)), np.float32)
     for j, (_, write) in enumerate(columns):
-        with np.errstate(over="ignore"):  # an infinite value raises with its row
+        with np.errstate(all="ignore"):  # a value that is not finite raises with its row
             write(values[:, j])
     return checked_table(values, [name for name, _ in columns], market.time)
 

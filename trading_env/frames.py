@@ -69,9 +69,11 @@ def from_frame(
     frame, found = _one_ticker(frame, ticker)
     bars, times, extra = _sort_columns(frame)
     chosen = extra if columns is None else _chosen(extra, columns)
-    arrays = {key: _numbers(key, frame.iloc[:, i]) for key, i in bars.items()}
-    extras = {key: _numbers(f"column {key!r}", frame.iloc[:, i]) for key, i in chosen.items()}
+    if len(frame) == 0:
+        raise ValueError("the frame has no rows")
     time = _times(frame, times)
+    arrays = {key: _numbers(key, frame.iloc[:, i], time) for key, i in bars.items()}
+    extras = {key: _numbers(f"column {key!r}", frame.iloc[:, i], time) for key, i in chosen.items()}
     report = None
     if on_missing != "raise":
         arrays, extras, time, report = _repair(arrays, extras, time, on_missing)
@@ -84,29 +86,34 @@ def from_frame(
 
 def from_csv(path: str | Path, **options: Any) -> Market:
     """A Market from a CSV file with a header, compressed or not, named after it. Options as `from_frame`."""
-    import pandas as pd
-
-    path = existing(path)
-    two_levels = _has_two_levels(pd.read_csv(path, nrows=1))
-    layout: dict[str, Any] = {"header": [0, 1], "index_col": 0} if two_levels else {}
-    frame = pd.read_csv(path, **layout)
-    return from_frame(_restore_index(frame), copy=False, **{"name": _stem(path), **options})
+    frame = _read(path, _read_csv)
+    return from_frame(frame, copy=False, **{"name": _stem(Path(path)), **options})
 
 
 def from_parquet(path: str | Path, **options: Any) -> Market:
-    """A Market from a Parquet file (extra ``parquet``); named after the file. Options as `from_frame`."""
-    path = existing(path)
+    """A Market from a Parquet file (extra ``parquet``), named after it. Options as `from_frame`."""
     parquet = optional("pyarrow.parquet", "parquet", "reading Parquet")
-    frame = parquet.read_table(path).to_pandas(split_blocks=True, self_destruct=True)
-    return from_frame(frame, copy=False, **{"name": _stem(path), **options})
+    frame = _read(path, lambda p: parquet.read_table(p).to_pandas(split_blocks=True, self_destruct=True))
+    return from_frame(frame, copy=False, **{"name": _stem(Path(path)), **options})
 
 
-def existing(path: str | Path) -> Path:
-    """``path`` as a Path; ValueError if there is no such file."""
+def _read(path: str | Path, reader: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+    """What ``reader`` makes of the file; ValueError naming the file if there is none or it cannot be read."""
     path = Path(path).expanduser()
     if not path.is_file():
         raise ValueError(f"data: no such file {str(path)!r}")
-    return path
+    try:
+        return reader(path)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"data: cannot read {str(path)!r}: {error}") from error
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    two_levels = _has_two_levels(pd.read_csv(path, nrows=1))
+    layout: dict[str, Any] = {"header": [0, 1], "index_col": 0} if two_levels else {}
+    return _restore_index(pd.read_csv(path, **layout))
 
 
 def _stem(path: Path) -> str:
@@ -185,14 +192,15 @@ def _chosen(extra: dict[str, int], columns: Iterable[str]) -> dict[str, int]:
     return {name: extra[name] for name in names}
 
 
-def _numbers(name: str, series: pd.Series[Any]) -> Floats:
+def _numbers(name: str, series: pd.Series[Any], time: Times | None) -> Floats:
     """A column's float64 values; nullable dtypes keep their missing values as NaN."""
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(series.dtype) or not pd.api.types.is_numeric_dtype(series.dtype):
-        first = series.iloc[0] if len(series) else None
+        row = int((pd.to_numeric(series, errors="coerce").isna() & series.notna()).to_numpy().argmax())
+        where = f"of dtype {series.dtype} at {row_label(time, row)}"
         hint = "" if name in BAR_COLUMNS else "; choose the columns to keep with columns="
-        raise TypeError(f"{name} must be real numbers, got {first!r} of dtype {series.dtype}{hint}")
+        raise TypeError(f"{name} must be real numbers, got {series.iloc[row]!r} {where}{hint}")
     values: NDArray[Any] = (
         series.to_numpy(dtype=np.float64, na_value=np.nan)
         if pd.api.types.is_extension_array_dtype(series.dtype)

@@ -192,7 +192,7 @@ class Market:
 
     def _cut(self, cut: Any) -> int:
         """The row at which ``cut`` begins a part."""
-        if isinstance(cut, float):
+        if isinstance(cut, (float, np.floating)):
             if not 0.0 < cut < 1.0:
                 raise ValueError(f"split: a fraction must lie in (0, 1), got {cut!r}")
             return self.first + round(cut * (len(self) - self.first))

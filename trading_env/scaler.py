@@ -95,7 +95,10 @@ class FeatureScaler:
         if set(state) != {"names", "mean", "scale"}:
             raise ValueError(f"a scaler's state has the keys names, mean and scale, got {sorted(state)}")
         names = tuple(state["names"])
-        mean, scale = (np.array(state[key], dtype=np.float64) for key in ("mean", "scale"))
+        try:
+            mean, scale = (np.array(state[key], dtype=np.float64) for key in ("mean", "scale"))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"a scaler's mean and scale must be numbers: {error}") from error
         if not names or mean.shape != (len(names),) or scale.shape != (len(names),):
             raise ValueError(f"a scaler's state needs a mean and a scale for each of its names {names}")
         if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0.0).all()):

@@ -80,6 +80,8 @@ def _parse_times(values: Any) -> Times:
     """Dates of any kind but datetime64 arrays, through pandas, in UTC."""
     import pandas as pd
 
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise TypeError(f"time must be a sequence of dates, got {values!r}")
     index = pd.Index(values)
     if not isinstance(index, pd.DatetimeIndex):
         if index.inferred_type not in ("string", "datetime", "datetime64", "date"):
@@ -88,7 +90,7 @@ def _parse_times(values: Any) -> Times:
         try:
             index = pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601", utc=True))
         except ValueError as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).split(". You might")[0]
             raise ValueError(f"time must be dates or ISO 8601 strings: {reason}") from error
     if index.tz is not None:
         index = index.tz_convert("UTC").tz_localize(None)

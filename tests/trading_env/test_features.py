@@ -223,6 +223,12 @@ def test_features_that_cannot_be_raise(given_features, error, message):
         feature_table(random_market(40), given_features)
 
 
+def test_a_return_beyond_float64_raises_and_does_not_warn():
+    market = Market.from_arrays([1e308, 1e-308, *np.ones(30)])
+    with pytest.raises(ValueError, match=r"feature 'log_return_1' must be finite .* got -inf at row 1"):
+        feature_table(market)
+
+
 def test_too_few_rows_raise():
     with pytest.raises(ValueError, match="feature 'log_return_20' has no value: 20 rows are too few for it"):
         feature_table(random_market(20))

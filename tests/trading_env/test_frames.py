@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_env.datasets import load
 from trading_env.market import Market
 
 DAYS = pd.bdate_range("2020-01-01", periods=10)  # Wed 1 Jan to Tue 14 Jan
@@ -72,14 +73,23 @@ def test_a_frame_that_counts_rows_has_no_timestamps():
     [
         (frame().rename(columns={"Close": "Last"}), ValueError, "no column 'close', got .*'Last'"),
         (frame(close=CLOSE), ValueError, "two columns are named 'close'"),
-        (frame(Close=[str(v) for v in CLOSE]), TypeError, "close must be real numbers, got '10.0' of dtype str"),
+        (
+            frame(Close=[str(v) for v in CLOSE]),
+            TypeError,
+            r"close must be real numbers, got '10.0' of dtype str at 2020-01-01 \(row 0\)",
+        ),
+        (
+            frame(Close=["1", "2", "n/a", *"4567890"]),
+            TypeError,
+            r"close must be real numbers, got 'n/a' of dtype str at 2020-01-03 \(row 2\)",
+        ),
         (frame(Close=[True] * 10), TypeError, "close must be real numbers, got .*True"),
         (frame(Sector="tech"), TypeError, "column 'Sector' must be real numbers.*choose .* with columns="),
         (frame(Date=DAYS, Time=DAYS), ValueError, r"several columns could be the time: \['Date', 'Time'\]"),
         (frame(time=np.arange(10)), TypeError, "time must be dates or ISO 8601 strings"),
         (frame(time=["01/02/2020"] * 10), ValueError, "time must be dates or ISO 8601 strings"),
         (frame().set_axis(range(5, 15)), ValueError, r"the index must be dates, or count rows .* got \[5, 6, 7, 8\]"),
-        (frame().iloc[:0], ValueError, "open must have at least one row"),
+        (frame().iloc[:0], ValueError, "the frame has no rows"),
         (CLOSE, TypeError, "frame must be a pandas DataFrame, got ndarray"),
     ],
 )
@@ -201,6 +211,20 @@ def test_files_raise_as_frames_do(tmp_path):
     frame(Close=changed(CLOSE, 4, np.nan)).to_csv(tmp_path / "a.csv")
     with pytest.raises(ValueError, match=r"close must be finite and positive, got nan at 2020-01-07 \(row 4\)"):
         Market.from_csv(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00\x01"])
+def test_a_file_that_is_no_table_raises_naming_it(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"data: cannot read '.*{name}': "):
+        load(tmp_path / name)
+
+
+def test_a_word_in_a_csv_is_named_with_its_row(tmp_path):
+    (tmp_path / "a.csv").write_text("Date,Close\n2020-01-01,1\n2020-01-02,abc\n")
+    with pytest.raises(TypeError, match=r"close must be real numbers, got 'abc' .* at 2020-01-02 \(row 1\)"):
+        load(tmp_path / "a.csv")
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):

@@ -142,6 +142,7 @@ def test_a_wrong_value_raises_naming_field_value_and_row(change, message):
         ({"close": None}, "close must be an array of prices, got None"),
         ({"close": np.ma.masked_equal(CLOSE, 12.0)}, "close must be a plain array, got a masked one"),
         ({"time": np.arange(10)}, "time must be dates or ISO 8601 strings, got .*0.* of dtype int64"),
+        ({"time": "2020-01-01"}, "time must be a sequence of dates, got '2020-01-01'"),
         ({"columns": [CLOSE]}, "columns must be a mapping"),
         ({"columns": {1: CLOSE}}, "columns must be named by non-empty strings, got 1"),
         ({"metadata": {"x": CLOSE}}, "metadata must hold JSON values only"),
@@ -183,6 +184,7 @@ def test_timestamps_of_intraday_bars_are_named_to_the_minute():
     "cut",
     [
         0.7,
+        np.float32(0.7),
         "2020-01-10",
         dt.date(2020, 1, 10),
         dt.datetime(2020, 1, 9, 12),

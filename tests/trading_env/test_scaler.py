@@ -72,6 +72,11 @@ def test_an_unfitted_scaler_transforms_and_saves_nothing():
         FeatureScaler().to_dict()
 
 
+def test_something_else_is_no_scaler():
+    with pytest.raises(TypeError, match=r"scaler must be a FeatureScaler, its to_dict\(\) or None, got 3"):
+        feature_table(market(30), scaler=3)
+
+
 def test_json_brings_the_scaler_back_to_the_bit():
     table = feature_table(gbm(100, seed=0))
     scaler = FeatureScaler().fit(table)
@@ -87,6 +92,7 @@ def test_json_brings_the_scaler_back_to_the_bit():
     ("change", "message"),
     [
         ({"extra": 1}, r"keys names, mean and scale, got \['extra', 'mean', 'names', 'scale'\]"),
+        ({"mean": ["x", "y"]}, "a scaler's mean and scale must be numbers: could not convert"),
         ({"mean": [0.0]}, "needs a mean and a scale for each of its names"),
         ({"names": [], "mean": [], "scale": []}, "needs a mean and a scale for each of its names"),
         ({"mean": [0.0, float("nan")]}, "mean must be finite"),
