@@ -1,0 +1,98 @@
+"""Tiny envs whose best policies are known by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+
+class MatchEnv(gym.Env[np.ndarray, np.int64]):
+    """The observation shows a side as one-hot; the action that names it earns 1. An episode has `length` steps."""
+
+    def __init__(self, n: int = 3, length: int = 10, start: int = 0, shape: tuple[int, ...] | None = None) -> None:
+        self.n, self.length, self.start, self.shape = n, length, start, shape or (n,)
+        self.observation_space = gym.spaces.Box(0.0, 1.0, self.shape, np.float32)
+        self.action_space = gym.spaces.Discrete(n, start=start)
+
+    def _show(self) -> np.ndarray:
+        self.side = int(self.np_random.integers(self.n))
+        return np.eye(self.n, dtype=np.float32)[self.side].reshape(self.shape)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self._show(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        reward = float(action - self.start == self.side)
+        self.t += 1
+        return self._show(), reward, False, self.t >= self.length, {}
+
+
+class StopOrGo(gym.Env[np.ndarray, np.int64]):
+    """One state. Action 1 earns 1 and lasts one step; action 0 earns 2, and then the episode is over.
+
+    Over by termination: with gamma = 0.9, going on is worth 1 / (1 - 0.9) = 10 and stopping 2. A learner that
+    bootstraps through termination believes that stopping is worth 2 + 0.9 * 11 or more, and stops. Over by
+    truncation (`truncates`): stopping is only an interruption, and worth 2 / (1 - 0.9) = 20. A learner that does
+    not bootstrap through truncation believes it worth 2, and goes on.
+    """
+
+    observation_space = gym.spaces.Box(0.0, 1.0, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, truncates: bool) -> None:
+        self.truncates = truncates
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        return np.ones(1, np.float32), {}
+
+    def step(self, action):
+        over = action == 0
+        reward = 2.0 if over else 1.0
+        return np.ones(1, np.float32), reward, bool(over and not self.truncates), bool(over and self.truncates), {}
+
+
+class Counter(gym.Env[np.ndarray, np.int64]):
+    """The observation is [number of this env, episode, step]; episodes last 3, 4, 5, ... steps; rewards are steps."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float64)
+    action_space = gym.spaces.Discrete(2)
+    made = 0
+
+    def __init__(self) -> None:
+        self.number, self.episode = Counter.made, -1
+        Counter.made += 1
+
+    def _obs(self) -> np.ndarray:
+        return np.array([self.number, self.episode, self.t], np.float64)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.t, self.episode = 0, self.episode + 1
+        return self._obs(), {}
+
+    def step(self, action):
+        self.t += 1
+        over = self.t == 3 + self.episode
+        return self._obs(), float(self.t), over and self.episode % 2 == 0, over and self.episode % 2 == 1, {}
+
+
+@pytest.fixture
+def match_env() -> Callable[..., gym.Env]:
+    return MatchEnv
+
+
+@pytest.fixture
+def stop_or_go() -> Callable[..., gym.Env]:
+    return StopOrGo
+
+
+@pytest.fixture
+def counter() -> Callable[..., gym.Env]:
+    Counter.made = 0
+    return Counter
