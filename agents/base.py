@@ -9,7 +9,8 @@ Axis letters: S seeds, N envs per seed, B batch, D observation.
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -37,6 +38,8 @@ class SeedAgent(ABC):
         device: "auto" (CUDA if there is one), "cpu", "cuda", ...
         verbose: 1 prints a line at each report.
         tensorboard_log: Folder for TensorBoard, one run per seed.
+        threads: Torch's threads while it learns; None leaves torch's own setting. More than one pays only on idle
+            cores: on busy ones they wait for each other.
         hyperparameters: See the algorithm's configuration.
 
     Attributes:
@@ -60,6 +63,7 @@ class SeedAgent(ABC):
         device: str | torch.device = "auto",
         verbose: int = 0,
         tensorboard_log: str | os.PathLike[str] | None = None,
+        threads: int | None = 1,
         **hyperparameters: Any,
     ) -> None:
         config, checked = self.Config(**hyperparameters), check_seeds(seeds)
@@ -68,6 +72,7 @@ class SeedAgent(ABC):
         self._envs: SeedEnvs | None = envs
         self.verbose = check_int("verbose", verbose, 0)
         self.tensorboard_log = tensorboard_log
+        self.threads = None if threads is None else check_int("threads", threads, 1)
 
     def _set_up(
         self,
@@ -80,7 +85,7 @@ class SeedAgent(ABC):
     ) -> None:
         """All that an agent is before its first step; its envs are made when first needed."""
         self.config, self.seeds, self.n_envs, self.spaces, self.device = config, seeds, n_envs, spaces, device
-        self.verbose, self.tensorboard_log = 0, None
+        self.verbose, self.tensorboard_log, self.threads = 0, None, 1
         self.num_timesteps = self.n_updates = 0
         self.exploration_rate = 0.0
         self._env, self._envs = env, None
@@ -142,7 +147,8 @@ class SeedAgent(ABC):
         self._begin(total_timesteps)
         bar = total_timesteps if progress_bar else None
         name = type(self).__name__
-        with Reporter(name, self.seeds, envs, self.verbose, self.tensorboard_log, bar) as reporter:
+        reporter = Reporter(name, self.seeds, envs, self.verbose, self.tensorboard_log, bar)
+        with reporter, torch_threads(self.threads):
             next_report = self.num_timesteps + log_interval
             while self.num_timesteps < goal:
                 before = self.num_timesteps
@@ -302,6 +308,17 @@ def with_seed_axis(observation: npt.ArrayLike, n_seeds: int, spaces: Spaces) -> 
         batch = (*single[:split], "B", *single[split:])
         raise ValueError(f"observation must have shape {single} or {batch}, got {obs.shape}")
     return obs.reshape(n_seeds, -1, spaces.obs_size)
+
+
+@contextmanager
+def torch_threads(number: int | None) -> Iterator[None]:
+    """Lets torch use that many threads for a while; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def as_device(device: str | torch.device) -> torch.device:

@@ -1,0 +1,131 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from agents.envs import Spaces, env_seeds, make_envs
+
+
+def zeros(S: int, N: int) -> np.ndarray:
+    return np.zeros((S, N), np.int64)
+
+
+@pytest.mark.parametrize(
+    "env", ["CartPole-v1", gym.spec("CartPole-v1"), gym.make("CartPole-v1"), lambda: gym.make("CartPole-v1")]
+)
+def test_every_way_of_naming_an_env_gives_the_same_envs(env):
+    envs = make_envs(env, (0, 7), 3)
+    assert envs.reset().shape == (2, 3, 4)
+    assert np.array_equal(make_envs("CartPole-v1", (0, 7), 3).reset(), make_envs(env, (0, 7), 3).reset())
+
+
+def test_a_copy_keeps_the_options_of_the_env_it_is_made_from():
+    envs = make_envs(gym.make("CartPole-v1", max_episode_steps=7), (0,), 1)
+    envs.reset()
+    lengths = [envs.step(np.full((1, 1), i % 2)).ended.item() for i in range(7)]
+    assert lengths == [False] * 6 + [True]
+
+
+def test_a_seed_has_the_same_envs_alone_and_among_others():
+    among, alone = make_envs("CartPole-v1", (5, 3, 9), 2), make_envs("CartPole-v1", (3,), 2)
+    rng = np.random.default_rng(0)
+    assert np.array_equal(among.reset()[1], alone.reset()[0])
+    for _ in range(200):  # past several ends of episodes
+        action = rng.integers(2, size=(3, 2))
+        a, b = among.step(action), alone.step(action[1:2])
+        assert np.array_equal(a.obs[1], b.obs[0])
+        assert np.array_equal(a.next_obs[1], b.next_obs[0])
+    assert among.returns[1] == alone.returns[0]
+
+
+def test_seeds_of_sub_envs_do_not_collide_and_do_not_depend_on_their_number():
+    assert env_seeds(3, 2, "envs") == env_seeds(3, 5, "envs")[:2]
+    every = [word for seed in range(50) for purpose in ("envs", "evaluate") for word in env_seeds(seed, 4, purpose)]
+    assert len(set(every)) == len(every)
+
+
+def test_gymnasiums_native_cartpole_is_not_used_because_its_seeds_mix():
+    assert gym.spec("CartPole-v1").vector_entry_point is not None
+    assert type(make_envs("CartPole-v1", (0,), 1).vector_env) is SyncVectorEnv
+
+
+class Apart(CartPoleVectorEnv):
+    """Declares what native vector envs must declare."""
+
+    def __init__(self, num_envs: int = 1, autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP, **options):
+        super().__init__(num_envs, **options)
+        self.metadata = {**self.metadata, "autoreset_mode": autoreset_mode, "independent_sub_envs": True}
+
+
+@pytest.fixture
+def declared():
+    gym.register("Declared-v0", "gymnasium.envs.classic_control:CartPoleEnv", vector_entry_point=Apart)
+    yield "Declared-v0"
+    del gym.registry["Declared-v0"]
+
+
+def test_a_native_vector_env_that_declares_its_sub_envs_apart_is_used(declared):
+    vector = make_envs(declared, (0, 1), 4).vector_env
+    assert isinstance(vector, Apart)
+    assert vector.num_envs == 8
+    assert vector.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
+
+
+def test_it_is_not_used_for_an_env_with_wrappers_or_a_time_limit_it_does_not_know(declared):
+    wrapped = gym.wrappers.TransformReward(gym.make(declared), abs)
+    for env in (wrapped, gym.make(declared, max_episode_steps=9)):
+        assert type(make_envs(env, (0,), 1).vector_env) is SyncVectorEnv
+
+
+def test_next_obs_is_where_the_episode_ended_and_obs_where_the_next_began(counter):
+    envs = make_envs(counter, (0, 1), 1)
+    obs = envs.reset()
+    for _ in range(30):
+        step = envs.step(zeros(2, 1))
+        before, after, shown = obs[:, 0], step.next_obs[:, 0], step.obs[:, 0]
+        assert (after[:, :2] == before[:, :2]).all()  # the same env and episode
+        assert (after[:, 2] == before[:, 2] + 1).all()  # one step on
+        ended = step.ended[:, 0]
+        assert (shown[ended, 1] == before[ended, 1] + 1).all()
+        assert (shown[ended, 2] == 0).all()
+        assert (shown[~ended] == after[~ended]).all()
+        assert (step.terminated[:, 0] == (ended & (before[:, 1] % 2 == 0))).all()
+        obs = step.obs
+    assert obs.dtype == np.float32
+
+
+def test_returns_and_lengths_of_episodes_are_counted_per_seed(counter):
+    envs = make_envs(counter, (0, 1), 1)
+    envs.reset()
+    for _ in range(3 + 4 + 5):
+        envs.step(zeros(2, 1))
+    for s in range(2):
+        assert list(envs.lengths[s]) == [3, 4, 5]
+        assert list(envs.returns[s]) == [6.0, 10.0, 15.0]
+
+
+def test_spaces_that_do_not_suit_are_refused_by_name():
+    box, discrete = gym.spaces.Box(-1, 1, (3,)), gym.spaces.Discrete(2)
+    for observation in (discrete, gym.spaces.Dict(a=box), gym.spaces.Box(0, 255, (4, 4), np.uint8)):
+        with pytest.raises(ValueError, match="observation_space must be a Box"):
+            Spaces.of(observation, discrete)
+    for action in (box, gym.spaces.MultiDiscrete([2, 2])):
+        with pytest.raises(ValueError, match="action_space must be Discrete"):
+            Spaces.of(box, action)
+
+
+def test_what_is_no_env_is_refused(match_env):
+    with pytest.raises(TypeError, match="env must be an id"):
+        make_envs(3, (0,), 1)
+    with pytest.raises(TypeError, match="env must be an id"):
+        make_envs(gym.make_vec("CartPole-v1", 2), (0,), 1)
+    with pytest.raises(ValueError, match="env has no spec"):
+        make_envs(match_env(), (0,), 1)
+    with pytest.raises(gym.error.NameNotFound):
+        make_envs("NoSuchEnv-v0", (0,), 1)
+
+
+def test_every_vector_env_runs_in_same_step_mode():
+    vector: VectorEnv = make_envs("CartPole-v1", (0,), 2).vector_env
+    assert vector.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
