@@ -27,12 +27,14 @@ Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-# Columns of the state block [N, len(STATE)]: one row is all that an episode's account remembers.
+# Columns of the state block [N, 2 len(STATE)]: one row is all that an episode's account remembers, and beside it
+# what it remembered before the last step, so that the other actions of that step can be tried.
 STATE = ("cash", "units", "target", "equity", "entry", "peak", "initial", "dsr_a", "dsr_b", "years")
 CASH, UNITS, TARGET, EQUITY, ENTRY, PEAK, INITIAL, DSR_A, DSR_B, YEARS = range(len(STATE))
 
-# Columns of the clock block [N, 3]: row in the stacked tables, the episode's last row, the market's first.
-ROW, LAST, OFFSET = range(3)
+# Columns of the clock block [N, 4]: row in the stacked tables, the episode's last row, the market's first, and the
+# row before the last step (-1: no step yet).
+ROW, LAST, OFFSET, PAST_ROW = range(4)
 
 # What a step reports, in this order; `info` names them so.
 INFO = (
@@ -76,6 +78,10 @@ class Rules(NamedTuple):
     lots: float  # 1 = a want is a number of lots, 0 = a want is a target exposure
     reward: float
     reward_parameter: float
+    mask_repeats: float  # 1 = choosing the remembered target again is masked, since "hold" does the same
+
+
+N_RULES = len(Rules._fields)  # the array of rules goes on with the wants of the discrete actions
 
 
 class Step(NamedTuple):
@@ -100,26 +106,10 @@ class Step(NamedTuple):
 @inlined
 def as_rules(values: Floats) -> Rules:
     """The array of rules as a tuple with names."""
+    v = values
     return Rules(
-        values[0],
-        values[1],
-        values[2],
-        values[3],
-        values[4],
-        values[5],
-        values[6],
-        values[7],
-        values[8],
-        values[9],
-        values[10],
-        values[11],
-        values[12],
-        values[13],
-        values[14],
-        values[15],
-        values[16],
-        values[17],
-        values[18],
+        *(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9]),
+        *(v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19]),
     )
 
 
@@ -129,6 +119,19 @@ def commission_of(d: float, p: float, rules: Rules) -> float:
     side = 1.0 if d > 0.0 else -1.0
     rate = rules.commission * p * (1.0 + side * rules.spread) + rules.per_unit
     return max(rules.minimum, rules.fixed + rate * abs(d))
+
+
+@inlined
+def cost_of(d: float, p: float, rules: Rules) -> float:
+    """Slippage and commission of a trade of d units at price p, currency."""
+    return rules.spread * abs(d) * p + commission_of(d, p, rules)
+
+
+@inlined
+def beyond_margin(d: float, units: float, equity: float, p: float, rules: Rules) -> bool:
+    """Whether a trade of d units would grow the position beyond max_leverage: the broker refuses it."""
+    after = abs(units + d)
+    return after > abs(units) and after * p > rules.max_leverage * (equity - cost_of(d, p, rules))
 
 
 @inlined
@@ -180,11 +183,9 @@ def units_to_trade(
         return -units, 0.0
     if rules.lots == 1.0:
         d = want * rules.lot_size
-        slipped = rules.spread * abs(d) * p + commission_of(d, p, rules)
-        left = equity - slipped
-        grows = abs(units + d) > abs(units)
-        if grows and abs(units + d) * p > rules.max_leverage * left:  # beyond the margin: the broker refuses it
+        if beyond_margin(d, units, equity, p, rules):
             return 0.0, target
+        left = equity - cost_of(d, p, rules)
         chosen = (units + d) * p / left if left > 0.0 else 0.0
     else:
         chosen = want
@@ -340,6 +341,9 @@ def step_row(
     The arrays are passed whole with an index: plain floats leave them, go through the account, and return.
     """
     row = clock[j, ROW]
+    clock[j, PAST_ROW] = row
+    for k in range(len(STATE)):
+        state[j, len(STATE) + k] = state[j, k]
     c0, c1 = closes[row], closes[row + 1]
     if rules.fill == NEXT_OPEN:
         p = opens[row + 1]
@@ -387,6 +391,18 @@ def step_row(
     )
 
 
+@inlined
+def mask_actions(j: int, state: Floats, close: float, values: Floats, rules: Rules, mask: Bools) -> None:
+    """Fills mask[j] (A,): False for lots beyond the margin at the close, and for what "hold" does as well."""
+    for a in range(mask.shape[1]):
+        want = values[N_RULES + a]
+        if rules.lots == 1.0:
+            d = want * rules.lot_size
+            mask[j, a] = want == 0.0 or not beyond_margin(d, state[j, UNITS], state[j, EQUITY], close, rules)
+        else:
+            mask[j, a] = rules.mask_repeats == 0.0 or want != state[j, TARGET]
+
+
 @compiled
 def step_one(
     want: float,
@@ -397,10 +413,12 @@ def step_one(
     table: Float32s,
     values: Floats,
     obs: Float32s,
+    mask: Bools,
 ) -> tuple[Any, ...]:
-    """The scalar env's step: one want, N = 1, obs (D,); otherwise as step_rows. A Step as a plain tuple."""
+    """The scalar env's step: one want, N = 1, obs (D,), mask (A,); otherwise as step_rows. A Step as a plain tuple."""
     rules, flat, n_features = as_rules(values), table.reshape(-1), table.shape[1]
     step = step_row(0, want, state, clock, opens, closes, flat, n_features, rules, obs.reshape(1, -1))
+    mask_actions(0, state, closes[clock[0, ROW]], values, rules, mask.reshape(1, -1))
     return (
         step.reward,
         step.terminated,
@@ -445,6 +463,7 @@ def step_rows(
     truncated: Bools,
     info: Floats,
     bar: Ints,
+    mask: Bools,
 ) -> int:
     """The vector env's step: row j under wants[actions[j]]; rows ``waiting`` for a reset stay untouched.
 
@@ -452,18 +471,19 @@ def step_rows(
         actions: indices into ``wants`` (N,).
         wants: target exposures or lots, NaN for hold (A,).
         waiting: rows to leave alone (N,).
-        state: accounts (N, len(STATE)), moved in place.
-        clock: where each env stands (N, 3), moved in place.
+        state: accounts (N, 2 len(STATE)), moved in place.
+        clock: where each env stands (N, 4), moved in place.
         opens: the markets' opens, stacked (T,).
         closes: the markets' closes, stacked (T,).
         table: what is observed of each bar (T, F).
-        values: the Rules as an array.
+        values: the Rules and the wants of the discrete actions, as an array.
         obs: output (N, D).
         reward: output (N,).
         terminated: output (N,).
         truncated: output (N,).
         info: output (len(INFO), N).
         bar: output (N,).
+        mask: output (N, A), or (N, 0) for none.
 
     Returns:
         How many episodes ended; or -1 - j where actions[j] is out of range, and then nothing has moved.
@@ -476,6 +496,7 @@ def step_rows(
     n_ended = 0
     for j in range(actions.shape[0]):
         if waiting[j]:
+            reward[j], terminated[j], truncated[j] = 0.0, False, False
             continue
         want = wants[actions[j]]
         step = step_row(j, want, state, clock, opens, closes, flat, table.shape[1], rules, obs)
@@ -489,21 +510,50 @@ def step_rows(
         info[3, j], info[4, j], info[5, j] = step.exposure, step.price, step.pnl
         info[6, j], info[7, j], info[8, j] = step.commission, step.slippage, step.financing
         info[9, j] = step.turnover
+        mask_actions(j, state, closes[clock[j, ROW]], values, rules, mask)
         n_ended += step.terminated or step.truncated
     return n_ended
 
 
 @compiled
-def observe_rows(rows: Ints, state: Floats, clock: Ints, closes: Floats, table: Float32s, obs: Float32s) -> None:
-    """Fills obs[j] for each j in rows (int64): the observation of an env as it stands."""
-    flat = table.reshape(-1)
+def observe_rows(
+    rows: Ints, state: Floats, clock: Ints, closes: Floats, table: Float32s, values: Floats, obs: Float32s, mask: Bools
+) -> None:
+    """Fills obs[j] and mask[j] for each j in rows: what an env shows as it stands."""
+    rules, flat = as_rules(values), table.reshape(-1)
     for j in rows:
-        observe(j, state, clock[j, ROW], closes[clock[j, ROW]], flat, table.shape[1], obs)
+        close = closes[clock[j, ROW]]
+        observe(j, state, clock[j, ROW], close, flat, table.shape[1], obs)
+        mask_actions(j, state, close, values, rules, mask)
+
+
+@compiled
+def trade_rows(wants: Floats, state: Floats, clock: Ints, closes: Floats, values: Floats) -> None:
+    """Trades each row's want (N,) at the close that it has just seen, in place: the afterstate of an action."""
+    rules = as_rules(values)
+    for j in range(wants.shape[0]):
+        p = closes[clock[j, ROW]]
+        before, equity = state[j, UNITS], state[j, EQUITY]
+        d, state[j, TARGET] = units_to_trade(wants[j], state[j, TARGET], before, equity, p, rules)
+        if d != 0.0:
+            cost = cost_of(d, p, rules)
+            state[j, ENTRY] = average_entry(state[j, ENTRY], before, d, p, rules.spread)
+            state[j, CASH] -= d * p + cost
+            state[j, UNITS] = before + d
+            state[j, EQUITY] = equity - cost
 
 
 def new_state(initial_cash: float, years: float) -> Floats:
-    """The account at the start of an episode (len(STATE),): all cash. ``years`` is the length of a bar."""
-    state = np.zeros(len(STATE))
+    """The account at the start of an episode (2 len(STATE),): all cash. ``years`` is the length of a bar."""
+    state = np.zeros(2 * len(STATE))
     state[[CASH, EQUITY, PEAK, INITIAL]] = initial_cash
     state[YEARS] = years
     return state
+
+
+def before_last_step(state: Floats, clock: Ints) -> tuple[Floats, Ints]:
+    """Copies of state and clock as they were before the last step of each row."""
+    state, clock = state.copy(), clock.copy()
+    state[:, : len(STATE)] = state[:, len(STATE) :]
+    clock[:, ROW] = clock[:, PAST_ROW]
+    return state, clock

@@ -11,9 +11,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from trading_env.accounting import INFO, Step, observe_rows, step_one
+from trading_env.accounting import INFO, PAST_ROW, Bools, Step, observe_rows, step_one
 from trading_env.rewards import call_reward
 from trading_env.task import Task
+from trading_env.whatif import Counterfactual, afterstates, counterfactual
 
 KEYS = (*INFO, "bar")
 
@@ -78,8 +79,14 @@ class TradingEnv(gym.Env[Any, Any]):
     | financing | interest and borrow fee paid; negative = earned |
     | turnover | traded notional / equity before the step, liquidation included |
     | bar | index t of the last bar seen |
+    | action_mask | `action_masks()`, bool (A,); with discrete actions only |
 
     In every step E' - E = pnl - commission - slippage - financing, to 1e-9 of equity.
+
+    ## What if
+    Prices do not react, so every action has one exact outcome: `afterstates()` gives, before a step, the
+    observation right after each discrete action; `counterfactual()` gives, after a step, reward and next
+    observation of every action from the account as it was.
 
     ## Arguments
     | keyword | default | meaning |
@@ -127,6 +134,7 @@ class TradingEnv(gym.Env[Any, Any]):
         self._wants: list[float] = self.task.wants.tolist()
         self._flat = self.task.observation != "dict"
         self._blank = np.empty(self.task.width, np.float32)
+        self._no_mask = np.ones(len(self._wants), np.bool_)
         self._constants = (self.task.opens, self.task.closes, self.task.table, self.task.rules)
         self._running = False
         self._opened: tuple[int, int] | None = None  # market and start bar of the episode
@@ -153,13 +161,16 @@ class TradingEnv(gym.Env[Any, Any]):
         self._asked = array.array("d")
         self._running = True
         task = self.task
-        obs = self._blank.copy()
-        observe_rows(np.zeros(1, np.int64), self._state, self._clock, task.closes, task.table, obs[None])
-        info = dict.fromkeys(KEYS, 0.0)
+        obs, mask = self._blank.copy(), self._no_mask.copy()
+        row, world = np.zeros(1, np.int64), (task.closes, task.table, task.rules)
+        observe_rows(row, self._state, self._clock, *world, obs[None], mask[None])
+        info: dict[str, Any] = dict.fromkeys(KEYS, 0.0)
         info["bar"] = self._opened[1]
         info["equity"] = info["cash"] = task.initial_cash
-        self._info = info
-        return task.shaped(obs), dict(info)
+        self._before = self._info = dict(info)
+        if self._wants:
+            info["action_mask"], self._mask = mask, mask.copy()
+        return task.shaped(obs), info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Runs one bar; see the class for actions, rewards and info.
@@ -172,7 +183,7 @@ class TradingEnv(gym.Env[Any, Any]):
         if not self._running:
             raise ResetNeeded("call reset before step: no episode is running")
         want = self._want(action)
-        obs = self._blank.copy()  # the fastest way to a fresh array
+        obs, mask = self._blank.copy(), self._no_mask.copy()  # the fastest way to fresh arrays
         (
             reward,
             terminated,
@@ -188,7 +199,7 @@ class TradingEnv(gym.Env[Any, Any]):
             slippage,
             financing,
             turnover,
-        ) = step_one(want, self._state, self._clock, *self._constants, obs)
+        ) = step_one(want, self._state, self._clock, *self._constants, obs, mask)
         info = {  # written out: half the time of dict(zip(...))
             "equity": equity,
             "cash": cash,
@@ -202,6 +213,8 @@ class TradingEnv(gym.Env[Any, Any]):
             "turnover": turnover,
             "bar": bar,
         }
+        if self._wants:
+            info["action_mask"], self._mask = mask, mask.copy()
         self._asked.append(want)
         if terminated or truncated:
             self._running = False
@@ -229,9 +242,43 @@ class TradingEnv(gym.Env[Any, Any]):
     def _called_reward(self, info: dict[str, Any]) -> float:
         """The reward callable's word on the step from the last info to this one."""
         assert self.task.function is not None
-        before, after = ({key: np.array([value]) for key, value in side.items()} for side in (self._info, info))
-        self._info = dict(info)
-        return float(call_reward(self.task.function, before, after)[0])
+        self._before, self._info = self._info, {key: info[key] for key in KEYS}
+        return float(call_reward(self.task.function, _as_arrays(self._before), _as_arrays(self._info))[0])
+
+    def action_masks(self) -> Bools:
+        """Which discrete actions have a meaning of their own now (A,), as sb3-contrib's MaskablePPO asks.
+
+        Masked are lots beyond the margin at the last close, and, of "buy_hold_sell" with sizing="drift", the side
+        that is chosen already: "hold" does the same.
+        """
+        if self._opened is None or not self._wants:
+            raise ResetNeeded("action_masks needs discrete actions and a reset")
+        return self._mask.copy()
+
+    def afterstates(self) -> Any:
+        """Before a step: the observation (A, D) right after each discrete action, at the close just seen.
+
+        Raises:
+            ResetNeeded: no episode is running.
+            ValueError: the actions are continuous.
+        """
+        if not self._running:
+            raise ResetNeeded("call reset before afterstates: no episode is running")
+        return _first_env(afterstates(self.task, self._state, self._clock))
+
+    def counterfactual(self) -> Counterfactual:
+        """After a step: reward (A,) and next observation (A, D) of every action from the account as it was.
+
+        The pair has ``terminated`` (A,) as an attribute. The action taken has the reward that it had.
+
+        Raises:
+            ResetNeeded: no step has been made.
+            ValueError: the actions are continuous.
+        """
+        if self._opened is None or self._clock[0, PAST_ROW] < 0:
+            raise ResetNeeded("call step before counterfactual: no step has been made")
+        reward, obs, terminated = counterfactual(self.task, self._state, self._clock, _as_arrays(self._before))
+        return Counterfactual(reward[0], _first_env(self.task.shaped(obs)), terminated[0])
 
     def history(self) -> Any:
         """The episode so far as a DataFrame, one row a step, indexed by the step's last bar.
@@ -246,10 +293,8 @@ class TradingEnv(gym.Env[Any, Any]):
             raise ResetNeeded("call reset before history: no episode has begun")
         task = self.task
         state, clock = self._begin(*self._opened)
-        obs = np.empty((1, task.width), np.float32)
-        steps = [
-            step_one(want, state, clock, task.opens, task.closes, task.table, task.rules, obs) for want in self._asked
-        ]
+        obs, mask = self._blank.copy(), self._no_mask.copy()
+        steps = [step_one(want, state, clock, *self._constants, obs, mask) for want in self._asked]
         frame = pd.DataFrame.from_records(steps, columns=Step._fields).set_index("bar")
         market = task.markets[self._opened[0]]
         frame.insert(0, "want", np.array(self._asked))
@@ -257,6 +302,16 @@ class TradingEnv(gym.Env[Any, Any]):
         if market.time is not None:
             frame.insert(0, "time", market.time[frame.index])
         return frame.drop(columns=["terminated", "truncated"])
+
+
+def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Info with arrays (1,) for floats, as a reward callable reads it."""
+    return {key: np.array([value]) for key, value in info.items()}
+
+
+def _first_env(obs: Any) -> Any:
+    """The first of a batch of observations, each an array or a dict of them."""
+    return {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]
 
 
 def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> dict[str, Any]:

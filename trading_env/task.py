@@ -35,7 +35,7 @@ class Task:
         offsets: first row of each market in the stacked arrays.
         opens, closes: prices of all markets, stacked (T,).
         table: what is observed of each row (T, F), float32.
-        rules: the kernel's constants, as an array.
+        rules: the kernel's constants and then the wants, as one array.
         wants: what each discrete action asks for (A,), NaN = hold; empty for continuous actions.
         function: the reward callable, or None where the kernel computes the reward.
     """
@@ -81,7 +81,7 @@ class Task:
         self._stack([feature_table(market, features, scaler) for market in self.markets])
         self.years = [self._bar_years(market, bars_per_year) for market in self.markets]
         self._check_costs()
-        self.rules = np.array(self._rules(), dtype=np.float64)
+        self.rules = np.concatenate([np.array(self._rules(), dtype=np.float64), self.wants])
 
     # -- the parts of construction ------------------------------------------------------------------------
 
@@ -186,6 +186,7 @@ class Task:
             lots=float(self.actions == "lots"),
             reward=float(REWARDS.index(self.reward)),
             reward_parameter=self._reward_parameter,
+            mask_repeats=float(self.actions == "buy_hold_sell" and self.sizing == "drift"),
         )
 
     # -- spaces -------------------------------------------------------------------------------------------
@@ -249,7 +250,7 @@ class Task:
         end = len(self.markets[i]) - 1
         last = end if self.episode_length is None else min(start + self.episode_length, end)
         offset = self.offsets[i]
-        return accounting.new_state(self.initial_cash, self.years[i]), [offset + start, offset + last, offset]
+        return accounting.new_state(self.initial_cash, self.years[i]), [offset + start, offset + last, offset, -1]
 
 
 def load_markets(data: Any, on_missing: str) -> tuple[Market, ...]:

@@ -12,11 +12,12 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from trading_env.accounting import INFO, STATE, Bools, Floats, Ints, observe_rows, step_rows
+from trading_env.accounting import INFO, PAST_ROW, STATE, Bools, Floats, Ints, observe_rows, step_rows
 from trading_env.checks import integer
-from trading_env.env import check_options
+from trading_env.env import KEYS, check_options
 from trading_env.rewards import call_reward
 from trading_env.task import Task
+from trading_env.whatif import Counterfactual, afterstates, counterfactual
 
 
 class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
@@ -69,14 +70,16 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._flat = self.task.observation != "dict"
         self._discrete = len(self.task.wants) > 0
         self._identity = np.arange(num_envs)
-        self._state = np.zeros((num_envs, len(STATE)))
-        self._clock = np.zeros((num_envs, 3), np.int64)
+        self._no_mask = np.empty((num_envs, 0), np.bool_)
+        self._state = np.zeros((num_envs, 2 * len(STATE)))
+        self._clock = np.zeros((num_envs, PAST_ROW + 1), np.int64)
         self._begun = np.zeros(num_envs, np.bool_)  # has an episode, running or ended
         self._ended = np.zeros(num_envs, np.bool_)  # its last step ended the episode
         self._rngs: list[np.random.Generator] = []
         self._rng_seeds: list[int] = []
         self._any_ended = False
         self._before: dict[str, Any] = {}  # the last info, for a reward callable
+        self._past: dict[str, Any] = {}  # the info before it
 
     # -- randomness: one stream a sub-env, as SyncVectorEnv has it ----------------------------------------
 
@@ -140,12 +143,14 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         episodes = [self.task.draw(self._rngs[j], datas[j], starts[j]) for j in rows]
         info, bar = np.zeros((len(INFO), self.num_envs)), np.zeros(self.num_envs, np.int64)
         obs = np.empty((self.num_envs, self.task.width), np.float32)
+        mask = np.empty((self.num_envs, len(self.task.wants)), np.bool_)
         self._begin(rows, episodes, info, bar)
-        observe_rows(self._identity, self._state, self._clock, self.task.closes, self.task.table, obs)
+        self._clock[rows, PAST_ROW] = -1
+        self._observe(self._identity, obs, mask)
         self._begun[rows] = True
         self._ended[rows] = False
         self._any_ended = bool(self._ended.any())
-        report = self._report(info, bar)
+        report = self._report(info, bar, mask)
         self._remember(report, rows)
         return self.task.shaped(obs), report
 
@@ -183,10 +188,16 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _begin(self, rows: Ints, episodes: Sequence[tuple[int, int]], info: Any, bar: Ints) -> None:
         """Starts the episodes (market, first bar) in the given rows; writes their info."""
         for j, (market, start) in zip(rows, episodes, strict=True):
-            self._state[j], self._clock[j] = self.task.begin(market, start)
+            state, clock = self.task.begin(market, start)
+            self._state[j, : len(STATE)], self._clock[j, :PAST_ROW] = state[: len(STATE)], clock[:PAST_ROW]
             bar[j] = start
         info[:, rows] = 0.0
         info[:2, rows] = self.task.initial_cash  # equity, cash
+
+    def _observe(self, rows: Ints, obs: Any, mask: Bools) -> None:
+        """Writes observation and mask of the given rows."""
+        task = self.task
+        observe_rows(rows, self._state, self._clock, task.closes, task.table, task.rules, obs, mask)
 
     # -- step ---------------------------------------------------------------------------------------------
 
@@ -208,9 +219,9 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise ResetNeeded("call reset before step: not every sub-env has a running episode")
         n, task = self.num_envs, self.task
         indices, wants = self._asked(actions)
-        obs, reward = np.empty((n, task.width), np.float32), np.zeros(n)
-        terminated, truncated = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-        info, bar = np.empty((len(INFO), n)), np.empty(n, np.int64)
+        obs, reward = np.empty((n, task.width), np.float32), np.empty(n)
+        terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
+        info, bar, mask = np.empty((len(INFO), n)), np.empty(n, np.int64), np.empty((n, len(task.wants)), np.bool_)
         n_ended = step_rows(
             indices,
             wants,
@@ -227,16 +238,44 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             truncated,
             info,
             bar,
+            mask,
         )
         if n_ended < 0:
             j = -1 - n_ended
             raise ValueError(f"actions[{j}] must be in [0, {len(wants) - 1}], got {indices[j]}")
-        report = self._report(info, bar)
+        report = self._report(info, bar, mask)
         if task.function is not None:
             reward = self._called_reward(report)
         if self._any_ended or n_ended:
-            self._autoreset(terminated, truncated, obs, info, bar, report)
+            self._autoreset(terminated, truncated, obs, info, report)
         return obs if self._flat else task.shaped(obs), reward, terminated, truncated, report
+
+    # -- what if ------------------------------------------------------------------------------------------
+
+    def action_masks(self) -> Bools:
+        """Which discrete actions have a meaning of their own now (N, A); see TradingEnv."""
+        if not self._begun[0] or not self._discrete:
+            raise ResetNeeded("action_masks needs discrete actions and a reset")
+        return self._mask.copy()
+
+    def afterstates(self) -> Any:
+        """Before a step: the observation (N, A, D) right after each discrete action, at the close just seen."""
+        if not self._begun[0]:
+            raise ResetNeeded("call reset before afterstates: no episode is running")
+        return afterstates(self.task, self._state, self._clock)
+
+    def counterfactual(self) -> Counterfactual:
+        """After a step: reward (N, A) and next observation (N, A, D) of every action from the accounts as they were.
+
+        The pair has ``terminated`` (N, A) as an attribute. Rows that were reset instead of stepped are zeros; rows
+        that SAME_STEP has reset after their step show that step.
+        """
+        if not self._begun[0]:
+            raise ResetNeeded("call step before counterfactual: no step has been made")
+        reward, obs, terminated = counterfactual(self.task, self._state, self._clock, self._past or None)
+        return Counterfactual(reward, self.task.shaped(obs), terminated)
+
+    # -- the parts of a step ------------------------------------------------------------------------------
 
     def _asked(self, actions: Any) -> tuple[Ints, Floats]:
         """Indices (N,) into wants, and the wants: those of the discrete actions, or one per sub-env."""
@@ -257,9 +296,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise ValueError(f"actions[{j}] must be in [-1, 1], got {actions[j, 0]}")
         return self._identity, actions[:, 0].astype(np.float64) * self.task.margin.max_leverage
 
-    def _autoreset(
-        self, terminated: Bools, truncated: Bools, obs: Any, info: Floats, bar: Ints, report: dict[str, Any]
-    ) -> None:
+    def _autoreset(self, terminated: Bools, truncated: Bools, obs: Any, info: Floats, report: dict[str, Any]) -> None:
         """Resets what the mode says: the rows that ended now (SAME_STEP), or at the last step (NEXT_STEP)."""
         now = terminated | truncated
         rows = np.flatnonzero(now if self.autoreset_mode is AutoresetMode.SAME_STEP else self._ended)
@@ -267,9 +304,10 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             report.update(self._final(rows, now, obs, report))
         else:
             self._ended, self._any_ended = now, bool(now.any())
+            self._clock[rows, PAST_ROW] = -1  # a reset is no step
         episodes = [self.task.draw(self._rngs[j]) for j in rows]
-        self._begin(rows, episodes, info, bar)
-        observe_rows(rows, self._state, self._clock, self.task.closes, self.task.table, obs)
+        self._begin(rows, episodes, info, report["bar"])
+        self._observe(rows, obs, report.get("action_mask", self._no_mask))
         self._remember(report, rows)
 
     def _final(self, rows: Ints, now: Bools, obs: Any, report: dict[str, Any]) -> dict[str, Any]:
@@ -277,7 +315,9 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         final_obs = np.full(self.num_envs, None, dtype=object)
         for j in rows:
             final_obs[j] = self.task.shaped(obs[j].copy())
-        final_info = {key: np.where(now, values, 0) for key, values in report.items()}
+        final_info = {key: np.zeros_like(values) for key, values in report.items()}
+        for key, values in report.items():
+            final_info[key][rows] = values[rows]
         return {
             "final_obs": final_obs,
             "_final_obs": now.copy(),
@@ -285,10 +325,12 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             "_final_info": now.copy(),
         }
 
-    def _report(self, info: Floats, bar: Ints) -> dict[str, Any]:
-        """Info: a row of the block per key (N,), and the bar."""
+    def _report(self, info: Floats, bar: Ints, mask: Bools) -> dict[str, Any]:
+        """Info: a row of the block per key (N,), the bar, and the mask of discrete actions (N, A)."""
         report: dict[str, Any] = dict(zip(INFO, info, strict=True))
         report["bar"] = bar
+        if self._discrete:
+            report["action_mask"] = self._mask = mask
         return report
 
     def _remember(self, report: dict[str, Any], rows: Ints) -> None:
@@ -296,18 +338,19 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if self.task.function is None:
             return
         if not self._before:
-            self._before = {key: report[key].copy() for key in (*INFO, "bar")}
+            self._before = {key: report[key].copy() for key in KEYS}
+            self._past = {key: values.copy() for key, values in self._before.items()}
         for key, values in self._before.items():
             values[rows] = report[key][rows]
 
     def _called_reward(self, report: dict[str, Any]) -> Floats:
         """The reward callable's word on the step; 0 for sub-envs that are reset in it."""
         assert self.task.function is not None
-        after = {key: values.copy() for key, values in report.items()}
+        self._past = self._before
+        self._before = after = {key: report[key].copy() for key in KEYS}
         for key, values in after.items():
-            values[self._ended] = self._before[key][self._ended]
-        reward = call_reward(self.task.function, self._before, after)
-        self._before = after
+            values[self._ended] = self._past[key][self._ended]
+        reward = call_reward(self.task.function, self._past, after)
         return np.where(self._ended, 0.0, reward)
 
 
