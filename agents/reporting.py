@@ -63,7 +63,7 @@ class Reporter:
     def tick(self, timesteps: int) -> None:
         """Moves the bar on."""
         if self._bar is not None:
-            self._bar.update(timesteps)
+            self._bar.update(min(timesteps, self._bar.total - self._bar.n))  # N may overshoot the end
 
     def report(self, num_timesteps: int, values: Mapping[str, Any]) -> None:
         """Writes `values`, each a number or one per seed [S], and the last episodes' means and the speed."""
