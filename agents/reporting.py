@@ -45,6 +45,7 @@ class Reporter:
         self._verbose = verbose
         self._writers = _writers(tensorboard_log, name, seeds) if tensorboard_log is not None else []
         self._bar = tqdm(total=bar, unit="step", desc=name) if bar is not None else None
+        self._left = bar or 0
         self._started = time.perf_counter()
         self._first_step: int | None = None
         self.active = bool(self._writers or verbose)
@@ -63,7 +64,8 @@ class Reporter:
     def tick(self, timesteps: int) -> None:
         """Moves the bar on."""
         if self._bar is not None:
-            self._bar.update(min(timesteps, self._bar.total - self._bar.n))  # N may overshoot the end
+            self._bar.update(min(timesteps, self._left))  # N envs may overshoot the end
+            self._left -= timesteps
 
     def report(self, num_timesteps: int, values: Mapping[str, Any]) -> None:
         """Writes `values`, each a number or one per seed [S], and the last episodes' means and the speed."""
