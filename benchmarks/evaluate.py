@@ -1,0 +1,173 @@
+"""One whole episode of the test period, run by a policy of one seed or of several in one vector env.
+
+Axis letters: K runs (one per seed), T bars, D observation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from trading_env import Market, metrics
+
+ENV_ID = "trading_env:TradingEnv-v0"
+Floats = npt.NDArray[np.float64]
+
+
+class Policy(Protocol):
+    """What can be evaluated: an agent of `agents`, a strategy, `PerSeed` models of Stable-Baselines3."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[Any, Any]:
+        """Actions (K,) for observations (K, D), and the state for the next call."""
+
+
+class PerSeed:
+    """Policies of one run each, acting as one policy of K runs: row k of the observations is policy k's."""
+
+    def __init__(self, policies: Sequence[Any]) -> None:
+        self.policies = list(policies)
+
+    def __len__(self) -> int:
+        return len(self.policies)
+
+    def __getitem__(self, k: int) -> Any:
+        return self.policies[k]
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[Any, Any]:
+        """Actions (K,) of the policies, each for its own observation, and their states."""
+        states = [None] * len(self) if state is None else state
+        actions, after = [], []
+        for k, policy in enumerate(self.policies):
+            start = None if episode_start is None else episode_start[k : k + 1]
+            action, next_state = policy.predict(_row(observation, k), states[k], start, deterministic)
+            actions.append(action[0])
+            after.append(next_state)
+        return np.stack(actions), after
+
+
+def _row(observation: Any, k: int) -> Any:
+    """The observation of run k as a batch of one."""
+    if isinstance(observation, dict):
+        return {key: values[k : k + 1] for key, values in observation.items()}
+    return observation[k : k + 1]
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """What K runs over the same T bars did to their accounts.
+
+    Attributes:
+        time: timestamps of the T+1 closes, the first decision's first; None where the market has none.
+        bars_per_year: of the market.
+        equity: after each close (K, T+1).
+        exposure, turnover, commission, slippage, financing: of each bar (K, T), as the env's info has them; 0
+            after a ruin.
+    """
+
+    time: npt.NDArray[np.datetime64] | None
+    bars_per_year: float
+    equity: Floats
+    exposure: Floats
+    turnover: Floats
+    commission: Floats
+    slippage: Floats
+    financing: Floats
+
+    @property
+    def returns(self) -> Floats:
+        """Simple returns (K, T); 0 after a ruin."""
+        before, after = self.equity[:, :-1], self.equity[:, 1:]
+        return np.divide(after, before, out=np.ones_like(before), where=before > 0.0) - 1.0
+
+    def measures(self) -> dict[str, Floats]:
+        """The metrics of each run: name -> (K,)."""
+        runs = [self._measure(k) for k in range(len(self.equity))]
+        return {name: np.array([run[name] for run in runs]) for name in runs[0]}
+
+    def _measure(self, k: int) -> dict[str, float]:
+        years = self.bars_per_year
+        equity, returns, turnover = self.equity[k], self.returns[k], self.turnover[k]
+        until = _end(equity)
+        return {
+            "total_return": metrics.total_return(equity[[0, -1]]),
+            "annual_return": metrics.annual_return(equity[:until], years),
+            "annual_volatility": metrics.annual_volatility(returns, years),
+            "sharpe": metrics.sharpe_ratio(returns, years),
+            "sharpe_se": metrics.sharpe_standard_error(returns, years),
+            "sharpe_se_gmm": metrics.sharpe_standard_error(returns, years, method="gmm"),
+            "sortino": metrics.sortino_ratio(returns, years),
+            "calmar": metrics.calmar_ratio(equity[:until], years),
+            "max_drawdown": metrics.max_drawdown(equity[:until]),
+            "max_drawdown_length": float(metrics.max_drawdown_length(equity[:until])),
+            "turnover": metrics.annual_turnover(turnover, years),
+            "exposure": metrics.mean_exposure(self.exposure[k]),
+            "hit_rate": metrics.hit_rate(returns),
+            "cost_paid": metrics.cost_paid(self.commission[k], self.slippage[k]),
+            "break_even_cost": metrics.break_even_cost(
+                equity[:until], turnover[: until - 1], (self.commission + self.slippage)[k, : until - 1]
+            ),
+        }
+
+
+def _end(equity: Floats) -> int:
+    """Length of the curve up to where nothing is left."""
+    gone = np.flatnonzero(equity <= 0.0)
+    return int(gone[0]) + 1 if gone.size else len(equity)
+
+
+def evaluate(policy: Policy, market: Market, runs: int = 1, **keywords: Any) -> Tracks:
+    """Runs the policy once from the market's first decision bar to its end, greedily, in ``runs`` envs at once.
+
+    Args:
+        policy: acts on observations (K, D).
+        market: the test period; what lies before its first bar serves as history only.
+        runs: K.
+        keywords: of TradingEnv, as in training, but without random_start and episode_length.
+
+    Raises:
+        ValueError: keywords ask for random or shortened episodes.
+    """
+    envs = gym.make_vec(ENV_ID, runs, data=market, **keywords)
+    task = envs.unwrapped.task  # type: ignore[attr-defined]
+    if task.drawn or task.episode_length is not None:
+        raise ValueError("an evaluation is one whole episode: no random_start, no episode_length, one dataset")
+    first, last = task.firsts[0], len(market) - 1
+    record = _run(policy, envs, last - first)
+    envs.close()
+    time = None if market.time is None else market.time[first : last + 1]
+    return Tracks(time=time, bars_per_year=_bars_per_year(market, keywords), **record)
+
+
+def _run(policy: Policy, envs: Any, steps: int) -> dict[str, Floats]:
+    """The record of the episode: equity (K, T+1), the rest (K, T)."""
+    keys = ("exposure", "turnover", "commission", "slippage", "financing")
+    record = {key: np.zeros((envs.num_envs, steps)) for key in keys}
+    equity = np.empty((envs.num_envs, steps + 1))
+    obs, info = envs.reset()
+    equity[:, 0] = info["equity"]
+    running, starts, state = np.ones(envs.num_envs, np.bool_), np.ones(envs.num_envs, np.bool_), None
+    for t in range(steps):
+        action, state = policy.predict(obs, state, starts, deterministic=True)
+        obs, _, terminated, truncated, info = envs.step(np.asarray(action))
+        starts = terminated | truncated
+        equity[:, t + 1] = np.where(running, info["equity"], equity[:, t])
+        for key, values in record.items():
+            values[:, t] = np.where(running, info[key], 0.0)
+        running &= ~starts
+    return {"equity": equity, **record}
+
+
+def _bars_per_year(market: Market, keywords: dict[str, Any]) -> float:
+    rate = keywords.get("bars_per_year") or market.bars_per_year
+    if rate is None:
+        raise ValueError(f"bars_per_year must be given: {market.name!r} has no timestamps to infer it from")
+    return float(rate)
