@@ -1,0 +1,178 @@
+"""Any algorithm of Stable-Baselines3 or sb3-contrib on the env that our agents train on: many seeds, all cores.
+
+Their networks have no seed axis, so a seed is a run of its own; runs go to one process per core, with one torch
+thread each, which is the fastest way to run many of them. New processes import the main module: a script that
+calls `train` needs the guard ``if __name__ == "__main__":``.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+from tqdm import tqdm
+
+from benchmarks.evaluate import PerSeed
+
+_TICK = 100  # steps between two signs of life of a process
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Models of several seeds, and what their training took.
+
+    Attributes:
+        agent: the models as one policy with a row per seed; ``agent[s]`` is seed number s's model.
+        seconds: from the first step of the first seed to the last step of the last, the start of the processes
+            not included.
+        steps_per_second: steps of all seeds together over those seconds.
+        processes: how many ran side by side.
+    """
+
+    agent: PerSeed
+    seconds: float
+    steps_per_second: float
+    processes: int
+
+
+@dataclass(frozen=True)
+class _Job:
+    algorithm: str
+    policy: str
+    spec: EnvSpec
+    seed: int
+    total_timesteps: int
+    n_envs: int
+    hyperparameters: Mapping[str, Any]
+
+
+def train(
+    algorithm: str,
+    env: str | EnvSpec | gym.Env[Any, Any],
+    seeds: int | Sequence[int],
+    total_timesteps: int,
+    *,
+    policy: str = "MlpPolicy",
+    n_envs: int = 1,
+    processes: int | None = None,
+    progress_bar: bool = True,
+    **hyperparameters: Any,
+) -> Trained:
+    """Trains the algorithm once per seed.
+
+    Args:
+        algorithm: name of a class of stable_baselines3 or sb3_contrib, as "DQN" or "MaskablePPO".
+        env: an id, an EnvSpec, or an env with a spec, of which every run makes its copies.
+        seeds: n for 0..n-1, or a sequence of ints.
+        total_timesteps: per seed.
+        policy: SB3's name of the policy class.
+        n_envs: envs per seed.
+        processes: to run side by side; None takes one per core.
+        progress_bar: whether to show one, over the steps of all seeds.
+        hyperparameters: of the algorithm, by SB3's names.
+
+    Raises:
+        ValueError: no such algorithm, no seed, or an env without a spec.
+    """
+    algorithm_class(algorithm)
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not numbers:
+        raise ValueError(f"seeds must name at least one, got {seeds!r}")
+    spec = env_spec(env)
+    jobs = [_Job(algorithm, policy, spec, s, total_timesteps, n_envs, hyperparameters) for s in numbers]
+    workers = min(processes or cores(), len(jobs))
+    bar = tqdm(total=total_timesteps * len(jobs), unit="step", desc=f"SB3 {algorithm}", disable=not progress_bar)
+    with bar:
+        runs = _run_all(jobs, workers, bar)
+    models = [algorithm_class(algorithm).load(io.BytesIO(data), device="cpu") for data, _, _, _ in runs]
+    seconds = max(end for *_, end in runs) - min(start for _, _, start, _ in runs)
+    steps = sum(taken for _, taken, _, _ in runs)
+    return Trained(PerSeed(models), seconds, steps / seconds, workers)
+
+
+def algorithm_class(name: str) -> Any:
+    """The class of that name in stable_baselines3 or, if it has none, in sb3_contrib."""
+    import sb3_contrib
+    import stable_baselines3
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+    for package in (stable_baselines3, sb3_contrib):
+        found = getattr(package, name, None)
+        if isinstance(found, type) and issubclass(found, BaseAlgorithm):
+            return found
+    raise ValueError(f"no algorithm {name!r} in stable_baselines3 or sb3_contrib")
+
+
+def env_spec(env: str | EnvSpec | gym.Env[Any, Any]) -> EnvSpec:
+    """The spec that copies of ``env`` are made from, its module imported."""
+    if isinstance(env, str):
+        env = gym.make(env)
+    spec = env if isinstance(env, EnvSpec) else env.spec
+    if spec is None:
+        raise ValueError(f"env has no spec to make copies from: {env}")
+    return spec
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run_all(jobs: Iterable[_Job], workers: int, bar: Any) -> list[tuple[bytes, int, float, float]]:
+    """The results of the jobs in their order, while the bar follows the steps of all of them."""
+    context = multiprocessing.get_context("spawn")
+    steps = context.Value("q", 0)
+    with ProcessPoolExecutor(workers, context, _set_up_worker, (steps,)) as pool:
+        futures: list[Future[tuple[bytes, int, float, float]]] = [pool.submit(_run, job) for job in jobs]
+        pending = set(futures)
+        while pending:
+            finished, pending = wait(pending, timeout=0.2)
+            if steps.value > bar.n:
+                bar.update(steps.value - bar.n)
+            if any(future.exception() for future in finished):
+                pool.shutdown(cancel_futures=True)
+        return [future.result() for future in futures]
+
+
+_steps: Any = None  # of all seeds, shared by the processes
+
+
+def _set_up_worker(steps: Any) -> None:
+    global _steps
+    import torch
+
+    torch.set_num_threads(1)
+    _steps = steps
+
+
+def _run(job: _Job) -> tuple[bytes, int, float, float]:
+    """Trains one seed; its model as a file's bytes, the steps it took, and when it began and ended."""
+    from stable_baselines3.common.env_util import make_vec_env
+
+    envs = make_vec_env(lambda: gym.make(job.spec), n_envs=job.n_envs, seed=job.seed)
+    model = algorithm_class(job.algorithm)(job.policy, envs, seed=job.seed, device="cpu", **job.hyperparameters)
+    counted = 0
+
+    def count(_locals: dict[str, Any], _globals: dict[str, Any]) -> bool:
+        nonlocal counted
+        if model.num_timesteps - counted >= _TICK or model.num_timesteps >= job.total_timesteps:
+            with _steps.get_lock():
+                _steps.value += model.num_timesteps - counted
+            counted = model.num_timesteps
+        return True
+
+    start = time.time()
+    model.learn(job.total_timesteps, callback=count)
+    end = time.time()
+    file = io.BytesIO()
+    model.save(file)
+    envs.close()
+    return file.getvalue(), model.num_timesteps, start, end
