@@ -1,0 +1,30 @@
+"""The experiments as commands: ``python -m benchmarks compare --help``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "compare": "train DQN and Stable-Baselines3's DQN on a stock's early years, compare them on the later ones",
+    "speed": "measure envs and agents against their peers, and print the ratios beside the goals",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command that the arguments begin with, each a module of this package with a ``main``."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: python -m benchmarks COMMAND [OPTIONS]\n")
+        print("\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items()))
+        print("\nEach command explains itself: python -m benchmarks COMMAND --help")
+        return 0
+    if arguments[0] not in COMMANDS:
+        print(f"unknown command {arguments[0]!r}; known: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,138 @@
+"""``python -m benchmarks compare``: our DQN beside Stable-Baselines3's on real prices, with the baselines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+
+from benchmarks import figures, report, sb3
+from benchmarks.evaluate import ENV_ID, PerSeed, Tracks, evaluate
+from benchmarks.settings import CompareSettings, parse
+from benchmarks.statistics import median_and_range
+from trading_env import FeatureScaler, Market, load, strategies
+from trading_env.strategies import StrategyPolicy
+
+ROWS = ("buy_and_hold", "flat", "random", "dqn", "sb3_dqn")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The two periods and the env: what every row of the table has in common.
+
+    Attributes:
+        settings: the options.
+        train, test: the market before and after the split; the test's rows before ``first`` are history.
+        keywords: of TradingEnv, with the scaler that was fitted on the training period alone.
+    """
+
+    settings: CompareSettings
+    train: Market
+    test: Market
+    keywords: dict[str, Any]
+
+    @classmethod
+    def of(cls, settings: CompareSettings) -> Setup:
+        """Loads the data, splits it and fits the scaler."""
+        train, test = load(settings.data).split(settings.split)
+        keywords = {**settings.env_keywords(), "scaler": FeatureScaler().fit(train)}
+        return cls(settings, train, test, keywords)
+
+    def training_env(self) -> gym.Env[Any, Any]:
+        """An env on the training period whose episodes start anywhere; learners make copies of it."""
+        episodes = {"random_start": True, "episode_length": self.settings.episode_length}
+        return gym.make(ENV_ID, data=self.train, **episodes, **self.keywords)
+
+    def tested(self, policy: Any, runs: int) -> Tracks:
+        """The policy's runs over the whole test period."""
+        return evaluate(policy, self.test, runs, **self.keywords)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: the test runs of a policy, and how fast it was trained if it was.
+
+    Attributes:
+        tracks: K runs.
+        steps_per_second: training steps of all seeds together per second.
+        seconds: that the training took.
+    """
+
+    tracks: Tracks
+    steps_per_second: float | None = None
+    seconds: float | None = None
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the comparison that the command line describes."""
+    settings = parse(list(arguments), "python -m benchmarks compare")
+    setup = Setup.of(settings)
+    rows = compare(setup)
+    results = report.results(setup, rows)
+    folder = settings.folder / settings.name
+    folder.mkdir(parents=True, exist_ok=True)
+    report.write_json(results, folder / "results.json")
+    report.equity_frame(rows).to_parquet(folder / "equity.parquet", index=False)
+    figures.equity_curves(rows, results, folder / "equity.png")
+    report.print_comparison(results)
+    print(f"\nwritten: {folder}/results.json, equity.parquet, equity.png")
+
+
+def compare(setup: Setup) -> dict[str, Row]:
+    """The rows of the table, by name, in the order of `ROWS`."""
+    dqn, sb3_dqn = train_dqn(setup), train_sb3_dqn(setup)
+    baselines = {name: Row(setup.tested(*strategy(setup, name))) for name in ("buy_and_hold", "flat")}
+    turnover = median_and_range(dqn.tracks.measures()["turnover"]).median
+    chance = Row(setup.tested(*random_traders(setup, turnover)))
+    return {**baselines, "random": chance, "dqn": dqn, "sb3_dqn": sb3_dqn}
+
+
+def train_dqn(setup: Setup) -> Row:
+    """Our DQN: all seeds in one pass."""
+    import torch
+
+    from agents.dqn import DQN
+
+    torch.set_num_threads(1)  # networks this small only lose by a second thread
+    settings = setup.settings
+    agent = DQN(setup.training_env(), seeds=settings.seeds, device="cpu", **settings.dqn.for_ours())
+    start = time.perf_counter()
+    agent.learn(settings.total_timesteps, progress_bar=settings.progress)
+    seconds = time.perf_counter() - start
+    steps = agent.num_timesteps * settings.seeds
+    return Row(setup.tested(agent, settings.seeds), steps / seconds, seconds)
+
+
+def train_sb3_dqn(setup: Setup) -> Row:
+    """Stable-Baselines3's DQN: a process per core, a seed at a time in each."""
+    settings = setup.settings
+    trained = sb3.train(
+        "DQN",
+        setup.training_env(),
+        settings.seeds,
+        settings.total_timesteps,
+        processes=settings.processes,
+        progress_bar=settings.progress,
+        **settings.dqn.for_sb3(),
+    )
+    return Row(setup.tested(trained.agent, settings.seeds), trained.steps_per_second, trained.seconds)
+
+
+def strategy(setup: Setup, name: str) -> tuple[StrategyPolicy, int]:
+    """A strategy of `trading_env.strategies` as a policy in the test env, and its one run."""
+    return _policy(setup, getattr(strategies, name)(setup.test)), 1
+
+
+def random_traders(setup: Setup, turnover: float) -> tuple[PerSeed, int]:
+    """Random policies that trade as much a year as is asked for, at most every bar, and how many."""
+    most = setup.test.bars_per_year or 0.0
+    n = setup.settings.random_seeds
+    exposures = [strategies.random_policy(setup.test, min(turnover, most), seed) for seed in range(n)]
+    return PerSeed([_policy(setup, path) for path in exposures]), n
+
+
+def _policy(setup: Setup, exposures: Any) -> StrategyPolicy:
+    return StrategyPolicy(exposures, gym.make(ENV_ID, data=setup.test, **setup.keywords))

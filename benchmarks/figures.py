@@ -1,0 +1,69 @@
+"""Pictures of results, drawn without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+if TYPE_CHECKING:
+    from benchmarks.compare import Row
+
+# Okabe and Ito's palette, which all readers can tell apart.
+COLOURS = {"buy_and_hold": "#000000", "flat": "#999999", "random": "#999999", "dqn": "#0072B2", "sb3_dqn": "#D55E00"}
+STYLES = {"flat": ":", "random": "--"}
+
+
+def equity_curves(rows: Mapping[str, Row], results: Mapping[str, Any], path: Path) -> None:
+    """Draws every row's equity over the initial one: its median over seeds, and their range as a band."""
+    figure = Figure(figsize=(9.0, 5.4), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, row in rows.items():
+        _draw(axes, name, row)
+    _label(axes, results)
+    figure.savefig(path)
+
+
+def _draw(axes: Axes, name: str, row: Row) -> None:
+    equity = row.tracks.equity / row.tracks.equity[:, :1]  # [K, T+1]
+    when = np.arange(equity.shape[1]) if row.tracks.time is None else row.tracks.time
+    colour = COLOURS[name]
+    label = name if len(equity) == 1 else f"{name} (median and range of {len(equity)} seeds)"
+    if len(equity) > 1:
+        alpha = 0.15 if name == "random" else 0.25
+        axes.fill_between(when, equity.min(axis=0), equity.max(axis=0), color=colour, alpha=alpha, linewidth=0.0)
+    axes.plot(when, np.median(equity, axis=0), STYLES.get(name, "-"), color=colour, linewidth=1.5, label=label)
+
+
+def _label(axes: Axes, results: Mapping[str, Any]) -> None:
+    settings, data = results["settings"], results["data"]
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    if data["test"]["first"]:
+        locator = AutoDateLocator()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.set_ylabel("equity / initial equity (log scale)")
+    axes.set_title(
+        f"{data['name']}: test {data['test']['first']} to {data['test']['last']}, after costs", loc="left", fontsize=11
+    )
+    biased = "; survivorship-biased data" if data["metadata"].get("survivorship_biased") else ""
+    axes.set_xlabel(
+        f"{settings['total_timesteps']:,} training steps per seed up to {data['train']['last']}; commission "
+        f"{1e4 * settings['commission']:g} bps, slippage {1e4 * settings['slippage']:g} bps{biased}",
+        fontsize=8,
+    )
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper left", frameon=False, fontsize=9)

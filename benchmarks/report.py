@@ -1,0 +1,212 @@
+"""The results of a comparison as a dict, a table, a JSON file and a frame of equity curves."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.statistics import bootstrap_median_sharpe, median_and_range, percentile_interval
+
+if TYPE_CHECKING:
+    from benchmarks.compare import Row, Setup
+    from trading_env import Market
+
+BENCHMARK = "buy_and_hold"
+PACKAGES = ("trading-env", "gymnasium", "numpy", "numba", "pandas", "torch", "stable-baselines3")
+
+
+def results(setup: Setup, rows: Mapping[str, Row]) -> dict[str, Any]:
+    """Settings, data, versions, and of each row every seed's metrics, their summary and intervals."""
+    settings = setup.settings
+    returns = {name: row.tracks.returns for name, row in rows.items()}
+    medians = bootstrap_median_sharpe(
+        returns, setup.test.bars_per_year or math.nan, settings.bootstrap_samples, settings.mean_block
+    )
+    return {
+        "settings": settings.as_json(),
+        "data": {
+            "name": setup.test.name,
+            "metadata": dict(setup.test.metadata),
+            "train": _period(setup.train),
+            "test": _period(setup.test),
+        },
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "rows": {name: _row(row, medians[name], medians[BENCHMARK]) for name, row in rows.items()},
+    }
+
+
+def _period(market: Market) -> dict[str, Any]:
+    """First and last day of the part's own bars, and their number."""
+    days = [market.time_of(bar).split(" ")[0] for bar in (market.first, -1)]
+    return {"first": days[0], "last": days[1], "bars": len(market) - market.first}
+
+
+def _row(row: Row, medians: Any, benchmark: Any) -> dict[str, Any]:
+    measures = row.tracks.measures()
+    return {
+        "seeds": len(row.tracks.equity),
+        "metrics": {name: values.tolist() for name, values in measures.items()},
+        "summary": {name: median_and_range(values)._asdict() for name, values in measures.items()},
+        "sharpe_interval_95": percentile_interval(medians),
+        "sharpe_minus_buy_and_hold_95": percentile_interval(medians - benchmark),
+        "training_steps_per_second": row.steps_per_second,
+        "training_seconds": row.seconds,
+    }
+
+
+def write_json(results: Mapping[str, Any], path: Path) -> None:
+    """Writes the results as standard JSON, NaN as null."""
+    path.write_text(json.dumps(_plain(results), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """The value with NaN and infinities as None, which JSON has."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def equity_frame(rows: Mapping[str, Row]) -> pd.DataFrame:
+    """Every seed's equity after every close: columns time (without timestamps bar), policy, seed, equity."""
+    frames = []
+    for name, row in rows.items():
+        tracks = row.tracks
+        runs, closes = tracks.equity.shape
+        when = np.arange(closes) if tracks.time is None else tracks.time
+        frames.append(
+            pd.DataFrame(
+                {
+                    "bar" if tracks.time is None else "time": np.tile(when, runs),
+                    "policy": name,
+                    "seed": np.repeat(np.arange(runs), closes),
+                    "equity": tracks.equity.ravel(),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+# -- the table -------------------------------------------------------------------------------------------------
+
+
+def print_comparison(results: Mapping[str, Any], console: Console | None = None) -> None:
+    """Prints the table, and under it what a reader must know to judge it."""
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 100)
+    table = Table(title=_title(results), title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
+    for column in ("policy", "seeds"):
+        table.add_column(column, no_wrap=True)
+    for column in ("total\nreturn", "Sharpe\n± s.e.", "Sharpe\n95%", "max\ndrawdown", "turnover\nper year"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("train\nsteps/s", justify="right", no_wrap=True)
+    for name, row in results["rows"].items():
+        table.add_row(name, str(row["seeds"]), *_cells(row))
+    console.print(table)
+    for line in notes(results):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _title(results: Mapping[str, Any]) -> str:
+    data = results["data"]
+    return f"{data['name']}, test {data['test']['first']} to {data['test']['last']}, {data['test']['bars']} bars"
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    """The row's numbers: the median, and under it the range over seeds where there are several."""
+    summary, several, speed = row["summary"], row["seeds"] > 1, row["training_steps_per_second"]
+    cells = {
+        "total_return": _spread(summary["total_return"], percent, several),
+        "sharpe": _spread(summary["sharpe"], decimal, several),
+        "interval": between(*row["sharpe_interval_95"], decimal),
+        "max_drawdown": _spread(summary["max_drawdown"], percent, several),
+        "turnover": _spread(summary["turnover"], tenths, several),
+        "speed": "" if speed is None else f"{speed:,.0f}",
+    }
+    if summary["sharpe"]["defined"]:
+        median, *spread = cells["sharpe"].split("\n")
+        cells["sharpe"] = "\n".join([f"{median} ± {decimal(summary['sharpe_se']['median'])}", *spread])
+    return list(cells.values())
+
+
+def _spread(summary: Mapping[str, float], show: Callable[[float], str], several: bool) -> str:
+    """The median, and where there are several seeds a second line with their range."""
+    text = show(summary["median"])
+    return f"{text}\n{between(summary['low'], summary['high'], show)}" if several else text
+
+
+def between(low: float, high: float, show: Callable[[float], str]) -> str:
+    """A range, as "-0.2 to 1.5" or "12 to 30%"."""
+    return "undefined" if math.isnan(low) else f"{show(low).rstrip('%')} to {show(high)}"
+
+
+def percent(value: float) -> str:
+    """0.1234 as "12%"."""
+    return "undefined" if math.isnan(value) else f"{100.0 * value:.0f}%"
+
+
+def decimal(value: float) -> str:
+    """1.234 as "1.23"."""
+    return "undefined" if math.isnan(value) else f"{value:.2f}"
+
+
+def tenths(value: float) -> str:
+    """1.234 as "1.2"."""
+    return f"{value:.1f}"
+
+
+# -- what a reader must know -----------------------------------------------------------------------------------
+
+
+def notes(results: Mapping[str, Any]) -> list[str]:
+    """Setting, meaning and limits of the table's numbers, a line each."""
+    settings, data, rows = results["settings"], results["data"], results["rows"]
+    lines = [
+        f"Trained on {data['train']['first']} to {data['train']['last']} ({data['train']['bars']} bars): "
+        f"{settings['total_timesteps']:,} steps per seed, {settings['seeds']} seeds, the same for both learners.",
+        f"Costs: commission {1e4 * settings['commission']:g} bps and slippage {1e4 * settings['slippage']:g} bps of "
+        f"each trade, filled at {settings['fill']}. Turnover counts buying and selling the whole equity as 2.",
+        "Several seeds: median, and under it the range. random trades as much as the median dqn.",
+        "s.e. is Lo's standard error of the annual Sharpe ratio, 95% an interval that resamples bars and seeds.",
+        *_differences(rows),
+        *_undefined(rows),
+        "One stock over one period says little about any other, and past returns promise no profit.",
+    ]
+    if data["metadata"].get("survivorship_biased"):
+        lines.append(f"Survivorship bias: {data['metadata'].get('survivorship_note', 'the data is of survivors.')}")
+    return lines
+
+
+def _differences(rows: Mapping[str, Any]) -> list[str]:
+    """How each learner's Sharpe ratio compares with buying and holding, on the same resampled bars."""
+    lines = []
+    for name in ("dqn", "sb3_dqn"):
+        low, high = rows[name]["sharpe_minus_buy_and_hold_95"]
+        if math.isnan(low):
+            continue
+        verdict = "no difference shown" if low <= 0.0 <= high else "better" if low > 0.0 else "worse"
+        lines.append(f"{name}: Sharpe minus buy_and_hold's {decimal(low)} to {decimal(high)} (95%): {verdict}.")
+    return lines
+
+
+def _undefined(rows: Mapping[str, Any]) -> list[str]:
+    """Which rows have seeds that never held anything, so that they have no Sharpe ratio."""
+    idle = {name: row["seeds"] - row["summary"]["sharpe"]["defined"] for name, row in rows.items() if name != "flat"}
+    return [
+        f"{name}: {count} of {rows[name]['seeds']} seeds never held anything: no Sharpe ratio, not in its median."
+        for name, count in idle.items()
+        if count
+    ]
