@@ -327,7 +327,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _report(self, info: Floats, bar: Ints, mask: Bools) -> dict[str, Any]:
         """Info: a row of the block per key (N,), the bar, and the mask of discrete actions (N, A)."""
-        report: dict[str, Any] = dict(zip(INFO, info, strict=True))
+        report: dict[str, Any] = dict(zip(INFO, info, strict=False))  # strict costs 1 us
         report["bar"] = bar
         if self._discrete:
             report["action_mask"] = self._mask = mask
