@@ -67,15 +67,15 @@ def _row(row: Row, medians: Any, benchmark: Any) -> dict[str, Any]:
 
 def write_json(results: Mapping[str, Any], path: Path) -> None:
     """Writes the results as standard JSON, NaN as null."""
-    path.write_text(json.dumps(_plain(results), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(plain(results), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
-    """The value with NaN and infinities as None, which JSON has."""
+def plain(value: Any) -> Any:
+    """The value with NaN and infinities as None, which JSON lacks."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

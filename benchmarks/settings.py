@@ -54,7 +54,7 @@ class CompareSettings:
     """Options of ``python -m benchmarks compare``."""
 
     demo: tyro.conf.FlagCreatePairsOff[bool] = False
-    """A small budget, for a first look: 4 seeds, 30,000 steps, saved as demo. Other options still count."""
+    """A small budget, for a first look: 4 seeds, 20,000 steps, saved as demo. Other options still count."""
     name: str = "compare"
     """Folder under --folder that the results go to."""
     folder: Path = Path("results")
@@ -111,7 +111,7 @@ class CompareSettings:
         return {**asdict(self), "folder": str(self.folder)}
 
 
-DEMO: dict[str, Any] = {"name": "demo", "seeds": 4, "total_timesteps": 30_000}
+DEMO: dict[str, Any] = {"name": "demo", "seeds": 4, "total_timesteps": 20_000}
 
 
 def parse(arguments: list[str], prog: str) -> CompareSettings:

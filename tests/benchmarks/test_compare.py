@@ -121,7 +121,7 @@ def test_the_scaler_and_the_learners_see_the_training_years_only():
 
 def test_demo_changes_the_defaults_only():
     demo = parse(["--demo", "--seeds", "3"], "compare")
-    assert (demo.name, demo.seeds, demo.total_timesteps, demo.demo) == ("demo", 3, 30_000, True)
+    assert (demo.name, demo.seeds, demo.total_timesteps, demo.demo) == ("demo", 3, 20_000, True)
     assert parse([], "compare") == CompareSettings()
     with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
         CompareSettings(seeds=0)

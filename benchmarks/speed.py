@@ -1,0 +1,119 @@
+"""``python -m benchmarks speed``: envs, agents and start-up against their peers, as ratios beside the goals."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from benchmarks import speed_agents, speed_env, speed_start
+from benchmarks.report import PACKAGES, plain
+from benchmarks.timing import Measured, Part
+
+PARTS: Mapping[str, ModuleType] = {"start": speed_start, "env": speed_env, "agents": speed_agents}
+
+DESCRIPTION = """\
+Measures speed side by side: contenders take turns in short chunks, and a ratio is the median over rounds, so that a
+busy machine slows both sides of it alike. Prints rates and ratios beside the goals; writes speed.json to FOLDER/NAME.
+Trust the ratios; the rates hold for this machine at this hour."""
+
+
+@dataclass(frozen=True)
+class SpeedSettings:
+    """Options of ``python -m benchmarks speed``."""
+
+    parts: tuple[Literal["start", "env", "agents"], ...] = ("start", "env", "agents")
+    """What to measure."""
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    """A few seconds in all: shows that everything runs, its ratios mean little."""
+    name: str = "speed"
+    """Folder under --folder that the results go to."""
+    folder: Path = Path("results")
+    """Where results are kept."""
+    progress: bool = True
+    """Whether to show a progress bar."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measures what the command line asks for."""
+    settings = tyro.cli(SpeedSettings, prog="python -m benchmarks speed", args=arguments, description=DESCRIPTION)
+    parts = measure(settings)
+    folder = settings.folder / settings.name
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(plain(results(settings, parts)), indent=2, allow_nan=False)
+    (folder / "speed.json").write_text(text + "\n", encoding="utf-8")
+    print_speed(parts)
+    print(f"\nwritten: {folder}/speed.json")
+
+
+def measure(settings: SpeedSettings) -> dict[str, Part]:
+    """The parts asked for, each in turn."""
+    total = sum(PARTS[name].ticks(settings.quick) for name in settings.parts)
+    with tqdm(total=total, unit="chunk", desc="speed", disable=not settings.progress) as bar:
+        return {name: PARTS[name].measure(settings.quick, bar.update) for name in settings.parts}
+
+
+def results(settings: SpeedSettings, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """All that was measured, as JSON values."""
+    return {
+        "quick": settings.quick,
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "parts": {name: _part(part) for name, part in parts.items()},
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    rates = {
+        name: {"median": statistics.median(values), "low": min(values), "high": max(values), "rounds": values}
+        for name, values in part.rates.items()
+    }
+    measured = [
+        {"name": item.name, "value": item.value, "unit": item.unit, "goal": item.goal, "met": item.met}
+        for item in part.measured
+    ]
+    return {"setting": dict(part.setting), "rates": rates, "measured": measured, "remarks": part.remarks}
+
+
+def print_speed(parts: Mapping[str, Part]) -> None:
+    """Prints steps per second of all contenders, then ratios and times beside their goals."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 100)
+    rates = {name: values for part in parts.values() for name, values in part.rates.items()}
+    if rates:
+        table = Table("contender", title="Steps per second", title_justify="left", box=box.SIMPLE_HEAD)
+        for column in ("median", "lowest", "highest"):
+            table.add_column(column, justify="right")
+        for name, values in rates.items():
+            table.add_row(name, *(f"{f(values):,.0f}" for f in (statistics.median, min, max)))
+        console.print(table)
+    table = Table("measured", title="Ratios and times", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("value", "goal", "met"):
+        table.add_column(column, justify="right")
+    for item in (item for part in parts.values() for item in part.measured):
+        table.add_row(item.name, *_cells(item))
+    console.print(table)
+    for remark in (remark for part in parts.values() for remark in part.remarks):
+        console.print(remark, highlight=False, soft_wrap=True)
+
+
+def _cells(item: Measured) -> tuple[str, str, str]:
+    """Value, goal and verdict as text."""
+    value = "not measured" if math.isnan(item.value) else f"{item.value:.2f} {item.unit}"
+    bound = "" if item.goal is None else f"{'>=' if item.unit == 'x' else '<='} {item.goal:g} {item.unit}"
+    return value, bound, {True: "yes", False: "NO", None: ""}[item.met]
