@@ -108,6 +108,7 @@ class TradingEnv(gym.Env[Any, Any]):
     | observation | "flat" | "flat", "dict" or "compact" |
     | random_start, episode_length | False, None | a start drawn uniformly; steps until truncation |
     | on_missing | "raise" | "raise", "drop" or "ffill": what to do with missing prices |
+    | render_mode | None | "ansi": a short text; "rgb_array": price with trades, exposure, equity, drawdown (H, W, 3) |
 
     ``reset`` takes ``options={"start": bar, "data": index}``.
 
@@ -122,7 +123,7 @@ class TradingEnv(gym.Env[Any, Any]):
         ValueError: an argument out of range, or data that cannot be traded; the message names it.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}
 
     def __init__(self, data: Any = "us-stocks/AAPL", *, render_mode: str | None = None, **keywords: Any) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -295,13 +296,42 @@ class TradingEnv(gym.Env[Any, Any]):
         state, clock = self._begin(*self._opened)
         obs, mask = self._blank.copy(), self._no_mask.copy()
         steps = [step_one(want, state, clock, *self._constants, obs, mask) for want in self._asked]
-        frame = pd.DataFrame.from_records(steps, columns=Step._fields).set_index("bar")
+        rows = np.array(steps, np.float64).reshape(-1, len(Step._fields))
+        frame = pd.DataFrame(rows, columns=Step._fields).astype({"bar": np.int64}).set_index("bar")
         market = task.markets[self._opened[0]]
         frame.insert(0, "want", np.array(self._asked))
         frame.insert(0, "close", market.close[frame.index])
         if market.time is not None:
             frame.insert(0, "time", market.time[frame.index])
         return frame.drop(columns=["terminated", "truncated"])
+
+    def render(self) -> Any:
+        """The episode so far, as the ``render_mode`` says; None, with a warning, where none was given.
+
+        "ansi" is a text of a few lines, "rgb_array" a picture (H, W, 3) of price, exposure, equity and drawdown.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+            ImportError: "rgb_array" without matplotlib; the message names the extra.
+        """
+        if self.render_mode is None:
+            gym.logger.warn("render needs a render_mode: gym.make('TradingEnv-v0', render_mode='rgb_array')")
+            return None
+        from trading_env import render
+
+        episode = self.episode()
+        return render.ansi(episode) if self.render_mode == "ansi" else render.rgb_array(episode)
+
+    def episode(self) -> Any:
+        """The episode so far as a `trading_env.render.Episode`, of which ``render.figure`` makes a figure to save."""
+        from trading_env.render import Episode
+
+        if self._opened is None:
+            raise ResetNeeded("call reset before render: no episode has begun")
+        task, (i, start) = self.task, self._opened
+        lot_size = task.lot_size if task.actions == "lots" else 0.0
+        shown = max(start - task.window + 1, 0)
+        return Episode(task.markets[i], start, shown, task.initial_cash, task.fill, lot_size, self.history())
 
 
 def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:

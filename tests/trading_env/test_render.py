@@ -1,0 +1,252 @@
+"""Rendering: what the text says, where the marks stand, and that the pictures leave nothing behind."""
+
+import gc
+import sys
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import AddRenderObservation, RenderCollection
+
+from trading_env import Costs, Market, TradingEnv, TradingVectorEnv, render
+
+ID = "trading_env:TradingEnv-v0"
+FREE = Costs(0, 0, 0)
+
+
+def flat_market(opens, closes=None, **keywords):
+    return Market.from_arrays(open=opens, close=closes or opens, **keywords)
+
+
+def random_walk(n=3100, seed=0, step=0.02, dated=True):
+    prices = 50 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, step, 2 * n)))
+    time = np.datetime64("2001-01-01", "ns") + np.arange(n).astype("timedelta64[D]") if dated else None
+    return Market.from_arrays(open=prices[::2], close=prices[1::2], time=time, name="random walk")
+
+
+def played(env, actions):
+    env.reset(seed=0)
+    for action in actions:
+        _, _, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            break
+    return env
+
+
+def random_actions(env, n):
+    return np.random.default_rng(1).integers(0, env.action_space.n, n)
+
+
+# -- the trades ------------------------------------------------------------------------------------------------
+
+
+def test_a_trade_stands_at_its_bar_and_its_fill_price():
+    market = flat_market([10.0, 11.0, 12.0, 13.0, 14.0], [10.5, 11.5, 12.5, 13.5, 14.5])
+    env = played(TradingEnv(market, window=1, features=["close"]), (2, 1, 0))
+    trades = render.trades_of(env.episode())
+    assert trades.bar.tolist() == [1, 3]
+    assert trades.price.tolist() == [11.0, 13.0]
+    assert np.sign(trades.units).tolist() == [1.0, -1.0]
+    assert not trades.forced.any()
+
+
+@pytest.mark.parametrize(("fill", "bar", "price"), [("close", 0, 10.5), ("next_close", 1, 11.5)])
+def test_a_trade_at_the_close_stands_at_that_close(fill, bar, price):
+    market = flat_market([10.0, 11.0, 12.0], [10.5, 11.5, 12.5])
+    env = played(TradingEnv(market, window=1, features=["close"], fill=fill), (2,))
+    trades = render.trades_of(env.episode())
+    assert (trades.bar.tolist(), trades.price.tolist()) == ([bar], [price])
+
+
+def test_a_liquidation_is_no_choice_of_the_agents_and_stands_at_the_close():
+    market = flat_market([100.0, 100.0, 100.0, 70.0], [100.0, 100.0, 70.0, 70.0])
+    keywords = {"actions": (0.0, 3.0), "margin": {"max_leverage": 3.0, "maintenance": 0.25}, "costs": FREE}
+    env = played(TradingEnv(market, window=1, features=["close"], **keywords), (1, 1))
+    trades = render.trades_of(env.episode())
+    assert trades.forced.tolist() == [False, True]
+    assert (trades.bar[1], trades.price[1]) == (2, 70.0)
+    assert "closed by the broker" in render.ansi(env.episode())
+
+
+def test_a_position_opened_and_liquidated_in_one_bar_is_shown_as_closed():
+    market = flat_market([100.0, 100.0, 70.0], [100.0, 70.0, 70.0])
+    keywords = {"actions": (0.0, 3.0), "margin": {"max_leverage": 3.0, "maintenance": 0.25}, "costs": FREE}
+    trades = render.trades_of(played(TradingEnv(market, window=1, features=["close"], **keywords), (1,)).episode())
+    assert (trades.forced.tolist(), trades.units.tolist(), trades.price.tolist()) == ([True], [0.0], [70.0])
+
+
+def test_a_gap_that_eats_the_account_closes_it_at_the_fill():
+    market = flat_market([100.0, 100.0, 350.0, 60.0], [100.0, 100.0, 60.0, 60.0])
+    env = played(TradingEnv(market, window=1, features=["close"], allow_short=True, costs=FREE), (0, 2))
+    trades = render.trades_of(env.episode())
+    assert trades.forced.tolist() == [False, True]
+    assert trades.price.tolist() == [100.0, 350.0]
+
+
+def test_selling_all_lots_is_a_sale():
+    env = TradingEnv(flat_market([10.0] * 5), window=1, features=["close"], actions="lots", lots=2, lot_size=5.0)
+    trades = render.trades_of(played(env, (4, 0)).episode())
+    assert trades.units.tolist() == [10.0, -10.0]
+    assert not trades.forced.any()
+
+
+# -- ansi ------------------------------------------------------------------------------------------------------
+
+
+def test_the_text_says_what_happened():
+    time = np.arange("2020-01-01", "2020-01-05", dtype="M8[D]")
+    market = flat_market([100.0, 100.0, 110.0, 99.0], time=time, name="a stock")
+    env = TradingEnv(market, window=1, features=["close"], costs=Costs(0.001, 0, 0), render_mode="ansi")
+    env.reset()
+    assert env.render() == (
+        "a stock, 2020-01-01 (bar 0), step 0\n"
+        "price       100.00 (+0.00%)\n"
+        "position    0 units, exposure +0.0%\n"
+        "equity      100,000.00, return +0.00%\n"
+        "drawdown    0.00%, at most 0.00%\n"
+        "costs paid  0.00\n"
+        "last trade  none\n"
+    )
+    for _ in range(3):
+        env.step(2)
+    assert env.render() == (
+        "a stock, 2020-01-04 (bar 3), step 3\n"
+        "price       99.00 (-10.00%)\n"
+        "position    999.001 units, exposure +100.0%\n"
+        "equity      98,901.10, return -1.10%\n"
+        "drawdown    10.00%, at most 10.00%\n"
+        "costs paid  99.90\n"
+        "last trade  buy 999.001 units at 100.00, 2020-01-02 (bar 1)\n"
+    )
+
+
+def test_a_market_without_dates_counts_bars():
+    env = TradingEnv(flat_market([1e-6] * 4), window=1, features=["close"], render_mode="ansi")
+    text = played(env, (2,)).render()
+    assert text.startswith("market, bar 1, step 1\n")
+    assert "price       1e-06 " in text
+
+
+# -- rgb_array -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 20, 3000])
+@pytest.mark.parametrize("dated", [True, False])
+def test_the_picture_is_an_array_of_pixels_with_something_on_it(n_steps, dated):
+    env = TradingEnv(random_walk(dated=dated), window=10, allow_short=True, render_mode="rgb_array")
+    pixels = played(env, random_actions(env, n_steps)).render()
+    assert pixels.shape == (720, 960, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+    assert 0.01 < (pixels < 250).any(axis=2).mean() < 0.6
+
+
+def test_panels_share_one_time_axis_and_say_what_they_show_in_which_unit():
+    env = played(TradingEnv(random_walk(), window=10), (2, 1, 1, 0, 1))
+    panels = render.figure(env.episode()).axes
+    labels = [panel.get_ylabel() for panel in panels]
+    assert labels == ["price", "exposure (%)", "equity (currency)", "drawdown (%)"]
+    assert len({panel.get_xlim() for panel in panels}) == 1
+    legend = [text.get_text() for panel in panels if panel.get_legend() for text in panel.get_legend().get_texts()]
+    assert legend == ["close", "buy", "sell", "start", "buy and hold, no costs", "equity"]
+
+
+def test_curves_and_marks_are_those_of_the_history():
+    env = played(TradingEnv(random_walk(dated=False), window=10, features=["close"]), (1, 2, 1, 1, 0, 1))
+    history, episode = env.history(), env.episode()
+    price, exposure, equity, drawdown = render.figure(episode).axes
+    assert price.lines[0].get_ydata()[-1] == env.task.markets[0].close[history.index[-1]]
+    assert price.lines[0].get_xdata()[[0, -1]].tolist() == [0, 15]
+    marks = {mark.get_label(): mark.get_offsets().tolist() for mark in price.collections}
+    assert marks == {"buy": [[11, history["price"][11]]], "sell": [[14, history["price"][14]]]}
+    np.testing.assert_array_equal(equity.lines[1].get_ydata()[1:], history["equity"])
+    np.testing.assert_array_equal(exposure.lines[0].get_ydata()[1:], 100.0 * history["exposure"])
+    assert drawdown.lines[0].get_ydata().min() == -100.0 * episode.drawdown.max()
+
+
+def test_nothing_beyond_the_last_bar_is_drawn():
+    market = random_walk(n=200, dated=False)
+    part = Market.from_arrays(open=market.open[:60], close=market.close[:60], name=market.name)
+    pictures = [played(TradingEnv(m, window=3, render_mode="rgb_array"), [2] * 20).render() for m in (market, part)]
+    np.testing.assert_array_equal(*pictures)
+
+
+def test_an_exposure_near_ruin_does_not_flatten_the_others():
+    prices = [100.0] * 300 + [199.99] + [100.0] * 299
+    keywords = {"allow_short": True, "costs": FREE, "margin": {"ruin_fraction": 1e-9}}
+    env = played(TradingEnv(flat_market(prices), window=1, features=["close"], **keywords), [0] * 500)
+    panel = render.figure(env.episode()).axes[1]
+    assert env.history()["exposure"].min() < -1000.0
+    assert panel.get_ylim()[0] > -1000.0
+    assert panel.texts[0].get_text().startswith("reaches -")
+
+
+def test_pictures_leave_no_figure_behind():
+    from matplotlib.figure import Figure
+
+    def figures():
+        gc.collect()
+        return sum(type(thing) is Figure for thing in gc.get_objects())
+
+    before = figures()
+    env = played(TradingEnv(random_walk(), render_mode="rgb_array"), [2, 1, 0])
+    for _ in range(3):
+        env.render()
+    assert figures() == before
+    if "matplotlib.pyplot" in sys.modules:
+        assert sys.modules["matplotlib.pyplot"].get_fignums() == []
+
+
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
+    env = played(TradingEnv(random_walk(), render_mode="rgb_array"), [2])
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    with pytest.raises(ImportError, match=r"trading-env\[render\]"):
+        env.render()
+
+
+# -- as Gymnasium has it ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
+def test_gymnasiums_checker_passes_with_a_render_mode(mode):
+    check_env(gym.make(ID, render_mode=mode).unwrapped)
+
+
+@pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
+def test_render_before_reset_raises(mode):
+    with pytest.raises(ResetNeeded, match="reset"):
+        TradingEnv(render_mode=mode).render()
+
+
+def test_render_without_a_mode_warns_and_returns_none():
+    env = TradingEnv(random_walk())
+    env.reset()
+    with pytest.warns(UserWarning, match="render_mode"):
+        assert env.render() is None
+
+
+def test_wrappers_that_collect_frames_work():
+    env = RenderCollection(gym.make(ID, render_mode="rgb_array"))
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(2)
+    assert [frame.shape for frame in env.render()] == [(720, 960, 3)] * 3
+    env = AddRenderObservation(gym.make(ID, render_mode="rgb_array"), render_only=True)
+    assert env.observation_space.contains(env.reset(seed=0)[0])
+    assert env.metadata["render_fps"] > 0
+
+
+def test_text_frames_can_be_collected_by_gymnasium_make():
+    env = gym.make(ID, render_mode="ansi_list")
+    env.reset()
+    env.step(2)
+    assert [frame.splitlines()[0][-6:] for frame in env.render()] == ["step 0", "step 1"]
+
+
+def test_the_vector_env_offers_no_rendering():
+    with pytest.raises(ValueError, match="render_mode"):
+        TradingVectorEnv(2, render_mode="rgb_array")
+    with pytest.raises(NotImplementedError):
+        TradingVectorEnv(2).render()
