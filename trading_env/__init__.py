@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trading_env.datasets import load
     from trading_env.env import TradingEnv
     from trading_env.market import Market
+    from trading_env.oracle import hindsight
     from trading_env.rewards import DifferentialSharpe, MeanVariance
     from trading_env.scaler import FeatureScaler
     from trading_env.vector_env import TradingVectorEnv
@@ -28,6 +29,7 @@ _HOMES = {
     "MeanVariance": "rewards",
     "TradingEnv": "env",
     "TradingVectorEnv": "vector_env",
+    "hindsight": "oracle",
     "load": "datasets",
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "MeanVariance",
     "TradingEnv",
     "TradingVectorEnv",
+    "hindsight",
     "load",
 ]
 

@@ -557,3 +557,111 @@ def before_last_step(state: Floats, clock: Ints) -> tuple[Floats, Ints]:
     state[:, : len(STATE)] = state[:, len(STATE) :]
     clock[:, ROW] = clock[:, PAST_ROW]
     return state, clock
+
+
+# -- hindsight: the best path through known prices ------------------------------------------------------------
+
+# Columns of a branch [S, 4]: an account that starts at equity 1 with ``log_growth`` behind it. Growth is all that
+# branches differ by: with costs, interest and margin proportional to size, the account itself has none.
+BRANCH_GROWTH, BRANCH_CASH, BRANCH_UNITS, BRANCH_TARGET = range(4)
+
+
+@inlined
+def index_of(wants: Floats, target: float) -> int:
+    """Index of the target among the wants, 0 where it is none."""
+    for a in range(wants.shape[0]):
+        if wants[a] == target:
+            return a
+    return 0
+
+
+@compiled
+def grow_branches(
+    wants: Floats,
+    values: Floats,
+    opens: Floats,
+    closes: Floats,
+    years: float,
+    branches: Floats,
+    origins: Ints,
+    alive: Ints,
+    best: Floats,
+    chosen: Ints,
+) -> int:
+    """Every account worth having at each bar, by dynamic programming on step_account. n steps, A wants.
+
+    A branch is an account since its last trade. Flat accounts are alike, and so are those fully in the asset
+    (target 1, no cash): of each kind only the richest goes on. Others differ by the bar of their trade, so that
+    all of them go on, and the richest joins them at each bar. Accounts at or below the ruin fraction of the start
+    end. A trade that its own cost turns round (exposures beyond 1 / cost) is not tried.
+
+    Args:
+        wants: target exposures, NaN for hold (A,).
+        values: the Rules as an array, with proportional costs only, no lots and no band.
+        opens: opens of the bars passed (n + 1,).
+        closes: their closes (n + 1,).
+        years: length of a bar.
+        branches: output (n (A + 1) + 2, 4); row 0 is the start.
+        origins: output (n (A + 1) + 2, 3): step, earlier branch and action of the trade; row -1 is for ruin.
+        alive: output (n (A + 1) + 2,): rows of the branches that live at the end.
+        best: scratch (A + 1, 4).
+        chosen: scratch (A + 1, 2).
+
+    Returns:
+        How many branches are alive at the end; 0 if none is, and then origins[-1] is the end of one.
+    """
+    rules = as_rules(values)
+    n_wants, n_branches, n_alive = wants.shape[0], 1, 1
+    branches[0, BRANCH_GROWTH], branches[0, BRANCH_CASH] = 0.0, 1.0
+    branches[0, BRANCH_UNITS], branches[0, BRANCH_TARGET] = 0.0, 0.0
+    origins[0, 0], origins[0, 1], alive[0] = -1, -1, 0
+    ruin = math.log(rules.ruin_fraction)
+    for i in range(closes.shape[0] - 1):
+        c0, c1 = closes[i], closes[i + 1]
+        p = opens[i + 1] if rules.fill == NEXT_OPEN else c1 if rules.fill == NEXT_CLOSE else c0
+        for k in range(n_wants + 1):
+            best[k, BRANCH_GROWTH] = -math.inf
+        n_kept = 0
+        for j in range(n_alive):
+            s = alive[j]
+            behind, kept, kept_cash, kept_units = branches[s, BRANCH_GROWTH], False, 0.0, 0.0
+            for a in range(n_wants):
+                before = branches[s, BRANCH_TARGET]
+                cash, units, target, d, _, _, _, _, _, _ = step_account(
+                    branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS], before, wants[a], c0, p, c1, years, rules
+                )
+                equity = cash + units * c1
+                growth = behind + math.log(equity) if equity > 0.0 else -math.inf
+                if growth <= ruin:
+                    origins[-1, 0], origins[-1, 1], origins[-1, 2] = i, s, a
+                    continue
+                k = a
+                if units == 0.0:
+                    k = n_wants
+                elif d == 0.0 and target != before:
+                    continue
+                elif d == 0.0 and target == 1.0:
+                    k = index_of(wants, 1.0)
+                elif d == 0.0:
+                    kept, kept_cash, kept_units = True, cash, units
+                    continue
+                if growth > best[k, BRANCH_GROWTH]:
+                    best[k, BRANCH_GROWTH], best[k, BRANCH_TARGET] = growth, target
+                    best[k, BRANCH_CASH], best[k, BRANCH_UNITS] = cash / equity, units / equity
+                    chosen[k, 0], chosen[k, 1] = s, a
+            if kept:
+                branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS] = kept_cash, kept_units
+                alive[n_kept] = s
+                n_kept += 1
+        for k in range(n_wants + 1):
+            if best[k, BRANCH_GROWTH] > -math.inf:
+                for column in range(4):
+                    branches[n_branches, column] = best[k, column]
+                origins[n_branches, 0], origins[n_branches, 1], origins[n_branches, 2] = i, chosen[k, 0], chosen[k, 1]
+                alive[n_kept] = n_branches
+                n_kept += 1
+                n_branches += 1
+        n_alive = n_kept
+        if n_alive == 0:
+            break
+    return n_alive
