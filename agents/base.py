@@ -52,6 +52,7 @@ class SeedAgent(ABC):
     """
 
     Config: ClassVar[type[Any]]
+    envs_type: ClassVar[type[SeedEnvs]] = SeedEnvs
     _counters: ClassVar[tuple[str, ...]] = ("num_timesteps", "n_updates", "exploration_rate")
 
     def __init__(
@@ -67,7 +68,7 @@ class SeedAgent(ABC):
         **hyperparameters: Any,
     ) -> None:
         config, checked = self.Config(**hyperparameters), check_seeds(seeds)
-        envs = make_envs(env, checked, check_int("n_envs", n_envs, 1))
+        envs = make_envs(env, checked, check_int("n_envs", n_envs, 1), kind=self.envs_type)
         self._set_up(config, checked, n_envs, envs.spaces, as_device(device), env)
         self._envs: SeedEnvs | None = envs
         self.verbose = check_int("verbose", verbose, 0)
@@ -166,7 +167,7 @@ class SeedAgent(ABC):
         if self._envs is None:
             if self._env is None:
                 raise ValueError("this agent has no env to learn in: pass one, load(path, env=...)")
-            self._envs = make_envs(self._env, self.seeds, self.n_envs)
+            self._envs = make_envs(self._env, self.seeds, self.n_envs, kind=self.envs_type)
             if self._envs.spaces != self.spaces:
                 raise ValueError(f"env has {self._envs.spaces}, but the agent was made for {self.spaces}")
         return self._envs
@@ -248,7 +249,7 @@ class SeedAgent(ABC):
         agent = cls.__new__(cls)
         try:
             config = cls.Config(**{**_with_functions(facts["config"]), **changes})
-            spaces = Spaces.from_facts(facts["spaces"])
+            spaces = cls.envs_type.spaces_type.from_facts(facts["spaces"])
             agent._set_up(config, check_seeds(facts["seeds"]), facts["n_envs"], spaces, as_device(device), env)
             agent._restore(arrays, facts)
         except (KeyError, TypeError, RuntimeError) as error:

@@ -1,5 +1,6 @@
 """Training in any env from the shell, and a table of what came of it: `python -m agents.dqn --help`."""
 
+import inspect
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -93,7 +94,7 @@ def _parse(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str
     )
     parsed: Any = tyro.cli(
         options,
-        prog=f"python -m agents.{name.lower()}",
+        prog=f"python -m agents.{Path(inspect.getfile(algorithm)).stem}",
         args=arguments,
         description=description,
         registry=_registry(),

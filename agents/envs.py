@@ -8,7 +8,7 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -72,14 +72,19 @@ class Step(NamedTuple):
 class SeedEnvs:
     """One SAME_STEP vector env of S * N sub-envs, seen as [S, N].
 
+    An algorithm that sees its envs in another way names a subclass as its `envs_type`.
+
     Attributes:
         spaces: The single env's spaces.
         returns: Per seed, the undiscounted returns of its last episodes.
         lengths: Per seed, their lengths.
     """
 
+    autoreset_mode: ClassVar[AutoresetMode] = AutoresetMode.SAME_STEP
+    spaces_type: ClassVar[type[Spaces]] = Spaces
+
     def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int], n_envs: int, purpose: str) -> None:
-        self.spaces = Spaces.of(envs.single_observation_space, envs.single_action_space)
+        self.spaces = self.spaces_type.of(envs.single_observation_space, envs.single_action_space)
         self.vector_env = envs
         self._shape = (len(seeds), n_envs)
         self._seeds: Any = [env_seed for seed in seeds for env_seed in env_seeds(seed, n_envs, purpose)]
@@ -110,7 +115,7 @@ class SeedEnvs:
             self._record(ended)
         return Step(seen, shaped, terminated.reshape(self._shape), ended, next_obs)
 
-    def _seen(self, obs: npt.NDArray[Any]) -> Floats:
+    def _seen(self, obs: Any) -> Floats:
         return np.asarray(obs, np.float32).reshape(*self._shape, -1)
 
     def _with_final(self, obs: Floats, final: Any, ended: npt.NDArray[np.intp]) -> Floats:
@@ -133,8 +138,10 @@ def env_seeds(seed: int, n_envs: int, purpose: str) -> list[int]:
     return [int(word) for word in seed_sequence(seed, purpose).generate_state(n_envs)]
 
 
-def make_envs(env: EnvLike, seeds: Sequence[int], n_envs: int, purpose: str = "envs") -> SeedEnvs:
-    """S * N copies of `env` in one vector env in SAME_STEP mode.
+def make_envs(
+    env: EnvLike, seeds: Sequence[int], n_envs: int, purpose: str = "envs", kind: type[SeedEnvs] = SeedEnvs
+) -> SeedEnvs:
+    """S * N copies of `env` in one vector env, in the autoreset mode of `kind`, SAME_STEP unless given.
 
     A native vector env is used if it declares `metadata["independent_sub_envs"] = True`: each
     sub-env has a random stream of its own, so seeds do not mix. (Gymnasium's native CartPole has one stream
@@ -146,6 +153,7 @@ def make_envs(env: EnvLike, seeds: Sequence[int], n_envs: int, purpose: str = "e
         seeds: S seeds.
         n_envs: N.
         purpose: Which of a seed's streams the sub-envs draw on, "envs" to train, "evaluate" to evaluate.
+        kind: How the algorithm sees them.
 
     Raises:
         TypeError: If `env` is none of these.
@@ -153,11 +161,12 @@ def make_envs(env: EnvLike, seeds: Sequence[int], n_envs: int, purpose: str = "e
     """
     source = _source(env)
     total = len(seeds) * n_envs
-    vector = _native(source, total) if isinstance(source, EnvSpec) else None
+    mode = kind.autoreset_mode
+    vector = _native(source, total, mode) if isinstance(source, EnvSpec) else None
     if vector is None:
         make = (lambda: gym.make(source)) if isinstance(source, EnvSpec) else source
-        vector = SyncVectorEnv([make] * total, autoreset_mode=AutoresetMode.SAME_STEP)
-    return SeedEnvs(vector, seeds, n_envs, purpose)
+        vector = SyncVectorEnv([make] * total, autoreset_mode=mode)
+    return kind(vector, seeds, n_envs, purpose)
 
 
 def _source(env: EnvLike) -> EnvSpec | Callable[[], gym.Env[Any, Any]]:
@@ -175,7 +184,7 @@ def _source(env: EnvLike) -> EnvSpec | Callable[[], gym.Env[Any, Any]]:
     raise TypeError(f"env must be an id, an EnvSpec, a function that returns an env, or an env, got {env!r}")
 
 
-def _native(spec: EnvSpec, total: int) -> VectorEnv[Any, Any, Any] | None:
+def _native(spec: EnvSpec, total: int, mode: AutoresetMode) -> VectorEnv[Any, Any, Any] | None:
     """The spec's own vector env, if it has one that keeps sub-envs apart and takes all that the spec says."""
     entry = spec.vector_entry_point
     if entry is None or spec.additional_wrappers or spec.max_episode_steps is not None:
@@ -183,5 +192,5 @@ def _native(spec: EnvSpec, total: int) -> VectorEnv[Any, Any, Any] | None:
     creator = load_env_creator(entry) if isinstance(entry, str) else entry
     if "autoreset_mode" not in inspect.signature(creator).parameters:
         return None
-    envs = gym.make_vec(spec, total, "vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP)
+    envs = gym.make_vec(spec, total, "vector_entry_point", autoreset_mode=mode)
     return envs if envs.metadata.get("independent_sub_envs") is True else None

@@ -17,7 +17,7 @@ def evaluate(
     episodes are not counted more often than long ones.
     """
     seeds = agent.seeds
-    envs = make_envs(env, seeds, check_int("episodes", episodes, 1), "evaluate")
+    envs = make_envs(env, seeds, check_int("episodes", episodes, 1), "evaluate", agent.envs_type)
     total = np.zeros((len(seeds), episodes))
     running = np.ones(total.shape, np.bool_)
     obs = envs.reset()  # [S, N, D]
