@@ -43,7 +43,7 @@ class Setup:
 
     def training_env(self) -> gym.Env[Any, Any]:
         """An env on the training period whose episodes start anywhere; learners make copies of it."""
-        episodes = {"random_start": True, "episode_length": self.settings.episode_length}
+        episodes: dict[str, Any] = {"random_start": True, "episode_length": self.settings.episode_length}
         return gym.make(ENV_ID, data=self.train, **episodes, **self.keywords)
 
     def tested(self, policy: Any, runs: int) -> Tracks:

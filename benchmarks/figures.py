@@ -34,7 +34,7 @@ def equity_curves(rows: Mapping[str, Row], results: Mapping[str, Any], path: Pat
 
 def _draw(axes: Axes, name: str, row: Row) -> None:
     equity = row.tracks.equity / row.tracks.equity[:, :1]  # [K, T+1]
-    when = np.arange(equity.shape[1]) if row.tracks.time is None else row.tracks.time
+    when: Any = row.tracks.time  # a split by date has timestamps
     colour = COLOURS[name]
     label = name if len(equity) == 1 else f"{name} (median and range of {len(equity)} seeds)"
     if len(equity) > 1:
@@ -50,10 +50,9 @@ def _label(axes: Axes, results: Mapping[str, Any]) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_formatter(NullFormatter())
-    if data["test"]["first"]:
-        locator = AutoDateLocator()
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    locator = AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.set_ylabel("equity / initial equity (log scale)")
     axes.set_title(
         f"{data['name']}: test {data['test']['first']} to {data['test']['last']}, after costs", loc="left", fontsize=11

@@ -80,22 +80,17 @@ def plain(value: Any) -> Any:
 
 
 def equity_frame(rows: Mapping[str, Row]) -> pd.DataFrame:
-    """Every seed's equity after every close: columns time (without timestamps bar), policy, seed, equity."""
+    """Every seed's equity after every close: columns time, policy, seed, equity."""
     frames = []
     for name, row in rows.items():
-        tracks = row.tracks
-        runs, closes = tracks.equity.shape
-        when = np.arange(closes) if tracks.time is None else tracks.time
-        frames.append(
-            pd.DataFrame(
-                {
-                    "bar" if tracks.time is None else "time": np.tile(when, runs),
-                    "policy": name,
-                    "seed": np.repeat(np.arange(runs), closes),
-                    "equity": tracks.equity.ravel(),
-                }
-            )
-        )
+        runs, closes = row.tracks.equity.shape
+        columns = {
+            "time": np.tile(np.asarray(row.tracks.time), runs),
+            "policy": name,
+            "seed": np.repeat(np.arange(runs), closes),
+            "equity": row.tracks.equity.ravel(),
+        }
+        frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -131,7 +126,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     cells = {
         "total_return": _spread(summary["total_return"], percent, several),
         "sharpe": _spread(summary["sharpe"], decimal, several),
-        "interval": between(*row["sharpe_interval_95"], decimal),
+        "interval": between(row["sharpe_interval_95"], decimal),
         "max_drawdown": _spread(summary["max_drawdown"], percent, several),
         "turnover": _spread(summary["turnover"], tenths, several),
         "speed": "" if speed is None else f"{speed:,.0f}",
@@ -145,11 +140,12 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 def _spread(summary: Mapping[str, float], show: Callable[[float], str], several: bool) -> str:
     """The median, and where there are several seeds a second line with their range."""
     text = show(summary["median"])
-    return f"{text}\n{between(summary['low'], summary['high'], show)}" if several else text
+    return f"{text}\n{between((summary['low'], summary['high']), show)}" if several else text
 
 
-def between(low: float, high: float, show: Callable[[float], str]) -> str:
+def between(ends: tuple[float, float], show: Callable[[float], str]) -> str:
     """A range, as "-0.2 to 1.5" or "12 to 30%"."""
+    low, high = ends
     return "undefined" if math.isnan(low) else f"{show(low).rstrip('%')} to {show(high)}"
 
 

@@ -16,7 +16,7 @@ from benchmarks.evaluate import ENV_ID
 from benchmarks.timing import Chunk, Goal, Part, interleave, ratios
 
 SEEDS = (1, 16, 64)
-SHARED = {
+SHARED: dict[str, Any] = {
     "learning_rate": 1e-4,
     "buffer_size": 10_000,
     "learning_starts": 100,
@@ -39,7 +39,7 @@ GOALS = [
 def measure(quick: bool, tick: Callable[[], Any]) -> Part:
     """Rates of DQN at several numbers of seeds and of SB3's at its best number of threads, and the goals' ratios."""
     model = sb3_model()
-    tried = interleave({str(n): sb3_chunk(model, 100 if quick else 400, n) for n in THREADS}, 1, tick)
+    tried = interleave({str(n): sb3_chunk(model, 20 if quick else 400, n) for n in THREADS}, 1, tick)
     best = max(THREADS, key=lambda n: tried[str(n)][0])
     lengths = {1: 4000, 16: 1200, 64: 300}  # about half a second each
     chunks = {f"DQN x {S}": dqn_chunk(S, 100 if quick else lengths[S]) for S in SEEDS}

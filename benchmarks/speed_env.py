@@ -14,7 +14,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.evaluate import ENV_ID
 from benchmarks.timing import Chunk, Goal, Part, chunk_of, interleave, ratios
@@ -66,7 +65,7 @@ def ticks(quick: bool) -> int:
 # -- contenders ------------------------------------------------------------------------------------------------
 
 
-def prices(seed: int = 0) -> dict[str, npt.NDArray[np.float64]]:
+def prices(seed: int = 0) -> dict[str, Any]:
     """Open, high, low, close and volume (T,) of a random walk."""
     rng = np.random.default_rng(seed)
     close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.01, BARS)))

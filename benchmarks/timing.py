@@ -67,14 +67,16 @@ class Part:
     setting: Mapping[str, Any]
 
 
-def interleave(chunks: Mapping[str, Chunk], rounds: int, tick: Callable[[], Any] = lambda: None) -> dict[str, Any]:
+def interleave(
+    chunks: Mapping[str, Chunk], rounds: int, tick: Callable[[], Any] = lambda: None
+) -> dict[str, list[float]]:
     """Steps per second of each contender in each round: name -> [rounds], after one chunk each to warm up.
 
     Every other round goes the other way round. ``tick`` is called after each chunk.
     """
     rates: dict[str, list[float]] = {name: [] for name in chunks}
     for number in range(rounds + 1):
-        names = list(chunks) if number % 2 else list(reversed(chunks))
+        names = list(chunks)[:: 1 if number % 2 else -1]
         for name in names:
             start = time.perf_counter()
             steps = chunks[name]()

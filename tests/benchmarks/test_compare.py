@@ -99,8 +99,8 @@ def test_one_table_and_what_must_be_known_to_read_it_are_printed(written):
 
 
 def test_numbers_without_a_value_are_words_in_the_table():
-    assert report.percent(math.nan) == report.decimal(math.nan) == report.between(math.nan, math.nan, str)
-    assert report.between(-0.121, 0.3, report.percent) == "-12 to 30%"
+    assert report.percent(math.nan) == report.decimal(math.nan) == report.between((math.nan, math.nan), str)
+    assert report.between((-0.121, 0.3), report.percent) == "-12 to 30%"
     assert report.decimal(-1.006) == "-1.01"
 
 
