@@ -90,15 +90,15 @@ def test_costs_interest_and_margin_calls_lower_the_bound():
 
 
 def test_a_path_through_ruin_is_no_path():
-    data = Market.from_arrays(close=np.array([100.0, 100.0, 250.0, 60.0, 60.0]))
-    keywords = {"fill": "close", "margin": {"max_leverage": 2.0}, "costs": COSTS[0], "window": 1, "features": ["close"]}
-    ruined = hindsight(data, actions=(-1.0,), **keywords)  # the short loses more than all before the fall
-    assert ruined.log_growth == math.log(0.01)
+    data = Market.from_arrays(close=np.array([100.0, 100.0, 160.0, 60.0, 60.0]))
+    keywords = {"fill": "close", "margin": {"ruin_fraction": 0.5}, "costs": COSTS[0], **PLAIN}
+    ruined = hindsight(data, actions=(-1.0,), **keywords)  # the short loses too much before the fall
+    assert ruined.log_growth == math.log(0.5)
     assert len(ruined.actions) == 2
     assert replayed(TradingEnv(data, actions=(-1.0,), **keywords), ruined.actions)[0] == ruined.log_growth
     free = hindsight(data, actions=(-1.0, 0.0), **keywords)
-    assert free.log_growth == pytest.approx(math.log(1.0 + (250 - 60) / 250))
-    assert free.targets.tolist() == [0.0, 0.0, -1.0, -1.0] or free.targets[2] == -1.0
+    assert free.log_growth == pytest.approx(math.log(1.0 + (160 - 60) / 160))
+    assert free.targets[1:3].tolist() == [0.0, -1.0]
 
 
 def test_it_is_the_bound_of_the_episode_that_the_env_would_run():
