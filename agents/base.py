@@ -23,7 +23,7 @@ from agents.reporting import Reporter
 from agents.streams import generator
 from agents.validation import check_int, check_seeds
 
-Actions = npt.NDArray[np.int64]
+Actions = npt.NDArray[Any]  # ints for Discrete actions, floats for a Box
 Callback = Callable[[Any], bool | None]
 """Called with the agent after each step of its envs; returning False ends training."""
 
@@ -52,6 +52,7 @@ class SeedAgent(ABC):
     """
 
     Config: ClassVar[type[Any]]
+    takes_box_actions: ClassVar[bool] = False
     envs_type: ClassVar[type[SeedEnvs]] = SeedEnvs
     _counters: ClassVar[tuple[str, ...]] = ("num_timesteps", "n_updates", "exploration_rate")
 
@@ -85,6 +86,8 @@ class SeedAgent(ABC):
         env: EnvLike | None,
     ) -> None:
         """All that an agent is before its first step; its envs are made when first needed."""
+        if spaces.continuous and not self.takes_box_actions:
+            raise ValueError(f"action_space must be Discrete for {type(self).__name__}, got a Box {spaces}")
         self.config, self.seeds, self.n_envs, self.spaces, self.device = config, seeds, n_envs, spaces, device
         self.verbose, self.tensorboard_log, self.threads = 0, None, 1
         self.num_timesteps = self.n_updates = 0
@@ -112,7 +115,13 @@ class SeedAgent(ABC):
 
     @abstractmethod
     def _greedy(self, obs: Floats) -> Actions:
-        """The best known actions [S, B], counted from 0, for obs [S, B, D]."""
+        """The best known actions for obs [S, B, D]: [S, B] counted from 0, or a Box's [S, B, *action_shape]."""
+
+    def _sampled(self, obs: Floats) -> Actions:
+        """Actions like `_greedy`'s as chance has it: random ones at the present exploration rate."""
+        drawn = np.stack([stream.random((2, obs.shape[1])) for stream in self._predicting])  # [S, 2, B]
+        random = (drawn[:, 1] * self.spaces.n_actions).astype(np.int64)
+        return np.where(drawn[:, 0] < self.exploration_rate, random, self._greedy(obs))
 
     @abstractmethod
     def _arrays(self) -> dict[str, torch.Tensor]:
@@ -181,7 +190,7 @@ class SeedAgent(ABC):
         episode_start: npt.NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[Actions, tuple[npt.NDArray[Any], ...] | None]:
-        """Greedy actions, or random ones at the present exploration rate, and `state` as it came.
+        """Greedy actions, or ones as chance has it in training, and `state` as it came.
 
         Args:
             observation: One observation or a batch of them; for several seeds one, or one batch, for each,
@@ -191,16 +200,12 @@ class SeedAgent(ABC):
             deterministic: Whether never to explore.
 
         Returns:
-            Actions of shape () or (B,), for several seeds (S,) or (S, B).
+            Actions of shape () or (B,), for several seeds (S,) or (S, B), each with a Box's shape behind it.
         """
         obs = with_seed_axis(observation, len(self.seeds), self.spaces)  # [S, B, D]
-        action = self._greedy(obs)  # [S, B]
-        if not deterministic:
-            drawn = np.stack([stream.random((2, obs.shape[1])) for stream in self._predicting])  # [S, 2, B]
-            random = (drawn[:, 1] * self.spaces.n_actions).astype(np.int64)
-            action = np.where(drawn[:, 0] < self.exploration_rate, random, action)
-        lead = np.ndim(observation) - len(self.spaces.obs_shape)
-        return (action + self.spaces.first_action).reshape(np.shape(observation)[:lead]), state
+        action = self._greedy(obs) if deterministic else self._sampled(obs)  # [S, B, *action_shape]
+        lead = np.shape(observation)[: np.ndim(observation) - len(self.spaces.obs_shape)]
+        return self.spaces.to_env(action).reshape((*lead, *self.spaces.action_shape)), state
 
     def __len__(self) -> int:
         """S, the number of seeds."""

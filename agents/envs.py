@@ -8,6 +8,7 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import gymnasium as gym
@@ -25,17 +26,23 @@ EPISODE_WINDOW = 100  # episodes that the running means cover, as SB3's stats_wi
 
 @dataclass(frozen=True)
 class Spaces:
-    """What an agent must know of its env: Box observations of floats, Discrete actions.
+    """What an agent must know of its env: Box observations of floats, Discrete actions or a bounded Box of floats.
 
     Attributes:
         obs_shape: Shape of one observation; networks see it flattened.
-        n_actions: How many actions there are.
-        first_action: The smallest action, Discrete's `start`.
+        n_actions: How many Discrete actions there are; 0 where actions are a Box.
+        first_action: The smallest Discrete action, its `start`.
+        action_shape: Shape of one action, () where actions are Discrete.
+        action_low: Smallest numbers of a Box action, flattened.
+        action_high: Largest ones.
     """
 
     obs_shape: tuple[int, ...]
     n_actions: int
     first_action: int = 0
+    action_shape: tuple[int, ...] = ()
+    action_low: tuple[float, ...] = ()
+    action_high: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> "Spaces":
@@ -44,19 +51,48 @@ class Spaces:
             raise ValueError(f"observation_space must be a Box, got {observation_space}")
         if not np.issubdtype(observation_space.dtype, np.floating) or not observation_space.shape:
             raise ValueError(f"observation_space must be a Box of floats with an axis, got {observation_space}")
-        if not isinstance(action_space, gym.spaces.Discrete):
-            raise ValueError(f"action_space must be Discrete, got {action_space}")
-        return cls(observation_space.shape, int(action_space.n), int(action_space.start))
+        shape = observation_space.shape
+        if isinstance(action_space, gym.spaces.Discrete):
+            return cls(shape, int(action_space.n), int(action_space.start))
+        if not isinstance(action_space, gym.spaces.Box) or not np.issubdtype(action_space.dtype, np.floating):
+            raise ValueError(f"action_space must be Discrete or a Box of floats, got {action_space}")
+        if not action_space.is_bounded() or not action_space.shape:
+            raise ValueError(f"action_space must have finite bounds and an axis, got {action_space}")
+        low, high = (tuple(bound.reshape(-1).tolist()) for bound in (action_space.low, action_space.high))
+        return cls(shape, 0, 0, action_space.shape, low, high)
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any]) -> "Spaces":
         """The spaces whose `dataclasses.asdict` went through JSON."""
-        return cls(tuple(facts["obs_shape"]), facts["n_actions"], facts["first_action"])
+        known: dict[str, Any] = {name: tuple(fact) if isinstance(fact, list) else fact for name, fact in facts.items()}
+        return cls(**known)
 
     @property
     def obs_size(self) -> int:
         """D, the size of a flattened observation."""
         return int(np.prod(self.obs_shape))
+
+    @property
+    def continuous(self) -> bool:
+        """Whether actions are a Box."""
+        return self.n_actions == 0
+
+    def to_env(self, action: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Actions as the env takes them, [B, *action_shape]: Discrete ones from its `start`, others within bounds.
+
+        Args:
+            action: [B] ints counted from 0, or floats [B, *action_shape] of any size.
+        """
+        if self.continuous:
+            clipped: Floats = np.clip(action, *self._bounds).astype(np.float32, copy=False)
+            return clipped
+        shifted: npt.NDArray[Any] = action + self.first_action
+        return shifted
+
+    @cached_property
+    def _bounds(self) -> tuple[Floats, Floats]:
+        low, high = (np.array(bound, np.float32) for bound in (self.action_low, self.action_high))
+        return low.reshape(self.action_shape), high.reshape(self.action_shape)
 
 
 class Step(NamedTuple):
@@ -102,10 +138,10 @@ class SeedEnvs:
         self._start[:] = self._steps
         return self._seen(obs)
 
-    def step(self, action: npt.NDArray[np.int64]) -> Step:
-        """Takes the actions [S, N], counted from 0."""
-        flat = action.reshape(-1) + self.spaces.first_action
-        obs, reward, terminated, truncated, info = self.vector_env.step(flat)
+    def step(self, action: npt.NDArray[Any]) -> Step:
+        """Takes the actions: [S, N] ints counted from 0, or floats [S, N, *action_shape], which are clipped."""
+        flat = action.reshape(-1, *self.spaces.action_shape)
+        obs, reward, terminated, truncated, info = self.vector_env.step(self.spaces.to_env(flat))
         seen = next_obs = self._seen(obs)
         ended = (terminated | truncated).reshape(self._shape)
         self._steps += 1

@@ -24,7 +24,7 @@ def evaluate(
     while running.any():
         shape = (*total.shape[len(seeds) == 1 :], *agent.spaces.obs_shape)
         action, _ = agent.predict(obs.reshape(shape), deterministic=deterministic)
-        step = envs.step(action.reshape(total.shape) - agent.spaces.first_action)
+        step = envs.step(action.reshape(*total.shape, *agent.spaces.action_shape) - agent.spaces.first_action)
         total += np.where(running, step.reward, 0.0)
         running &= ~step.ended
         obs = step.obs

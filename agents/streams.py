@@ -25,7 +25,7 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
 
 
 class Streams:
-    """S independent streams of uniform numbers in [0, 1), one per seed.
+    """S independent streams of uniform numbers in [0, 1), or of standard normal ones, one per seed.
 
     Numbers are drawn `block` calls at a time, because one call of a generator costs more than the numbers.
 
@@ -34,9 +34,11 @@ class Streams:
         purpose: One of `PURPOSES`.
         width: How many numbers each seed receives per call of `draw`.
         block: How many calls are drawn ahead.
+        normal: Whether numbers are standard normal.
     """
 
-    def __init__(self, seeds: Sequence[int], purpose: str, width: int, block: int = 256) -> None:
+    def __init__(self, seeds: Sequence[int], purpose: str, width: int, block: int = 256, normal: bool = False) -> None:
+        self._normal = normal
         self._generators = [generator(seed, purpose) for seed in seeds]
         self._ahead = np.empty((block, len(seeds), width))  # [block, S, K]
         self._next = block
@@ -46,7 +48,7 @@ class Streams:
         if self._next == len(self._ahead):
             shape = self._ahead[:, 0].shape
             for s, stream in enumerate(self._generators):
-                self._ahead[:, s] = stream.random(shape)
+                self._ahead[:, s] = stream.standard_normal(shape) if self._normal else stream.random(shape)
             self._next = 0
         drawn: npt.NDArray[np.float64] = self._ahead[self._next]
         self._next += 1

@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -110,9 +113,32 @@ def test_spaces_that_do_not_suit_are_refused_by_name():
     for observation in (discrete, gym.spaces.Dict(a=box), gym.spaces.Box(0, 255, (4, 4), np.uint8)):
         with pytest.raises(ValueError, match="observation_space must be a Box"):
             Spaces.of(observation, discrete)
-    for action in (box, gym.spaces.MultiDiscrete([2, 2])):
-        with pytest.raises(ValueError, match="action_space must be Discrete"):
+    unbounded, scalar, ints = (
+        gym.spaces.Box(-np.inf, 1, (3,)),
+        gym.spaces.Box(-1, 1, ()),
+        gym.spaces.Box(0, 9, (2,), int),
+    )
+    for action in (ints, gym.spaces.MultiDiscrete([2, 2])):
+        with pytest.raises(ValueError, match="action_space must be Discrete or a Box of floats"):
             Spaces.of(box, action)
+    for action in (unbounded, scalar):
+        with pytest.raises(ValueError, match="action_space must have finite bounds"):
+            Spaces.of(box, action)
+
+
+def test_spaces_survive_json():
+    for action in (gym.spaces.Discrete(3, start=2), gym.spaces.Box(-1, np.array([[1, 2], [3, 4]]), (2, 2), np.float64)):
+        spaces = Spaces.of(gym.spaces.Box(-1, 1, (3, 2)), action)
+        assert Spaces.from_facts(json.loads(json.dumps(dataclasses.asdict(spaces)))) == spaces
+
+
+def test_box_actions_are_clipped_to_their_bounds_and_discrete_ones_count_from_their_start():
+    box = gym.spaces.Box(-1, 1, (3,))
+    spaces = Spaces.of(box, gym.spaces.Box(-1, np.array([[1, 2]]), (1, 2)))
+    clipped = spaces.to_env(np.array([[[5.0, 5.0]], [[-3.0, 0.25]]]))
+    assert clipped.tolist() == [[[1.0, 2.0]], [[-1.0, 0.25]]]
+    assert clipped.dtype == np.float32
+    assert Spaces.of(box, gym.spaces.Discrete(3, start=4)).to_env(np.array([0, 2])).tolist() == [4, 6]
 
 
 def test_what_is_no_env_is_refused(match_env):
