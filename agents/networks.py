@@ -10,9 +10,9 @@ Axis letters: S seeds, B batch, D inputs, H hidden, A outputs, P parameters per 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,30 @@ from agents.streams import generator
 
 Layer = tuple[torch.Tensor, torch.Tensor]  # weight [S, in, out], bias [S, 1, out]
 Floats = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+
+
+class Activation(NamedTuple):
+    """What stands between two layers."""
+
+    in_place: Callable[[torch.Tensor], torch.Tensor]
+    gradient: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    """Gradient in the input from the one in the output, and the output."""
+    on_cpu: Callable[[Floats], Any]
+    """The same as `in_place`, of a NumPy array."""
+
+
+RELU = Activation(
+    in_place=torch.relu_,
+    gradient=lambda d_out, out: torch.ops.aten.threshold_backward(d_out, out, 0),  # zero where ReLU was off
+    on_cpu=lambda x: np.maximum(x, 0, out=x),
+)
+TANH = Activation(
+    in_place=torch.tanh_,
+    gradient=torch.ops.aten.tanh_backward,
+    on_cpu=lambda x: np.tanh(x, out=x),
+)
+ACTIVATIONS = {"relu": RELU, "tanh": TANH}
 
 
 class Parameters:
@@ -52,6 +76,11 @@ class Parameters:
             views[name] = flat[start:stop].view(self.n_seeds, *shape)
             start = stop
         return views
+
+    def spread(self, per_seed: torch.Tensor) -> torch.Tensor:
+        """A buffer like `flat` in which each number is its seed's of `per_seed` [S]."""
+        parts = [per_seed.repeat_interleave(size) for size in self.sizes]
+        return torch.cat(parts).to(self.flat.device)
 
     def copy_from(self, values: Mapping[str, torch.Tensor]) -> None:
         """Takes over the named arrays `values`, [S, *shape] each."""
@@ -95,35 +124,40 @@ class MLP(Parameters):
                     value.copy_(torch.from_numpy(drawn))
 
     def act(self, obs: Floats) -> Floats:
-        """Outputs [S, B, A] for observations [S, B, D], NumPy to NumPy.
-
-        On the CPU NumPy does the product itself: with the tiny batches of acting it is half as long as torch.
-        """
+        """Outputs [S, B, A] for observations [S, B, D], NumPy to NumPy."""
         if self._on_cpu is None:
             with torch.inference_mode():
                 out = forward(torch.from_numpy(obs).to(self.flat.device), self.layers)[-1]
                 return cast(Floats, out.cpu().numpy())
-        x = obs
-        for i, (weight, bias) in enumerate(self._on_cpu):
-            if i:
-                np.maximum(x, 0, out=x)
-            x = x @ weight  # [S, B, H]
-            x += bias
-        return x
+        return forward_numpy(obs, self._on_cpu)
 
 
-def forward(x: torch.Tensor, layers: Sequence[Layer]) -> list[torch.Tensor]:
+def forward(x: torch.Tensor, layers: Sequence[Layer], activation: Activation = RELU) -> list[torch.Tensor]:
     """The input [S, B, D] and what each layer makes of it, [S, B, H] ..., the last one [S, B, A]."""
     outputs = [x]
     for i, (weight, bias) in enumerate(layers):
         if i:
-            outputs[-1].relu_()
+            activation.in_place(outputs[-1])
         outputs.append(torch.baddbmm(bias, outputs[-1], weight))
     return outputs
 
 
+def forward_numpy(x: Floats, layers: Sequence[tuple[Floats, Floats]], activation: Activation = RELU) -> Floats:
+    """The last layer's output [S, B, A] for x [S, B, D]: with the tiny batches of acting half as long as torch."""
+    for i, (weight, bias) in enumerate(layers):
+        if i:
+            activation.on_cpu(x)
+        x = x @ weight  # [S, B, H]
+        x += bias
+    return x
+
+
 def backward(
-    outputs: Sequence[torch.Tensor], d_out: torch.Tensor, layers: Sequence[Layer], grads: Sequence[Layer]
+    outputs: Sequence[torch.Tensor],
+    d_out: torch.Tensor,
+    layers: Sequence[Layer],
+    grads: Sequence[Layer],
+    activation: Activation = RELU,
 ) -> None:
     """Writes into `grads` the gradient of sum(d_out * last output), given what `forward` returned.
 
@@ -134,20 +168,24 @@ def backward(
         torch.sum(d_out, 1, keepdim=True, out=grads[i][1])  # [S, 1, A]
         if i:
             d_in = torch.bmm(d_out, layers[i][0].mT)  # [S, B, H]
-            d_out = torch.ops.aten.threshold_backward(d_in, outputs[i], 0)  # zero where ReLU was off
+            d_out = activation.gradient(d_in, outputs[i])
 
 
 class Adam:
     """Adam on the flat buffer, with the gradient clipped per seed by its global norm.
 
     Source: Kingma and Ba 2015, algorithm 1, in torch's form. On the CPU one compiled loop clips and steps
-    seed by seed, while the seed's numbers are in the cache; elsewhere the same in torch operations.
+    seed by seed, while the seed's numbers are in the cache; elsewhere the same in torch operations. Each seed
+    counts its own steps, because one may rest while others go on.
 
     Args:
         parameters: What to optimise.
         max_grad_norm: Largest norm of one seed's gradient.
         betas: Decay of the two moments.
         eps: Added to the denominator.
+
+    Attributes:
+        steps_of: Steps that each seed has taken, [S].
     """
 
     def __init__(
@@ -163,33 +201,49 @@ class Adam:
         self.eps = eps
         self.mean = torch.zeros_like(parameters.flat)  # [S * P]
         self.square = torch.zeros_like(parameters.flat)  # [S * P]
-        self.steps = 0
+        self.steps_of = torch.zeros(parameters.n_seeds, dtype=torch.int64)  # [S]
         self._sizes = np.array(parameters.sizes)
+        self._all = np.ones(parameters.n_seeds, np.bool_)
         self._step = self._step_torch
         if parameters.flat.device.type == "cpu":
             self._step = self._step_compiled
             buffers = (parameters.flat, parameters.grad, self.mean, self.square)
             self._buffers = tuple(buffer.numpy() for buffer in buffers)
 
-    def step(self, learning_rate: float) -> None:
-        """One step down the gradient that lies in the parameters' `grad`; `grad` itself may be spoilt."""
-        self.steps += 1
-        beta1, beta2 = self.betas
-        rate = learning_rate / (1.0 - beta1**self.steps)
-        self._step(rate, 1.0 / math.sqrt(1.0 - beta2**self.steps))
+    @property
+    def steps(self) -> int:
+        """Steps taken, of the seed that took most."""
+        return int(self.steps_of.max())
 
-    def _step_compiled(self, rate: float, correction: float) -> None:
-        scalars = (rate, correction, self.max_grad_norm, *self.betas, self.eps)
-        clip_and_adam(*self._buffers, self._sizes, self.parameters.n_seeds, *map(np.float32, scalars))
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self.steps_of.fill_(steps)
 
-    def _step_torch(self, rate: float, correction: float) -> None:
-        grad = self.parameters.grad
+    def step(self, learning_rate: float, active: Flags | None = None) -> None:
+        """One step down the gradient that lies in the parameters' `grad`; `grad` itself may be spoilt.
+
+        Args:
+            learning_rate: The step size.
+            active: Which seeds take it, [S]; the others stay as they are. None means all.
+        """
+        self._step(learning_rate, self._all if active is None else active)
+
+    def _step_compiled(self, rate: float, active: Flags) -> None:
+        scalars = map(np.float32, (self.max_grad_norm, *self.betas, self.eps))
+        clip_and_adam(*self._buffers, self._sizes, self.steps_of.numpy(), active, rate, *self.betas, *scalars)
+
+    def _step_torch(self, rate: float, active: Flags) -> None:
+        grad, on = self.parameters.grad, self.parameters.spread(torch.from_numpy(active))  # [S * P]
         clip_per_seed_(self.parameters, self.max_grad_norm)
+        self.steps_of += torch.from_numpy(active)
         beta1, beta2 = self.betas
-        self.mean.lerp_(grad, 1.0 - beta1)
-        self.square.mul_(beta2).addcmul_(grad, grad, value=1.0 - beta2)
-        denominator = self.square.sqrt().mul_(correction).add_(self.eps)
-        self.parameters.flat.addcdiv_(self.mean, denominator, value=-rate)
+        steps = self.steps_of.clamp(min=1).double()  # [S]
+        sizes = self.parameters.spread((rate / (1.0 - beta1**steps)).float())  # [S * P]
+        correction = self.parameters.spread((1.0 - beta2**steps).rsqrt().float())  # [S * P]
+        self.mean.copy_(torch.where(on, self.mean.lerp(grad, 1.0 - beta1), self.mean))
+        square = (self.square * beta2).addcmul_(grad, grad, value=1.0 - beta2)
+        self.square.copy_(torch.where(on, square, self.square))
+        self.parameters.flat.addcdiv_(self.mean * sizes * on, self.square.sqrt() * correction + self.eps, value=-1.0)
 
 
 def clip_per_seed_(parameters: Parameters, max_norm: float) -> torch.Tensor:
@@ -209,21 +263,30 @@ def clip_and_adam(
     mean: Floats,
     square: Floats,
     sizes: npt.NDArray[np.int64],
-    n_seeds: int,
-    rate: np.float32,
-    correction: np.float32,
+    steps: npt.NDArray[np.int64],
+    active: Flags,
+    learning_rate: float,
+    decay1: float,
+    decay2: float,
     max_norm: np.float32,
     beta1: np.float32,
     beta2: np.float32,
     eps: np.float32,
 ) -> None:
-    """Clips each seed's gradient and takes Adam's step, in place; buffers are [S * P] as in `Parameters`.
+    """Clips each active seed's gradient and takes Adam's step, in place; buffers are [S * P] as in `Parameters`.
+
+    `decay1` and `decay2` are `beta1` and `beta2` in double precision, for the bias correction.
 
     Moments of inactive units would decay into subnormal numbers, which processors handle ten times slower: they are
     set to zero before that.
     """
-    one, tiny = np.float32(1.0), np.float32(1e-36)
+    one, tiny, n_seeds = np.float32(1.0), np.float32(1e-36), len(steps)
     for s in range(n_seeds):
+        if not active[s]:
+            continue
+        steps[s] += 1
+        rate = np.float32(learning_rate / (1.0 - decay1 ** float(steps[s])))
+        correction = np.float32(1.0 / math.sqrt(1.0 - decay2 ** float(steps[s])))
         total = np.float32(0.0)
         offset = 0
         for size in sizes:

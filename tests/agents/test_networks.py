@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.networks import MLP, Adam, backward, clip_per_seed_, forward
+from agents.networks import MLP, TANH, Adam, backward, clip_per_seed_, forward, forward_numpy
 
 CPU = torch.device("cpu")
 SIZES = (5, 8, 6, 3)
@@ -116,3 +116,43 @@ def test_moments_of_an_inactive_unit_end_at_zero_not_among_subnormals():
     for _ in range(900):
         adam.step(0.01)
     assert (adam.mean == 0).all()
+
+
+def test_forward_and_backward_with_tanh_agree_with_autograd():
+    net, x, d_out = MLP(SIZES, range(3), CPU), torch.randn(3, 7, 5), torch.randn(3, 7, 3)
+    outputs = forward(x, net.layers, TANH)
+    backward(outputs, d_out, net.layers, net.layer_grads, TANH)
+    leaves = [(w.clone().requires_grad_(), b.clone().requires_grad_()) for w, b in net.layers]
+    y = x
+    for i, (weight, bias) in enumerate(leaves):
+        y = torch.baddbmm(bias, torch.tanh(y) if i else y, weight)
+    y.backward(d_out)
+    torch.testing.assert_close(outputs[-1], y.detach())
+    for leaf, grad in zip(leaves, net.layer_grads, strict=True):
+        torch.testing.assert_close(grad, (leaf[0].grad, leaf[1].grad))
+    on_cpu = forward_numpy(x.numpy(), [(w.numpy(), b.numpy()) for w, b in net.layers], TANH)
+    np.testing.assert_allclose(on_cpu, y.detach().numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_seed_that_rests_stays_as_it_is_and_goes_on_where_it_was(compiled):
+    together, alone = MLP(SIZES, range(2), CPU), MLP(SIZES, (1,), CPU)
+    pair = [Adam(net, max_grad_norm=0.5) for net in (together, alone)]
+    if not compiled:
+        for adam in pair:
+            adam._step = adam._step_torch
+    gradients = torch.Generator().manual_seed(0)
+    for k in range(12):
+        rests = k in (0, 1, 5)
+        for name, grad in together.grads.items():
+            grad.copy_(torch.randn(grad.shape, generator=gradients))
+            alone.grads[name].copy_(grad[1:])
+        before = {name: value[1].clone() for name, value in together.values.items()}
+        pair[0].step(0.01, np.array([True, not rests]))
+        if rests:
+            assert all(torch.equal(together.values[name][1], value) for name, value in before.items())
+        else:
+            pair[1].step(0.01)
+    assert pair[0].steps_of.tolist() == [12, 9]
+    for name, value in alone.values.items():
+        torch.testing.assert_close(together.values[name][1], value[0], rtol=1e-5, atol=1e-7)
