@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register
 
 if TYPE_CHECKING:
+    from trading_env.causality import check_causality
     from trading_env.config import Costs, Margin
     from trading_env.datasets import load
     from trading_env.env import TradingEnv
@@ -29,6 +30,7 @@ _HOMES = {
     "MeanVariance": "rewards",
     "TradingEnv": "env",
     "TradingVectorEnv": "vector_env",
+    "check_causality": "causality",
     "hindsight": "oracle",
     "load": "datasets",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "MeanVariance",
     "TradingEnv",
     "TradingVectorEnv",
+    "check_causality",
     "hindsight",
     "load",
 ]
