@@ -1,9 +1,11 @@
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from agents.dqn import DQN, DQNConfig, huber, q_gradient
+from agents.envs import env_seeds
 from agents.evaluation import evaluate
 from agents.networks import MLP, forward
 from agents.replay import Batch
@@ -135,6 +137,14 @@ def test_a_tiny_env_is_solved(match_env, env_options, n_envs):
     assert (evaluate(agent, make, episodes=5) == 10.0).all()
 
 
+def test_the_target_network_moves_a_part_of_the_way(match_env):
+    agent = DQN(match_env, tau=0.25, target_update_interval=10)
+    before, goal = agent.q_net_target.flat.clone(), torch.randn_like(agent.q_net.flat)
+    agent.q_net.flat.copy_(goal)
+    agent.learn(10)
+    torch.testing.assert_close(agent.q_net_target.flat, 0.75 * before + 0.25 * goal)
+
+
 def test_polyak_averaging_learns_too(match_env):
     options = SMALL | {"tau": 0.05, "target_update_interval": 1}
     agent = DQN(match_env, gamma=0.5, **options).learn(1_500)
@@ -195,9 +205,14 @@ def test_learning_goes_on_or_begins_anew_as_asked(match_env):
 
 def test_torchs_threads_are_as_before_after_learning(match_env):
     before, seen = torch.get_num_threads(), []
-    DQN(match_env, threads=1).learn(2, callback=lambda agent: seen.append(torch.get_num_threads()))
-    assert seen == [1, 1]
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(3)
+    try:
+        for threads in (1, None):
+            DQN(match_env, threads=threads).learn(1, callback=lambda agent: seen.append(torch.get_num_threads()))
+        assert seen == [1, 3]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 # ------------------------------------------------------------------------------------------------ interface
@@ -254,9 +269,27 @@ def test_sb3s_evaluate_policy_runs_on_one_seed(match_env):
     assert (mean, std) == (10.0, 0.0)
 
 
-def test_evaluation_plays_every_episode_once_and_in_envs_of_its_own(counter):
-    returns = evaluate(DQN(counter, seeds=2), counter, episodes=3)
-    assert returns.tolist() == [[6.0] * 3] * 2
+class OfRandomLength(gym.Env):
+    """Each step earns 1, and an episode has a random number of them."""
+
+    observation_space = gym.spaces.Box(0.0, 1.0, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.left = int(self.np_random.integers(1, 20))
+        return np.zeros(1, np.float32), {"length": self.left}
+
+    def step(self, action):
+        self.left -= 1
+        return np.zeros(1, np.float32), 1.0, self.left == 0, False, {}
+
+
+def test_evaluation_counts_one_episode_of_every_env_and_no_more():
+    returns = evaluate(DQN(OfRandomLength, seeds=[4, 2]), OfRandomLength, episodes=5)
+    seeds = [env_seeds(seed, 5, "evaluate") for seed in (4, 2)]
+    lengths = [[OfRandomLength().reset(seed=word)[1]["length"] for word in words] for words in seeds]
+    assert returns.tolist() == lengths
 
 
 # ------------------------------------------------------------------------------------------------- arguments
