@@ -105,6 +105,10 @@ class SeedAgent(ABC):
     def _begin(self, total_timesteps: int) -> None:
         """Prepares for that many more steps per seed, `num_timesteps` being set."""
 
+    def _whole(self, total_timesteps: int) -> int:
+        """How many steps to take when asked for so many."""
+        return total_timesteps
+
     @abstractmethod
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts on obs [S, N, D] for a step or more, counts them, learns; returns the obs to act on next."""
@@ -140,7 +144,8 @@ class SeedAgent(ABC):
         """Trains every seed for `total_timesteps` and returns the agent.
 
         Args:
-            total_timesteps: Steps per seed; with N envs per seed rounded up to a multiple of N.
+            total_timesteps: Steps per seed; with N envs per seed rounded up to a multiple of N, and to whole rollouts
+                where an algorithm learns from these.
             callback: Called with the agent after each step of its envs; returning False ends training.
             progress_bar: Whether to show one.
             reset_num_timesteps: Whether to begin at step 0 with new episodes; if not, everything goes on.
@@ -153,8 +158,8 @@ class SeedAgent(ABC):
         obs = envs.reset() if reset_num_timesteps or self._obs is None else self._obs  # [S, N, D]
         if reset_num_timesteps:
             self.num_timesteps = 0
-        goal = self.num_timesteps + total_timesteps
         self._begin(total_timesteps)
+        goal = self.num_timesteps + self._whole(total_timesteps)
         bar = total_timesteps if progress_bar else None
         name = type(self).__name__
         reporter = Reporter(name, self.seeds, envs, self.verbose, self.tensorboard_log, bar)
@@ -205,7 +210,8 @@ class SeedAgent(ABC):
         obs = with_seed_axis(observation, len(self.seeds), self.spaces)  # [S, B, D]
         action = self._greedy(obs) if deterministic else self._sampled(obs)  # [S, B, *action_shape]
         lead = np.shape(observation)[: np.ndim(observation) - len(self.spaces.obs_shape)]
-        return self.spaces.to_env(action).reshape((*lead, *self.spaces.action_shape)), state
+        shaped = self.spaces.to_env(action).reshape((*lead, *self.spaces.action_shape))
+        return shaped[()], state  # a single Discrete action as a scalar, which can be a key of a dict
 
     def __len__(self) -> int:
         """S, the number of seeds."""

@@ -79,9 +79,10 @@ def model(env, gamma):
 
 def best_values(env, gamma):
     """Values [states] of the optimal policy, by value iteration."""
-    (chance, reward), values = model(env, gamma), np.zeros(env.observation_space.n)
-    for _ in range(3_000):
-        values = (reward + gamma * chance @ values).max(1)
+    (chance, reward), values, change = model(env, gamma), np.zeros(env.observation_space.n), 1.0
+    while change > 1e-10:
+        improved = (reward + gamma * chance @ values).max(1)
+        values, change = improved, np.abs(improved - values).max()
     return values
 
 
@@ -146,8 +147,8 @@ def test_truncation_bootstraps_and_termination_does_not(truncates, best, worth):
 
 
 def test_a_seed_learns_the_same_table_alone_and_among_others_bit_for_bit():
-    among = QLearning(LAKE, seeds=4, n_envs=2).learn(3_000)
-    alone = QLearning(LAKE, seeds=[2], n_envs=2).learn(3_000)
+    among = QLearning("CliffWalking-v1", seeds=4, n_envs=2).learn(2_000)
+    alone = QLearning("CliffWalking-v1", seeds=[2], n_envs=2).learn(2_000)
     assert np.array_equal(among.table[2], alone.table[0])
     assert among.table[2].any()
     assert not np.array_equal(among.table[2], among.table[1])
@@ -168,7 +169,7 @@ def test_one_seed_of_several_is_an_agent_of_its_own():
 @pytest.mark.parametrize("slippery", [False, True])
 def test_frozen_lake_is_solved_up_to_value_iteration(slippery):
     env, config = gym.make(LAKE, is_slippery=slippery), PRESETS[LAKE][1]
-    agent = QLearning(env, seeds=3, **vars(config)).learn(100_000 if slippery else 20_000)
+    agent = QLearning(env, seeds=2, **vars(config)).learn(50_000 if slippery else 10_000)
     best = best_values(env, config.gamma)[0]
     for table in agent.table:
         assert policy_values(env, table.argmax(1), config.gamma)[0] >= 0.98 * best
@@ -294,5 +295,5 @@ def test_spaces_that_no_table_has_room_for_are_refused_by_name():
         TableSpaces.of(gym.spaces.MultiDiscrete([5_000, 5_000]), discrete)
     with pytest.raises(ValueError, match="action_space must be Discrete"):
         TableSpaces.of(discrete, box)
-    with pytest.raises(ValueError, match="observation_space must be a Discrete"):
+    with pytest.raises(ValueError, match="observation_space must be Discrete"):
         QLearning("CartPole-v1")

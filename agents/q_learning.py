@@ -1,0 +1,277 @@
+"""Q-learning for S seeds at once: a table of values and nothing else (Watkins and Dayan 1992).
+
+Every step acts epsilon-greedily and moves one entry of the table towards what came of it,
+
+    Q[obs, action] += rate * (reward + gamma * continues * max_a Q[next_obs, a] - Q[obs, action]),
+
+where `continues` is 0 only where the episode terminated: an episode cut off by a time limit goes on in the
+value of its last state. S tables lie behind each other, each with its own envs and random streams.
+
+Observations are Discrete, MultiDiscrete, or a Tuple of Discrete; the table has a row for each combination.
+
+Differences from the paper: (1) the rate is constant unless asked otherwise, as is usual; the paper's proof wants
+rates whose sum diverges and whose squares' sum does not: `visit_power` in (0.5, 1] with a constant
+`learning_rate`; (2) with N envs per seed their N transitions are learnt one after the other.
+
+    python -m agents.q_learning --help
+
+Axis letters: S seeds, N envs per seed, B batch, D parts of an observation, A actions.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from agents.base import Actions, SeedAgent
+from agents.compiled import compiled
+from agents.envs import Floats, SeedEnvs, Spaces
+from agents.schedules import Schedule, as_schedule, linear
+from agents.streams import Streams
+from agents.validation import check_float
+
+Ints = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+MOST_STATES = 2**24  # observations travel as float32, which is exact up to here
+
+
+@dataclass(frozen=True)
+class QLearningConfig:
+    """The hyperparameters of Q-learning; exploration is named as in Stable-Baselines3's DQN."""
+
+    learning_rate: float | str | Schedule = 0.1
+    """Part of the error by which an entry moves: a number, "lin_0.1" (linear to zero), or a function of the
+    remaining progress."""
+    visit_power: float = 0.0
+    """Power of an entry's visits by which its rate is divided: 0 leaves it, 1 with `learning_rate=1` averages."""
+    gamma: float = 0.99
+    """Discount factor."""
+    initial_value: float = 0.0
+    """What every entry starts at; above what can be earned, it makes the agent try everything."""
+    exploration_fraction: float = 0.5
+    """Part of training over which exploration falls."""
+    exploration_initial_eps: float = 1.0
+    """Probability of a random action at the start."""
+    exploration_final_eps: float = 0.05
+    """Probability of a random action after that."""
+
+    def __post_init__(self) -> None:
+        as_schedule(self.learning_rate, "learning_rate")
+        for field in ("gamma", "exploration_fraction", "exploration_initial_eps", "exploration_final_eps"):
+            check_float(field, getattr(self, field), 0.0, 1.0)
+        check_float("visit_power", self.visit_power, 0.0)
+        check_float("initial_value", self.initial_value, -math.inf)
+
+
+_TAXI = 100_000, QLearningConfig(learning_rate=0.7, exploration_fraction=0.6)
+PRESETS: dict[str, tuple[int, QLearningConfig]] = {
+    "CliffWalking-v1": (20_000, QLearningConfig(learning_rate=0.5)),
+    "FrozenLake-v1": (
+        200_000,
+        QLearningConfig(
+            learning_rate=1.0,
+            visit_power=0.6,
+            initial_value=1.0,
+            exploration_initial_eps=0.3,
+            exploration_final_eps=0.3,
+        ),
+    ),
+    "Taxi-v3": _TAXI,
+    "Taxi-v4": _TAXI,
+}
+"""Timesteps per seed and hyperparameters that solve an env, by its id."""
+
+
+@dataclass(frozen=True)
+class TableSpaces(Spaces):
+    """Spaces of an env whose observations can be counted.
+
+    Attributes:
+        obs_counts: How many values each part of an observation has, (D,).
+        first_obs: The smallest value of each part, (D,).
+    """
+
+    obs_counts: tuple[int, ...] = ()
+    first_obs: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> "TableSpaces":
+        """The spaces of an env; ValueError if no table has room for them."""
+        if not isinstance(action_space, gym.spaces.Discrete):
+            raise ValueError(f"action_space must be Discrete, got {action_space}")
+        counts, first = _counts(observation_space)
+        if math.prod(counts) > MOST_STATES:
+            raise ValueError(f"observation_space must have at most {MOST_STATES:,} values, got {observation_space}")
+        shape = () if isinstance(observation_space, gym.spaces.Discrete) else (len(counts),)
+        return cls(shape, int(action_space.n), int(action_space.start), obs_counts=counts, first_obs=first)
+
+    @property
+    def n_states(self) -> int:
+        """Rows of the table."""
+        return math.prod(self.obs_counts)
+
+
+def _counts(space: gym.Space[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """How many values each part of an observation has, and the smallest one of each."""
+    if isinstance(space, gym.spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        return tuple(space.nvec.tolist()), tuple(space.start.tolist())
+    parts = space.spaces if isinstance(space, gym.spaces.Tuple) else [space]
+    discrete = [part for part in parts if isinstance(part, gym.spaces.Discrete)]
+    if len(discrete) < len(parts):
+        raise ValueError(f"observation_space must be Discrete, MultiDiscrete or a Tuple of Discrete, got {space}")
+    return tuple(int(part.n) for part in discrete), tuple(int(part.start) for part in discrete)
+
+
+class TableEnvs(SeedEnvs):
+    """Envs of S seeds whose observations are whole numbers, [S, N, D]."""
+
+    spaces_type = TableSpaces
+    spaces: TableSpaces
+
+    def _seen(self, obs: Any) -> Floats:
+        """Observations of all sub-envs; a Tuple space batches them as one array per part."""
+        return super()._seen(np.stack(obs, axis=-1) if isinstance(obs, tuple) else obs)
+
+
+class QLearning(SeedAgent):
+    """Q-learning of S seeds in one pass.
+
+    Args:
+        env: A Gymnasium env with Discrete actions and Discrete, MultiDiscrete or Tuple-of-Discrete observations.
+        seeds: An int n (0..n-1) or a sequence of ints; each is an independent run.
+        hyperparameters: See `QLearningConfig`; the others see `SeedAgent`.
+
+    Attributes:
+        table: The values, [S, n_states, A].
+        visits: How often each was learnt, the same shape; [S, 0, A] without `visit_power`.
+    """
+
+    Config = QLearningConfig
+    config: QLearningConfig
+    envs_type = TableEnvs
+    spaces: TableSpaces
+
+    def _build(self) -> None:
+        config, S = self.config, len(self.seeds)
+        n_states, A = self.spaces.n_states, self.spaces.n_actions
+        self.table: Doubles = np.full((S, n_states, A), float(config.initial_value))
+        self.visits: Ints = np.zeros((S, n_states if config.visit_power else 0, A), np.int64)
+        self._exploring = Streams(self.seeds, "explore", 2 * self.n_envs)
+        self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
+        ends = config.exploration_initial_eps, config.exploration_final_eps
+        self._exploration = linear(*ends, config.exploration_fraction)
+        self.exploration_rate = config.exploration_initial_eps
+        self._rate = 0.0  # learning rate of the last update
+        self._error = np.zeros((S, self.n_envs))  # of the last update
+
+    def _begin(self, total_timesteps: int) -> None:
+        pass
+
+    def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
+        """Acts once in every env and learns from it."""
+        state = self._states(obs)  # [S, N]
+        action = np.empty_like(state)
+        choose(self.table, state, self._exploring.draw(), self.exploration_rate, action)
+        step = envs.step(action)
+        self.num_timesteps += self.n_envs
+        remaining = max(1.0 - self.num_timesteps / goal, 0.0)
+        self.exploration_rate = self._exploration(remaining)
+        self._rate = self._learning_rate(remaining)
+        came = action, np.asarray(step.reward, np.float64), step.terminated, self._states(step.next_obs)
+        rates = self._rate, self.config.visit_power, self.config.gamma
+        update(self.table, self.visits, state, *came, *rates, self._error)
+        self.n_updates += 1
+        return step.obs
+
+    def _states(self, obs: Floats) -> Ints:
+        """Rows of the table [S, B] for observations [S, B, D]."""
+        spaces = self.spaces
+        if len(spaces.obs_counts) == 1:
+            return obs[..., 0].astype(np.int64) - spaces.first_obs[0]
+        parts = np.moveaxis(obs.astype(np.int64) - spaces.first_obs, -1, 0)  # [D, S, B]
+        rows: Ints = np.ravel_multi_index(tuple(parts), spaces.obs_counts)
+        return rows
+
+    def _greedy(self, obs: Floats) -> Actions:
+        state = self._states(obs)  # [S, B]
+        actions: Actions = self.table[np.arange(len(state))[:, None], state].argmax(-1)
+        return actions
+
+    def _metrics(self) -> dict[str, Any]:
+        metrics: dict[str, Any] = {"rollout/exploration_rate": self.exploration_rate}
+        if self.n_updates:
+            loss = np.square(self._error).mean(1)  # [S]
+            metrics |= {"train/loss": loss, "train/learning_rate": self._rate, "train/n_updates": self.n_updates}
+        return metrics
+
+    def _arrays(self) -> dict[str, torch.Tensor]:
+        return {"table": torch.from_numpy(self.table), "visits": torch.from_numpy(self.visits)}
+
+
+@compiled
+def choose(table: Doubles, state: Ints, drawn: Doubles, epsilon: float, action: Ints) -> None:
+    """Writes epsilon-greedy actions [S, N] for the states [S, N]; of equal values the first.
+
+    Args:
+        table: [S, n_states, A].
+        state: [S, N].
+        drawn: Numbers in [0, 1), [S, 2N]: N that decide whether to explore, N that say where.
+        epsilon: Probability of a random action.
+        action: What is written, [S, N].
+    """
+    S, N = state.shape
+    A = table.shape[2]
+    for s in range(S):
+        for n in range(N):
+            best = 0
+            if drawn[s, n] < epsilon:
+                best = int(drawn[s, N + n] * A)
+            else:
+                values = table[s, state[s, n]]
+                for a in range(1, A):
+                    if values[a] > values[best]:
+                        best = a
+            action[s, n] = best
+
+
+@compiled
+def update(
+    table: Doubles,
+    visits: Ints,
+    state: Ints,
+    action: Ints,
+    reward: Doubles,
+    terminated: npt.NDArray[np.bool_],
+    next_state: Ints,
+    rate: float,
+    visit_power: float,
+    gamma: float,
+    error: Doubles,
+) -> None:
+    """Learns N transitions of each seed, one after the other, in place; writes their errors [S, N].
+
+    Table [S, n_states, A]; visits the same, or [S, 0, A] where `visit_power` is 0; the other arrays [S, N].
+    """
+    S, N = state.shape
+    for s in range(S):
+        for n in range(N):
+            i, a = state[s, n], action[s, n]
+            target = reward[s, n]
+            if not terminated[s, n]:
+                target += gamma * table[s, next_state[s, n]].max()
+            error[s, n] = target - table[s, i, a]
+            step = rate
+            if visit_power:
+                visits[s, i, a] += 1
+                step = rate / visits[s, i, a] ** visit_power
+            table[s, i, a] += step * error[s, n]
+
+
+if __name__ == "__main__":
+    from agents.cli import main
+
+    main(QLearning, PRESETS)
