@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,17 @@ from agents.validation import check_int, check_seeds
 Actions = npt.NDArray[Any]  # ints for Discrete actions, floats for a Box
 Callback = Callable[[Any], bool | None]
 """Called with the agent after each step of its envs; returning False ends training."""
+
+
+class Preset(NamedTuple):
+    """What solves an env."""
+
+    total_timesteps: int
+    """Per seed."""
+    config: Any
+    """The hyperparameters."""
+    n_envs: int = 1
+    """Envs per seed."""
 
 
 class SeedAgent(ABC):

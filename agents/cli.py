@@ -14,11 +14,11 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from agents.base import SeedAgent
+from agents.base import Preset, SeedAgent
 from agents.evaluation import evaluate
 from agents.schedules import Schedule
 
-Presets = Mapping[str, tuple[int, Any]]
+Presets = Mapping[str, Preset | tuple[int, Any]]
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,15 @@ def _parse(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str
     name = algorithm.__name__
     description = f"Train {name} from scratch, several seeds at once. Envs with tuned defaults: {known}."
     words = [word.removeprefix("--env=") for word in arguments]
-    preset = next((presets[word] for word in words if word in presets), None)
-    timesteps, config = preset or (Training.total_timesteps, algorithm.Config())
-    training = Training(tyro.MISSING, total_timesteps=timesteps)
+    found = next((presets[word] for word in words if word in presets), None)
+    preset = Preset(*(found or (Training.total_timesteps, algorithm.Config())))
+    training = Training(tyro.MISSING, total_timesteps=preset.total_timesteps, n_envs=preset.n_envs)
     flat: Any = tyro.conf.OmitArgPrefixes
     options = make_dataclass(
         "Options",
         [
             ("training", flat[Training], field(default=training)),
-            ("config", flat[algorithm.Config], field(default=config)),
+            ("config", flat[algorithm.Config], field(default=preset.config)),
         ],
     )
     parsed: Any = tyro.cli(

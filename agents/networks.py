@@ -228,6 +228,12 @@ class Adam:
         """
         self._step(learning_rate, self._all if active is None else active)
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """All that it remembers by name, [S, ...] each, sharing memory."""
+        means = {f"mean.{name}": view for name, view in self.parameters.named(self.mean).items()}
+        squares = {f"square.{name}": view for name, view in self.parameters.named(self.square).items()}
+        return {**means, **squares, "steps": self.steps_of}
+
     def _step_compiled(self, rate: float, active: Flags) -> None:
         scalars = map(np.float32, (self.max_grad_norm, *self.betas, self.eps))
         clip_and_adam(*self._buffers, self._sizes, self.steps_of.numpy(), active, rate, *self.betas, *scalars)

@@ -1,0 +1,190 @@
+"""A2C for S seeds at once: a policy and its critic, learning together (Mnih et al. 2016, in its synchronous form).
+
+Every `n_steps` steps of its N envs the networks take one step down the loss
+
+    -mean(advantage * log pi(action | obs)) - ent_coef * mean(entropy) + vf_coef * mean((V(obs) - return)^2),
+
+where no gradient flows through advantage and return = advantage + V(obs). The advantage is an estimate by
+`agents.returns.gae`, and gae_lambda says which:
+
+    0    the TD(0) error, reward + gamma * V(next_obs) - V(obs);
+    1    the n-step return less V(obs), n counting up to the end of the rollout (the default, and the paper's);
+    else a mean of both and all between, the generalised advantage estimate.
+
+V(next_obs) counts after a truncation and not after a termination. The loss is the mean over the batch and the sum
+over seeds, and each seed's gradient is clipped by its own norm, so S seeds are S independent runs in one pass.
+
+Differences from the paper, all as Stable-Baselines3 has them: (1) envs in step instead of asynchronous workers;
+(2) means over the batch instead of sums; (3) clipping of the gradient's norm; (4) policy and critic apart unless
+`shared_network`; (5) after the end of an episode within a rollout the next one follows.
+
+    python -m agents.a2c --help
+
+Axis letters: S seeds, N envs per seed, B = T * N batch, T time, D observation, A outputs of the policy.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from agents.base import Preset
+from agents.distributions import Distribution
+from agents.envs import Floats
+from agents.networks import Adam
+from agents.optimizers import RMSprop
+from agents.policies import Heads, Outputs
+from agents.policy_agent import RolloutAgent, check_policy
+from agents.returns import explained_variance, normalized
+from agents.schedules import Schedule
+from agents.validation import check_float, check_int
+
+
+@dataclass(frozen=True)
+class A2CConfig:
+    """The hyperparameters of A2C, named as in Stable-Baselines3; counts of steps are per env."""
+
+    learning_rate: float | str | Schedule = 7e-4
+    """The optimiser's step size: a number, "lin_1e-3" (linear to zero), or a function of the remaining progress."""
+    n_steps: int = 5
+    """Steps of each env per update."""
+    gamma: float = 0.99
+    """Discount factor."""
+    gae_lambda: float = 1.0
+    """Which advantage: 0 is TD(0), 1 is n-step, between them GAE."""
+    ent_coef: float = 0.0
+    """Weight of the entropy in the loss."""
+    vf_coef: float = 0.5
+    """Weight of the critic in the loss."""
+    max_grad_norm: float = 0.5
+    """Largest norm of one seed's gradient."""
+    use_rms_prop: bool = True
+    """RMSprop, else Adam."""
+    rms_prop_eps: float = 1e-5
+    """What the optimiser adds to its denominator."""
+    normalize_advantage: bool = False
+    """Whether advantages are normalised within each batch."""
+    net_arch: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers, of each network."""
+    shared_network: bool = False
+    """Whether policy and critic share their hidden layers."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """What stands between layers."""
+    log_std_init: float = 0.0
+    """First logarithm of the standard deviation of Box actions."""
+
+    def __post_init__(self) -> None:
+        check_policy(self)
+        check_int("n_steps", self.n_steps, 1)
+        check_float("gae_lambda", self.gae_lambda, 0.0, 1.0)
+        check_float("rms_prop_eps", self.rms_prop_eps, 0.0, above=True)
+        if not isinstance(self.use_rms_prop, bool):
+            raise TypeError(f"use_rms_prop must be True or False, got {self.use_rms_prop!r}")
+
+
+PRESETS: dict[str, Preset] = {
+    "CartPole-v1": Preset(300_000, A2CConfig(learning_rate="lin_7e-4"), n_envs=8),
+}
+"""Timesteps per seed, hyperparameters and envs per seed that solve an env, by its id."""
+
+
+class Losses(NamedTuple):
+    """The terms of the loss, whose means over the batch are reported."""
+
+    policy: torch.Tensor  # [S, B]
+    value: torch.Tensor  # [S, B]
+    entropy: torch.Tensor  # [S, B]
+
+
+def a2c_gradient(
+    heads: Heads,
+    distribution: Distribution,
+    outputs: Outputs,
+    action: torch.Tensor,
+    advantage: torch.Tensor,
+    returns: torch.Tensor,
+    ent_coef: float,
+    vf_coef: float,
+) -> Losses:
+    """Writes the gradient of the loss, mean over B and sum over S, into the heads' gradients; returns its terms.
+
+    Args:
+        heads: The networks.
+        distribution: What the policy's outputs mean.
+        outputs: What the networks made of the observations, [S, B, ...].
+        action: [S, B, K].
+        advantage: [S, B].
+        returns: What the critic should say, [S, B].
+        ent_coef: Weight of the entropy.
+        vf_coef: Weight of the critic.
+    """
+    B = advantage.shape[1]
+    likelihood = distribution.likelihood(outputs.pi, action, heads.log_std)
+    d_pi, d_log_std = distribution.gradient(likelihood, advantage / -B, -ent_coef / B)
+    error = outputs.value - returns  # [S, B]
+    heads.backward(outputs, d_pi, d_log_std, error * (2.0 * vf_coef / B))
+    return Losses(-advantage * likelihood.log_prob, error.square(), likelihood.entropy)
+
+
+class A2C(RolloutAgent):
+    """A2C for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `A2CConfig`.
+
+    Example:
+        >>> agent = A2C("CartPole-v1", seeds=8, n_envs=16).learn(500_000)
+        >>> agent[3].predict(obs, deterministic=True)
+    """
+
+    Config = A2CConfig
+    config: A2CConfig
+
+    def _build(self) -> None:
+        config = self.config
+        self._build_policy("shared" if config.shared_network else "separate")
+        self._build_rollout()
+        kind, norm = RMSprop if config.use_rms_prop else Adam, config.max_grad_norm
+        self.optimizer = kind(self.net, norm, eps=config.rms_prop_eps)
+        self._losses: Losses | None = None  # of the last update
+        self._judged = (torch.empty(0), torch.empty(0))  # values and returns [S, B] of the last update
+
+    @torch.inference_mode()
+    def _train(self, last_value: Floats, remaining: float) -> None:
+        """One update from the whole rollout."""
+        config, shape = self.config, self.rollout.reward.shape  # [S, T, N]
+        batch = self.rollout.batch(self.device)  # [S, B, D + K]
+        outputs = self.net.heads.forward(batch[..., : self.spaces.obs_size])
+        value = outputs.value.cpu().numpy()  # [S, B]
+        estimate = self.rollout.advantage(value.reshape(shape), last_value, config.gamma, config.gae_lambda)
+        advantage = torch.from_numpy(estimate).view(shape[0], -1).to(self.device)  # [S, B]
+        self._update(outputs, batch[..., self.spaces.obs_size :], advantage, self._learning_rate(remaining))
+
+    def _update(self, outputs: Outputs, action: torch.Tensor, advantage: torch.Tensor, learning_rate: float) -> None:
+        """One step of the optimiser."""
+        config = self.config
+        returns = advantage + outputs.value  # [S, B]
+        if config.normalize_advantage:
+            advantage = normalized(advantage)
+        coefs = (config.ent_coef, config.vf_coef)
+        self._losses = a2c_gradient(self.net.heads, self.distribution, outputs, action, advantage, returns, *coefs)
+        self.optimizer.step(learning_rate)
+        self._judged = (outputs.value, returns)
+        self.n_updates += 1
+        self._rate = learning_rate
+
+    def _metrics(self) -> dict[str, Any]:
+        if self._losses is None:
+            return {}
+        policy, value, entropy = (loss.mean(1).cpu().numpy() for loss in self._losses)  # [S]
+        return self._std_metric() | {
+            "train/policy_loss": policy,
+            "train/value_loss": value,
+            "train/entropy_loss": -entropy,
+            "train/explained_variance": explained_variance(*(x.cpu().numpy() for x in self._judged)),
+            "train/learning_rate": self._rate,
+            "train/n_updates": self.n_updates,
+        }
+
+
+if __name__ == "__main__":
+    from agents.cli import main
+
+    main(A2C, PRESETS)
