@@ -1,0 +1,284 @@
+"""PPO for S seeds at once: an actor-critic that learns from each rollout several times (Schulman et al. 2017).
+
+After every `n_steps` steps of its N envs, in each of `n_epochs` epochs, the rollout is shuffled and cut into batches;
+with ratio = pi(action | obs) / pi_old(action | obs), each batch takes the networks one step down the loss
+
+    -mean(min(ratio * advantage, clip(ratio, 1 - clip_range, 1 + clip_range) * advantage))
+        - ent_coef * mean(entropy) + vf_coef * mean((V(obs) - return)^2).
+
+Advantages are `agents.returns.gae`, normalised within each batch, and return = advantage + V_old(obs). V(next_obs)
+counts after a truncation and not after a termination. The loss is the mean over the batch and the sum over seeds,
+each seed's gradient is clipped by its own norm, and each seed shuffles and stops (`target_kl`) for itself, so S seeds
+are S independent runs in one pass.
+
+Differences from the paper, all as Stable-Baselines3 has them: (1) advantages are normalised; (2) the gradient's norm
+is clipped; (3) policy and critic are apart unless `shared_network`; (4) the critic's step may be clipped too
+(`clip_range_vf`); (5) an epoch may be the last (`target_kl`). Differences from Stable-Baselines3: (6) `n_updates`
+counts batches, not epochs; (7) what is reported are means over the last epoch; (8) `clip_range_vf` is no schedule.
+
+    python -m agents.ppo --help
+
+Axis letters: S seeds, N envs per seed, M = T * N rows of a rollout, B of them in a batch, T time, D observation,
+K numbers per action.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from agents.base import Preset
+from agents.distributions import Distribution
+from agents.envs import Floats
+from agents.networks import Adam, Flags
+from agents.policies import Heads
+from agents.policy_agent import RolloutAgent, check_policy
+from agents.returns import explained_variance, normalized
+from agents.schedules import Schedule, as_schedule
+from agents.streams import generator
+from agents.validation import check_float, check_int
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """The hyperparameters of PPO, named as in Stable-Baselines3; counts of steps are per env."""
+
+    learning_rate: float | str | Schedule = 3e-4
+    """Adam's step size: a number, "lin_1e-3" (linear to zero), or a function of the remaining progress."""
+    n_steps: int = 2048
+    """Steps of each env per rollout."""
+    batch_size: int = 64
+    """Steps per update; what is left of a rollout makes a smaller one."""
+    n_epochs: int = 10
+    """How often each rollout is learnt from."""
+    gamma: float = 0.99
+    """Discount factor."""
+    gae_lambda: float = 0.95
+    """Which advantage: 0 is TD(0), 1 is n-step, between them GAE."""
+    clip_range: float | str | Schedule = 0.2
+    """How far the ratio of probabilities may gain from moving: a number, "lin_0.2", or a function."""
+    clip_range_vf: float | None = None
+    """How far a value may gain from moving; None for any distance."""
+    normalize_advantage: bool = True
+    """Whether advantages are normalised within each batch."""
+    ent_coef: float = 0.0
+    """Weight of the entropy in the loss."""
+    vf_coef: float = 0.5
+    """Weight of the critic in the loss."""
+    max_grad_norm: float = 0.5
+    """Largest norm of one seed's gradient."""
+    target_kl: float | None = None
+    """A seed leaves a rollout once its policy is 1.5 times as far from the old one; None for never."""
+    net_arch: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers, of each network."""
+    shared_network: bool = False
+    """Whether policy and critic share their hidden layers."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """What stands between layers."""
+    log_std_init: float = 0.0
+    """First logarithm of the standard deviation of Box actions."""
+
+    def __post_init__(self) -> None:
+        check_policy(self)
+        as_schedule(self.clip_range, "clip_range")
+        for field in ("n_steps", "batch_size", "n_epochs"):
+            check_int(field, getattr(self, field), 1)
+        check_float("gae_lambda", self.gae_lambda, 0.0, 1.0)
+        for field in ("clip_range_vf", "target_kl"):
+            if getattr(self, field) is not None:
+                check_float(field, getattr(self, field), 0.0, above=True)
+
+
+PRESETS: dict[str, Preset] = {
+    "CartPole-v1": Preset(
+        100_000,
+        PPOConfig(
+            learning_rate="lin_1e-3",
+            n_steps=32,
+            batch_size=256,
+            n_epochs=20,
+            gamma=0.98,
+            gae_lambda=0.8,
+            clip_range="lin_0.2",
+        ),
+        n_envs=8,
+    ),
+}
+"""Timesteps per seed, hyperparameters and envs per seed that solve an env, by its id."""
+
+
+class Batch(NamedTuple):
+    """Some steps of a rollout."""
+
+    obs: torch.Tensor  # [S, B, D]
+    action: torch.Tensor  # [S, B, K]
+    log_prob: torch.Tensor  # [S, B], by the policy that took the actions
+    value: torch.Tensor  # [S, B], by the critic of then
+    advantage: torch.Tensor  # [S, B]
+    returns: torch.Tensor  # [S, B], what the critic should say
+
+    @classmethod
+    def of(cls, rows: torch.Tensor, obs_size: int) -> "Batch":
+        """The batch whose numbers stand side by side in rows [S, B, D + K + 4]."""
+        return cls(rows[..., :obs_size], rows[..., obs_size:-4], *(rows[..., i] for i in range(-4, 0)))
+
+
+class Losses(NamedTuple):
+    """The terms of the loss, whose means are reported."""
+
+    policy: torch.Tensor  # [S, B]
+    value: torch.Tensor  # [S, B]
+    entropy: torch.Tensor  # [S, B]
+    log_ratio: torch.Tensor  # [S, B]
+
+
+def ppo_gradient(
+    heads: Heads,
+    distribution: Distribution,
+    batch: Batch,
+    clip_range: float,
+    clip_range_vf: float | None,
+    ent_coef: float,
+    vf_coef: float,
+) -> Losses:
+    """Writes the gradient of the loss, mean over B and sum over S, into the heads' gradients; returns its terms."""
+    B = batch.advantage.shape[1]
+    outputs = heads.forward(batch.obs)
+    likelihood = distribution.likelihood(outputs.pi, batch.action, heads.log_std)
+    log_ratio = likelihood.log_prob - batch.log_prob  # [S, B]
+    ratio = log_ratio.exp()
+    gain = ratio * batch.advantage  # [S, B]
+    clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range).mul_(batch.advantage)  # [S, B]
+    d_log_prob = torch.where(gain <= clipped, gain / -B, 0.0)  # the clipped branch has no gradient
+    d_pi, d_log_std = distribution.gradient(likelihood, d_log_prob, -ent_coef / B)
+    error, free = value_error(outputs.value, batch.value, batch.returns, clip_range_vf)
+    heads.backward(outputs, d_pi, d_log_std, free * (2.0 * vf_coef / B))
+    return Losses(-torch.minimum(gain, clipped), error.square(), likelihood.entropy, log_ratio)
+
+
+def value_error(
+    value: torch.Tensor, old_value: torch.Tensor, returns: torch.Tensor, clip_range_vf: float | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The critic's errors, and those through which a gradient flows: 0 where the value left its range, all [S, B]."""
+    if clip_range_vf is None:
+        error = value - returns
+        return error, error
+    moved = value - old_value
+    error = old_value + moved.clamp(-clip_range_vf, clip_range_vf) - returns
+    return error, torch.where(moved.abs() <= clip_range_vf, error, 0.0)
+
+
+def approx_kl(log_ratio: torch.Tensor) -> torch.Tensor:
+    """How far the policy is from the one that acted, mean(ratio - 1 - log ratio): [S, B] -> [S]."""
+    return (log_ratio.expm1() - log_ratio).mean(1)
+
+
+class PPO(RolloutAgent):
+    """PPO for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `PPOConfig`.
+
+    Example:
+        >>> agent = PPO("CartPole-v1", seeds=8, n_envs=8, n_steps=32, batch_size=256).learn(100_000)
+        >>> agent[3].predict(obs, deterministic=True)
+    """
+
+    Config = PPOConfig
+    config: PPOConfig
+    optimizer: Adam
+
+    def _build(self) -> None:
+        config = self.config
+        if config.normalize_advantage and min(config.batch_size, config.n_steps * self.n_envs) < 2:
+            raise ValueError("batch_size and n_steps * n_envs must be at least 2 where advantages are normalised")
+        self._build_policy("shared" if config.shared_network else "separate")
+        self._build_rollout()
+        self.optimizer = Adam(self.net, config.max_grad_norm, eps=1e-5)
+        self._shuffling = [generator(seed, "replay") for seed in self.seeds]
+        self._clip_range = as_schedule(config.clip_range, "clip_range")
+        self._losses: list[Losses] = []  # of the last epoch
+        self._judged: tuple[Floats, Floats]  # values and returns [S, M] of the last rollout
+        self._range = 0.0  # clip range of the last update
+
+    @torch.inference_mode()
+    def _train(self, last_value: Floats, remaining: float) -> None:
+        """Some epochs over the rollout."""
+        self._rate, self._range = self._learning_rate(remaining), self._clip_range(remaining)
+        rows = self._rows(last_value)  # [S, M, D + K + 4]
+        S, M, width = rows.shape
+        flat, active = rows.view(S * M, width), np.ones(S, np.bool_)
+        order = np.empty((S, M), np.int64)
+        for _ in range(self.config.n_epochs):
+            self._losses.clear()
+            for s in np.flatnonzero(active):
+                order[s] = self._shuffling[s].permutation(M) + s * M
+            shuffled = torch.from_numpy(order).to(self.device)  # [S, M]
+            for index in torch.split(shuffled, self.config.batch_size, 1):  # [S, B]
+                chosen = flat.index_select(0, index.reshape(-1)).view(S, -1, width)
+                active = self._update(Batch.of(chosen, self.spaces.obs_size), active)
+                if not active.any():
+                    return
+
+    def _rows(self, last_value: Floats) -> torch.Tensor:
+        """The rollout, with what the networks say of it before they learn, as rows that make a `Batch`."""
+        config, shape = self.config, self.rollout.reward.shape  # [S, T, N]
+        rows = self.rollout.batch(self.device)  # [S, M, D + K]
+        log_probs, values = [], []
+        for part in torch.split(rows, 1024, 1):
+            outputs = self.net.heads.forward(part[..., : self.spaces.obs_size])
+            action = part[..., self.spaces.obs_size :]
+            log_probs.append(self.distribution.likelihood(outputs.pi, action, self.net.log_std).log_prob)
+            values.append(outputs.value)
+        value = torch.cat(values, 1)  # [S, M]
+        on_cpu = value.cpu().numpy().reshape(shape)
+        estimate = self.rollout.advantage(on_cpu, last_value, config.gamma, config.gae_lambda)
+        advantage = torch.from_numpy(estimate).view(value.shape).to(self.device)  # [S, M]
+        self._judged = (on_cpu.reshape(value.shape), (on_cpu + estimate).reshape(value.shape))
+        columns = (torch.cat(log_probs, 1), value, advantage, advantage + value)
+        return torch.cat((rows, torch.stack(columns, -1)), -1)
+
+    def _update(self, batch: Batch, active: Flags) -> Flags:
+        """One step of Adam on one batch; returns which of the active seeds [S] took it and go on."""
+        config = self.config
+        if config.normalize_advantage:
+            batch = batch._replace(advantage=normalized(batch.advantage))
+        clips, coefs = (self._range, config.clip_range_vf), (config.ent_coef, config.vf_coef)
+        losses = ppo_gradient(self.net.heads, self.distribution, batch, *clips, *coefs)
+        self._losses.append(losses)
+        if config.target_kl is not None:
+            active = active & (approx_kl(losses.log_ratio) <= 1.5 * config.target_kl).cpu().numpy()
+        self.optimizer.step(self._rate, active)
+        self.n_updates += 1
+        return active
+
+    def _metrics(self) -> dict[str, Any]:
+        if not self._losses:
+            return {}
+        columns = zip(*self._losses, strict=True)
+        policy, value, entropy, log_ratio = (torch.cat(column, 1) for column in columns)  # [S, M]
+        clipped = (log_ratio.expm1().abs() > self._range).float()
+        means = {
+            "policy_gradient_loss": policy,
+            "value_loss": value,
+            "entropy_loss": -entropy,
+            "clip_fraction": clipped,
+        }
+        metrics = {f"train/{name}": terms.mean(1).cpu().numpy() for name, terms in means.items()}  # [S]
+        loss = metrics["train/policy_gradient_loss"] + self.config.ent_coef * metrics["train/entropy_loss"]
+        return (
+            self._std_metric()
+            | metrics
+            | {
+                "train/loss": loss + self.config.vf_coef * metrics["train/value_loss"],
+                "train/approx_kl": approx_kl(log_ratio).cpu().numpy(),
+                "train/explained_variance": explained_variance(*self._judged),
+                "train/clip_range": self._range,
+                "train/learning_rate": self._rate,
+                "train/n_updates": self.n_updates,
+            }
+        )
+
+
+if __name__ == "__main__":
+    from agents.cli import main
+
+    main(PPO, PRESETS)
