@@ -147,19 +147,20 @@ class SeedEnvs:
         self._steps += 1
         self._return += (shaped := reward.reshape(self._shape))
         if ended.any():
-            next_obs = self._with_final(seen, info["final_obs"], np.flatnonzero(ended))
+            seen, next_obs = self._renewed(seen, info, ended.reshape(-1))
             self._record(ended)
         return Step(seen, shaped, terminated.reshape(self._shape), ended, next_obs)
 
     def _seen(self, obs: Any) -> Floats:
         return np.asarray(obs, np.float32).reshape(*self._shape, -1)
 
-    def _with_final(self, obs: Floats, final: Any, ended: npt.NDArray[np.intp]) -> Floats:
-        next_obs = obs.copy()
-        rows = next_obs.reshape(len(final), -1)
-        for i in ended:
-            rows[i] = np.asarray(final[i], np.float32).reshape(-1)
-        return next_obs
+    def _renewed(self, seen: Floats, info: dict[str, Any], ended: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """What to act on next, and what the last actions led to, where sub-envs `ended` [S * N] were reset."""
+        next_obs = seen.copy()
+        rows = next_obs.reshape(len(ended), -1)
+        for i in np.flatnonzero(ended):
+            rows[i] = np.asarray(info["final_obs"][i], np.float32).reshape(-1)
+        return seen, next_obs
 
     def _record(self, ended: npt.NDArray[np.bool_]) -> None:
         for s, n in np.argwhere(ended):
