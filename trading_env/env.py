@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from trading_env.accounting import INFO, PAST_ROW, Bools, Step, observe_rows, step_one
+from trading_env.accounting import INFO, PAST_ROW, Bools, Bound, Step, observe_rows, step_one
 from trading_env.rewards import call_reward
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
@@ -137,6 +137,8 @@ class TradingEnv(gym.Env[Any, Any]):
         self._blank = np.empty(self.task.width, np.float32)
         self._no_mask = np.ones(len(self._wants), np.bool_)
         self._constants = (self.task.opens, self.task.closes, self.task.table, self.task.rules)
+        episode = self._begin(0, self.task.firsts[0])
+        self._kernel = Bound.of(step_one, 0.0, *episode, *self._constants, self._blank, self._no_mask)
         self._running = False
         self._opened: tuple[int, int] | None = None  # market and start bar of the episode
         self._asked = array.array("d")  # the wants of the episode so far: enough to run it again
@@ -162,15 +164,13 @@ class TradingEnv(gym.Env[Any, Any]):
         self._asked = array.array("d")
         self._running = True
         task = self.task
-        obs, mask = self._blank.copy(), self._no_mask.copy()
-        row, world = np.zeros(1, np.int64), (task.closes, task.table, task.rules)
-        observe_rows(row, self._state, self._clock, *world, obs[None], mask[None])
+        obs, mask = self._observe()
         info: dict[str, Any] = dict.fromkeys(KEYS, 0.0)
         info["bar"] = self._opened[1]
         info["equity"] = info["cash"] = task.initial_cash
         self._before = self._info = dict(info)
         if self._wants:
-            info["action_mask"], self._mask = mask, mask.copy()
+            info["action_mask"] = mask
         return task.shaped(obs), info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -200,7 +200,7 @@ class TradingEnv(gym.Env[Any, Any]):
             slippage,
             financing,
             turnover,
-        ) = step_one(want, self._state, self._clock, *self._constants, obs, mask)
+        ) = self._kernel.call(want, self._state, self._clock, *self._constants, obs, mask)
         info = {  # written out: half the time of dict(zip(...))
             "equity": equity,
             "cash": cash,
@@ -215,7 +215,7 @@ class TradingEnv(gym.Env[Any, Any]):
             "bar": bar,
         }
         if self._wants:
-            info["action_mask"], self._mask = mask, mask.copy()
+            info["action_mask"] = mask
         self._asked.append(want)
         if terminated or truncated:
             self._running = False
@@ -226,7 +226,10 @@ class TradingEnv(gym.Env[Any, Any]):
     def _want(self, action: Any) -> float:
         """What the action asks for: a target exposure or lots, NaN = hold."""
         if self._wants:
-            index = operator.index(action)
+            try:
+                index = operator.index(action)
+            except TypeError:
+                raise TypeError(f"action must be an integer, got {action!r}") from None
             if 0 <= index < len(self._wants):
                 return self._wants[index]
             raise ValueError(f"action must be in [0, {len(self._wants) - 1}], got {action!r}")
@@ -239,6 +242,13 @@ class TradingEnv(gym.Env[Any, Any]):
         """State (1, ...) and clock (1, 3) at the start of an episode."""
         state, clock = self.task.begin(i, start)
         return state[None], np.array([clock])
+
+    def _observe(self) -> tuple[Any, Bools]:
+        """The flat observation (D,) and the mask (A,) of the account as it stands."""
+        obs, mask, task = self._blank.copy(), self._no_mask.copy(), self.task
+        world = (task.closes, task.table, task.rules)
+        observe_rows(np.zeros(1, np.int64), self._state, self._clock, *world, obs[None], mask[None])
+        return obs, mask
 
     def _called_reward(self, info: dict[str, Any]) -> float:
         """The reward callable's word on the step from the last info to this one."""
@@ -254,7 +264,7 @@ class TradingEnv(gym.Env[Any, Any]):
         """
         if self._opened is None or not self._wants:
             raise ResetNeeded("action_masks needs discrete actions and a reset")
-        return self._mask.copy()
+        return self._observe()[1]
 
     def afterstates(self) -> Any:
         """Before a step: the observation (A, D) right after each discrete action, at the close just seen.
@@ -295,7 +305,7 @@ class TradingEnv(gym.Env[Any, Any]):
         task = self.task
         state, clock = self._begin(*self._opened)
         obs, mask = self._blank.copy(), self._no_mask.copy()
-        steps = [step_one(want, state, clock, *self._constants, obs, mask) for want in self._asked]
+        steps = [self._kernel.call(want, state, clock, *self._constants, obs, mask) for want in self._asked]
         rows = np.array(steps, np.float64).reshape(-1, len(Step._fields))
         frame = pd.DataFrame(rows, columns=Step._fields).astype({"bar": np.int64}).set_index("bar")
         market = task.markets[self._opened[0]]
@@ -346,8 +356,10 @@ def _first_env(obs: Any) -> Any:
 
 def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> dict[str, Any]:
     """The options of reset as a dict; ValueError names what is unknown."""
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"reset options must be a dict, got {options!r}")
     options = dict(options or {})
-    unknown = sorted(set(options) - set(known))
+    unknown = sorted(set(options) - set(known), key=repr)
     if unknown:
         raise ValueError(f"reset options {unknown} are unknown; known are {list(known)}")
     return options

@@ -12,7 +12,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from trading_env.accounting import INFO, PAST_ROW, STATE, Bools, Floats, Ints, observe_rows, step_rows
+from trading_env.accounting import INFO, PAST_ROW, STATE, Bools, Bound, Floats, Ints, observe_rows, step_rows
 from trading_env.checks import integer
 from trading_env.env import KEYS, check_options
 from trading_env.rewards import call_reward
@@ -75,6 +75,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._clock = np.zeros((num_envs, PAST_ROW + 1), np.int64)
         self._begun = np.zeros(num_envs, np.bool_)  # has an episode, running or ended
         self._ended = np.zeros(num_envs, np.bool_)  # its last step ended the episode
+        self._kernel: Bound | None = None  # step_rows for the types of this env's arrays
         self._rngs: list[np.random.Generator] = []
         self._rng_seeds: list[int] = []
         self._any_ended = False
@@ -141,7 +142,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
         rows = np.flatnonzero(mask)
         episodes = [self.task.draw(self._rngs[j], datas[j], starts[j]) for j in rows]
-        info, bar = np.zeros((len(INFO), self.num_envs)), np.zeros(self.num_envs, np.int64)
+        info, bar = np.zeros((self.num_envs, len(INFO))), np.zeros(self.num_envs, np.int64)
         obs = np.empty((self.num_envs, self.task.width), np.float32)
         mask = np.empty((self.num_envs, len(self.task.wants)), np.bool_)
         self._begin(rows, episodes, info, bar)
@@ -169,7 +170,11 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _per_env(self, name: str, options: dict[str, Any]) -> list[Any]:
         """The option's value of each sub-env (N,): one for all, or an array of them."""
         value = options.get(name)
-        if value is None or np.ndim(value) == 0:
+        try:
+            alone = np.ndim(value) == 0
+        except ValueError as error:  # lists of different lengths
+            raise ValueError(f"options[{name!r}] must be one value or an array, got {value!r}") from error
+        if alone:
             return [value] * self.num_envs
         if len(value) != self.num_envs:
             raise ValueError(f"options[{name!r}] must have length {self.num_envs}, got {len(value)}")
@@ -179,11 +184,12 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """The seed of each sub-env (N,)."""
         if seed is None:
             return [None] * self.num_envs
-        if isinstance(seed, (int, np.integer)):
-            return [int(seed) + j for j in range(self.num_envs)]
+        many = seed.ndim > 0 if isinstance(seed, np.ndarray) else isinstance(seed, Sequence)
+        if not many or isinstance(seed, (str, bytes)):
+            return [integer("seed", seed, 0) + j for j in range(self.num_envs)]
         if len(seed) != self.num_envs:
             raise ValueError(f"seed must be an int or a list of length {self.num_envs}, got length {len(seed)}")
-        return [None if s is None else int(s) for s in seed]
+        return [None if s is None else integer(f"seed[{j}]", s, 0) for j, s in enumerate(seed)]
 
     def _begin(self, rows: Ints, episodes: Sequence[tuple[int, int]], info: Any, bar: Ints) -> None:
         """Starts the episodes (market, first bar) in the given rows; writes their info."""
@@ -191,8 +197,8 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             state, clock = self.task.begin(market, start)
             self._state[j, : len(STATE)], self._clock[j, :PAST_ROW] = state[: len(STATE)], clock[:PAST_ROW]
             bar[j] = start
-        info[:, rows] = 0.0
-        info[:2, rows] = self.task.initial_cash  # equity, cash
+        info[rows] = 0.0
+        info[rows, :2] = self.task.initial_cash  # equity, cash
 
     def _observe(self, rows: Ints, obs: Any, mask: Bools) -> None:
         """Writes observation and mask of the given rows."""
@@ -221,25 +227,15 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         indices, wants = self._asked(actions)
         obs, reward = np.empty((n, task.width), np.float32), np.empty(n)
         terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
-        info, bar, mask = np.empty((len(INFO), n)), np.empty(n, np.int64), np.empty((n, len(task.wants)), np.bool_)
-        n_ended = step_rows(
-            indices,
-            wants,
-            self._ended,
-            self._state,
-            self._clock,
-            task.opens,
-            task.closes,
-            task.table,
-            task.rules,
-            obs,
-            reward,
-            terminated,
-            truncated,
-            info,
-            bar,
-            mask,
+        info, bar, mask = np.empty((n, len(INFO))), np.empty(n, np.int64), np.empty((n, len(task.wants)), np.bool_)
+        arguments = (
+            *(indices, wants, self._ended, self._state, self._clock),
+            *(task.opens, task.closes, task.table, task.rules),
+            *(obs, reward, terminated, truncated, info, bar, mask),
         )
+        if self._kernel is None:
+            self._kernel = Bound.of(step_rows, *arguments)
+        n_ended = self._kernel.call(*arguments)
         if n_ended < 0:
             j = -1 - n_ended
             raise ValueError(f"actions[{j}] must be in [0, {len(wants) - 1}], got {indices[j]}")
@@ -256,7 +252,9 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """Which discrete actions have a meaning of their own now (N, A); see TradingEnv."""
         if not self._begun[0] or not self._discrete:
             raise ResetNeeded("action_masks needs discrete actions and a reset")
-        return self._mask.copy()
+        mask = np.empty((self.num_envs, len(self.task.wants)), np.bool_)
+        self._observe(self._identity, np.empty((self.num_envs, self.task.width), np.float32), mask)
+        return mask
 
     def afterstates(self) -> Any:
         """Before a step: the observation (N, A, D) right after each discrete action, at the close just seen."""
@@ -279,13 +277,16 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _asked(self, actions: Any) -> tuple[Ints, Floats]:
         """Indices (N,) into wants, and the wants: those of the discrete actions, or one per sub-env."""
-        actions = np.asarray(actions)
+        try:
+            actions = np.asarray(actions)
+        except ValueError as error:
+            raise ValueError(f"actions must be an array, got rows of different lengths: {actions!r}") from error
         if self._discrete:
             if actions.dtype.kind not in "iu" or actions.shape != (self.num_envs,):
                 raise TypeError(
                     f"actions must be integers of shape ({self.num_envs},), got {actions.dtype} {actions.shape}"
                 )
-            return actions.astype(np.int64, copy=False), self.task.wants
+            return np.ascontiguousarray(actions, np.int64), self.task.wants
         if actions.dtype.kind != "f" or actions.shape != (self.num_envs, 1):
             raise TypeError(
                 f"actions must be floats of shape ({self.num_envs}, 1), got {actions.dtype} {actions.shape}"
@@ -326,11 +327,11 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         }
 
     def _report(self, info: Floats, bar: Ints, mask: Bools) -> dict[str, Any]:
-        """Info: a row of the block per key (N,), the bar, and the mask of discrete actions (N, A)."""
-        report: dict[str, Any] = dict(zip(INFO, info, strict=False))  # strict costs 1 us
+        """Info: a column of the block per key (N,), the bar, and the mask of discrete actions (N, A)."""
+        report: dict[str, Any] = dict(zip(INFO, info.T, strict=False))  # strict costs 1 us
         report["bar"] = bar
         if self._discrete:
-            report["action_mask"] = self._mask = mask
+            report["action_mask"] = mask
         return report
 
     def _remember(self, report: dict[str, Any], rows: Ints) -> None:

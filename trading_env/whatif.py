@@ -89,9 +89,9 @@ def _step(task: Task, wants: Floats, state: Floats, clock: Ints) -> dict[str, An
     n = len(wants)
     obs, reward, bar = np.empty((n, task.width), np.float32), np.empty(n), np.empty(n, np.int64)
     terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
-    info, mask = np.empty((len(INFO), n)), np.empty((n, 0), np.bool_)
+    info, mask = np.empty((n, len(INFO))), np.empty((n, 0), np.bool_)
     world = (task.opens, task.closes, task.table, task.rules)
     outputs = (obs, reward, terminated, truncated, info, bar, mask)
     step_rows(np.arange(n), wants, np.zeros(n, np.bool_), state, clock, *world, *outputs)
-    after = {**dict(zip(INFO, info, strict=True)), "bar": bar}
+    after = {**dict(zip(INFO, info.T, strict=True)), "bar": bar}
     return {"obs": obs, "reward": reward, "terminated": terminated, "info": after}
