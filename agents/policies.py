@@ -59,6 +59,11 @@ class Heads:
     log_std: torch.Tensor | None  # [S, 1, A]
     log_std_grad: torch.Tensor | None  # [S, 1, A]
 
+    @property
+    def has_critic(self) -> bool:
+        """Whether there are values."""
+        return self.shared or self.vf is not None
+
     def forward(self, obs: torch.Tensor) -> Outputs:
         """Outputs for obs [S, B, D]."""
         pi = self.pi.forward(obs)

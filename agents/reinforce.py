@@ -1,0 +1,207 @@
+"""REINFORCE for S seeds at once: policy gradients from whole episodes (Williams 1992; Sutton and Barto 2018, 13.3).
+
+Whenever a seed has finished `n_episodes` episodes, its policy takes one step down the loss
+
+    -mean(advantage * log pi(action | obs)) - ent_coef * mean(entropy) [+ vf_coef * mean((V(obs) - G)^2)],
+
+where G_t = reward_t + gamma * G_{t+1} is the discounted return, and the advantage is G, or G - V(obs) with
+`value_baseline`; it is normalised over the episodes of the update. Episodes of different seeds end at different
+times, so each seed learns by itself, while the others rest; they act together.
+
+Differences from the sources: (1) the advantage is normalised; (2) the factor gamma^t before each term is left out, as
+everywhere; (3) Adam, and clipping of the gradient's norm; (4) the mean over the steps of `n_episodes` episodes instead
+of one step after each episode; (5) an optional entropy term; (6) where an episode was truncated, G goes on with
+V(final observation) if there is a baseline; without one nothing says what is still to come, and G counts the rewards
+seen; (7) with several envs per seed, episodes that run during an update are learnt from later as if the new policy
+had acted in them from the start: with one, as by default, the policy that acts is the one that learns.
+
+    python -m agents.reinforce --help
+
+Axis letters: S seeds, N envs per seed, B steps of the episodes of an update, T time, D observation,
+K numbers per action.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from agents.base import Preset
+from agents.distributions import Distribution
+from agents.envs import Floats, SeedEnvs, Step
+from agents.episodes import Episodes
+from agents.networks import Adam
+from agents.policies import Heads
+from agents.policy_agent import PolicyAgent, check_policy
+from agents.returns import discounted_returns, normalized
+from agents.schedules import Schedule
+from agents.validation import check_int
+
+
+@dataclass(frozen=True)
+class REINFORCEConfig:
+    """The hyperparameters of REINFORCE, named as Stable-Baselines3 names those of A2C."""
+
+    learning_rate: float | str | Schedule = 1e-3
+    """Adam's step size: a number, "lin_1e-3" (linear to zero), or a function of the remaining progress."""
+    n_episodes: int = 8
+    """Episodes per update."""
+    gamma: float = 0.99
+    """Discount factor."""
+    value_baseline: bool = False
+    """Whether to learn the value of observations and subtract it from the returns."""
+    normalize_advantage: bool = True
+    """Whether returns, less the baseline if there is one, are normalised over the episodes of an update."""
+    ent_coef: float = 0.0
+    """Weight of the entropy in the loss."""
+    vf_coef: float = 0.5
+    """Weight of the baseline in the loss."""
+    max_grad_norm: float = 0.5
+    """Largest norm of one seed's gradient."""
+    net_arch: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers, of each network."""
+    shared_network: bool = False
+    """Whether policy and baseline share their hidden layers."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """What stands between layers."""
+    log_std_init: float = 0.0
+    """First logarithm of the standard deviation of Box actions."""
+
+    def __post_init__(self) -> None:
+        check_policy(self)
+        check_int("n_episodes", self.n_episodes, 1)
+        if not isinstance(self.value_baseline, bool):
+            raise TypeError(f"value_baseline must be True or False, got {self.value_baseline!r}")
+        if self.shared_network and not self.value_baseline:
+            raise ValueError("shared_network shares layers with the baseline, so it needs value_baseline")
+
+
+PRESETS: dict[str, Preset] = {
+    "CartPole-v1": Preset(300_000, REINFORCEConfig(learning_rate="lin_3e-3", value_baseline=True)),
+}
+"""Timesteps per seed and hyperparameters that solve an env, by its id."""
+
+
+class Losses(NamedTuple):
+    """The terms of the loss, whose means over the batch are reported."""
+
+    policy: torch.Tensor  # [S, B]
+    value: torch.Tensor  # [S, B], zero without a baseline
+    entropy: torch.Tensor  # [S, B]
+
+
+def reinforce_gradient(
+    heads: Heads,
+    distribution: Distribution,
+    obs: torch.Tensor,
+    action: torch.Tensor,
+    returns: torch.Tensor,
+    normalize: bool,
+    ent_coef: float,
+    vf_coef: float,
+) -> Losses:
+    """Writes the gradient of the loss, mean over B and sum over S, into the heads' gradients; returns its terms.
+
+    Args:
+        heads: The networks; a critic among them is the baseline.
+        distribution: What the policy's outputs mean.
+        obs: [S, B, D].
+        action: [S, B, K].
+        returns: Discounted returns, [S, B].
+        normalize: Whether to normalise advantages.
+        ent_coef: Weight of the entropy.
+        vf_coef: Weight of the baseline.
+    """
+    B = returns.shape[1]
+    outputs = heads.forward(obs)
+    likelihood = distribution.likelihood(outputs.pi, action, heads.log_std)
+    error = outputs.value - returns if heads.has_critic else torch.zeros_like(returns)  # [S, B]
+    advantage = -error if heads.has_critic else returns  # [S, B]
+    if normalize:
+        advantage = normalized(advantage)
+    d_pi, d_log_std = distribution.gradient(likelihood, advantage / -B, -ent_coef / B)
+    heads.backward(outputs, d_pi, d_log_std, error * (2.0 * vf_coef / B))
+    return Losses(-advantage * likelihood.log_prob, error.square(), likelihood.entropy)
+
+
+class REINFORCE(PolicyAgent):
+    """REINFORCE for one seed or several, with Stable-Baselines3's interface: see `SeedAgent` and `REINFORCEConfig`.
+
+    Example:
+        >>> agent = REINFORCE("CartPole-v1", seeds=8, value_baseline=True).learn(200_000)
+        >>> agent[3].predict(obs, deterministic=True)
+    """
+
+    Config = REINFORCEConfig
+    config: REINFORCEConfig
+    optimizer: Adam
+
+    def _build(self) -> None:
+        config, S = self.config, len(self.seeds)
+        apart = "separate" if config.value_baseline else "none"
+        self._build_policy("shared" if config.shared_network else apart)
+        self.optimizer = Adam(self.net, config.max_grad_norm)
+        sizes = (self.spaces.obs_size, self.distribution.action_size)
+        self._running = Episodes(S, self.n_envs, *sizes)
+        self._finished: list[list[tuple[Floats, Floats]]] = [[] for _ in range(S)]  # rows [T, D + K], returns [T]
+        self._means = np.full((len(Losses._fields), S), np.nan)  # of each seed's last update
+
+    def _begin(self, total_timesteps: int) -> None:
+        if self.num_timesteps == 0:
+            self._running.clear()
+            self._finished = [[] for _ in self.seeds]
+
+    @torch.inference_mode()
+    def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
+        """Acts once in every env; a seed whose last episode of `n_episodes` ended learns from them."""
+        action = self._act(obs)  # [S, N] or [S, N, A]
+        step = envs.step(action)
+        self._running.add(obs, action, step.reward)
+        self.num_timesteps += self.n_envs
+        for s, n in np.argwhere(step.ended):
+            self._finish(s, n, step)
+            if len(self._finished[s]) == self.config.n_episodes:
+                self._train(s, self._learning_rate(max(1.0 - self.num_timesteps / goal, 0.0)))
+        return step.obs
+
+    def _finish(self, s: int, n: int, step: Step) -> None:
+        """Keeps the episode that just ended in one env, with its returns."""
+        rows, reward = self._running.take(s, n)
+        last_value = 0.0
+        if self.config.value_baseline and not step.terminated[s, n]:
+            final = torch.from_numpy(step.next_obs[s, n]).to(self.device).view(1, 1, -1)
+            last_value = self.net.heads.of_seed(s).forward(final).value.item()
+        returns = discounted_returns(reward, self.config.gamma, last_value).astype(np.float32)
+        self._finished[s].append((rows, returns))
+
+    def _train(self, s: int, learning_rate: float) -> None:
+        """One step of Adam for one seed, from its finished episodes."""
+        rows, returns = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*self._finished[s], strict=True))
+        self._finished[s].clear()
+        batch, D = rows[None].to(self.device), self.spaces.obs_size  # [1, B, D + K]
+        self._update(s, batch[..., :D], batch[..., D:], returns[None].to(self.device), learning_rate)
+
+    def _update(
+        self, s: int, obs: torch.Tensor, action: torch.Tensor, returns: torch.Tensor, learning_rate: float
+    ) -> None:
+        config = self.config
+        options = (config.normalize_advantage, config.ent_coef, config.vf_coef)
+        losses = reinforce_gradient(self.net.heads.of_seed(s), self.distribution, obs, action, returns, *options)
+        self.optimizer.step(learning_rate, np.arange(len(self.seeds)) == s)
+        self.n_updates = self.optimizer.steps
+        self._rate = learning_rate
+        self._means[:, s] = [loss.mean().item() for loss in losses]
+
+    def _metrics(self) -> dict[str, Any]:
+        policy, value, entropy = self._means
+        metrics = {"train/policy_loss": policy, "train/entropy_loss": -entropy}
+        metrics |= {"train/value_loss": value} if self.config.value_baseline else {}
+        updates = {"train/n_updates": self.optimizer.steps_of.numpy(), "train/learning_rate": self._rate}
+        return self._std_metric() | metrics | updates
+
+
+if __name__ == "__main__":
+    from agents.cli import main
+
+    main(REINFORCE, PRESETS)
