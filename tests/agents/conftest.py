@@ -57,6 +57,31 @@ class StopOrGo(gym.Env[np.ndarray, np.int64]):
         return np.ones(1, np.float32), reward, bool(over and not self.truncates), bool(over and self.truncates), {}
 
 
+class Aim(gym.Env[np.ndarray, np.ndarray]):
+    """The observation is a number x; the reward is -(action - x / 2)^2, so that the best action is x / 2.
+
+    Actions are a Box of shape (2, 1), each number of which counts; an episode has 10 steps.
+    """
+
+    observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    action_space = gym.spaces.Box(-0.75, 0.75, (2, 1), np.float32)
+
+    def _show(self) -> np.ndarray:
+        self.x = self.np_random.uniform(-1.0, 1.0)
+        return np.array([self.x], np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self._show(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        reward = -float(np.square(action - self.x / 2).sum())
+        self.t += 1
+        return self._show(), reward, False, self.t >= 10, {}
+
+
 class Counter(gym.Env[np.ndarray, np.int64]):
     """The observation is [number of this env, episode, step]; episodes last 3, 4, 5, ... steps; rewards are steps."""
 
@@ -90,6 +115,11 @@ def match_env() -> Callable[..., gym.Env]:
 @pytest.fixture
 def stop_or_go() -> Callable[..., gym.Env]:
     return StopOrGo
+
+
+@pytest.fixture
+def aim() -> Callable[..., gym.Env]:
+    return Aim
 
 
 @pytest.fixture
