@@ -37,12 +37,18 @@ def integer(name: str, value: Any, least: int, most: int | None = None) -> int:
     return whole
 
 
-def number(name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> float:
-    """``value`` as a finite float, at least ``least`` and above ``above``; TypeError or ValueError otherwise."""
+def number(
+    name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf
+) -> float:
+    """``value`` as a finite float in [least, most] and above ``above``; TypeError or ValueError otherwise."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    real = float(value)
-    if not math.isfinite(real) or real < least or real <= above:
+    try:
+        real = float(value)
+    except OverflowError:  # an int that no float is large enough for
+        real = math.nan
+    if not math.isfinite(real) or not least <= real <= most or real <= above:
         bound = f" above {above:g}" if above > -math.inf else f" >= {least:g}" if least > -math.inf else ""
+        bound += f" and at most {most:g}" if most < math.inf else ""
         raise ValueError(f"{name} must be a finite number{bound}, got {value!r}")
     return real

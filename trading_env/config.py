@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
+from trading_env.checks import number
+
 T = TypeVar("T", "Costs", "Margin")
 
 
 def _check_number(owner: object, name: str, low: float, high: float = math.inf) -> None:
-    """Raises unless ``owner.name`` is a finite number in [low, high)."""
-    value = getattr(owner, name)
-    where = f"{type(owner).__name__}.{name}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{where} must be a number, got {value!r}")
-    if not math.isfinite(value) or not low <= value < high:
+    """Makes ``owner.name`` a float; raises unless it is a finite number in [low, high)."""
+    value, where = getattr(owner, name), f"{type(owner).__name__}.{name}"
+    real = number(where, value)
+    if not low <= real < high:
         raise ValueError(f"{where} must be finite and in [{low:g}, {high:g}), got {value!r}")
-    object.__setattr__(owner, name, float(value))
+    object.__setattr__(owner, name, real)
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,11 @@ class Margin:
         for name in ("maintenance", "ruin_fraction"):
             _check_number(self, name, 0.0, 1.0)
         for name in ("max_leverage", "r_cash", "r_margin", "r_borrow"):
-            _check_number(self, name, 0.0)
+            _check_number(self, name, 0.0, 1e6)
         if self.max_leverage == 0.0:
             raise ValueError("Margin.max_leverage must be above 0, got 0.0")
-        if self.ruin_fraction == 0.0:
-            raise ValueError("Margin.ruin_fraction must be above 0, got 0.0: the log of equity needs a floor")
+        if self.ruin_fraction < 1e-100:
+            raise ValueError(f"Margin.ruin_fraction must be above 0 (at least 1e-100), got {self.ruin_fraction!r}")
         if not isinstance(self.short_proceeds_earn, bool):
             raise TypeError(f"Margin.short_proceeds_earn must be a bool, got {self.short_proceeds_earn!r}")
 
@@ -138,7 +138,7 @@ def as_config(cls: type[T], value: T | Mapping[str, Any] | None, name: str) -> T
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a {cls.__name__} or a mapping of its fields, got {value!r}")
     known = [field.name for field in fields(cls)]
-    unknown = sorted(set(value) - set(known))
+    unknown = sorted(set(value) - set(known), key=repr)
     if unknown:
         raise ValueError(f"{name} has unknown fields {unknown}; {cls.__name__} has {known}")
     return cls(**value)

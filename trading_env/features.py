@@ -203,7 +203,10 @@ def _from_values(values: Any, market: Market, what: str) -> FeatureTable:
     if hasattr(values, "columns"):  # a DataFrame; the name would import pandas
         names = [str(name) for name in values.columns]
         _check_index(values, market, what)
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{what} must be an array (T, F), got rows of different lengths") from error
     if array.ndim != 2 or array.shape[0] != len(market) or array.shape[1] == 0:
         raise ValueError(f"{what} must have shape ({len(market)}, F) with F >= 1, got {array.shape}")
     if array.dtype.kind not in "iuf":

@@ -99,8 +99,12 @@ def from_parquet(path: str | Path, **options: Any) -> Market:
 
 def _read(path: str | Path, reader: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
     """What ``reader`` makes of the file; ValueError naming the file if there is none or it cannot be read."""
-    path = Path(path).expanduser()
-    if not path.is_file():
+    try:
+        path = Path(path).expanduser()
+        found = path.is_file()
+    except (RuntimeError, OSError) as error:  # no such user, or a name that no file can have
+        raise ValueError(f"data: no such file {str(path)!r}: {error}") from error
+    if not found:
         raise ValueError(f"data: no such file {str(path)!r}")
     try:
         return reader(path)

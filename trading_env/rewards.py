@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trading_env.checks import number
+
 Floats = npt.NDArray[np.float64]
 Account = Mapping[str, Floats]
 RewardFunction = Callable[[Account, Account], Floats]
@@ -44,12 +46,8 @@ Reward = str | DifferentialSharpe | MeanVariance | RewardFunction
 
 
 def _check(owner: object, name: str, value: Any, high: float) -> None:
-    """Raises unless value is a number in (0, high]."""
-    where = f"{type(owner).__name__}.{name}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{where} must be a number, got {value!r}")
-    if not (0.0 < value <= high and math.isfinite(value)):
-        raise ValueError(f"{where} must be in (0, {high:g}], got {value!r}")
+    """Makes ``owner.name`` a float; raises unless it is a number in (0, high]."""
+    object.__setattr__(owner, name, number(f"{type(owner).__name__}.{name}", value, above=0.0, most=high))
 
 
 def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
@@ -78,12 +76,20 @@ def call_reward(function: RewardFunction, before: Account, after: Account) -> Fl
     """``function(before, after)`` as float64 (N,), checked.
 
     Raises:
+        TypeError: the result holds no real numbers.
         ValueError: the result has another shape, or is not finite.
     """
-    shape = after["equity"].shape
-    reward = np.asarray(function(before, after), dtype=np.float64)
+    shape, returned = after["equity"].shape, function(before, after)
+    try:
+        reward = np.asarray(returned)
+    except ValueError as error:  # nested lists of different lengths
+        raise ValueError(f"the reward callable must return shape {shape}, got {returned!r}") from error
+    if reward.dtype.kind not in "biuf":
+        raise TypeError(f"the reward callable must return real numbers, got {returned!r}")
     if reward.shape != shape:
         raise ValueError(f"the reward callable must return shape {shape}, got {reward.shape}")
+    with np.errstate(over="ignore"):  # what float64 cannot hold is refused as infinite
+        reward = reward.astype(np.float64)
     if not np.isfinite(reward).all():
         raise ValueError(f"the reward callable returned {reward[~np.isfinite(reward)][0]} at {dict(after)}")
     return reward

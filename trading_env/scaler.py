@@ -90,14 +90,18 @@ class FeatureScaler:
         """The fitted scaler that `to_dict` described.
 
         Raises:
-            ValueError: the state has other keys or lengths, a number not finite, or a scale not above 0.
+            TypeError: the names are no list of strings.
+        ValueError: the state has other keys or lengths, a number not finite, or a scale not above 0.
         """
         if set(state) != {"names", "mean", "scale"}:
-            raise ValueError(f"a scaler's state has the keys names, mean and scale, got {sorted(state)}")
-        names = tuple(state["names"])
+            raise ValueError(f"a scaler's state has the keys names, mean and scale, got {sorted(state, key=repr)}")
+        names = state["names"]
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"a scaler's names must be a list of strings, got {names!r}")
+        names = tuple(names)
         try:
             mean, scale = (np.array(state[key], dtype=np.float64) for key in ("mean", "scale"))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"a scaler's mean and scale must be numbers: {error}") from error
         if not names or mean.shape != (len(names),) or scale.shape != (len(names),):
             raise ValueError(f"a scaler's state needs a mean and a scale for each of its names {names}")
