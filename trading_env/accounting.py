@@ -79,6 +79,7 @@ INFO = (
 
 NEXT_OPEN, NEXT_CLOSE, CLOSE = range(3)  # fill
 LOG_RETURN, PNL, EXCESS_LOG_RETURN, DIFFERENTIAL_SHARPE, MEAN_VARIANCE = range(5)  # reward
+MANY_LOTS = 1e12  # so many that a lot is less than the rounding which whole_lots forgives
 GAP_TOLERANCE = 1e-13  # of the notional: a smaller gap to the target is rounding, and no reason to pay a minimum
 ACCOUNT_SIZE = 4  # exposure, target, unrealised log return, drawdown: the observation's tail
 
@@ -112,7 +113,10 @@ N_RULES = len(Rules._fields)  # the array of rules goes on with the wants of the
 
 
 class Step(NamedTuple):
-    """What a step gives back, beside the new state and observation."""
+    """What a step gives back, beside the new state and observation.
+
+    Terminated and truncated at once stands for a step that float64 cannot hold: the env raises.
+    """
 
     reward: float
     terminated: bool
@@ -189,9 +193,9 @@ def trade_to_target(w: float, units: float, equity: float, p: float, rules: Rule
 @inlined
 def whole_lots(d: float, lot_size: float) -> float:
     """Units d rounded toward zero to a multiple of lot_size, which may be missed by rounding alone."""
-    if lot_size == 0.0:
+    if lot_size == 0.0 or abs(d) >= MANY_LOTS * lot_size:
         return d
-    lots = math.floor(abs(d) / lot_size * (1.0 + 1e-12))
+    lots = math.floor(abs(d) / lot_size * (1.0 + 1e-12))  # an int64
     return math.copysign(lots * lot_size, d)
 
 
@@ -411,8 +415,9 @@ def step_row(
     state[j, CASH], state[j, UNITS], state[j, TARGET], state[j, EQUITY] = cash, units, target, equity
     state[j, ENTRY], state[j, PEAK] = entry, peak
     clock[j, ROW] = row + 1
-    terminated = equity <= floor
-    truncated = row + 1 == clock[j, LAST] and not terminated
+    lost = not math.isfinite(reward)  # equity, or what the reward makes of it, has left float64
+    terminated = equity <= floor or lost
+    truncated = (row + 1 == clock[j, LAST] and not terminated) or lost
     exposure = exposure_of(units, c1, equity)
     unrealised = unrealised_of(units, c1, entry)
     observe(j, row + 1, flat, n_features, exposure, target, unrealised, 1.0 - equity / peak, obs)

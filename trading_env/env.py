@@ -179,7 +179,7 @@ class TradingEnv(gym.Env[Any, Any]):
         Raises:
             ResetNeeded: no episode is running.
             TypeError: action of a wrong type.
-            ValueError: action out of the action space.
+            ValueError: action out of the action space; or equity or reward beyond float64.
         """
         if not self._running:
             raise ResetNeeded("call reset before step: no episode is running")
@@ -219,6 +219,8 @@ class TradingEnv(gym.Env[Any, Any]):
         self._asked.append(want)
         if terminated or truncated:
             self._running = False
+            if terminated and truncated:
+                raise beyond_float64(bar, equity)
         if self.task.function is not None:
             reward = self._called_reward(info)
         return obs if self._flat else self.task.shaped(obs), reward, terminated, truncated, info
@@ -352,6 +354,11 @@ def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:
 def _first_env(obs: Any) -> Any:
     """The first of a batch of observations, each an array or a dict of them."""
     return {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]
+
+
+def beyond_float64(bar: int, equity: float) -> ValueError:
+    """The error of a step whose equity or reward float64 cannot hold."""
+    return ValueError(f"equity or reward left the range of float64 at bar {bar}: equity {equity}")
 
 
 def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> dict[str, Any]:

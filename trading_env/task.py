@@ -24,6 +24,10 @@ OBSERVATIONS = ("flat", "dict", "compact")
 SIZINGS = ("drift", "rebalance")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_COMPACT_ROWS = 2**24  # float32 holds every integer up to here
+MAX_LOTS = 10_000  # an action each way
+PRICE_RANGE = (1e-15, 1e15)  # so that no exposure or drawdown leaves float32, whatever a position went through
+CASH_RANGE = (1e-100, 1e100)  # so that equity stays far from both ends of float64
+LONGEST_BAR = 1e-3  # bars per year
 
 
 class Task:
@@ -71,7 +75,7 @@ class Task:
         self.window = integer("window", window, 1)
         self.episode_length = None if episode_length is None else integer("episode_length", episode_length, 1)
         self.random_start = flag("random_start", random_start)
-        self.initial_cash = number("initial_cash", initial_cash, above=0.0)
+        self.initial_cash = number("initial_cash", initial_cash, least=CASH_RANGE[0], most=CASH_RANGE[1])
         self.min_trade = number("min_trade", min_trade, least=0.0)
         self.actions, self.wants = parse_actions(actions, lots, allow_short, self.margin.max_leverage)
         self.sizing = self._parse_sizing(sizing)
@@ -119,6 +123,7 @@ class Task:
         self.firsts = [max(m.first, t.warmup + self.window - 1) for m, t in zip(self.markets, tables, strict=True)]
         for market, first in zip(self.markets, self.firsts, strict=True):
             self._check_length(market, first)
+            self._check_prices(market)
         lengths = [len(market) for market in self.markets]
         self.offsets = [sum(lengths[:i]) for i in range(len(lengths))]
         self.closes = _stacked([market.close for market in self.markets])
@@ -138,20 +143,33 @@ class Task:
         """Raises unless an episode of the asked length fits behind the first decision bar."""
         steps = self.episode_length or 1
         if len(market) < self.window + 2 or first + steps > len(market) - 1:
+            needed = max(first + 1 + steps, self.window + 2)
             raise ValueError(
                 f"{market.name!r} has {len(market)} rows, too few: the first decision with window={self.window} "
-                f"is at bar {first}, and an episode of {steps} steps needs {max(first + 1 + steps, self.window + 2)}"
+                f"is at bar {first}, and episode_length={self.episode_length} needs {needed}"
             )
+
+    def _check_prices(self, market: Market) -> None:
+        """Raises unless the prices that the account meets are in PRICE_RANGE."""
+        low, high = PRICE_RANGE
+        for name in ("open", "close") if self.fill == "next_open" else ("close",):
+            prices = market.column(name)
+            if prices.min() < low or prices.max() > high:
+                row = int(((prices < low) | (prices > high)).argmax())
+                raise ValueError(
+                    f"data: {name} of {market.name!r} must lie in [{low:g}, {high:g}] to be traded, "
+                    f"got {prices[row]} at {market.time_of(row)}"
+                )
 
     def _bar_years(self, market: Market, bars_per_year: float | None) -> float:
         """Length of a bar in years; 0 where no rate is charged, so that it does not matter."""
-        if bars_per_year is not None:
-            return 1.0 / number("bars_per_year", bars_per_year, above=0.0)
-        if self.margin.free:
-            return 0.0
-        if market.bars_per_year is None:
-            raise ValueError(f"bars_per_year must be given: {market.name!r} has no timestamps to infer it from")
-        return 1.0 / market.bars_per_year
+        if bars_per_year is None:
+            if self.margin.free:
+                return 0.0
+            if market.bars_per_year is None:
+                raise ValueError(f"bars_per_year must be given: {market.name!r} has no timestamps to infer it from")
+            bars_per_year = market.bars_per_year
+        return 1.0 / number("bars_per_year", bars_per_year, least=LONGEST_BAR)
 
     def _check_costs(self) -> None:
         """Raises where a trade to the largest exposure would cost all that it moves."""
@@ -268,10 +286,11 @@ def parse_actions(actions: Any, lots: int, allow_short: bool, max_leverage: floa
         TypeError, ValueError: naming the keyword and the value.
     """
     flag("allow_short", allow_short)
-    integer("lots", lots, 1)
-    if allow_short and actions != "buy_hold_sell":
+    integer("lots", lots, 1, MAX_LOTS)
+    kind = actions if isinstance(actions, str) else "targets"
+    if allow_short and kind != "buy_hold_sell":
         raise ValueError(f"allow_short=True belongs to actions='buy_hold_sell', got actions={actions!r}")
-    if lots != 1 and actions != "lots":
+    if lots != 1 and kind != "lots":
         raise ValueError(f"lots={lots} belongs to actions='lots', got actions={actions!r}")
     if isinstance(actions, str):
         if actions == "continuous":
@@ -288,7 +307,7 @@ def parse_actions(actions: Any, lots: int, allow_short: bool, max_leverage: floa
     for target in targets:
         if abs(target) > max_leverage:
             raise ValueError(f"actions: target exposure {target:g} is beyond margin.max_leverage={max_leverage:g}")
-    return actions if isinstance(actions, str) else "targets", np.array(targets)
+    return kind, np.array(targets)
 
 
 def _exposures(actions: Any) -> list[float]:

@@ -14,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 
 from trading_env.accounting import INFO, PAST_ROW, STATE, Bools, Bound, Floats, Ints, observe_rows, step_rows
 from trading_env.checks import integer
-from trading_env.env import KEYS, check_options
+from trading_env.env import KEYS, beyond_float64, check_options
 from trading_env.rewards import call_reward
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
@@ -169,7 +169,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _per_env(self, name: str, options: dict[str, Any]) -> list[Any]:
         """The option's value of each sub-env (N,): one for all, or an array of them."""
-        value = options.get(name)
+        value: Any = options.get(name)
         try:
             alone = np.ndim(value) == 0
         except ValueError as error:  # lists of different lengths
@@ -184,8 +184,8 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """The seed of each sub-env (N,)."""
         if seed is None:
             return [None] * self.num_envs
-        many = seed.ndim > 0 if isinstance(seed, np.ndarray) else isinstance(seed, Sequence)
-        if not many or isinstance(seed, (str, bytes)):
+        alone = seed.ndim == 0 if isinstance(seed, np.ndarray) else not isinstance(seed, Sequence)
+        if isinstance(seed, (int, np.integer, str, bytes)) or alone:
             return [integer("seed", seed, 0) + j for j in range(self.num_envs)]
         if len(seed) != self.num_envs:
             raise ValueError(f"seed must be an int or a list of length {self.num_envs}, got length {len(seed)}")
@@ -219,7 +219,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         Raises:
             ResetNeeded: a sub-env has no running episode.
             TypeError: actions of a wrong type.
-            ValueError: actions of a wrong shape, or out of the action space.
+            ValueError: actions of a wrong shape, or out of the action space; or equity or reward beyond float64.
         """
         if not self._begun[0] or (self.autoreset_mode is AutoresetMode.DISABLED and self._any_ended):
             raise ResetNeeded("call reset before step: not every sub-env has a running episode")
@@ -239,6 +239,9 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if n_ended < 0:
             j = -1 - n_ended
             raise ValueError(f"actions[{j}] must be in [0, {len(wants) - 1}], got {indices[j]}")
+        if n_ended and (lost := terminated & truncated).any():
+            j = int(lost.argmax())
+            raise beyond_float64(bar[j], info[j, 0])
         report = self._report(info, bar, mask)
         if task.function is not None:
             reward = self._called_reward(report)
