@@ -93,10 +93,12 @@ def test_observations_are_no_views_of_the_envs_own_table(observation):
     env, twin = (env_of(market(), window=4, observation=observation) for _ in range(2))
     obs, expected = env.reset()[0], twin.reset()[0]
     for action in (2, 1, 0):
-        for part in obs.values() if isinstance(obs, dict) else (obs,):
+        old = list(obs.values()) if isinstance(obs, dict) else [obs]
+        for part in old:
             part[...] = -1.0
         obs, expected = env.step(action)[0], twin.step(action)[0]
         np.testing.assert_equal(obs, expected)
+        assert all((part == -1.0).all() for part in old)
 
 
 def test_the_position_is_observed():
