@@ -20,11 +20,16 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from benchmarks import speed_agents, speed_env, speed_start
+from benchmarks import speed_agents, speed_env, speed_scale, speed_start
 from benchmarks.report import PACKAGES, plain
 from benchmarks.timing import Measured, Part
 
-PARTS: Mapping[str, ModuleType] = {"start": speed_start, "env": speed_env, "agents": speed_agents}
+PARTS: Mapping[str, ModuleType] = {
+    "start": speed_start,
+    "env": speed_env,
+    "scale": speed_scale,
+    "agents": speed_agents,
+}
 
 DESCRIPTION = """\
 Measures speed side by side: contenders take turns in short chunks, and a ratio is the median over rounds, so that a
@@ -36,7 +41,7 @@ Trust the ratios; the rates hold for this machine at this hour."""
 class SpeedSettings:
     """Options of ``python -m benchmarks speed``."""
 
-    parts: tuple[Literal["start", "env", "agents"], ...] = ("start", "env", "agents")
+    parts: tuple[Literal["start", "env", "scale", "agents"], ...] = ("start", "env", "scale", "agents")
     """What to measure."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
     """A few seconds in all: shows that everything runs, its ratios mean little."""

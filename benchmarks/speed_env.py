@@ -24,15 +24,23 @@ BLOCK = 256  # steps between two looks at the clock
 PEERS = {"gym-anytrading": "gym_anytrading", "Gym-Trading-Env": "gym_trading_env"}
 
 GOALS = [
-    Goal("1024 envs against copying their observations", "TradingEnv x 1024", "copy x 1024", 0.2),
-    Goal("1024 envs against Gymnasium's native CartPole", "TradingEnv x 1024", "CartPole x 1024", 1.2),
+    Goal("1024 envs against copying their observations", "TradingEnv x 1024", "copy x 1024", 0.35),
+    Goal("1024 envs against Gymnasium's native CartPole", "TradingEnv x 1024", "CartPole x 1024", 1.3),
+    Goal("1024 envs, compact, against that CartPole", "TradingEnv x 1024, compact", "CartPole x 1024", 2.0),
     Goal("1024 envs, random starts, against copying", "TradingEnv x 1024, random starts", "copy x 1024"),
     Goal("16 envs against copying their observations", "TradingEnv x 16", "copy x 16"),
     Goal("16 envs against Gymnasium's native CartPole", "TradingEnv x 16", "CartPole x 16"),
     Goal("one env against CartPole, both under gym.make", "TradingEnv, gym.make", "CartPole, gym.make"),
-    Goal("one env against gym-anytrading, both under gym.make", "TradingEnv, gym.make", "gym-anytrading, gym.make"),
-    Goal("one env against Gym-Trading-Env, both under gym.make", "TradingEnv, gym.make", "Gym-Trading-Env, gym.make"),
-    Goal("16 envs against one raw gym-anytrading", "TradingEnv x 16", "gym-anytrading, raw"),
+    Goal(
+        "one env against gym-anytrading, both under gym.make", "TradingEnv, gym.make", "gym-anytrading, gym.make", 1.5
+    ),
+    Goal(
+        "one env against Gym-Trading-Env, both under gym.make",
+        "TradingEnv, gym.make",
+        "Gym-Trading-Env, gym.make",
+        10.0,
+    ),
+    Goal("16 envs against one raw gym-anytrading", "TradingEnv x 16", "gym-anytrading, raw", 8.0),
 ]
 
 
@@ -59,7 +67,7 @@ def rounds(quick: bool) -> int:
 def ticks(quick: bool) -> int:
     """How often `measure` calls ``tick``."""
     installed = sum(importlib.util.find_spec(module) is not None for module in PEERS.values())
-    return (rounds(quick) + 1) * (7 + 3 + 2 * installed)
+    return (rounds(quick) + 1) * (8 + 3 + 2 * installed)
 
 
 # -- contenders ------------------------------------------------------------------------------------------------
@@ -89,6 +97,8 @@ def vector_blocks() -> dict[str, Chunk]:
         blocks[f"CartPole x {n}"] = vector_block(cart)
         blocks[f"copy x {n}"] = copy_block(n)
     apart = gym.make_vec(ENV_ID, 1024, random_start=True, episode_length=252, **keywords())
+    compact = gym.make_vec(ENV_ID, 1024, observation="compact", **keywords())
+    blocks["TradingEnv x 1024, compact"] = vector_block(compact)
     return {**blocks, "TradingEnv x 1024, random starts": vector_block(apart)}
 
 
@@ -149,11 +159,15 @@ def peer_env(name: str) -> Any:
     import pandas as pd
 
     frame = pd.DataFrame(prices(), index=pd.date_range("2000-01-03", periods=BARS, freq="B"))
+    table = np.random.default_rng(1).standard_normal((BARS, FEATURES))
     if name == "gym-anytrading":
         importlib.import_module(PEERS[name])
+        envs = importlib.import_module("gym_anytrading.envs")
+        closes = frame["close"].to_numpy()
+        same_window = type("StocksEnv", (envs.StocksEnv,), {"_process_data": lambda self: (closes, table)})
         frame.columns = frame.columns.str.capitalize()
-        return gym.make("stocks-v0", df=frame, window_size=WINDOW, frame_bound=(WINDOW, BARS))
-    table = np.random.default_rng(1).standard_normal((BARS, FEATURES))
+        gym.register("same-window-stocks-v0", entry_point=same_window)
+        return gym.make("same-window-stocks-v0", df=frame, window_size=WINDOW, frame_bound=(WINDOW, BARS))
     for j in range(FEATURES):
         frame[f"feature_{j}"] = table[:, j]
     with without_our_id(), warnings.catch_warnings():  # the import turns the process's warnings into errors

@@ -41,7 +41,7 @@ class Measured:
         name: what was measured.
         value: the ratio or the seconds; NaN where a contender is missing.
         goal: what to reach; None where there is none.
-        unit: "x" for a ratio, which should be at least the goal; "s" for seconds, which should be at most.
+        unit: "x" for a ratio, which should be at least the goal; "s" or "GiB", which should be at most.
     """
 
     name: str

@@ -1,0 +1,91 @@
+"""Whether size matters: steps on 10 million bars against 10 thousand, and what it takes to load so many."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from benchmarks.evaluate import ENV_ID
+from benchmarks.speed_env import FEATURES, WINDOW, vector_block
+from benchmarks.timing import Goal, Measured, Part, chunk_of, interleave, ratios
+from trading_env import Market
+
+FEW = 10_000
+GOALS = [Goal("1024 envs on many bars against few", "many bars x 1024", "few bars x 1024", 0.8)]
+
+LOAD = """
+import resource, sys, time
+from trading_env import Market
+from trading_env.features import feature_table
+start = time.perf_counter()
+feature_table(Market.from_parquet(sys.argv[1]))
+seconds = time.perf_counter() - start
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+def measure(quick: bool, tick: Callable[[], Any]) -> Part:
+    """Step rates on few and many bars; seconds and GiB to load many from Parquet with default features."""
+    many = 100_000 if quick else 10_000_000
+    blocks = {"few bars x 1024": block_of(FEW), "many bars x 1024": block_of(many)}
+    chunks = {name: chunk_of(0.02 if quick else 0.25, block) for name, block in blocks.items()}
+    rates = interleave(chunks, rounds(quick), tick)
+    del blocks, chunks
+    loads = [load(many) for _ in range(1 if quick else 3)]
+    seconds, gib = (statistics.median(column) for column in zip(*loads, strict=True))
+    tick()
+    measured = [
+        *ratios(rates, GOALS),
+        Measured("many bars from Parquet with default features", seconds, 15.0, "s"),
+        Measured("peak memory of that", gib, 2.5, "GiB"),
+    ]
+    return Part(rates, measured, [f"many bars: {many:,}; few: {FEW:,}"], {"many": many, "few": FEW})
+
+
+def rounds(quick: bool) -> int:
+    """How many there are."""
+    return 2 if quick else 9
+
+
+def ticks(quick: bool) -> int:
+    """How often `measure` calls ``tick``."""
+    return 2 * (rounds(quick) + 1) + 1
+
+
+def walk(n_bars: int) -> dict[str, Any]:
+    """Open, high, low, close and volume (T,) of a random walk that returns to its start."""
+    rng = np.random.default_rng(0)
+    close = 100.0 * np.exp(0.2 * np.sin(np.arange(n_bars) / 500.0) + rng.normal(0.0, 0.01, n_bars))
+    opened = close * np.exp(rng.normal(0.0, 0.002, n_bars))
+    high, low = np.maximum(opened, close) * 1.003, np.minimum(opened, close) * 0.997
+    return {"open": opened, "high": high, "low": low, "close": close, "volume": rng.uniform(1e5, 1e6, n_bars)}
+
+
+def block_of(n_bars: int) -> Callable[[], int]:
+    """Steps of 1024 envs that start anywhere among the bars."""
+    features = np.random.default_rng(1).standard_normal((n_bars, FEATURES), dtype=np.float32)
+    keywords = {"data": Market.from_arrays(**walk(n_bars)), "features": features, "window": WINDOW}
+    return vector_block(gym.make_vec(ENV_ID, 1024, random_start=True, episode_length=1000, **keywords))
+
+
+def load(n_bars: int) -> tuple[float, float]:
+    """Seconds and peak GiB of a fresh process that loads so many bars from Parquet."""
+    import pandas as pd
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bars.parquet"
+        time = pd.date_range("2000-01-01", periods=n_bars, freq="min")
+        pd.DataFrame({"time": time, **walk(n_bars)}).to_parquet(path)
+        command = [sys.executable, "-c", LOAD, os.fspath(path)]
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, gib = run.stdout.split()[-2:]
+    return float(seconds), float(gib)
