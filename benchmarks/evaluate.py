@@ -128,7 +128,7 @@ def evaluate(policy: Policy, market: Market, runs: int = 1, **keywords: Any) -> 
     """Runs the policy once from the market's first decision bar to its end, greedily, in ``runs`` envs at once.
 
     Args:
-        policy: acts on observations (K, D).
+        policy: acts on observations (K, D), or has `acting_in(envs)` to give a policy that asks them for more.
         market: the test period; what lies before its first bar serves as history only.
         runs: K.
         keywords: of TradingEnv, as in training, but without random_start and episode_length.
@@ -141,7 +141,8 @@ def evaluate(policy: Policy, market: Market, runs: int = 1, **keywords: Any) -> 
     if task.drawn or task.episode_length is not None:
         raise ValueError("an evaluation is one whole episode: no random_start, no episode_length, one dataset")
     first, last = task.firsts[0], len(market) - 1
-    record = _run(policy, envs, last - first)
+    acting = policy.acting_in(envs) if hasattr(policy, "acting_in") else policy
+    record = _run(acting, envs, last - first)
     envs.close()
     time = None if market.time is None else market.time[first : last + 1]
     return Tracks(time=time, bars_per_year=_bars_per_year(market, keywords), **record)

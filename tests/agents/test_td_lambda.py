@@ -14,6 +14,7 @@ from agents.envs import make_envs
 from agents.evaluation import evaluate
 from agents.streams import Streams
 from agents.td_lambda import PRESETS, TDLambda
+from benchmarks.evaluate import evaluate as benchmark
 from trading_env import Costs, TradingVectorEnv
 from trading_env.simulators import regime_switching
 
@@ -252,7 +253,7 @@ def test_a_seed_takes_the_same_200_steps_and_learns_the_same_alone_and_among_oth
 
 def test_several_envs_take_the_mean_of_their_steps():
     rate, options = 1e-3, {"seeds": [3], "net_arch": (4,), "exploration_initial_eps": 0.0, "exploration_final_eps": 0.0}
-    agent = start_somewhere(TDLambda(Toll, n_envs=2, learning_rate=rate, **options))
+    agent = start_somewhere(TDLambda(Wander, n_envs=2, learning_rate=rate, **options))
     before = agent.v_net.flat.clone()
     agent.learn(2)
     error, trace = agent._error, agent.trace  # [1, 2], [1, 2, P]
@@ -260,6 +261,7 @@ def test_several_envs_take_the_mean_of_their_steps():
     moved = torch.cat([part[0].reshape(-1) for part in agent.v_net.named(agent.v_net.flat - before).values()])
     torch.testing.assert_close(moved, expected.float(), rtol=1e-3, atol=1e-6)
     assert not torch.equal(trace[0, 0], trace[0, 1])
+    assert (np.abs(error) > 0.1).all()
 
 
 def test_traces_begin_at_zero_with_every_episode():
@@ -336,6 +338,8 @@ def test_it_follows_the_regime_to_99_percent_of_the_optimal_log_wealth():
     best = log_wealth(lambda env, obs: (obs[:, 0] > 0).astype(int), test, 1)
     scores = log_wealth(lambda env, obs: agent.predict(env.afterstates(), deterministic=True)[0], test, 4)
     assert (scores / best >= 0.99).all(), scores / best
+    tracks = benchmark(agent, test, runs=4, bars_per_year=252, **TASK)
+    np.testing.assert_allclose(np.log(tracks.equity[:, -1] / tracks.equity[:, 0]) / (len(test) - 1), scores, rtol=1e-9)
 
 
 def test_it_does_not_trade_where_the_cost_is_above_the_gain():
