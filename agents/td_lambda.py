@@ -48,6 +48,8 @@ from agents.schedules import Schedule, as_schedule, linear
 from agents.streams import Streams
 from agents.validation import check_float, check_int
 
+MOST_LOST = np.float32(1 - 2**-20)
+
 
 @dataclass(frozen=True)
 class TDLambdaConfig:
@@ -180,7 +182,10 @@ class TDLambda(SeedAgent):
     def _kept(self, obs: Floats) -> npt.NDArray[np.float64] | float:
         """Log of the fraction that is left after the loss that observations [..., D] show, [...]."""
         column = self.config.loss_column
-        return 0.0 if column is None else np.log1p(-obs[..., column], dtype=np.float64)
+        if column is None:
+            return 0.0
+        loss = np.minimum(obs[..., column], MOST_LOST)  # more is lost only where the episode terminates
+        return np.log1p(-loss, dtype=np.float64)
 
     @torch.inference_mode()
     def _remember(self, obs: Floats, decay: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

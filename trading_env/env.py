@@ -126,8 +126,8 @@ class TradingEnv(gym.Env[Any, Any]):
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}
 
     def __init__(self, data: Any = "us-stocks/AAPL", *, render_mode: str | None = None, **keywords: Any) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode must be one of {self.metadata['render_modes']}, got {render_mode!r}")
+        if render_mode is not None:
+            choice("render_mode", render_mode, tuple(self.metadata["render_modes"]))
         self.render_mode = render_mode
         self.task = Task(data, **keywords)
         self.action_space = self.task.action_space()
@@ -271,12 +271,14 @@ class TradingEnv(gym.Env[Any, Any]):
     def afterstates(self) -> Any:
         """Before a step: the observation (A, D) right after each discrete action, at the close just seen.
 
+        It answers after the last step of an episode too, as the vector env does: what is cut off has a value.
+
         Raises:
-            ResetNeeded: no episode is running.
+            ResetNeeded: no episode has begun.
             ValueError: the actions are continuous.
         """
-        if not self._running:
-            raise ResetNeeded("call reset before afterstates: no episode is running")
+        if self._opened is None:
+            raise ResetNeeded("call reset before afterstates: no episode has begun")
         return _first_env(afterstates(self.task, self._state, self._clock))
 
     def counterfactual(self) -> Counterfactual:

@@ -15,7 +15,7 @@ from agents.evaluation import evaluate
 from agents.streams import Streams
 from agents.td_lambda import PRESETS, TDLambda
 from benchmarks.evaluate import evaluate as benchmark
-from trading_env import Costs, TradingVectorEnv
+from trading_env import Costs, Margin, Market, TradingEnv, TradingVectorEnv
 from trading_env.simulators import regime_switching
 
 
@@ -347,6 +347,22 @@ def test_it_does_not_trade_where_the_cost_is_above_the_gain():
     agent, test = trained_on(0.5, 2, 6_000, **costs), regime_switching(2_000, 2, stay=0.5, step=0.01)
     scores = log_wealth(lambda env, obs: agent.predict(env.afterstates(), deterministic=True)[0], test, 2, **costs)
     assert scores.tolist() == [0.0, 0.0]
+
+
+def test_ruin_and_the_end_of_the_data_in_scalar_trading_envs_leave_the_weights_finite():
+    prices = 100.0 * 1.01 ** np.array([0, 1, -40, -39, -80, -81, -80, -79, -78, -120, -121, -60, -200, -201])
+    market = Market.from_arrays(close=prices)
+    world = {"window": 1, "features": ["close"], "actions": (-2.0, 0.0, 2.0), "margin": Margin(max_leverage=2.0)}
+
+    def make():
+        return TradingEnv(market, fill="close", **world)
+
+    agent = TDLambda(make, seeds=2, loss_column=-1, learning_rate=1e-4, exploration_final_eps=0.5)
+    agent.learn(300)
+    assert torch.isfinite(agent.v_net.flat).all()
+    lengths = {length for each in agent._envs.lengths for length in each}
+    assert max(lengths) == 13  # the end of the data
+    assert min(lengths) < 13  # ruin
 
 
 # --------------------------------------------------------------------------------------- interface and files
