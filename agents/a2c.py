@@ -83,7 +83,7 @@ class A2CConfig:
 
 
 PRESETS: dict[str, Preset] = {
-    "CartPole-v1": Preset(300_000, A2CConfig(learning_rate="lin_7e-4"), n_envs=8),
+    "CartPole-v1": Preset(500_000, A2CConfig(learning_rate="lin_7e-4"), n_envs=8),
 }
 """Timesteps per seed, hyperparameters and envs per seed that solve an env, by its id."""
 

@@ -14,7 +14,7 @@ from agents.networks import Floats, Parameters, clip_per_seed_
 class RMSprop:
     """RMSprop on the flat buffer, with the gradient clipped per seed by its global norm, in torch's form.
 
-    Source: Tieleman and Hinton 2012, lecture 6.5.
+    Source: Tieleman and Hinton 2012, lecture 6.5. On the CPU one compiled loop clips and steps seed by seed.
 
     Args:
         parameters: What to optimise.
@@ -32,28 +32,45 @@ class RMSprop:
         self._sizes = np.array(parameters.sizes)
 
     def step(self, learning_rate: float) -> None:
-        """One step down the gradient that lies in the parameters' `grad`, which is clipped in place."""
-        self._clip()
-        grad = self.parameters.grad
-        self.square.mul_(self.alpha).addcmul_(grad, grad, value=1.0 - self.alpha)
-        self.parameters.flat.addcdiv_(grad, self.square.sqrt().add_(self.eps), value=-learning_rate)
+        """One step down the gradient that lies in the parameters' `grad`; `grad` itself may be spoilt."""
+        if self.parameters.flat.device.type == "cpu":
+            self._step_compiled(learning_rate)
+        else:
+            self._step_torch(learning_rate)
 
     def state(self) -> dict[str, torch.Tensor]:
         """All that it remembers by name, [S, ...] each, sharing memory."""
         return {f"square.{name}": view for name, view in self.parameters.named(self.square).items()}
 
-    def _clip(self) -> None:
-        if self.parameters.grad.device.type == "cpu":
-            max_norm = np.float32(self.max_grad_norm)
-            clip_compiled(self.parameters.grad.numpy(), self._sizes, self.parameters.n_seeds, max_norm)
-        else:
-            clip_per_seed_(self.parameters, self.max_grad_norm)
+    def _step_compiled(self, rate: float) -> None:
+        buffers = (buffer.numpy() for buffer in (self.parameters.flat, self.parameters.grad, self.square))
+        scalars = map(np.float32, (rate, self.max_grad_norm, self.alpha, self.eps))
+        clip_and_rmsprop(*buffers, self._sizes, self.parameters.n_seeds, *scalars)
+
+    def _step_torch(self, rate: float) -> None:
+        grad = self.parameters.grad
+        clip_per_seed_(self.parameters, self.max_grad_norm)
+        self.square.mul_(self.alpha).addcmul_(grad, grad, value=1.0 - self.alpha)
+        self.parameters.flat.addcdiv_(grad, self.square.sqrt().add_(self.eps), value=-rate)
 
 
 @compiled
-def clip_compiled(grad: Floats, sizes: npt.NDArray[np.int64], n_seeds: int, max_norm: np.float32) -> None:
-    """`clip_per_seed_` as loops over the buffer [S * P], laid out as in `Parameters`."""
-    one = np.float32(1.0)
+def clip_and_rmsprop(
+    flat: Floats,
+    grad: Floats,
+    square: Floats,
+    sizes: npt.NDArray[np.int64],
+    n_seeds: int,
+    rate: np.float32,
+    max_norm: np.float32,
+    alpha: np.float32,
+    eps: np.float32,
+) -> None:
+    """Clips each seed's gradient and takes RMSprop's step, in place; buffers are [S * P] as in `Parameters`.
+
+    Squares that would decay into subnormal numbers, which processors handle slowly, are set to zero before that.
+    """
+    one, tiny = np.float32(1.0), np.float32(1e-36)
     for s in range(n_seeds):
         total = np.float32(0.0)
         offset = 0
@@ -65,7 +82,11 @@ def clip_compiled(grad: Floats, sizes: npt.NDArray[np.int64], n_seeds: int, max_
         scale = min(one, max_norm / (np.sqrt(total) + np.float32(1e-6)))
         offset = 0
         for size in sizes:
-            g = grad[offset + s * size :]
+            start = offset + s * size
+            p, g, v = flat[start:], grad[start:], square[start:]
             for i in range(size):
-                g[i] *= scale
+                clipped = g[i] * scale
+                square_i = alpha * v[i] + (one - alpha) * clipped * clipped
+                v[i] = square_i if square_i > tiny else np.float32(0.0)
+                p[i] -= rate * clipped / (np.sqrt(square_i) + eps)
             offset += n_seeds * size

@@ -78,7 +78,7 @@ class REINFORCEConfig:
 
 
 PRESETS: dict[str, Preset] = {
-    "CartPole-v1": Preset(300_000, REINFORCEConfig(learning_rate="lin_3e-3", value_baseline=True)),
+    "CartPole-v1": Preset(200_000, REINFORCEConfig(learning_rate="lin_3e-3", value_baseline=True)),
 }
 """Timesteps per seed and hyperparameters that solve an env, by its id."""
 
