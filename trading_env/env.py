@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from trading_env.accounting import INFO, PAST_ROW, Bools, Bound, Step, observe_rows, step_one
+from trading_env.checks import choice
 from trading_env.rewards import call_reward
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
