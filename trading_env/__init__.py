@@ -62,8 +62,24 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
 
 
+def _register(name: str, module: str, env: str, **keywords: Any) -> None:
+    """Registers ``env``Env and ``env``VectorEnv of the module, which is imported when first used."""
+    home = f"{__name__}.{module}:{env}"
+    register(name, f"{home}Env", vector_entry_point=f"{home}VectorEnv", kwargs=keywords)
+
+
 register(
     id="TradingEnv-v0",
     entry_point="trading_env.env:TradingEnv",
     vector_entry_point="trading_env.vector_env:TradingVectorEnv",
 )
+_register("reference/CFMLinear-v0", "reference_cfm", "CFM")
+_register("reference/CFMMaxPosition-v0", "reference_cfm", "CFM", risk=0.0, limit=2.0)
+_register("reference/CFMQuadratic-v0", "reference_cfm", "CFM", cost="quadratic", psi=1.0)
+_register("reference/Ritter-v0", "reference_ritter", "Ritter")
+_register("reference/MoodySaffell-v0", "reference_moody_saffell", "MoodySaffell")
+_register("reference/RegimeHidden-v0", "reference_regime", "Regime")
+_register("reference/RegimeAdditive-v0", "reference_regime", "Regime", observed=True)
+_register("reference/RegimeObserved-v0", "reference_markets", "RegimeObserved")
+_register("reference/Null-v0", "reference_markets", "Null")
+_register("reference/Drift-v0", "reference_markets", "Drift")

@@ -1,0 +1,403 @@
+"""Reference environments: problems whose optimum is known exactly, so that a score is a fraction of the possible.
+
+Each is a `Problem`: an exogenous path, drawn for each episode from one seed, and a position that the actions move.
+The faces of a problem are ReferenceEnv and ReferenceVectorEnv, here written once, episodes and autoreset included.
+`optimum()` is the best mean reward per step, `optimal_policy()` an agent that earns it.
+
+Letters: N sub-envs, A actions, D observation, L length of a path, K its columns, W rows seen at once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from trading_env.checks import integer
+from trading_env.env import check_options
+from trading_env.validation import Floats
+from trading_env.vector_env import _autoreset_mode
+from trading_env.whatif import Counterfactual
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_NOISE_SEEDS = 2**31  # noise seeds that an env draws; those of the options may be larger
+_INFO = ("position", "cost", "noise_seed", "t")
+
+
+class Policy(ABC):
+    """An agent by `predict` of Stable-Baselines3, for one observation or a batch of them."""
+
+    obs_ndim: int = 1  # axes of one observation
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[Any, Any]:
+        """Actions for one observation (D,) or a batch (N, D), and the state to hand in at the next call.
+
+        Args:
+            observation: as the env gives it.
+            state: of the last call; None at the first decision.
+            episode_start: which of the envs begin an episode now (N,).
+            deterministic: has no effect.
+        """
+        obs = np.asarray(observation)
+        single = obs.ndim == self.obs_ndim
+        batch = obs[None] if single else obs
+        start = np.zeros(len(batch), np.bool_) if episode_start is None else np.atleast_1d(episode_start)
+        actions, state = self._act(batch, state, start | (state is None))
+        return (actions[0] if single else actions), state
+
+    @abstractmethod
+    def _act(self, obs: Any, state: Any, start: Bools) -> tuple[Any, Any]:
+        """Actions (N, ...) and the next state; ``state`` is None, and ``start`` all True, at the first call."""
+
+
+class Problem(ABC):
+    """The parameters and dynamics of a reference environment; everything but the book-keeping of episodes."""
+
+    @property
+    @abstractmethod
+    def episode_length(self) -> int:
+        """Steps of an episode, after which it is truncated. None of these problems terminates."""
+
+    @property
+    def lead(self) -> int:
+        """Rows of a path before that of the first decision, which the first observation may show."""
+        return 0
+
+    @abstractmethod
+    def path(self, noise_seed: int) -> Floats:
+        """The exogenous rows of an episode (lead + episode_length + 1, K)."""
+
+    @abstractmethod
+    def action_space(self) -> spaces.Space[Any]:
+        """Discrete, or Box(-1, 1, (1,))."""
+
+    @abstractmethod
+    def observation_space(self) -> spaces.Space[Any]:
+        """Of one env."""
+
+    @abstractmethod
+    def moved(self, position: Floats, actions: Any) -> Floats:
+        """Positions (N,) after the actions (N,), continuous (N, 1)."""
+
+    @abstractmethod
+    def reward(self, now: Floats, then: Floats, before: Floats, after: Floats) -> tuple[Floats, Floats]:
+        """Reward and, contained in it, cost (N,) of a step between two rows (N, K), by the positions (N,)."""
+
+    @abstractmethod
+    def observe(self, seen: Floats, position: Floats) -> Any:
+        """Observations (N, D) of the rows seen (N, lead + 1, K), the last being now, and the positions (N,)."""
+
+    @abstractmethod
+    def optimum(self) -> float:
+        """The best mean reward per step that any policy has which sees what the observations show."""
+
+    @abstractmethod
+    def optimal_policy(self) -> Policy:
+        """The policy whose mean reward is the optimum."""
+
+
+class _Episodes:
+    """N running episodes of a problem: paths, where each stands on its path, and positions."""
+
+    def __init__(self, problem: Problem, n: int) -> None:
+        self.problem, self.n = problem, n
+        self.paths: Floats = np.zeros((0, 0, 0))  # [N, L, K]
+        self.row, self.noise_seed = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self.position, self.cost = np.zeros(n), np.zeros(n)
+        self._last: tuple[Any, ...] | None = None  # rows, now, then, position before and what was seen after it
+
+    def begin(self, rows: Any, noise_seeds: Sequence[int]) -> None:
+        """Starts episodes in the rows, each on the path of its noise seed."""
+        for j, noise_seed in zip(rows, noise_seeds, strict=True):
+            path = self.problem.path(noise_seed)
+            if not self.paths.size:
+                self.paths = np.zeros((self.n, *path.shape))
+            self.paths[j], self.noise_seed[j] = path, noise_seed
+        self.row[rows], self.position[rows], self.cost[rows] = self.problem.lead, 0.0, 0.0
+
+    def seen(self, rows: Any) -> Floats:
+        """Path rows up to now (rows, lead + 1, K)."""
+        window = self.row[rows][:, None] + np.arange(-self.problem.lead, 1)
+        result: Floats = self.paths[rows[:, None], window]
+        return result
+
+    def observe(self, rows: Any) -> Any:
+        """Observations of the rows."""
+        return self.problem.observe(self.seen(rows), self.position[rows])
+
+    def step(self, rows: Any, actions: Any) -> tuple[Floats, Any, Bools]:
+        """Moves the rows by their actions; their rewards, observations and truncations."""
+        now, before = self.paths[rows, self.row[rows]], self.position[rows]
+        self.row[rows] += 1
+        seen = self.seen(rows)
+        then = seen[:, -1]
+        after = self.problem.moved(before, actions)
+        reward, self.cost[rows] = self.problem.reward(now, then, before, after)
+        self.position[rows] = after
+        self._last = rows, now, then, before, seen
+        ended = self.row[rows] == self.problem.lead + self.problem.episode_length
+        return reward, self.problem.observe(seen, after), ended
+
+    def info(self) -> dict[str, Any]:
+        """Of all rows: arrays (N,)."""
+        values = (self.position.copy(), self.cost.copy(), self.noise_seed.copy(), self.row - self.problem.lead)
+        return dict(zip(_INFO, values, strict=True))
+
+    def afterstates(self) -> Any:
+        """Observations (N, A, D) right after each action, at the row just seen."""
+        rows = np.arange(self.n)
+        positions, _, n_actions = self._each_action(self.position)
+        seen = np.repeat(self.seen(rows), n_actions, axis=0)
+        obs = self.problem.observe(seen, positions)
+        return obs.reshape(self.n, n_actions, *obs.shape[1:])
+
+    def counterfactual(self) -> Counterfactual:
+        """Rewards (N, A) and next observations (N, A, D) of every action at the last step; zeros without one."""
+        if self._last is None:
+            raise ResetNeeded("call step before counterfactual: no step has been made")
+        rows, now, then, before, seen = self._last
+        after, repeated, n_actions = self._each_action(before)
+        each_now, each_then = (np.repeat(values, n_actions, axis=0) for values in (now, then))
+        reward, _ = self.problem.reward(each_now, each_then, repeated, after)
+        obs = self.problem.observe(np.repeat(seen, n_actions, axis=0), after)
+        rewards = np.zeros((self.n, n_actions))
+        all_obs = np.zeros((self.n, n_actions, *obs.shape[1:]), obs.dtype)
+        rewards[rows] = reward.reshape(-1, n_actions)
+        all_obs[rows] = obs.reshape(-1, n_actions, *obs.shape[1:])
+        return Counterfactual(rewards, all_obs, np.zeros(rewards.shape, np.bool_))
+
+    def _each_action(self, before: Floats) -> tuple[Floats, Floats, int]:
+        """Positions after each action of each row, and before it, (rows A,); and A."""
+        space = self.problem.action_space()
+        if not isinstance(space, spaces.Discrete):
+            raise ValueError("afterstates and counterfactual need discrete actions, got continuous ones")
+        n_actions = int(space.n)
+        repeated = np.repeat(before, n_actions)
+        return self.problem.moved(repeated, np.tile(np.arange(n_actions), len(before))), repeated, n_actions
+
+
+def _checked_actions(actions: Any, space: spaces.Space[Any], n: int) -> Any:
+    """Actions of n envs as an array, in the space of one env.
+
+    Raises:
+        TypeError: a wrong dtype or shape.
+        ValueError: out of range.
+    """
+    values = np.asarray(actions)
+    discrete = isinstance(space, spaces.Discrete)
+    if values.dtype.kind not in ("iu" if discrete else "f") or values.shape != ((n,) if discrete else (n, 1)):
+        what = f"integers ({n},)" if discrete else f"floats ({n}, 1)"
+        raise TypeError(f"actions must be {what}, got {values.dtype} {values.shape}")
+    inside = (values >= 0) & (values < space.n) if isinstance(space, spaces.Discrete) else np.abs(values) <= 1.0
+    if not inside.all():
+        raise ValueError(f"actions must be in {space}, got {values[~inside][0]}")
+    return values
+
+
+class _Known:
+    """What both faces of a problem say of its solution."""
+
+    problem_class: ClassVar[Any]
+    problem: Problem
+
+    def optimum(self) -> float:
+        """The best mean reward per step."""
+        return self.problem.optimum()
+
+    def optimal_policy(self) -> Policy:
+        """The agent that earns the optimum, with Stable-Baselines3's `predict`."""
+        return self.problem.optimal_policy()
+
+
+class ReferenceEnv(_Known, gym.Env[Any, Any]):
+    """The scalar face of a problem. Keywords are those of its class; ``reset`` takes options={"noise_seed": int}."""
+
+    metadata: dict[str, Any] = {"render_modes": []}
+
+    def __init__(self, *, render_mode: str | None = None, **keywords: Any) -> None:
+        if render_mode is not None:
+            raise ValueError(f"render_mode must be None, got {render_mode!r}")
+        self.render_mode = None
+        self.problem = self.problem_class(**keywords)
+        self.action_space, self.observation_space = self.problem.action_space(), self.problem.observation_space()
+        self._episodes = _Episodes(self.problem, 1)
+        self._only = np.zeros(1, np.int64)
+        self._begun = self._running = False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode, flat, on the path of ``options["noise_seed"]``, or of one drawn from ``np_random``."""
+        super().reset(seed=seed)
+        self._episodes.begin(self._only, [_noise_seed(check_options(options, ("noise_seed",)), self.np_random, 0)])
+        self._begun = self._running = True
+        return self._episodes.observe(self._only)[0], self._info()
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Runs one step; see the class of the env."""
+        if not self._running:
+            raise ResetNeeded("call reset before step: no episode is running")
+        actions = _checked_actions(np.asarray(action)[None], self.action_space, 1)
+        reward, obs, ended = self._episodes.step(self._only, actions)
+        self._running = not ended[0]
+        return obs[0], float(reward[0]), False, bool(ended[0]), self._info()
+
+    def afterstates(self) -> Any:
+        """Before a step: the observation (A, D) right after each action."""
+        if not self._running:
+            raise ResetNeeded("call reset before afterstates: no episode is running")
+        return self._episodes.afterstates()[0]
+
+    def counterfactual(self) -> Counterfactual:
+        """After a step: reward (A,) and next observation (A, D) of every action, on the path as it went on."""
+        reward, obs = pair = self._episodes.counterfactual()
+        return Counterfactual(reward[0], obs[0], pair.terminated[0])
+
+    def _info(self) -> dict[str, Any]:
+        return {key: values[0].item() for key, values in self._episodes.info().items()}
+
+
+class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
+    """N scalar envs of a problem at once, equal bit for bit, each with a random stream of its own.
+
+    Sub-env i is seeded with seed + i, or by a list. Info has the scalar env's keys as arrays (N,), and under
+    SAME_STEP, in a step that ends episodes, final_obs, final_info and their masks _final_obs and _final_info.
+
+    Args:
+        num_envs: N.
+        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP or DISABLED, as AutoresetMode or by name.
+        render_mode: None.
+        **keywords: those of the scalar env.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        **keywords: Any,
+    ) -> None:
+        if render_mode is not None:
+            raise ValueError(f"render_mode must be None, got {render_mode!r}")
+        self.render_mode = None
+        self.num_envs = integer("num_envs", num_envs, 1)
+        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.problem = self.problem_class(**keywords)
+        self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode, "independent_sub_envs": True}
+        self.single_action_space = self.problem.action_space()
+        self.single_observation_space = self.problem.observation_space()
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._all = np.arange(num_envs)
+        self._episodes = _Episodes(self.problem, num_envs)
+        self._begun, self._ended = np.zeros(num_envs, np.bool_), np.zeros(num_envs, np.bool_)
+        self._rngs: list[Any] = [None] * num_envs
+
+    @property
+    def np_random(self) -> Any:
+        """The generators of the sub-envs, a tuple (N,)."""
+        self._seed([None] * self.num_envs)
+        return tuple(self._rngs)
+
+    @np_random.setter
+    def np_random(self, value: Any) -> None:
+        self._rngs = list(value)
+
+    def _seed(self, seeds: Sequence[int | None]) -> None:
+        """Seeds the sub-envs that are given a seed, and those that never had one."""
+        for j, seed in enumerate(seeds):
+            if seed is not None or self._rngs[j] is None:
+                self._rngs[j] = seeding.np_random(seed)[0]
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode in every sub-env.
+
+        Args:
+            seed: sub-env i is seeded with seed + i, or with seed[i]; None goes on with its stream.
+            options: "noise_seed", one or an array (N,); "reset_mask", bool (N,): the sub-envs to reset.
+        """
+        options = check_options(options, ("noise_seed", "reset_mask"))
+        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not (mask | self._begun).all():
+            raise ValueError(f"options['reset_mask'] must be bools ({self.num_envs},), True where none was reset")
+        seeds = self._seeds(seed)
+        self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
+        rows = np.flatnonzero(mask)
+        self._episodes.begin(rows, [_noise_seed(options, self._rngs[j], j) for j in rows.tolist()])
+        self._begun[rows], self._ended[rows] = True, False
+        return self._episodes.observe(self._all), self._episodes.info()
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+        """The seed of each sub-env (N,)."""
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, (int, np.integer)):
+            return [int(seed) + j for j in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"seed must be an int or a list of length {self.num_envs}, got length {len(seed)}")
+        return [None if s is None else int(s) for s in seed]
+
+    def step(self, actions: Any) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
+        """Runs one step in every sub-env; one that has ended is reset as the autoreset mode says."""
+        if not self._begun.all() or (self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any()):
+            raise ResetNeeded("call reset before step: not every sub-env has a running episode")
+        actions = _checked_actions(actions, self.single_action_space, self.num_envs)
+        waiting = self._ended.copy()
+        running = np.flatnonzero(~waiting)
+        reward, ended = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
+        reward[running], obs, ended[running] = self._episodes.step(running, actions[running])
+        final: dict[str, Any] = {}
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            final = self._final(ended, obs) if ended.any() else {}
+            waiting = ended
+        else:
+            self._ended = ended.copy()
+        if waiting.any():
+            rows = np.flatnonzero(waiting)
+            self._episodes.begin(rows, [_noise_seed({}, self._rngs[j], j) for j in rows.tolist()])
+            obs = self._episodes.observe(self._all)
+        return obs, reward, np.zeros(self.num_envs, np.bool_), ended, {**self._episodes.info(), **final}
+
+    def _final(self, ended: Bools, obs: Any) -> dict[str, Any]:
+        """The last observation and info of the episodes that ended, in the form of Gymnasium's SyncVectorEnv."""
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        for j in np.flatnonzero(ended):
+            final_obs[j] = obs[j].copy()
+        info = {key: np.where(ended, values, np.zeros_like(values)) for key, values in self._episodes.info().items()}
+        return {"final_obs": final_obs, "_final_obs": ended.copy(), "final_info": info, "_final_info": ended.copy()}
+
+    def afterstates(self) -> Any:
+        """Before a step: the observation (N, A, D) right after each action."""
+        if not self._begun.all():
+            raise ResetNeeded("call reset before afterstates: no episode is running")
+        return self._episodes.afterstates()
+
+    def counterfactual(self) -> Counterfactual:
+        """After a step: reward (N, A) and next observation (N, A, D) of every action; zeros for rows only reset."""
+        return self._episodes.counterfactual()
+
+
+def _noise_seed(options: dict[str, Any], rng: np.random.Generator, j: int) -> int:
+    """The noise seed of sub-env j's new episode: the one asked for, or a draw."""
+    asked = options.get("noise_seed")
+    if asked is None:
+        return int(rng.integers(_NOISE_SEEDS))
+    return integer("options['noise_seed']", asked if np.ndim(asked) == 0 else asked[j], 0, 2**32 - 1)

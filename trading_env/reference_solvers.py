@@ -1,0 +1,110 @@
+"""Exact values of small Markov decision problems by relative value iteration.
+
+Letters: X grid points of an exogenous signal, M positions held.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from trading_env.validation import Floats
+
+_MOST_ITERATIONS = 200_000
+_TAIL = 6.0  # stationary standard deviations that a grid covers: the rest has a chance of 2e-9
+_WIDEST_CELL = 0.5  # of the noise: the trapezoid rule on a normal density is exact to rounding up to here
+
+
+def autoregressive_grid(decay: float, noise: float, points: int = 401) -> tuple[Floats, Floats]:
+    """Grid (X,) and transition matrix (X, X) of the signal x' = decay x + noise eps, for |decay| < 1.
+
+    The trapezoid rule on the density: exact to rounding for smooth functions, of second order in the cell where a
+    value has kinks. More points are used where the signal is so persistent that the cells would be too wide.
+    """
+    if noise == 0.0:
+        return np.zeros(1), np.ones((1, 1))
+    reach = _TAIL / math.sqrt(1.0 - decay * decay)  # in units of the noise
+    half = max(points // 2, math.ceil(reach / _WIDEST_CELL))
+    z = np.linspace(-reach, reach, 2 * half + 1)
+    density = np.exp(-0.5 * (z - decay * z[:, None]) ** 2)
+    return z * noise, density / density.sum(axis=1, keepdims=True)
+
+
+def stationary(grid: Floats, deviation: float) -> Floats:
+    """Chances (X,) of the points of a grid under a normal law."""
+    if len(grid) == 1:
+        return np.ones(1)
+    density = np.exp(-0.5 * np.square(grid / deviation))
+    result: Floats = density / density.sum()
+    return result
+
+
+def interpolated(grid: Floats, rows: Floats, x: Floats) -> Floats:
+    """Rows (X, M) of a uniform grid (X,), linearly interpolated at x (N,): (N, M). At the edge outside."""
+    if len(grid) == 1:
+        return np.repeat(rows, len(x), axis=0)
+    place = np.clip((x - grid[0]) / (grid[1] - grid[0]), 0.0, len(grid) - 1.0)
+    k = np.minimum(place.astype(np.int64), len(grid) - 2)
+    share = (place - k)[:, None]
+    result: Floats = (1.0 - share) * rows[k] + share * rows[k + 1]
+    return result
+
+
+def relative_value_iteration(
+    best: Callable[[Floats], Floats], transition: Floats, n_positions: int, tolerance: float = 1e-7
+) -> tuple[float, Floats]:
+    """Optimal mean reward per step, and what the future is worth (X, M), up to a constant.
+
+    Args:
+        best: given the worth (X, M) of the future by the position taken now, the value (X, M) of choosing best,
+            by the position held before.
+        transition: of the signal (X, X).
+        n_positions: M.
+        tolerance: of the mean reward, as a fraction of it or of the largest reward's 1e-3.
+
+    Raises:
+        RuntimeError: no convergence, which a chain that forgets its start cannot have.
+    """
+    value = np.zeros((len(transition), n_positions))
+    scale = 0.0
+    for _ in range(_MOST_ITERATIONS):
+        future = transition @ value
+        new = best(future)
+        gains = new - value
+        low, high = float(gains.min()), float(gains.max())
+        scale = scale or 1e-3 * max(abs(low), abs(high), 1e-300)
+        value = new - new[len(new) // 2, n_positions // 2]
+        if high - low <= tolerance * max(abs(low + high) / 2.0, scale):
+            return (low + high) / 2.0, transition @ value
+    raise RuntimeError(f"value iteration has not converged in {_MOST_ITERATIONS} iterations")
+
+
+def best_switch(rewards: Floats, costs: Floats) -> Callable[[Floats], Floats]:
+    """``best`` for a few positions: rewards (X, M) of holding each, costs (M, M) of going from one to another."""
+
+    def best(future: Floats) -> Floats:
+        gains = rewards + future  # [X, M]
+        value: Floats = np.max(gains[:, None, :] - costs, axis=2)
+        return value
+
+    return best
+
+
+def refined_maximum(values: Floats) -> tuple[Floats, Floats]:
+    """Largest value of each column of smooth values (M, ...), between the rows by a parabola, and its place.
+
+    Returns:
+        Maxima (...), and places (...) in rows, as floats.
+    """
+    k = values.argmax(axis=0)
+    largest, place = values.max(axis=0), k.astype(np.float64)
+    if len(values) < 3:
+        return largest, place
+    inner = np.clip(k, 1, len(values) - 2)
+    left, middle, right = (np.take_along_axis(values, (inner + i)[None], 0)[0] for i in (-1, 0, 1))
+    curve = left - 2.0 * middle + right
+    smooth = (k == inner) & (curve < 0.0)
+    shift = 0.5 * (left - right) / np.where(smooth, curve, 1.0)
+    return np.where(smooth, largest - 0.25 * (left - right) * shift, largest), place + np.where(smooth, shift, 0.0)
