@@ -40,7 +40,8 @@ class Bound:
     @classmethod
     def of(cls, function: Any, *arguments: Any) -> Bound:
         """``function`` bound to the types of these arguments."""
-        return cls(function, tuple(typeof(argument) for argument in arguments))
+        type_of: Any = typeof  # numba has no types for it
+        return cls(function, tuple(type_of(argument) for argument in arguments))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Bound, (self.function, self.types)

@@ -23,7 +23,7 @@ def quick(tmp_path_factory):
 
 def test_every_part_reports_its_rates_and_ratios(quick):
     text, results = quick
-    assert list(results["parts"]) == ["start", "env", "agents"]
+    assert list(results["parts"]) == ["start", "env", "scale", "agents"]
     assert results["quick"] is True
     for module, part in ((speed_env, "env"), (speed_agents, "agents")):
         found = {item["name"]: item for item in results["parts"][part]["measured"]}
@@ -38,10 +38,15 @@ def test_every_part_reports_its_rates_and_ratios(quick):
     assert "<= 0.3 s" in text
 
 
-def test_goals_of_the_first_slice_are_all_measured(quick):
+def test_every_goal_is_measured(quick):
     goals = {item["name"]: item["goal"] for part in quick[1]["parts"].values() for item in part["measured"]}
-    assert goals["1024 envs against copying their observations"] == 0.2
-    assert goals["1024 envs against Gymnasium's native CartPole"] == 1.2
+    assert goals["1024 envs against copying their observations"] == 0.35
+    assert goals["1024 envs against Gymnasium's native CartPole"] == 1.3
+    assert goals["1024 envs, compact, against that CartPole"] == 2.0
+    assert goals["1024 envs on many bars against few"] == 0.8
+    assert goals["many bars from Parquet with default features"] == 15.0
+    assert goals["peak memory of that"] == 2.5
+    assert goals["first gym.make, reset and step, nothing compiled yet"] == 15.0
     assert goals["DQN, 1 seed, against SB3's DQN"] == 2.5
     assert goals["DQN, 16 seeds, against SB3's DQN"] == 15.0
     assert goals["import trading_env"] == 0.3
@@ -58,11 +63,13 @@ def test_peers_that_are_not_installed_are_named_and_left_out(monkeypatch):
     }
 
 
-@pytest.mark.parametrize(("peer", "env_id"), [("gym-anytrading", "stocks-v0"), ("Gym-Trading-Env", "TradingEnv")])
+@pytest.mark.parametrize(("peer", "env_id"), [("gym-anytrading", "same-window-stocks-v0"), ("Gym-Trading-Env", "TradingEnv")])
 def test_a_peer_is_made_on_the_same_prices(monkeypatch, peer, env_id):
     seen = {}
     module = speed_env.PEERS[peer]
     monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
+    envs = types.SimpleNamespace(StocksEnv=gym.Env)
+    monkeypatch.setitem(sys.modules, f"{module}.envs", envs)
     monkeypatch.setattr(gym, "make", lambda name, **keywords: seen.update(name=name, **keywords))
     speed_env.peer_env(peer)
     assert seen["name"] == env_id
