@@ -1,4 +1,4 @@
-"""Every block of the README runs."""
+"""Every block of the README and of the guide runs."""
 
 import os
 import re
@@ -10,16 +10,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "guide.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
+CODE = blocks("python") + blocks("python", GUIDE)
+
+
+@pytest.mark.parametrize("number", range(len(CODE)))
 def test_a_python_block_runs(number, tmp_path):
-    command = [sys.executable, "-W", "error", "-c", blocks("python")[number]]
+    command = [sys.executable, "-W", "error", "-c", CODE[number]]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert result.returncode == 0, result.stderr
