@@ -168,7 +168,11 @@ def _columns(name: Any, market: Market) -> list[Column]:
     if isinstance(name, str) and name in calendars.CALENDAR_FEATURES:
         return [(name, _writer(calendars.market_column(market, name)))]
     if indicators.is_spelled_like_one(name):
-        return [(key, _writer(values)) for key, values in indicators.compute(name, market).items()]
+        try:
+            outputs = indicators.compute(name, market)
+        except (TypeError, ValueError) as error:
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(f"features: {error}") from error
+        return [(key, _writer(values)) for key, values in outputs.items()]
     raise ValueError(
         f"unknown feature {name!r}; known: {[*DEFAULT_FEATURES]}, the columns {list(market.column_names)}, "
         f"the calendar's {list(calendars.CALENDAR_FEATURES)}, and TA-Lib's indicators such as 'RSI_14'"
@@ -203,6 +207,8 @@ def _from_values(values: Any, market: Market, what: str) -> FeatureTable:
     if hasattr(values, "columns"):  # a DataFrame; the name would import pandas
         names = [str(name) for name in values.columns]
         _check_index(values, market, what)
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{what} must be a plain array, got a masked one: fill it first")
     try:
         array = np.asarray(values)
     except ValueError as error:

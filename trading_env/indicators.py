@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from trading_env.checks import number
 from trading_env.extras import optional
 from trading_env.market import Market
 from trading_env.validation import Floats
@@ -62,7 +63,7 @@ def _parse(name: Any, known: list[str]) -> tuple[str, list[float] | dict[str, An
     """TA-Lib's name of the indicator, the parameters given by order or by name, and the chosen output."""
     if not isinstance(name, str):
         key, given, output = name[0], dict(name[1]), None
-        if key not in known:
+        if not isinstance(key, str) or key not in known:
             raise ValueError(f"unknown indicator {key!r}: TA-Lib has none of that name")
         return key, given, output
     spelled, output = _split_output(name)
@@ -89,19 +90,16 @@ def _parameters(name: Any, defaults: dict[str, Any], given: list[float] | dict[s
         if len(given) > len(defaults):
             raise ValueError(f"indicator {name!r} has the parameters {list(defaults)}, got {len(given)} numbers")
         given = dict(zip(defaults, given, strict=False))
-    unknown = sorted(set(given) - set(defaults))
+    unknown = sorted(set(given) - set(defaults), key=repr)
     if unknown:
         raise ValueError(f"indicator {name!r} has the parameters {list(defaults)}, got {unknown}")
-    return {k: _as_kind(given.get(k, default), default) for k, default in defaults.items()}
+    return {k: _as_kind(f"{k} of {name!r}", given.get(k, default), default) for k, default in defaults.items()}
 
 
-def _as_kind(value: Any, default: Any) -> Any:
+def _as_kind(name: str, value: Any, default: Any) -> Any:
     """``value`` as an int where TA-Lib wants an int and it is a whole number, else as a float."""
-    if isinstance(value, (bool, str)):
-        return value  # TA-Lib says what is wrong with it
-    if isinstance(default, int):
-        return int(value) if value == int(value) else value
-    return float(value)
+    real = number(name, value)
+    return int(real) if isinstance(default, int) and real.is_integer() else real  # TA-Lib refuses other floats
 
 
 def _inputs(name: Any, function: Any, market: Market) -> dict[str, Floats]:

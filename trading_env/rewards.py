@@ -80,6 +80,8 @@ def call_reward(function: RewardFunction, before: Account, after: Account) -> Fl
         ValueError: the result has another shape, or is not finite.
     """
     shape, returned = after["equity"].shape, function(before, after)
+    if isinstance(returned, np.ma.MaskedArray):
+        raise TypeError(f"the reward callable must return a plain array, got {returned!r}")
     try:
         reward = np.asarray(returned)
     except ValueError as error:  # nested lists of different lengths

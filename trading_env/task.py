@@ -145,8 +145,8 @@ class Task:
         if len(market) < self.window + 2 or first + steps > len(market) - 1:
             needed = max(first + 1 + steps, self.window + 2)
             raise ValueError(
-                f"{market.name!r} has {len(market)} rows, too few: the first decision with window={self.window} "
-                f"is at bar {first}, and episode_length={self.episode_length} needs {needed}"
+                f"{market.name!r} has {len(market)} rows, too few: features and window={self.window} put the first "
+                f"decision at bar {first}, and episode_length={self.episode_length} needs {needed} rows"
             )
 
     def _check_prices(self, market: Market) -> None:
@@ -312,7 +312,9 @@ def parse_actions(actions: Any, lots: int, allow_short: bool, max_leverage: floa
 
 def _exposures(actions: Any) -> list[float]:
     """A tuple of target exposures, checked."""
-    if not isinstance(actions, (tuple, list, np.ndarray)) or len(actions) == 0:
+    if isinstance(actions, np.ndarray):
+        actions = list(actions) if actions.ndim == 1 and type(actions) is np.ndarray else None
+    if not isinstance(actions, (tuple, list)) or len(actions) == 0:
         raise TypeError(f"actions must be a name or a non-empty tuple of target exposures, got {actions!r}")
     targets = [number(f"actions[{i}]", target) for i, target in enumerate(actions)]
     if len(set(targets)) < len(targets):

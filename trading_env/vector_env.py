@@ -19,6 +19,8 @@ from trading_env.rewards import call_reward
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
 
+MAX_ENVS = 2**31  # numpy refuses more without a word of what it is
+
 
 class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     """N TradingEnv episodes in one call of the kernel, equal bit for bit to N scalar envs.
@@ -52,7 +54,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         **keywords: Any,
     ) -> None:
-        self.num_envs = integer("num_envs", num_envs, 1)
+        self.num_envs = integer("num_envs", num_envs, 1, MAX_ENVS)
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         if render_mode is not None:
             raise ValueError(f"render_mode must be None for the vector env, got {render_mode!r}")
@@ -280,10 +282,8 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _asked(self, actions: Any) -> tuple[Ints, Floats]:
         """Indices (N,) into wants, and the wants: those of the discrete actions, or one per sub-env."""
-        try:
-            actions = np.asarray(actions)
-        except ValueError as error:
-            raise ValueError(f"actions must be an array, got rows of different lengths: {actions!r}") from error
+        if type(actions) is not np.ndarray:
+            actions = _as_array(actions)
         if self._discrete:
             if actions.dtype.kind not in "iu" or actions.shape != (self.num_envs,):
                 raise TypeError(
@@ -356,6 +356,16 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             values[self._ended] = self._past[key][self._ended]
         reward = call_reward(self.task.function, self._past, after)
         return np.where(self._ended, 0.0, reward)
+
+
+def _as_array(actions: Any) -> Any:
+    """Actions as a plain array."""
+    if isinstance(actions, np.ma.MaskedArray):
+        raise TypeError(f"actions must be a plain array, got a masked one: {actions!r}")
+    try:
+        return np.asarray(actions)
+    except ValueError as error:
+        raise ValueError(f"actions must be an array, got rows of different lengths: {actions!r}") from error
 
 
 def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
