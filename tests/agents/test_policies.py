@@ -89,6 +89,15 @@ def test_the_heads_of_one_seed_are_views_that_leave_the_others_alone(critic):
         assert (grad[[0, 2]] == 7.0).all()
 
 
+@pytest.mark.parametrize("critic", ["separate", "shared"])
+def test_what_acts_on_other_devices_agrees_with_what_acts_on_the_cpu(critic, monkeypatch):
+    net, obs = network(range(3), critic), np.random.default_rng(0).normal(size=(3, 7, 5)).astype(np.float32)
+    expected = net.act(obs), net.value(obs)
+    monkeypatch.setattr(net, "_on_cpu", None)
+    np.testing.assert_allclose(net.act(obs), expected[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(net.value(obs), expected[1], rtol=1e-4, atol=1e-6)
+
+
 def test_observations_are_left_as_they_were():
     net, x = network((0,)), -torch.ones(1, 2, 5)
     net.heads.forward(x)

@@ -225,12 +225,19 @@ def test_the_recipe_for_cartpole_is_what_the_command_takes(module, tmp_path, cap
     assert "steps of 1 seeds" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["a2c", "ppo", "reinforce"])
-def test_help_explains_every_option(name):
-    command = [sys.executable, "-m", f"agents.{name}", "--help"]
+def test_each_is_a_command():
+    command = [sys.executable, "-m", "agents.a2c", "--help"]
     env = {"COLUMNS": "200", "PATH": os.environ["PATH"]}
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
-    assert f"python -m agents.{name}" in shown
+    assert "python -m agents.a2c" in shown
+
+
+@pytest.mark.parametrize("module", [a2c, ppo, reinforce])
+def test_help_explains_every_option(module, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main({a2c: A2C, ppo: PPO, reinforce: REINFORCE}[module], module.PRESETS, ["--help"])
+    shown = capsys.readouterr().out
+    assert f"python -m {module.__name__}" in shown
     for text in ("--env", "--seeds", "--n-envs", "--ent-coef", "--max-grad-norm", "--activation", "CartPole-v1"):
         assert text in shown
 
