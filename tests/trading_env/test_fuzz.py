@@ -1,8 +1,4 @@
-"""Anything may be passed to any argument: it is refused by a message that names it, or used as it was given.
-
-Extreme but valid worlds are played to their end: what comes out is finite, inside the spaces, and the account
-balances in every step.
-"""
+"""Anything may be passed to any argument: it is refused by a message that names it, or used as it was given."""
 
 import datetime
 import decimal
@@ -20,11 +16,9 @@ from hypothesis.extra import numpy as hnp
 
 from trading_env import (
     Costs,
-    DifferentialSharpe,
     FeatureScaler,
     Margin,
     Market,
-    MeanVariance,
     TradingEnv,
     TradingVectorEnv,
 )
@@ -178,25 +172,13 @@ def play(env, n_steps=N_BARS):
     for _ in range(n_steps):
         before = info
         obs, reward, terminated, truncated, info = env.step(env.action_space.sample())
-        check_step(env, before, obs, reward, info)
+        assert obs in env.observation_space
+        assert math.isfinite(reward)
+        terms = info["pnl"] - info["commission"] - info["slippage"] - info["financing"]
+        assert info["equity"] - before["equity"] == pytest.approx(terms, abs=1e-9 * before["equity"])
         assert not (terminated and truncated)
         if terminated or truncated:
             break
-
-
-def check_step(env, before, obs, reward, info):
-    assert obs in env.observation_space
-    parts = obs.values() if isinstance(obs, dict) else [obs]
-    assert all(np.isfinite(part).all() for part in parts)
-    assert math.isfinite(reward)
-    assert all(np.isfinite(value).all() for value in info.values())
-    assert min(info["commission"], info["slippage"], info["turnover"]) >= 0.0
-    close = env.task.markets[env._opened[0]].close[info["bar"]]
-    held = abs(info["units"] * close)
-    scale = max(abs(before["equity"]), abs(info["equity"]), held, abs(info["pnl"]))
-    assert info["cash"] + info["units"] * close == pytest.approx(info["equity"], abs=1e-12 * scale)
-    terms = info["pnl"] - info["commission"] - info["slippage"] - info["financing"]
-    assert info["equity"] - before["equity"] == pytest.approx(terms, abs=1e-9 * scale)
 
 
 # -- constructors ----------------------------------------------------------------------------------------------
@@ -344,22 +326,26 @@ batches = st.one_of(
     hnp.arrays(hnp.integer_dtypes(), (2,), elements=st.integers(0, 5)),
     hnp.arrays(np.float32, (2, 1), elements=st.floats(-1.25, 1.25, width=32)),
     st.lists(st.integers(-1, 5), min_size=2, max_size=2),
-    st.sampled_from([np.array([2, 9, 0, 9])[::2], np.array([0.5, 9.0, -0.5, 9.0])[::2, None], np.array([1, 2], ">i4")]),
+    st.sampled_from([np.array([2, 1, 0, 1])[::2], np.array([1, 2], ">i4")]),
 )
 
 
 @pytest.mark.parametrize("keywords", SPACES)
 @given(actions=st.one_of(junk, batches))
+@example(actions=np.array([2, 1, 0, 1])[::2])
+@example(actions=np.array([0.5, 0.1, -0.5, 0.1])[::2, None])
 @fuzz
 def test_vector_actions_are_used_or_refused_and_then_change_nothing(keywords, actions):
     env, twin = (TradingVectorEnv(2, **WORLD, **keywords) for _ in range(2))
-    env.reset(), twin.reset()
+    valid = np.ones((2, 1)) if "continuous" in keywords.values() else np.array([2, 0])
+    for each in (env, twin):
+        each.reset()
+        each.step(valid)
     with Refusal("action") as refusal:
         step = env.step(actions)
     if not refusal.raised:
         exact = np.array(actions, np.float64 if "continuous" in keywords.values() else np.int64)
         np.testing.assert_equal(step, twin.step(exact))
-    valid = np.ones((2, 1)) if "continuous" in keywords.values() else np.array([2, 0])
     np.testing.assert_equal(env.step(valid), twin.step(valid))
 
 
@@ -370,145 +356,3 @@ def test_before_a_reset_every_call_asks_for_one(vector):
     for call in calls if vector else [*calls, env.history, env.render]:
         with pytest.raises(ResetNeeded, match=r"reset|step"):
             call()
-
-
-# -- extreme worlds --------------------------------------------------------------------------------------------
-
-small_moves = st.floats(-0.1, 0.1)
-moves = st.one_of(small_moves, small_moves, st.floats(-1.0, 1.0), st.floats(-7.0, 7.0))
-exponents = st.floats(-6.0, 9.0)
-
-
-@st.composite
-def markets(draw, n):
-    log_prices = np.cumsum([draw(exponents) * math.log(10.0), *draw(st.lists(moves, min_size=2 * n, max_size=2 * n))])
-    prices = np.exp(np.clip(log_prices, math.log(1e-6), math.log(1e9)))[1:]
-    return Market.from_arrays(open=prices[::2], close=prices[1::2], name="extreme")
-
-
-@st.composite
-def worlds(draw):
-    """Keywords that are all valid, from the smallest to the largest that anyone may mean."""
-    n = draw(st.integers(4, 40))
-    data = [draw(markets(n)) for _ in range(draw(st.integers(1, 2)))]
-    lowest = min(min(market.open.min(), market.close.min()) for market in data)
-    cash, leverage = 10.0 ** draw(st.floats(-6.0, 12.0)), draw(st.sampled_from([1.0, 2.5, 10.0]))
-    part = st.sampled_from([0.0, 0.0, 1e-6, 0.01, 1.0, 100.0])
-    rate = st.sampled_from([0.0, 1e-9, 5e-4, 0.02])
-    actions = draw(st.sampled_from(["buy_hold_sell", "continuous", "lots", (-leverage, -0.1, 0.0, 0.7, leverage)]))
-    return {
-        "data": data,
-        "features": ["close", "log_return_1"],
-        "window": draw(st.sampled_from([1, 2, n - 2])) if n > 4 else 1,
-        "actions": actions,
-        "allow_short": actions == "buy_hold_sell" and draw(st.booleans()),
-        "sizing": draw(st.sampled_from(["drift", "rebalance"])) if isinstance(actions, tuple) else None,
-        "lot_size": draw(
-            st.sampled_from([None, *(cash / lowest * x for x in (1e-300, 1e-25, 1e-13, 1e-3, 0.3, 10.0))])
-        ),
-        "min_trade": draw(st.sampled_from([0.0, 0.05, 100.0])),
-        "fill": draw(st.sampled_from(["next_open", "next_close", "close"])),
-        "costs": {
-            **{name: draw(rate) for name in ("commission", "half_spread", "slippage")},
-            **{name: cash * draw(part) for name in ("fixed", "minimum")},
-            "per_unit": lowest * draw(rate),
-        },
-        "margin": {
-            "max_leverage": leverage,
-            "maintenance": draw(st.sampled_from([0.0, 0.05, 0.9])),
-            "ruin_fraction": draw(st.sampled_from([1e-100, 1e-6, 0.01, 0.99])),
-            **{name: draw(st.sampled_from([0.0, 0.05, 20.0])) for name in ("r_cash", "r_margin", "r_borrow")},
-            "short_proceeds_earn": draw(st.booleans()),
-        },
-        "bars_per_year": draw(st.sampled_from([0.5, 12, 252.0, 1e9])),
-        "initial_cash": cash,
-        "reward": draw(
-            st.sampled_from(
-                ["log_return", "pnl", "excess_log_return", DifferentialSharpe(1.0), MeanVariance(), "mean_variance"]
-            )
-        ),
-        "observation": draw(st.sampled_from(["flat", "dict", "compact"])),
-        "random_start": draw(st.booleans()),
-    }
-
-
-def flat_world(lot_size=None, price=10.0):
-    market = Market.from_arrays(open=[price] * 4, close=[price] * 4)
-    zeros = np.zeros((4, 1))
-    return TradingEnv(market, window=1, features=zeros, lot_size=lot_size)
-
-
-@pytest.mark.parametrize("lot_size", [1e-9, 1e-13, 1e-16, 1e-25, 1e-300, 5e-324])
-def test_lots_too_small_to_matter_trade_as_fractions_do(lot_size):
-    fractional, env = flat_world(), flat_world(lot_size)
-    fractional.reset(), env.reset()
-    assert env.step(2)[4]["units"] == pytest.approx(fractional.step(2)[4]["units"], rel=1e-12)
-
-
-def test_a_step_that_float64_cannot_hold_raises_instead_of_reporting_nan():
-    prices = np.tile([1e-10, 1e10], 30)
-    market = Market.from_arrays(open=prices, close=prices)
-    keywords = {"window": 1, "features": ["close"], "fill": "close", "actions": (1.0, 0.0), "initial_cash": 1e100}
-
-    def run(env):
-        env.reset()
-        for t in range(60):
-            _, reward, *_ = env.step(t % 2 if isinstance(env, TradingEnv) else np.array([t % 2]))
-            assert np.isfinite(reward).all()
-
-    for env in (TradingEnv(market, **keywords), TradingVectorEnv(1, market, **keywords)):
-        with pytest.raises(ValueError, match="float64 at bar"):
-            run(env)
-
-
-@pytest.mark.parametrize("price", [1e-16, 1e16, 5e-324, 1e308])
-def test_prices_that_would_leave_float32_in_an_observation_are_refused(price):
-    with pytest.raises(ValueError, match=r"data: open of 'market' must lie in .* at row 0"):
-        flat_world(price=price)
-
-
-@given(keywords=worlds(), seed=st.integers(0, 2**31))
-@settings(fuzz, max_examples=250)
-def test_in_an_extreme_world_all_is_finite_and_balances(keywords, seed):
-    env, vector = TradingEnv(**keywords), TradingVectorEnv(1, autoreset_mode="disabled", **keywords)
-    obs, info = env.reset(seed=seed)
-    vector.reset(seed=seed)
-    env.action_space.seed(seed)
-    ended = False
-    assert obs in env.observation_space
-    while not ended:
-        before, action = info, env.action_space.sample()
-        obs, reward, terminated, truncated, info = env.step(action)
-        check_step(env, before, obs, reward, info)
-        assert terminated == (info["equity"] <= env.task.margin.ruin_fraction * env.task.initial_cash)
-        assert vector.step(np.array([action]))[1].tolist() == [reward]
-        ended = terminated or truncated
-    if len(env.task.wants):
-        rewards, _ = env.counterfactual()
-        assert np.isfinite(rewards).all()
-        assert reward in rewards
-
-
-@given(
-    start=exponents,
-    returns=st.lists(st.floats(-0.09, 0.12), min_size=60, max_size=60),
-    actions=st.lists(st.integers(0, 4), min_size=59, max_size=59),
-)
-@settings(fuzz, max_examples=100)
-def test_an_account_at_ten_times_leverage_near_ruin_balances_for_long(start, returns, actions):
-    closes = 10.0**start * np.cumprod(1.0 + np.array(returns))
-    market = Market.from_arrays(open=closes, close=closes)
-    env = TradingEnv(
-        market,
-        features=["close"],
-        window=1,
-        actions=(-10.0, -1.0, 0.0, 3.0, 10.0),
-        margin={"max_leverage": 10.0, "maintenance": 0.02, "ruin_fraction": 1e-30},
-    )
-    _, info = env.reset()
-    for action in actions:
-        before = info
-        obs, reward, terminated, _, info = env.step(action)
-        check_step(env, before, obs, reward, info)
-        if terminated:
-            break
