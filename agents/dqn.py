@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.base import Actions, SeedAgent
+from agents.base import Actions, Preset, SeedAgent
 from agents.envs import Floats, SeedEnvs
 from agents.networks import MLP, Adam, Layer, backward, forward
 from agents.replay import Batch, Replay
@@ -63,6 +63,8 @@ class DQNConfig:
     """Probability of a random action after that."""
     max_grad_norm: float = 10.0
     """Largest norm of one seed's gradient."""
+    adam_eps: float = 1e-8
+    """Added to Adam's denominator: larger, and steps shrink with the gradient once the errors are small."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
 
@@ -75,7 +77,8 @@ class DQNConfig:
         for field in ("gamma", "exploration_fraction", "exploration_initial_eps", "exploration_final_eps"):
             check_float(field, getattr(self, field), 0.0, 1.0)
         check_float("tau", self.tau, 0.0, 1.0, above=True)
-        check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
+        for field in ("max_grad_norm", "adam_eps"):
+            check_float(field, getattr(self, field), 0.0, above=True)
         if isinstance(self.net_arch, str) or not isinstance(self.net_arch, Sequence):
             raise TypeError(f"net_arch must be a sequence of ints, got {self.net_arch!r}")
         widths = tuple(check_int("net_arch", width, 1) for width in self.net_arch)
@@ -92,17 +95,17 @@ _LOWEST = {
 }
 
 
-PRESETS: dict[str, tuple[int, DQNConfig]] = {
-    "CartPole-v1": (
-        100_000,
+PRESETS: dict[str, Preset] = {
+    "CartPole-v1": Preset(
+        150_000,
         DQNConfig(
-            learning_rate="lin_1e-3",
+            learning_rate="lin_2e-3",
             learning_starts=1_000,
-            batch_size=64,
-            train_freq=1,
+            batch_size=128,
+            gamma=0.98,
             target_update_interval=500,
-            exploration_fraction=0.2,
-            exploration_final_eps=0.05,
+            exploration_final_eps=0.1,
+            adam_eps=1e-4,
             net_arch=(128, 128),
         ),
     ),
@@ -154,7 +157,7 @@ class DQN(SeedAgent):
         sizes = (self.spaces.obs_size, *config.net_arch, self.spaces.n_actions)
         self.q_net = MLP(sizes, self.seeds, self.device)
         self.q_net_target = MLP(sizes, self.seeds, self.device)
-        self.optimizer = Adam(self.q_net, config.max_grad_norm)
+        self.optimizer = Adam(self.q_net, config.max_grad_norm, eps=config.adam_eps)
         self.replay = Replay(S, config.buffer_size, self.spaces.obs_size, config.batch_size, self.device)
         self._exploring = Streams(self.seeds, "explore", 2 * self.n_envs)
         self._sampling = Streams(self.seeds, "replay", config.batch_size)

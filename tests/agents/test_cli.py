@@ -30,7 +30,7 @@ def test_one_number_means_that_many_seeds(tmp_path, capsys):
 def test_an_env_with_tuned_defaults_gets_them_unless_told_otherwise(env, tmp_path):
     arguments = [*env, *RUN[2:], "--batch-size", "16", "--save", str(tmp_path / "a")]
     main(DQN, PRESETS, arguments)
-    config, tuned = DQN.load(tmp_path / "a").config, PRESETS["CartPole-v1"][1]
+    config, tuned = DQN.load(tmp_path / "a").config, PRESETS["CartPole-v1"].config
     assert config.batch_size == 16
     assert (config.net_arch, config.learning_rate) == (tuned.net_arch, tuned.learning_rate)
 

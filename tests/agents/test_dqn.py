@@ -316,6 +316,7 @@ def test_evaluation_counts_one_episode_of_every_env_and_no_more():
         ({"exploration_initial_eps": 2.0}, ValueError),
         ({"exploration_final_eps": float("nan")}, ValueError),
         ({"max_grad_norm": 0.0}, ValueError),
+        ({"adam_eps": 0.0}, ValueError),
         ({"net_arch": 64}, TypeError),
         ({"net_arch": (64, 0)}, ValueError),
         ({"n_envs": 0}, ValueError),
