@@ -66,7 +66,8 @@ class FeatureScaler:
         """The table with each column standardised, float32 (T, F).
 
         Raises:
-            ValueError: the scaler is not fitted, or the table has other columns than it was fitted on.
+            ValueError: the scaler is not fitted, the table has other columns than it was fitted on, or a scaled
+                value leaves float32.
         """
         if not self.fitted:
             raise ValueError("the scaler is not fitted: call fit on the training split first")
@@ -77,7 +78,10 @@ class FeatureScaler:
             for start in range(0, len(values), _CHUNK):
                 rows = slice(start, start + _CHUNK)
                 values[rows] = (table.values[rows] - self.mean_) / self.scale_
-        return checked_table(values, table.names)
+        try:
+            return checked_table(values, table.names)
+        except ValueError as error:
+            raise ValueError(f"the scaler, applied: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """The fitted state as JSON values: names, mean, scale."""

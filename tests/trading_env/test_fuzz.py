@@ -214,6 +214,7 @@ REFUSED = [
     ({"data": "a\0b.csv"}, "data"),
     ({"scaler": {"names": 3, "mean": [], "scale": []}}, "scaler"),
     ({"scaler": {None: 1, "names": 2}}, "scaler"),
+    ({"scaler": {"names": NAMES, "mean": [0, 0], "scale": [1, 1e-90]}}, "scaler"),
     ({"features": lambda market: [[1.0], [1.0, 2.0]]}, "feature"),
     ({"initial_cash": 5e-324}, "initial_cash"),
     ({"bars_per_year": 1e-320}, "bars_per_year"),
