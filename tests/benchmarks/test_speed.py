@@ -63,7 +63,9 @@ def test_peers_that_are_not_installed_are_named_and_left_out(monkeypatch):
     }
 
 
-@pytest.mark.parametrize(("peer", "env_id"), [("gym-anytrading", "same-window-stocks-v0"), ("Gym-Trading-Env", "TradingEnv")])
+@pytest.mark.parametrize(
+    ("peer", "env_id"), [("gym-anytrading", "same-window-stocks-v0"), ("Gym-Trading-Env", "TradingEnv")]
+)
 def test_a_peer_is_made_on_the_same_prices(monkeypatch, peer, env_id):
     seen = {}
     module = speed_env.PEERS[peer]
