@@ -85,7 +85,11 @@ class A2CConfig:
 PRESETS: dict[str, Preset] = {
     "CartPole-v1": Preset(500_000, A2CConfig(learning_rate="lin_7e-4"), n_envs=8),
 }
-"""Timesteps per seed, hyperparameters and envs per seed that solve an env, by its id."""
+"""Timesteps per seed, hyperparameters and envs per seed that solve an env, by its id.
+
+CartPole-v1: the last weights of each of the seeds 0 to 7 hold the pole for 500.0 steps, the mean of 100 greedy
+episodes; after 300,000 steps those of one of them did not.
+"""
 
 
 class Losses(NamedTuple):

@@ -80,7 +80,12 @@ class REINFORCEConfig:
 PRESETS: dict[str, Preset] = {
     "CartPole-v1": Preset(200_000, REINFORCEConfig(learning_rate="lin_3e-3", value_baseline=True)),
 }
-"""Timesteps per seed and hyperparameters that solve an env, by its id."""
+"""Timesteps per seed and hyperparameters that solve an env, by its id.
+
+CartPole-v1: the last weights of each of the seeds 0 to 7 hold the pole for 498 to 500 steps, the mean of 100 greedy
+episodes. Without the baseline, after 150,000 steps, it is 455 to 500: the truncation at 500 steps then looks like the
+end of all rewards.
+"""
 
 
 class Losses(NamedTuple):
