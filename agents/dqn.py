@@ -97,7 +97,7 @@ _LOWEST = {
 
 PRESETS: dict[str, Preset] = {
     "CartPole-v1": Preset(
-        150_000,
+        100_000,
         DQNConfig(
             learning_rate="lin_2e-3",
             learning_starts=1_000,
