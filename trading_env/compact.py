@@ -1,0 +1,125 @@
+"""FeatureWindows: what turns compact observations into flat ones inside a network, in torch.
+
+Axis letters: B batch, T rows of the feature table, F features, W window, K = W F + 4.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from trading_env.accounting import ACCOUNT_SIZE
+from trading_env.checks import integer
+from trading_env.task import MAX_COMPACT_ROWS, Task
+
+COMPACT_SIZE = 1 + ACCOUNT_SIZE
+
+
+class FeatureWindows:
+    """Maps compact observations (..., 5) to the flat ones (..., K), bit for bit.
+
+    One object serves any number of networks: copies of it are the object itself, so that a network and its target
+    share one table, and each device that asks has one. It learns nothing and belongs to no state dict; a pickle
+    holds the table once.
+
+    Args:
+        table: the rows of all datasets, stacked, as `env.unwrapped.task.features` has them (T, F).
+        window: W.
+
+    Attributes:
+        table: float32 (T, F), on the CPU.
+        window: W.
+        features_dim: K.
+
+    Raises:
+        TypeError, ValueError: the table is no float32 array (T, F) with W rows or more.
+    """
+
+    def __init__(self, table: npt.NDArray[np.float32], window: int) -> None:
+        self.window = integer("window", window, 1)
+        self.table = _checked(table, self.window)
+        self.features_dim = self.window * self.table.shape[1] + ACCOUNT_SIZE
+        self._windows: dict[torch.device, torch.Tensor] = {}  # views of one table each
+
+    @classmethod
+    def of(cls, env: Any) -> FeatureWindows:
+        """The windows of a TradingEnv or TradingVectorEnv, wrapped or not, or of a `trading_env.sb3.TradingVecEnv`."""
+        task = _task(env)
+        return cls(task.features, task.window)
+
+    def __call__(self, obs: torch.Tensor) -> torch.Tensor:
+        """Flat observations (..., K) of compact ones (..., 5)."""
+        rows = obs.reshape(-1, COMPACT_SIZE)  # [B, 5]
+        last = rows[:, 0].to(torch.int64)  # row of the window's last bar
+        market = self._on(obs.device).index_select(0, last - (self.window - 1))  # [B, W F]
+        return torch.cat((market, rows[:, 1:]), 1).view(*obs.shape[:-1], self.features_dim)
+
+    def look_at(self, env: Any) -> None:
+        """Takes the table of another env with the same features, for all networks that share this object.
+
+        A row index means nothing but in the table that it belongs to: call this before acting in an env on other
+        data than the one trained in, as in a test period.
+
+        Raises:
+            ValueError: the env has another window or another number of features.
+        """
+        task = _task(env)
+        if task.window != self.window or task.features.shape[1] != self.table.shape[1]:
+            raise ValueError(
+                f"env must have window {self.window} and {self.table.shape[1]} features as before, "
+                f"got {task.window} and {task.features.shape[1]}"
+            )
+        self.table = _checked(task.features, self.window)
+        self._windows.clear()
+
+    def _on(self, device: torch.device) -> torch.Tensor:
+        """All windows (T - W + 1, W F) on the device: overlapping views of one table."""
+        if device not in self._windows:
+            with warnings.catch_warnings():  # of a table that cannot be written to: nothing here writes
+                warnings.simplefilter("ignore", UserWarning)
+                table = torch.from_numpy(self.table).to(device)
+            shape = (len(table) - self.window + 1, self.features_dim - ACCOUNT_SIZE)
+            self._windows[device] = table.as_strided(shape, (table.shape[1], 1))
+        return self._windows[device]
+
+    def __copy__(self) -> FeatureWindows:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> FeatureWindows:
+        return self
+
+    def __reduce__(self) -> Any:
+        return FeatureWindows, (self.table, self.window)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FeatureWindows):
+            return NotImplemented
+        return self.window == other.window and np.array_equal(self.table, other.table)
+
+    __hash__ = None  # type: ignore[assignment]  # its table may change
+
+    def __repr__(self) -> str:
+        return f"FeatureWindows(table={self.table.shape}, window={self.window})"
+
+
+def _task(env: Any) -> Task:
+    """The keywords of the env, which must observe compactly."""
+    task = getattr(getattr(env, "unwrapped", env), "task", None)
+    if not isinstance(task, Task):
+        raise TypeError(f"env must be a TradingEnv or a vector of them, got {env!r}")
+    if task.observation != "compact":
+        raise ValueError(f"env must have observation='compact', got {task.observation!r}")
+    return task
+
+
+def _checked(table: Any, window: int) -> npt.NDArray[np.float32]:
+    """The table, contiguous."""
+    if not isinstance(table, np.ndarray) or table.dtype != np.float32 or table.ndim != 2:
+        raise TypeError(f"table must be a float32 array (T, F), got {table!r}")
+    if not window <= len(table) <= MAX_COMPACT_ROWS or table.shape[1] == 0:
+        raise ValueError(f"table must have {window} to 2^24 rows and a feature, got shape {table.shape}")
+    return np.ascontiguousarray(table)
