@@ -12,12 +12,12 @@ D, H, B, T = 3, 5, 4, 6
 TORCH_ORDER = [1, 0, 2, 3]  # of our gates: torch has input, forget, candidate, output
 
 
-def made(S: int, inputs: int = D, hidden: int = H) -> tuple[LSTM, Parameters]:
+def made(S: int, inputs: int = D, hidden: int = H) -> LSTM:
     parameters = Parameters(S, lstm_shapes(inputs, hidden), CPU)
     weights = weights_in(parameters.values)
     for s in range(S):
         draw_weights(weights, s, np.random.default_rng(s))
-    return LSTM(weights, weights_in(parameters.grads)), parameters
+    return LSTM(weights, weights_in(parameters.grads))
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -47,9 +47,8 @@ def test_one_step_of_the_cell_by_hand():
     weights.x[0] = torch.tensor([[1.0, 2.0, 3.0, 4.0]])  # forget, input, candidate, output
     weights.h[0] = torch.tensor([[0.5, 0.5, 0.5, 0.5]])
     weights.bias[0] = torch.tensor([[0.1, 0.2, 0.3, 0.4]])
-    state = lstm_cell(
-        torch.full((1, 1, 1), 0.2), State(torch.full((1, 1, 1), -1.0), torch.full((1, 1, 1), 2.0)), weights
-    )
+    x, hidden, cell = (torch.full((1, 1, 1), value) for value in (0.2, -1.0, 2.0))
+    state = lstm_cell(x, State(hidden, cell), weights)
     sigmoid = lambda z: 1.0 / (1.0 + np.exp(-z))  # noqa: E731
     cell = sigmoid(0.2 - 0.5 + 0.1) * 2.0 + sigmoid(0.4 - 0.5 + 0.2) * np.tanh(0.6 - 0.5 + 0.3)
     assert state.cell.item() == pytest.approx(cell, abs=1e-6)
@@ -58,7 +57,7 @@ def test_one_step_of_the_cell_by_hand():
 
 def test_the_cell_and_its_gradient_are_torchs_to_1e_6():
     reference = torch.nn.LSTM(D, H)
-    lstm, _ = made(1)
+    lstm = made(1)
     leaves = type(lstm.weights)(*(w.clone().requires_grad_() for w in lstm.weights))
     with torch.no_grad():
         reference.weight_ih_l0.copy_(in_torchs_order(leaves.x[0]))
@@ -90,7 +89,7 @@ def test_forward_and_gradient_agree_with_autograd_of_the_cell(S, in_torch, monke
         monkeypatch.setattr(Memory, "_arrays", lambda self, *tensors: tensors)
         monkeypatch.setattr(lstm_kernels, "cells_forward", lstm_kernels.cells_forward_torch)
         monkeypatch.setattr(lstm_kernels, "cells_backward", lstm_kernels.cells_backward_torch)
-    lstm, _ = made(S)
+    lstm = made(S)
     x, first = 2.0 * numbers(S, T, B, D), State(numbers(S, B, H, seed=1), numbers(S, B, H, seed=2))
     starts = numbers(S, T, B, seed=4) > 0.7
     assert starts[:, 0].any()
@@ -110,7 +109,7 @@ def test_forward_and_gradient_agree_with_autograd_of_the_cell(S, in_torch, monke
 
 
 def test_nothing_is_remembered_across_the_start_of_an_episode():
-    lstm, _ = made(2)
+    lstm = made(2)
     x, starts = numbers(2, T, B, D), torch.zeros(2, T, B, dtype=torch.bool)
     starts[1, 3, 2] = True
     once = lstm.forward(x, None, starts).clone()
@@ -122,7 +121,7 @@ def test_nothing_is_remembered_across_the_start_of_an_episode():
 
 
 def test_acting_step_by_step_is_a_pass_over_time():
-    lstm, _ = made(2)
+    lstm = made(2)
     x = numbers(2, T, B, D)
     hidden, cell = (np.zeros((2, B, H), np.float32) for _ in range(2))
     said = []
@@ -147,8 +146,8 @@ def test_gates_are_right_and_finite_over_the_whole_range():
 
 
 def test_a_seed_alone_says_what_it_says_among_others():
-    among, _ = made(4)
-    alone, parameters = made(1)
+    among = made(4)
+    alone = made(1)
     for mine, theirs in zip(alone.weights, among.weights, strict=True):
         mine.copy_(theirs[2:3])
     x, weight = numbers(4, T, B, D), numbers(4, T, B, H, seed=1)
@@ -161,7 +160,7 @@ def test_a_seed_alone_says_what_it_says_among_others():
 
 
 def test_first_weights_are_a_seeds_own_and_the_forget_gate_is_open():
-    (first, _), (other, _) = made(3), made(2)
+    first, other = made(3), made(2)
     assert torch.equal(first.weights.x[:2], other.weights.x)
     assert not torch.equal(first.weights.x[0], first.weights.x[1])
     assert first.weights.h.abs().max() <= H**-0.5
