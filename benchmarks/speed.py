@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from benchmarks import speed_agents, speed_env, speed_scale, speed_start
+from benchmarks import speed_agents, speed_env, speed_sb3, speed_scale, speed_start
 from benchmarks.report import PACKAGES, plain
 from benchmarks.timing import Measured, Part
 
@@ -29,6 +29,7 @@ PARTS: Mapping[str, ModuleType] = {
     "env": speed_env,
     "scale": speed_scale,
     "agents": speed_agents,
+    "sb3": speed_sb3,
 }
 
 DESCRIPTION = """\
@@ -41,8 +42,10 @@ Trust the ratios; the rates hold for this machine at this hour."""
 class SpeedSettings:
     """Options of ``python -m benchmarks speed``."""
 
-    parts: tuple[Literal["start", "env", "scale", "agents"], ...] = ("start", "env", "scale", "agents")
-    """What to measure."""
+    parts: tuple[Literal["start", "env", "scale", "agents", "sb3"], ...] = ("start", "env", "scale", "agents", "sb3")
+    """What to measure: sb3 is what our envs give to Stable-Baselines3."""
+    env: Literal["TradingEnv", "CartPole-v1"] = "TradingEnv"
+    """What the part agents learns in."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
     """A few seconds in all: shows that everything runs, its ratios mean little."""
     name: str = "speed"
@@ -69,7 +72,14 @@ def measure(settings: SpeedSettings) -> dict[str, Part]:
     """The parts asked for, each in turn."""
     total = sum(PARTS[name].ticks(settings.quick) for name in settings.parts)
     with tqdm(total=total, unit="chunk", desc="speed", disable=not settings.progress) as bar:
-        return {name: PARTS[name].measure(settings.quick, bar.update) for name in settings.parts}
+        return {
+            name: PARTS[name].measure(settings.quick, bar.update, **_options(settings, name)) for name in settings.parts
+        }
+
+
+def _options(settings: SpeedSettings, part: str) -> dict[str, Any]:
+    """What a part alone is told."""
+    return {"env": settings.env} if part == "agents" else {}
 
 
 def results(settings: SpeedSettings, parts: Mapping[str, Part]) -> dict[str, Any]:
