@@ -303,9 +303,24 @@ def average_entry(entry: float, before: float, d: float, p: float, spread: float
 
 
 @inlined
+def log_ratio(a: float, b: float) -> float:
+    """log(a / b) of positive numbers, to rounding: 2 artanh((a - b) / (a + b)), by its series where they are close.
+
+    A bar's return is small: the series is then four times as fast as a logarithm, and keeps the digits that a / b,
+    which is near 1, has lost.
+    """
+    x = (a - b) / (a + b)
+    if not abs(x) <= 0.05:
+        return math.log(a / b)
+    y = x * x
+    terms = 1.0 + y * (1 / 3 + y * (1 / 5 + y * (1 / 7 + y * (1 / 9 + y * (1 / 11 + y / 13)))))
+    return 2.0 * x * terms
+
+
+@inlined
 def log_growth(equity: float, previous: float, floor: float) -> float:
     """log(E' / E), equity floored at the ruin level."""
-    return math.log(max(equity, floor) / max(previous, floor))
+    return log_ratio(max(equity, floor), max(previous, floor))
 
 
 @inlined
@@ -327,7 +342,7 @@ def reward_of(
     if rules.reward == PNL:
         return equity - previous
     if rules.reward == EXCESS_LOG_RETURN:
-        return log_growth(equity, previous, floor) - math.log(c1 / c0)
+        return log_growth(equity, previous, floor) - log_ratio(c1, c0)
     if rules.reward == DIFFERENTIAL_SHARPE:
         return differential_sharpe(a, b, equity / previous - 1.0)
     gain = equity - previous
@@ -344,27 +359,23 @@ def exposure_of(units: float, close: float, equity: float) -> float:
 def unrealised_of(units: float, close: float, entry: float) -> float:
     """Unrealised log return of the open position, signed by its side; 0 when flat."""
     side = 0.0 if units == 0.0 else math.copysign(1.0, units)
-    return side * math.log(close / (entry if units != 0.0 else close))
+    return side * log_ratio(close, entry if units != 0.0 else close)
 
 
 @inlined
-def observe(
-    j: int,
-    row: int,
-    flat: Float32s,
-    n_features: int,
-    exposure: float,
-    target: float,
-    unrealised: float,
-    drawdown: float,
-    obs: Float32s,
-) -> None:
-    """Fills obs[j] (D,): the last rows of the flat table up to ``row``, oldest first, then the account."""
+def observe_market(j: int, row: int, flat: Float32s, n_features: int, obs: Float32s) -> None:
+    """Fills the head of obs[j] (D,): the last rows of the flat table up to ``row``, oldest first."""
     width = obs.shape[1] - ACCOUNT_SIZE
     window = flat[(row + 1) * n_features - width : (row + 1) * n_features]
-    market, account = obs[j, :width], obs[j, width:]  # slices first: an index into obs costs a check each
+    market = obs[j, :width]  # slices first: an index into obs costs a check each
     for i in range(width):
         market[i] = window[i]
+
+
+@inlined
+def observe_account(j: int, exposure: float, target: float, unrealised: float, drawdown: float, obs: Float32s) -> None:
+    """Fills the tail of obs[j]."""
+    account = obs[j, obs.shape[1] - ACCOUNT_SIZE :]
     account[0], account[1], account[2], account[3] = exposure, target, unrealised, drawdown
 
 
@@ -386,6 +397,7 @@ def step_row(
     The arrays are passed whole with an index: plain floats leave them, go through the account, and return.
     """
     row = clock[j, ROW]
+    observe_market(j, row + 1, flat, n_features, obs)  # first: the processor copies while it divides
     clock[j, PAST_ROW] = row
     for k in range(len(STATE)):
         state[j, len(STATE) + k] = state[j, k]
@@ -421,7 +433,7 @@ def step_row(
     truncated = (row + 1 == clock[j, LAST] and not terminated) or lost
     exposure = exposure_of(units, c1, equity)
     unrealised = unrealised_of(units, c1, entry)
-    observe(j, row + 1, flat, n_features, exposure, target, unrealised, 1.0 - equity / peak, obs)
+    observe_account(j, exposure, target, unrealised, 1.0 - equity / peak, obs)
     return Step(
         reward,
         terminated,
@@ -579,7 +591,8 @@ def observe_rows(
         units, equity = state[j, UNITS], state[j, EQUITY]
         exposure, drawdown = exposure_of(units, close, equity), 1.0 - equity / state[j, PEAK]
         unrealised = unrealised_of(units, close, state[j, ENTRY])
-        observe(j, clock[j, ROW], flat, table.shape[1], exposure, state[j, TARGET], unrealised, drawdown, obs)
+        observe_market(j, clock[j, ROW], flat, table.shape[1], obs)
+        observe_account(j, exposure, state[j, TARGET], unrealised, drawdown, obs)
         mask_actions(j, units, state[j, TARGET], equity, close, values, rules, mask)
 
 

@@ -20,6 +20,7 @@ from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
 
 MAX_ENVS = 2**31  # numpy refuses more without a word of what it is
+FLOAT32, INT64, BOOL = (np.dtype(kind) for kind in (np.float32, np.int64, np.bool_))  # faster than their names
 
 
 class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
@@ -69,13 +70,14 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.single_observation_space = self.task.observation_space()
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._flat = self.task.observation != "dict"
+        self._world = (self.task.opens, self.task.closes, self.task.table, self.task.rules)
+        self._flat, self._width = self.task.observation != "dict", self.task.width
         self._discrete = len(self.task.wants) > 0
-        self._identity = np.arange(num_envs)
+        self._identity, self._indexed = np.arange(num_envs), (num_envs,)
         self._no_mask = np.empty((num_envs, 0), np.bool_)
         self._state = np.zeros((num_envs, 2 * len(STATE)))
         self._clock = np.zeros((num_envs, PAST_ROW + 1), np.int64)
-        self._begun = np.zeros(num_envs, np.bool_)  # has an episode, running or ended
+        self._begun = False  # every sub-env has an episode, running or ended
         self._ended = np.zeros(num_envs, np.bool_)  # its last step ended the episode
         self._kernel: Bound | None = None  # step_rows for the types of this env's arrays
         self._rngs: list[np.random.Generator] = []
@@ -150,7 +152,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._begin(rows, episodes, info, bar)
         self._clock[rows, PAST_ROW] = -1
         self._observe(self._identity, obs, mask)
-        self._begun[rows] = True
+        self._begun = True
         self._ended[rows] = False
         self._any_ended = bool(self._ended.any())
         report = self._report(info, bar, mask)
@@ -165,7 +167,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise TypeError(f"options['reset_mask'] must be a bool array ({self.num_envs},), got {mask!r}")
         if not mask.any():
             raise ValueError("options['reset_mask'] must have a True, got all False")
-        if not (mask | self._begun).all():
+        if not (self._begun or mask.all()):
             raise ValueError("options['reset_mask'] leaves out a sub-env that was never reset")
         return mask
 
@@ -223,21 +225,18 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             TypeError: actions of a wrong type.
             ValueError: actions of a wrong shape, or out of the action space; or equity or reward beyond float64.
         """
-        if not self._begun[0] or (self.autoreset_mode is AutoresetMode.DISABLED and self._any_ended):
+        if not self._begun or (self.autoreset_mode is AutoresetMode.DISABLED and self._any_ended):
             raise ResetNeeded("call reset before step: not every sub-env has a running episode")
         n, task = self.num_envs, self.task
         indices, wants = self._asked(actions)
-        obs, reward = np.empty((n, task.width), np.float32), np.empty(n)
-        terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
-        info, bar, mask = np.empty((n, len(INFO))), np.empty(n, np.int64), np.empty((n, len(task.wants)), np.bool_)
-        arguments = (
-            *(indices, wants, self._ended, self._state, self._clock),
-            *(task.opens, task.closes, task.table, task.rules),
-            *(obs, reward, terminated, truncated, info, bar, mask),
-        )
+        obs, reward = np.empty((n, self._width), FLOAT32), np.empty(n)
+        terminated, truncated = np.empty(n, BOOL), np.empty(n, BOOL)
+        info, bar, mask = np.empty((n, len(INFO))), np.empty(n, INT64), np.empty((n, len(task.wants)), BOOL)
+        inputs, world = (indices, wants, self._ended, self._state, self._clock), self._world
+        outputs = (obs, reward, terminated, truncated, info, bar, mask)
         if self._kernel is None:
-            self._kernel = Bound.of(step_rows, *arguments)
-        n_ended = self._kernel.call(*arguments)
+            self._kernel = Bound.of(step_rows, *inputs, *world, *outputs)
+        n_ended = self._kernel.call(*inputs, *world, *outputs)
         if n_ended < 0:
             j = -1 - n_ended
             raise ValueError(f"actions[{j}] must be in [0, {len(wants) - 1}], got {indices[j]}")
@@ -255,7 +254,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def action_masks(self) -> Bools:
         """Which discrete actions have a meaning of their own now (N, A); see TradingEnv."""
-        if not self._begun[0] or not self._discrete:
+        if not self._begun or not self._discrete:
             raise ResetNeeded("action_masks needs discrete actions and a reset")
         mask = np.empty((self.num_envs, len(self.task.wants)), np.bool_)
         self._observe(self._identity, np.empty((self.num_envs, self.task.width), np.float32), mask)
@@ -263,7 +262,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def afterstates(self) -> Any:
         """Before a step: the observation (N, A, D) right after each discrete action, at the close just seen."""
-        if not self._begun[0]:
+        if not self._begun:
             raise ResetNeeded("call reset before afterstates: no episode is running")
         return afterstates(self.task, self._state, self._clock)
 
@@ -273,7 +272,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         The pair has ``terminated`` (N, A) as an attribute. Rows that were reset instead of stepped are zeros; rows
         that SAME_STEP has reset after their step show that step.
         """
-        if not self._begun[0]:
+        if not self._begun:
             raise ResetNeeded("call step before counterfactual: no step has been made")
         reward, obs, terminated = counterfactual(self.task, self._state, self._clock, self._past or None)
         return Counterfactual(reward, self.task.shaped(obs), terminated)
@@ -285,6 +284,8 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if type(actions) is not np.ndarray:
             actions = _as_array(actions)
         if self._discrete:
+            if actions.dtype is INT64 and actions.shape == self._indexed and actions.flags.c_contiguous:
+                return actions, self.task.wants
             if actions.dtype.kind not in "iu" or actions.shape != (self.num_envs,):
                 raise TypeError(
                     f"actions must be integers of shape ({self.num_envs},), got {actions.dtype} {actions.shape}"
