@@ -1,4 +1,8 @@
-"""Whether size matters: steps on 10 million bars against 10 thousand, and what it takes to load so many."""
+"""Whether size matters: steps on 10 million bars against 10 thousand, and what it takes to load so many.
+
+Envs that start apart each read another part of the market: what their steps take more on many bars is the time of
+memory that is in no cache and of pages that are in no table of the processor, and no work of the env.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,16 @@ import gymnasium as gym
 import numpy as np
 
 from benchmarks.evaluate import ENV_ID
-from benchmarks.speed_env import FEATURES, WINDOW, vector_block
+from benchmarks.speed_env import FEATURES, WINDOW, scalar_block, vector_block
 from benchmarks.timing import Goal, Measured, Part, chunk_of, interleave, ratios
 from trading_env import Market
 
 FEW = 10_000
-GOALS = [Goal("1024 envs on many bars against few", "many bars x 1024", "few bars x 1024", 0.8)]
+GOALS = [
+    Goal("one env on many bars against few", "many bars x 1", "few bars x 1", 0.8),
+    Goal("1024 envs on many bars against few", "many bars x 1024", "few bars x 1024", 0.8),
+    Goal("1024 envs, random starts, on many bars against few", "many bars x 1024, apart", "few bars x 1024, apart"),
+]
 
 LOAD = """
 import resource, sys, time
@@ -36,7 +44,7 @@ print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 def measure(quick: bool, tick: Callable[[], Any]) -> Part:
     """Step rates on few and many bars; seconds and GiB to load many from Parquet with default features."""
     many = 100_000 if quick else 10_000_000
-    blocks = {"few bars x 1024": block_of(FEW), "many bars x 1024": block_of(many)}
+    blocks = {**blocks_of("few", FEW), **blocks_of("many", many)}
     chunks = {name: chunk_of(0.02 if quick else 0.25, block) for name, block in blocks.items()}
     rates = interleave(chunks, rounds(quick), tick)
     del blocks, chunks
@@ -58,7 +66,7 @@ def rounds(quick: bool) -> int:
 
 def ticks(quick: bool) -> int:
     """How often `measure` calls ``tick``."""
-    return 2 * (rounds(quick) + 1) + 1
+    return 6 * (rounds(quick) + 1) + 1
 
 
 def walk(n_bars: int) -> dict[str, Any]:
@@ -70,11 +78,16 @@ def walk(n_bars: int) -> dict[str, Any]:
     return {"open": opened, "high": high, "low": low, "close": close, "volume": rng.uniform(1e5, 1e6, n_bars)}
 
 
-def block_of(n_bars: int) -> Callable[[], int]:
-    """Steps of 1024 envs that start anywhere among the bars."""
+def blocks_of(name: str, n_bars: int) -> dict[str, Callable[[], int]]:
+    """Steps of one env, of 1024 in step, and of 1024 that start anywhere among the bars."""
     features = np.random.default_rng(1).standard_normal((n_bars, FEATURES), dtype=np.float32)
     keywords = {"data": Market.from_arrays(**walk(n_bars)), "features": features, "window": WINDOW}
-    return vector_block(gym.make_vec(ENV_ID, 1024, random_start=True, episode_length=1000, **keywords))
+    apart = {"random_start": True, "episode_length": 1000}
+    return {
+        f"{name} bars x 1": scalar_block(gym.make(ENV_ID, **keywords)),
+        f"{name} bars x 1024": vector_block(gym.make_vec(ENV_ID, 1024, **keywords)),
+        f"{name} bars x 1024, apart": vector_block(gym.make_vec(ENV_ID, 1024, **apart, **keywords)),
+    }
 
 
 def load(n_bars: int) -> tuple[float, float]:

@@ -89,8 +89,8 @@ def check_causality(
     outside ``subject`` stay too, so make them inside it.
 
     Args:
-        subject: features as TradingEnv takes them (a callable, names, "default"); or an env made by `gym.make`;
-            or a mapping of TradingEnv's keywords; or a callable Market -> TradingEnv.
+        subject: features as TradingEnv takes them (a callable, names, "default"); or a TradingEnv, with the wrappers
+            of `gym.make` or bare; or a mapping of its keywords; or a callable Market -> TradingEnv.
         market: what `load` takes; by default the data of the env or of the keywords.
         scaler: a fitted FeatureScaler, beside features only.
         cuts: how many bars to cut after, or which ones. By default 120 for features and 30 for an env, evenly
@@ -242,7 +242,10 @@ def _episode(env: Any, start: int, cut: int, seed: int) -> _Shown:
     shown = [rows]
     for _ in range(cut - start):
         step = env.step(env.action_space.sample())
-        shown.append(_named(env.unwrapped, *step)[1])
+        now, row = _named(env.unwrapped, *step)
+        if now != names:
+            raise ValueError(f"info of reset and of step must have the same keys, {sorted({*now} ^ {*names})} differ")
+        shown.append(row)
         if step[2] or step[3]:
             break
     return _Shown(names, start, np.array(shown))
@@ -325,14 +328,16 @@ def _resolve(subject: Any, market: Any) -> tuple[Callable[[Market], Any] | None,
 def _resolve_env(env: gym.Env[Any, Any], market: Any) -> tuple[Callable[[Market], Any], Market]:
     """How to make an env like this one of another market, and the market."""
     _check_trading_env(env)
-    spec = env.spec
-    if spec is None:
+    spec, keywords = env.spec, env.unwrapped.keywords  # type: ignore[attr-defined]
+    if spec is None and env is not env.unwrapped:
         raise TypeError(
-            f"{env!r} has no spec to make others from: make it by gym.make, or give its keywords as a mapping, "
-            "or a callable Market -> TradingEnv"
+            f"{env!r} has no spec to make others from, wrappers and all: make it by gym.make, or give a callable "
+            "Market -> env"
         )
-    data = spec.kwargs.get("data", "us-stocks/AAPL") if market is None else market
-    return lambda m: gym.make(spec, data=m), _one_market(data, spec.kwargs)
+    loaded = _one_market(keywords["data"] if market is None else market, keywords)
+    if spec is not None:
+        return lambda m: gym.make(spec, data=m), loaded
+    return lambda m: type(env)(**{**keywords, "data": m}), loaded
 
 
 def _check_trading_env(env: Any) -> None:

@@ -130,6 +130,7 @@ class TradingEnv(gym.Env[Any, Any]):
         if render_mode is not None:
             choice("render_mode", render_mode, tuple(self.metadata["render_modes"]))
         self.render_mode = render_mode
+        self.keywords = {"data": data, **keywords}  # to make another one like it
         self.task = Task(data, **keywords)
         self.action_space = self.task.action_space()
         self.observation_space = self.task.observation_space()

@@ -108,6 +108,10 @@ class Leaky(TradingEnv):
         return obs, reward, terminated or (self.where == "end" and tomorrow > 300.0), truncated, info
 
 
+class LeakyObs(Leaky):
+    where = "obs"
+
+
 @pytest.mark.parametrize(
     ("where", "name"),
     [("info", "info['hint']"), ("reward", "reward"), ("obs", "observation 'exposure'"), ("end", "terminated")],
@@ -122,6 +126,17 @@ def test_a_leak_beside_the_features_is_caught_and_named(where, name):
     with pytest.raises(LookAheadError) as error:
         check_causality(lambda market: Planted(market, window=3, features=["close"]), small_market())
     assert error.value.name == name
+
+
+def test_an_env_built_without_gym_make_is_checked_as_it_is():
+    keywords = {"window": 3, "features": ["close"]}
+    assert "info['equity']" in check_causality(TradingEnv(small_market(), **keywords)).names
+    with pytest.raises(LookAheadError, match="exposure"):
+        check_causality(LeakyObs(small_market(), **keywords))
+    with pytest.raises(LookAheadError, match="exposure"):
+        check_causality(LeakyObs(["us-stocks/AAPL", "us-stocks/IBM"], **keywords), small_market())
+    with pytest.raises(ValueError, match=r"info of reset and of step must have the same keys.*hint"):
+        check_causality(Leaky(small_market(), **keywords))
 
 
 def test_a_reward_that_reads_the_future_of_its_market_is_caught():
@@ -232,7 +247,7 @@ def test_a_changed_future_is_valid_and_keeps_the_past(up):
     ("subject", "keywords", "error", "message"),
     [
         (np.zeros((N, 2)), {}, TypeError, "an array of features"),
-        (lambda: TradingEnv(small_market()), {}, TypeError, "no spec"),
+        (lambda: gym.wrappers.TimeLimit(TradingEnv(small_market()), 9), {}, TypeError, "no spec"),
         (lambda: gym.make("CartPole-v1"), {}, TypeError, "must be a TradingEnv"),
         (lambda: gym.make(ID, data=["us-stocks/AAPL", "us-stocks/IBM"]), {}, TypeError, "several datasets"),
         ("default", {"market": None}, TypeError, "market must be given"),
