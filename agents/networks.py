@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from agents.compiled import compiled
+from agents.features import Features
 from agents.streams import generator
 
 Layer = tuple[torch.Tensor, torch.Tensor]  # weight [S, in, out], bias [S, 1, out]
@@ -77,6 +78,11 @@ class Parameters:
             start = stop
         return views
 
+    def layers_of(self, named: Mapping[str, torch.Tensor]) -> list[Layer]:
+        """Named arrays "x.weight", "x.bias", "y.weight", ... as layers."""
+        arrays = list(named.values())
+        return list(zip(arrays[::2], arrays[1::2], strict=True))
+
     def spread(self, per_seed: torch.Tensor) -> torch.Tensor:
         """A buffer like `flat` in which each number is its seed's of `per_seed` [S]."""
         parts = [per_seed.repeat_interleave(size) for size in self.sizes]
@@ -98,38 +104,47 @@ class MLP(Parameters):
         sizes: Widths from input to output, (D, H, ..., A).
         seeds: One seed per network.
         device: Where the parameters live.
+        features: What the networks see of an observation; None means itself.
     """
 
-    def __init__(self, sizes: Sequence[int], seeds: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self, sizes: Sequence[int], seeds: Sequence[int], device: torch.device, features: Features | None = None
+    ) -> None:
         shapes: dict[str, tuple[int, ...]] = {}
         for i, (inputs, outputs) in enumerate(pairwise(sizes)):
             shapes |= {f"{i}.weight": (inputs, outputs), f"{i}.bias": (1, outputs)}
         super().__init__(len(seeds), shapes, device)
-        self.n_layers = len(sizes) - 1
-        self.layers = self._layers(self.values)
-        self.layer_grads = self._layers(self.grads)
-        self._draw(seeds)
+        self._features = features
+        self.layers, self.layer_grads = self.layers_of(self.values), self.layers_of(self.grads)
+        draw_uniform(self.layers, seeds)
         self._on_cpu = [(w.numpy(), b.numpy()) for w, b in self.layers] if device.type == "cpu" else None
 
-    def _layers(self, named: Mapping[str, torch.Tensor]) -> list[Layer]:
-        return [(named[f"{i}.weight"], named[f"{i}.bias"]) for i in range(self.n_layers)]
+    def forward(self, obs: torch.Tensor) -> list[torch.Tensor]:
+        """What goes in and what each layer makes of it, the last one [S, B, A], for obs [S, B, D]."""
+        return forward(obs if self._features is None else self._features(obs), self.layers)
 
-    def _draw(self, seeds: Sequence[int]) -> None:
-        for s, seed in enumerate(seeds):
-            stream = generator(seed, "weights")
-            for weight, bias in self.layers:
-                bound = 1.0 / math.sqrt(weight.shape[1])
-                for value in (weight[s], bias[s]):
-                    drawn = stream.uniform(-bound, bound, tuple(value.shape)).astype(np.float32)
-                    value.copy_(torch.from_numpy(drawn))
+    def backward(self, outputs: Sequence[torch.Tensor], d_out: torch.Tensor) -> None:
+        """Writes the gradient of sum(d_out * last output) into `grads`, given what `forward` returned."""
+        backward(outputs, d_out, self.layers, self.layer_grads)
 
     def act(self, obs: Floats) -> Floats:
         """Outputs [S, B, A] for observations [S, B, D], NumPy to NumPy."""
         if self._on_cpu is None:
             with torch.inference_mode():
-                out = forward(torch.from_numpy(obs).to(self.flat.device), self.layers)[-1]
+                out = self.forward(torch.from_numpy(obs).to(self.flat.device))[-1]
                 return cast(Floats, out.cpu().numpy())
-        return forward_numpy(obs, self._on_cpu)
+        return forward_numpy(obs if self._features is None else self._features.of(obs), self._on_cpu)
+
+
+def draw_uniform(layers: Sequence[Layer], seeds: Sequence[int]) -> None:
+    """Draws weights and biases uniform in +-1/sqrt(inputs), of each seed from its own stream."""
+    for s, seed in enumerate(seeds):
+        stream = generator(seed, "weights")
+        for weight, bias in layers:
+            bound = 1.0 / math.sqrt(weight.shape[1])
+            for value in (weight[s], bias[s]):
+                drawn = stream.uniform(-bound, bound, tuple(value.shape)).astype(np.float32)
+                value.copy_(torch.from_numpy(drawn))
 
 
 def forward(x: torch.Tensor, layers: Sequence[Layer], activation: Activation = RELU) -> list[torch.Tensor]:

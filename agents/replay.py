@@ -1,11 +1,12 @@
 """A replay memory for S seeds: one ring of transitions each, packed by row.
 
-It keeps `terminated`, never `done`: a transition cut off by a time limit still has a next state. A
-transition is one row [obs | next_obs | action, reward, terminated] of float32, because a random row costs
-the time of its cache misses (measured: 0.6 times as long as with five arrays). Actions up to 2^24 are exact
-in it.
+A transition is one row [obs | next_obs, action, reward, end] of float32, because a random row costs the time of its
+cache misses (measured: 0.6 times as long as with five arrays). Where the outcomes of several actions are known, the
+part behind obs is repeated for each. Actions up to 2^24 are exact in it. `end` keeps apart what an env keeps apart:
+an episode cut off by a time limit still has a next state.
 
-Axis letters: S seeds, N envs per seed, B batch, C capacity, D observation.
+Axis letters: S seeds, N envs per seed, B batch, C capacity, D observation, K outcomes per transition (1, or one of
+every action).
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ import numpy.typing as npt
 import torch
 
 from agents.compiled import compiled
+from agents.n_step import gather_n_steps
 
 Floats = npt.NDArray[np.float32]
+Slots = npt.NDArray[np.int64]
+GOES_ON, TERMINATED, TRUNCATED = 0.0, 1.0, 2.0  # how a row ends
 
 
 @dataclass(frozen=True)
@@ -25,16 +29,18 @@ class Batch:
     """A sample of transitions, as tensors that the next sample overwrites."""
 
     obs: torch.Tensor  # [S, B, D]
-    next_obs: torch.Tensor  # [S, B, D]
-    action: torch.Tensor  # [S, B, 1], int64
-    reward: torch.Tensor  # [S, B]
-    continues: torch.Tensor  # [S, B], 0 where the episode terminated, else 1
+    next_obs: torch.Tensor  # [S, B * K, D]
+    action: torch.Tensor  # [S, B, K], int64
+    reward: torch.Tensor  # [S, B * K], of n steps their discounted sum
+    continues: torch.Tensor  # [S, B * K], 0 where the episode terminated, else 1, and after n steps gamma^(n - 1)
+    weight: torch.Tensor | None = None  # [S, B], how much each counts; None means 1
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; itself if it is there already."""
         if self.obs.device == device:
             return self
-        return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+        moved = {name: part.to(device) for name, part in vars(self).items() if part is not None}
+        return Batch(**moved)
 
 
 class Replay:
@@ -46,26 +52,54 @@ class Replay:
         obs_size: D.
         batch_size: B.
         device: Where batches are wanted.
+        outcomes: K.
+        n_steps: Most steps of a drawn transition; more than 1 needs K = 1.
+        gamma: Discount factor of n steps.
+        replacement: Whether a batch may hold a transition twice.
+
+    Attributes:
+        rows: The rings, [S, C, D + K (D + 3)].
+        size: Transitions stored, the same for every seed.
+        position: Slot of the next one.
+        n_envs: N, as last stored.
     """
 
-    def __init__(self, n_seeds: int, buffer_size: int, obs_size: int, batch_size: int, device: torch.device) -> None:
-        self.buffer_size = buffer_size
-        self.size = 0  # transitions stored, the same for every seed
-        self.position = 0  # slot of the next one
-        self.rows: Floats = np.zeros((n_seeds, 0, 2 * obs_size + 3), np.float32)  # [S, C, 2D + 3]
-        S, B, D = n_seeds, batch_size, obs_size
-        self._rows = np.zeros((S, B, 2 * D + 3), np.float32)
-        self._action = np.zeros((S, B, 1), np.int64)
-        self._continues = np.zeros((S, B), np.float32)
-        packed = torch.from_numpy(self._rows)
+    def __init__(
+        self,
+        n_seeds: int,
+        buffer_size: int,
+        obs_size: int,
+        batch_size: int,
+        device: torch.device,
+        outcomes: int = 1,
+        n_steps: int = 1,
+        gamma: float = 1.0,
+        replacement: bool = True,
+    ) -> None:
+        self.buffer_size, self.n_steps, self.gamma = buffer_size, n_steps, gamma
+        self.size = self.position = 0
+        self.n_envs = 1
+        S, B, D, K = n_seeds, batch_size, obs_size, outcomes
+        self.rows: Floats = np.zeros((S, 0, D + K * (D + 3)), np.float32)
+        self._slots = np.zeros((S, B), np.int64)
+        self._pick = _with_replacement if replacement else _without_replacement
+        obs, action = np.zeros((S, B, D), np.float32), np.zeros((S, B, K), np.int64)
+        outcome, continues = np.zeros((S, B * K, D + 3), np.float32), np.zeros((S, B * K), np.float32)
+        self._parts = (obs, outcome, action, continues)
+        packed = torch.from_numpy(outcome)
         self._batch = Batch(
-            obs=packed[..., :D],
-            next_obs=packed[..., D : 2 * D],
-            action=torch.from_numpy(self._action),
-            reward=packed[..., 2 * D + 1],
-            continues=torch.from_numpy(self._continues),
+            obs=torch.from_numpy(obs),
+            next_obs=packed[..., :D],
+            action=torch.from_numpy(action),
+            reward=packed[..., D + 1],
+            continues=torch.from_numpy(continues),
         )
         self._device = device
+
+    @property
+    def capacity(self) -> int:
+        """C, how many transitions of a seed there is room for now."""
+        return self.rows.shape[1]
 
     def reserve(self, transitions: int) -> None:
         """Makes room for that many transitions per seed, up to `buffer_size`; short runs thus stay small.
@@ -85,23 +119,43 @@ class Replay:
         action: npt.NDArray[np.int64],
         reward: npt.NDArray[Any],
         terminated: npt.NDArray[np.bool_],
+        ended: npt.NDArray[np.bool_],
         next_obs: Floats,
     ) -> None:
-        """Stores N transitions of each seed: obs, next_obs [S, N, D], the others [S, N]."""
-        _store(self.rows, self.position, obs, next_obs, action, reward, terminated)
-        N, C = action.shape[1], self.rows.shape[1]
-        self.position = (self.position + N) % C
-        self.size = min(self.size + N, C)
+        """Stores N transitions of each seed: obs [S, N, D], next_obs [S, N, D], or [S, N, K, D], the others alike.
+
+        `ended` is where the episode terminated or was truncated.
+        """
+        _store(self.rows, self.position, obs, next_obs, action, reward, terminated, ended)
+        self.n_envs, C = obs.shape[1], self.capacity
+        self.position = (self.position + self.n_envs) % C
+        self.size = min(self.size + self.n_envs, C)
+
+    def cut(self) -> None:
+        """Notes that what is stored next belongs to other episodes than what was stored last."""
+        if self.size:
+            last = (self.position - 1 - np.arange(min(self.n_envs, self.size))) % self.capacity
+            end = self.rows[:, last, -1]  # [S, N]
+            self.rows[:, last, -1] = np.where(end == GOES_ON, TRUNCATED, end)
 
     def sample(self, uniform: npt.NDArray[np.float64]) -> Batch:
-        """A batch drawn with replacement, each seed from its own ring, by numbers [S, B] in [0, 1)."""
-        _gather(self.rows, self.size, uniform, self._rows, self._action, self._continues)
+        """A batch drawn uniformly, each seed from its own ring, by numbers [S, B] in [0, 1)."""
+        self._pick(self.size, uniform, self._slots)
+        return self.take(self._slots)
+
+    def take(self, slots: Slots) -> Batch:
+        """The batch of the transitions in `slots` [S, B], or that begin there if they have n steps."""
+        if self.n_steps == 1:
+            _gather(self.rows, slots, *self._parts)
+        else:
+            chain = ((self.position - self.size) % self.capacity, self.size, self.n_envs, self.n_steps, self.gamma)
+            gather_n_steps(self.rows, slots, *chain, *self._parts)
         return self._batch.to(self._device)
 
 
 @compiled
 def _store(
-    rows: Floats, position: int, obs: Floats, next_obs: Floats, action: Any, reward: Any, terminated: Any
+    rows: Any, position: int, obs: Any, next_obs: Any, action: Any, reward: Any, terminated: Any, ended: Any
 ) -> None:
     S, N, D = obs.shape
     for s in range(S):
@@ -111,23 +165,46 @@ def _store(
             row[D : 2 * D] = next_obs[s, n]
             row[2 * D] = action[s, n]
             row[2 * D + 1] = reward[s, n]
-            row[2 * D + 2] = terminated[s, n]
+            row[2 * D + 2] = 1.0 if terminated[s, n] else 2.0 if ended[s, n] else 0.0
+
+
+@compiled
+def _with_replacement(size: int, uniform: npt.NDArray[np.float64], slots: Slots) -> None:
+    S, B = slots.shape
+    for s in range(S):
+        for b in range(B):
+            slots[s, b] = int(uniform[s, b] * size)
+
+
+@compiled
+def _without_replacement(size: int, uniform: npt.NDArray[np.float64], slots: Slots) -> None:
+    """B different slots of `size`, every set of them equally likely (Floyd's algorithm)."""
+    S, B = slots.shape
+    for s in range(S):
+        for b in range(B):
+            newest = size - B + b
+            slot = int(uniform[s, b] * (newest + 1))
+            for before in range(b):
+                if slots[s, before] == slot:
+                    slot = newest
+                    break
+            slots[s, b] = slot
 
 
 @compiled
 def _gather(
-    rows: Floats,
-    size: int,
-    uniform: npt.NDArray[np.float64],
-    batch: Floats,
-    action: npt.NDArray[np.int64],
-    continues: Floats,
+    rows: Floats, slots: Slots, obs: Floats, outcomes: Floats, action: npt.NDArray[np.int64], continues: Floats
 ) -> None:
-    S, B, width = batch.shape
+    S, B, D = obs.shape
+    K, width = action.shape[2], D + 3
     for s in range(S):
         for b in range(B):
-            row, copy = rows[s, int(uniform[s, b] * size)], batch[s, b]
-            for i in range(width):  # element by element: twice as fast as an assignment of slices
+            row, copy = rows[s, slots[s, b]], obs[s, b]
+            for i in range(D):  # element by element: twice as fast as an assignment of slices
                 copy[i] = row[i]
-            action[s, b, 0] = int(row[width - 3])
-            continues[s, b] = 1.0 - row[width - 1]
+            for k in range(K):
+                outcome, start = outcomes[s, b * K + k], D + k * width
+                for i in range(width):
+                    outcome[i] = row[start + i]
+                action[s, b, k] = int(outcome[D])
+                continues[s, b * K + k] = 0.0 if outcome[D + 2] == 1.0 else 1.0

@@ -22,6 +22,15 @@ def linear(start: float, end: float = 0.0, fraction: float = 1.0) -> Schedule:
     return value
 
 
+def exponential(start: float, end: float, decay: float, begin: int) -> Callable[[int], float]:
+    """A function of the steps taken: `start` up to step `begin`, then `decay` times as much at each step, to `end`."""
+
+    def value(steps: int) -> float:
+        return max(end, start * decay ** max(steps - begin, 0))
+
+    return value
+
+
 def as_schedule(value: float | str | Schedule, field: str) -> Schedule:
     """`value` as a schedule: a positive number, "lin_1e-3" (linear to zero), or a function of what remains.
 

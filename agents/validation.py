@@ -25,6 +25,27 @@ def check_float(field: str, value: Any, low: float, high: float = math.inf, abov
     return float(value)
 
 
+def check_flag(field: str, value: Any) -> bool:
+    """`value` if it is True or False; TypeError otherwise."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{field} must be True or False, got {value!r}")
+    return value
+
+
+def check_choice(field: str, value: Any, options: Sequence[str]) -> str:
+    """`value` if it is one of the options; ValueError otherwise."""
+    if value not in options:
+        raise ValueError(f"{field} must be one of {', '.join(options)}, got {value!r}")
+    return str(value)
+
+
+def check_widths(field: str, value: Any) -> tuple[int, ...]:
+    """`value`, a sequence of ints of at least 1, as a tuple; TypeError or ValueError otherwise."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{field} must be a sequence of ints, got {value!r}")
+    return tuple(check_int(field, width, 1) for width in value)
+
+
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """The seeds meant: n means 0..n-1, a sequence means itself.
 

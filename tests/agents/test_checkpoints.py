@@ -24,7 +24,7 @@ def test_what_is_saved_is_loaded(agent, tmp_path, match_env):
     loaded = DQN.load(tmp_path / "agent")
     assert (tmp_path / "agent.safetensors").is_file()
     assert (loaded.config, loaded.seeds, loaded.spaces) == (agent.config, agent.seeds, agent.spaces)
-    assert (loaded.num_timesteps, loaded.n_updates, loaded.adam_steps) == (100, agent.n_updates, agent.adam_steps)
+    assert (loaded.num_timesteps, loaded.n_updates, loaded.optimizer.steps) == (100, agent.n_updates, agent.n_updates)
     assert loaded.exploration_rate == agent.exploration_rate
     for name, array in agent._arrays().items():
         assert torch.equal(loaded._arrays()[name], array)

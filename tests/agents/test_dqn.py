@@ -4,13 +4,16 @@ import pytest
 import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from agents.dqn import DQN, DQNConfig, huber, q_gradient
+from agents.dqn import DQN, q_gradient
+from agents.dqn_config import DQNConfig
 from agents.envs import env_seeds
 from agents.evaluation import evaluate
+from agents.losses import huber
 from agents.networks import MLP, forward
 from agents.replay import Batch
 
 CPU = torch.device("cpu")
+ARRAYS = ("obs", "next_obs", "action", "reward", "continues")
 SMALL = {"learning_rate": 5e-3, "learning_starts": 50, "train_freq": 1, "target_update_interval": 20, "net_arch": (16,)}
 
 
@@ -26,7 +29,7 @@ def random_batch(S: int, B: int = 32, D: int = 4, A: int = 3, seed: int = 0) -> 
 
 
 def row(batch: Batch, s: int) -> Batch:
-    return Batch(*(getattr(batch, name)[s : s + 1] for name in Batch.__dataclass_fields__))
+    return Batch(*(getattr(batch, name)[s : s + 1] for name in ARRAYS))
 
 
 # ------------------------------------------------------------------------------------------------ numbers
@@ -43,7 +46,7 @@ def test_errors_and_loss_by_a_plain_numpy_reference():
     reward, continues = batch.reward[0].numpy(), batch.continues[0].numpy()
     aim = reward + 0.9 * continues * q(target, batch.next_obs).max(1)
     expected = q(net, batch.obs)[np.arange(32), batch.action[0, :, 0]] - aim
-    error = q_gradient(batch, net.layers, target.layers, net.layer_grads, gamma=0.9)
+    error = q_gradient(batch, net, target, gamma=0.9)
     np.testing.assert_allclose(error[0, :, 0], expected, rtol=1e-4, atol=1e-5)
     loss = np.where(np.abs(expected) < 1, expected**2 / 2, np.abs(expected) - 0.5)
     np.testing.assert_allclose(huber(error)[0, :, 0], loss, rtol=1e-4, atol=1e-5)
@@ -53,7 +56,7 @@ def test_errors_and_loss_by_a_plain_numpy_reference():
 def test_gradient_agrees_with_autograd_of_huber_mean_over_batch_and_sum_over_seeds(S):
     net, target = MLP((4, 8, 8, 3), range(S), CPU), MLP((4, 8, 8, 3), range(S, 2 * S), CPU)
     batch = random_batch(S)
-    q_gradient(batch, net.layers, target.layers, net.layer_grads, gamma=0.9)
+    q_gradient(batch, net, target, gamma=0.9)
     leaves = {name: value.clone().requires_grad_() for name, value in net.values.items()}
     hidden = batch.obs
     for i in range(3):
@@ -71,7 +74,7 @@ def test_the_gradient_is_zero_where_the_prediction_is_right():
     batch = random_batch(1)
     q = forward(batch.obs.clone(), net.layers)[-1].gather(-1, batch.action)[..., 0]
     right = Batch(batch.obs, batch.next_obs, batch.action, q, torch.zeros(1, 32))
-    q_gradient(right, net.layers, net.layers, net.layer_grads, gamma=0.9)
+    q_gradient(right, net, net, gamma=0.9)
     assert net.grad.abs().max() < 1e-6
 
 

@@ -14,7 +14,7 @@ def filled(steps: int, S: int = 3, N: int = 1, size: int = 5, B: int = 64) -> Re
     for k in range(steps):
         obs = np.stack([s, n, np.full_like(s, k)], axis=-1).astype(np.float32)
         even = np.full(s.shape, k % 2 == 0)
-        replay.add(obs, s + k, np.full(s.shape, k / 2), even, -obs)
+        replay.add(obs, s + k, np.full(s.shape, k / 2), even, even, -obs)
     return replay
 
 
@@ -72,5 +72,7 @@ def test_reserving_more_keeps_what_is_stored_and_stops_at_the_buffer_size():
     assert replay.rows.shape[1] == 5
     obs = np.full((3, 1, 3), 77, np.float32)
     for _ in range(2):
-        replay.add(obs, np.zeros((3, 1), np.int64), np.zeros((3, 1)), np.zeros((3, 1), bool), obs)
+        replay.add(
+            obs, np.zeros((3, 1), np.int64), np.zeros((3, 1)), np.zeros((3, 1), bool), np.zeros((3, 1), bool), obs
+        )
     assert replay.sample(every_slot(replay)).obs[0, :5, 2].tolist() == [0, 1, 2, 77, 77]

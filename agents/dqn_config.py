@@ -1,0 +1,125 @@
+"""The hyperparameters of DQN."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agents.losses import LOSSES
+from agents.schedules import Schedule, as_schedule
+from agents.validation import check_choice, check_flag, check_float, check_int, check_widths
+
+
+@dataclass(frozen=True)
+class DQNConfig:
+    """The hyperparameters of DQN, named as in Stable-Baselines3; counts of steps are per seed."""
+
+    learning_rate: float | str | Schedule = 1e-4
+    """The optimiser's step size: a number, "lin_1e-3" (linear to zero), or a function of the remaining progress."""
+    buffer_size: int = 100_000
+    """Transitions that the replay memory keeps per seed (SB3: 1,000,000)."""
+    learning_starts: int = 100
+    """Steps of random actions before the first update."""
+    batch_size: int = 32
+    """Transitions per update."""
+    tau: float = 1.0
+    """Part of the way that the target network moves to the network at each of its updates."""
+    gamma: float = 0.99
+    """Discount factor."""
+    train_freq: int = 4
+    """Steps of the vector env between trainings."""
+    gradient_steps: int = 1
+    """Updates per training; -1 makes as many as transitions were collected since the last one."""
+    target_update_interval: int = 10_000
+    """Steps between updates of the target network."""
+    exploration_fraction: float = 0.1
+    """Part of training over which exploration falls."""
+    exploration_initial_eps: float = 1.0
+    """Probability of a random action at the start."""
+    exploration_final_eps: float = 0.05
+    """Probability of a random action after that."""
+    max_grad_norm: float = 10.0
+    """Largest norm of one seed's gradient."""
+    adam_eps: float = 1e-8
+    """Added to Adam's denominator: larger, and steps shrink with the gradient once the errors are small."""
+    net_arch: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers."""
+    double_q: bool = False
+    """Whether the network, not the target network, says which next action is best."""
+    dueling: bool = False
+    """Whether the last hidden layer is two, of the value and of the advantages; see `agents.dueling`."""
+    n_steps: int = 1
+    """Rewards in a target before it bootstraps; fewer where an episode ends."""
+    prioritized_replay: bool = False
+    """Whether transitions with large errors are drawn more often; see `agents.prioritized`."""
+    prioritized_replay_alpha: float = 0.6
+    """How much more often: 0 not at all, 1 in proportion to the error."""
+    prioritized_replay_beta0: float = 0.4
+    """How much of that the weights in the loss undo at the start; at the end of training all of it."""
+    prioritized_replay_eps: float = 1e-6
+    """Added to an error's size."""
+    replay_with_replacement: bool = True
+    """Whether a batch may hold a transition twice; if not, updates begin once a batch is stored."""
+    target_network: bool = True
+    """Whether there is one; without, the network itself says what comes next."""
+    loss: Literal["huber", "mse"] = "huber"
+    """Huber's with threshold 1, or the squared error."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """Which takes the steps."""
+    rms_prop_alpha: float = 0.99
+    """Decay of RMSprop's mean of squares."""
+    rms_prop_eps: float = 1e-5
+    """Added to RMSprop's denominator."""
+    exploration: Literal["linear", "exponential"] = "linear"
+    """How the probability of a random action falls."""
+    exploration_decay: float = 0.999
+    """Its factor per step if "exponential", once the updates begin; `exploration_fraction` then says nothing."""
+
+    def __post_init__(self) -> None:
+        as_schedule(self.learning_rate, "learning_rate")
+        for field, minimum in _LOWEST.items():
+            check_int(field, getattr(self, field), minimum)
+        if self.gradient_steps == 0:
+            raise ValueError("gradient_steps must be -1 or at least 1, got 0")
+        for field in _FRACTIONS:
+            check_float(field, getattr(self, field), 0.0, 1.0)
+        for field in ("tau", "exploration_decay"):
+            check_float(field, getattr(self, field), 0.0, 1.0, above=True)
+        for field in ("max_grad_norm", "adam_eps", "rms_prop_eps", "prioritized_replay_eps"):
+            check_float(field, getattr(self, field), 0.0, above=True)
+        for field in _FLAGS:
+            check_flag(field, getattr(self, field))
+        for field, options in _CHOICES.items():
+            check_choice(field, getattr(self, field), options)
+        object.__setattr__(self, "net_arch", check_widths("net_arch", self.net_arch))
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        if self.double_q and not self.target_network:
+            raise ValueError("double_q=True needs target_network=True: with one network it changes nothing")
+        if self.dueling and not self.net_arch:
+            raise ValueError("dueling=True needs a hidden layer to split, got net_arch=()")
+        if self.prioritized_replay and not self.replay_with_replacement:
+            raise ValueError("replay_with_replacement=False needs prioritized_replay=False, whose draws may coincide")
+        if not self.replay_with_replacement and self.buffer_size < self.batch_size:
+            raise ValueError(f"buffer_size must hold a batch of {self.batch_size}, got {self.buffer_size}")
+
+
+_LOWEST = {
+    "buffer_size": 1,
+    "learning_starts": 0,
+    "batch_size": 1,
+    "train_freq": 1,
+    "gradient_steps": -1,
+    "target_update_interval": 1,
+    "n_steps": 1,
+}
+_FRACTIONS = (
+    "gamma",
+    "exploration_fraction",
+    "exploration_initial_eps",
+    "exploration_final_eps",
+    "prioritized_replay_alpha",
+    "prioritized_replay_beta0",
+    "rms_prop_alpha",
+)
+_FLAGS = ("double_q", "dueling", "prioritized_replay", "replay_with_replacement", "target_network")
+_CHOICES = {"loss": tuple(LOSSES), "optimizer": ("adam", "rmsprop"), "exploration": ("linear", "exponential")}
