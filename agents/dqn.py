@@ -96,7 +96,7 @@ def q_gradient(
     outputs = q_net.forward(batch.obs)
     q = outputs[-1]  # [S, B, A]
     error = q.gather(-1, batch.action).sub_(target.view(batch.action.shape))  # [S, B, K]
-    d_error = loss.gradient(error).div_(error[0].numel())
+    d_error = loss.gradient(error).div_(q.shape[1] * error.shape[2])
     if batch.weight is not None:
         d_error.mul_(batch.weight[..., None])
     q_net.backward(outputs, torch.zeros_like(q).scatter_(-1, batch.action, d_error))

@@ -19,8 +19,7 @@ def gather_n_steps(
     n_envs: int,
     n_steps: int,
     gamma: float,
-    obs: Any,
-    outcomes: Any,
+    batch: Any,
     action: Any,
     continues: Any,
 ) -> None:
@@ -40,18 +39,17 @@ def gather_n_steps(
         n_envs: N.
         n_steps: Most steps of a transition.
         gamma: Discount factor.
-        obs: To write, [S, B, D].
-        outcomes: To write, [S, B, D + 3].
+        batch: To write, [S, B, 2D + 3].
         action: To write, [S, B, 1].
-        continues: To write, [S, B].
+        continues: To write, [S, B, 1].
     """
-    S, B, D = obs.shape
-    C = rows.shape[1]
+    S, B, width = batch.shape
+    C, D = rows.shape[1], (width - 3) // 2
     for s in range(S):
         for b in range(B):
             at = slots[s, b]
-            row, copy, outcome = rows[s, at], obs[s, b], outcomes[s, b]
-            for i in range(D):
+            row, copy = rows[s, at], batch[s, b]
+            for i in range(D + D + 1):
                 copy[i] = row[i]
             action[s, b, 0] = int(row[2 * D])
             age, total, discount = (at - oldest) % C, float(row[2 * D + 1]), 1.0
@@ -63,8 +61,7 @@ def gather_n_steps(
                 row = rows[s, at]
                 discount *= gamma
                 total += discount * row[2 * D + 1]
-            for i in range(D + 3):
-                outcome[i] = row[D + i]
-            outcome[D] = action[s, b, 0]
-            outcome[D + 1] = total
-            continues[s, b] = 0.0 if row[2 * D + 2] == 1.0 else discount
+            for i in range(D, 2 * D):
+                copy[i] = row[i]
+            copy[2 * D + 1], copy[2 * D + 2] = total, row[2 * D + 2]
+            continues[s, b, 0] = 0.0 if row[2 * D + 2] == 1.0 else discount

@@ -83,16 +83,16 @@ class Replay:
         self.rows: Floats = np.zeros((S, 0, D + K * (D + 3)), np.float32)
         self._slots = np.zeros((S, B), np.int64)
         self._pick = _with_replacement if replacement else _without_replacement
-        obs, action = np.zeros((S, B, D), np.float32), np.zeros((S, B, K), np.int64)
-        outcome, continues = np.zeros((S, B * K, D + 3), np.float32), np.zeros((S, B * K), np.float32)
-        self._parts = (obs, outcome, action, continues)
-        packed = torch.from_numpy(outcome)
+        self._packed = np.zeros((S, B, self.rows.shape[2]), np.float32)
+        self._action, self._continues = np.zeros((S, B, K), np.int64), np.zeros((S, B, K), np.float32)
+        packed = torch.from_numpy(self._packed)
+        outcome = packed[..., D:].view(S, B, K, D + 3)
         self._batch = Batch(
-            obs=torch.from_numpy(obs),
-            next_obs=packed[..., :D],
-            action=torch.from_numpy(action),
-            reward=packed[..., D + 1],
-            continues=torch.from_numpy(continues),
+            obs=packed[..., :D],
+            next_obs=outcome[..., :D].flatten(1, 2),
+            action=torch.from_numpy(self._action),
+            reward=outcome[..., D + 1].flatten(1, 2),
+            continues=torch.from_numpy(self._continues).flatten(1, 2),
         )
         self._device = device
 
@@ -146,10 +146,10 @@ class Replay:
     def take(self, slots: Slots) -> Batch:
         """The batch of the transitions in `slots` [S, B], or that begin there if they have n steps."""
         if self.n_steps == 1:
-            _gather(self.rows, slots, *self._parts)
+            _gather(self.rows, slots, self._packed, self._action, self._continues)
         else:
             chain = ((self.position - self.size) % self.capacity, self.size, self.n_envs, self.n_steps, self.gamma)
-            gather_n_steps(self.rows, slots, *chain, *self._parts)
+            gather_n_steps(self.rows, slots, *chain, self._packed, self._action, self._continues)
         return self._batch.to(self._device)
 
 
@@ -192,19 +192,16 @@ def _without_replacement(size: int, uniform: npt.NDArray[np.float64], slots: Slo
 
 
 @compiled
-def _gather(
-    rows: Floats, slots: Slots, obs: Floats, outcomes: Floats, action: npt.NDArray[np.int64], continues: Floats
-) -> None:
-    S, B, D = obs.shape
-    K, width = action.shape[2], D + 3
+def _gather(rows: Floats, slots: Slots, batch: Floats, action: npt.NDArray[np.int64], continues: Floats) -> None:
+    S, B, K = action.shape
+    width = batch.shape[2]
+    last = (width - 3 * K) // (K + 1) + 3  # D + 3, the width of an outcome
     for s in range(S):
         for b in range(B):
-            row, copy = rows[s, slots[s, b]], obs[s, b]
-            for i in range(D):  # element by element: twice as fast as an assignment of slices
+            row, copy = rows[s, slots[s, b]], batch[s, b]
+            for i in range(width):  # element by element: twice as fast as an assignment of slices
                 copy[i] = row[i]
             for k in range(K):
-                outcome, start = outcomes[s, b * K + k], D + k * width
-                for i in range(width):
-                    outcome[i] = row[start + i]
-                action[s, b, k] = int(outcome[D])
-                continues[s, b * K + k] = 0.0 if outcome[D + 2] == 1.0 else 1.0
+                end = width - (K - 1 - k) * last
+                action[s, b, k] = int(row[end - 3])
+                continues[s, b, k] = 0.0 if row[end - 1] == 1.0 else 1.0
