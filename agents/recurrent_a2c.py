@@ -1,0 +1,274 @@
+"""A2C with an LSTM for S seeds at once: policy and critic see the past through its hidden state (Mnih et al. 2016).
+
+The network is an LSTM on the observation, and on its hidden state one linear layer that gives the policy and the
+value. Every `n_steps` steps of its N envs it takes one step down the loss
+
+    -mean(advantage * log pi(action | past)) - ent_coef * mean(entropy) + vf_coef * mean((V(past) - return)^2),
+
+where no gradient flows through advantage and return = advantage + V(past). The advantage is an estimate by
+`agents.returns.gae`. The gradient goes back through time to the first step of the rollout, and no further: what was
+remembered there counts as given. So `n_steps` bounds how far apart a cause and its effect may be.
+
+The memory of an env is zero where an episode begins. V(next_obs) counts after a truncation, with the memory of the
+episode that was cut off, and not after a termination. The loss is the mean over the batch and the sum over seeds, and
+each seed's gradient is clipped by its own norm, so S seeds are S independent runs in one pass.
+
+Differences from the paper: (1) envs in step instead of asynchronous workers; (2) means over the batch instead of
+sums; (3) clipping of the gradient's norm; (4) Adam unless `use_rms_prop`; (5) within a rollout the next episode
+follows the end of one.
+
+    python -m agents.recurrent_a2c --help
+
+Axis letters: S seeds, N envs per seed, T time, B = T * N batch, D observation, A outputs of the policy.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from agents.base import Actions, Preset
+from agents.distributions import Distribution, distribution_for
+from agents.envs import Floats, SeedEnvs, Step
+from agents.lstm import State
+from agents.networks import Adam
+from agents.optimizers import RMSprop
+from agents.recurrent import Recalled, RecurrentAgent, RecurrentNet
+from agents.returns import explained_variance
+from agents.rollout import Rollout
+from agents.schedules import Schedule, as_schedule
+from agents.streams import Streams
+from agents.validation import check_float, check_int
+
+
+@dataclass(frozen=True)
+class RecurrentA2CConfig:
+    """The hyperparameters of A2C with an LSTM, named as in Stable-Baselines3; counts of steps are per env."""
+
+    learning_rate: float | str | Schedule = 1e-3
+    """The optimiser's step size: a number, "lin_1e-3" (linear to zero), or a function of the remaining progress."""
+    n_steps: int = 16
+    """Steps of each env per update, through all of which the gradient goes back."""
+    gamma: float = 0.99
+    """Discount factor."""
+    gae_lambda: float = 0.95
+    """Which advantage: 0 is TD(0), 1 is n-step, between them GAE."""
+    ent_coef: float = 0.0
+    """Weight of the entropy in the loss."""
+    vf_coef: float = 0.5
+    """Weight of the critic in the loss."""
+    max_grad_norm: float = 0.5
+    """Largest norm of one seed's gradient."""
+    use_rms_prop: bool = False
+    """RMSprop, else Adam."""
+    lstm_size: int = 64
+    """Width of the LSTM."""
+    log_std_init: float = 0.0
+    """First logarithm of the standard deviation of Box actions."""
+
+    def __post_init__(self) -> None:
+        as_schedule(self.learning_rate, "learning_rate")
+        for field in ("n_steps", "lstm_size"):
+            check_int(field, getattr(self, field), 1)
+        for field in ("gamma", "gae_lambda"):
+            check_float(field, getattr(self, field), 0.0, 1.0)
+        for field in ("ent_coef", "vf_coef"):
+            check_float(field, getattr(self, field), 0.0)
+        check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
+        check_float("log_std_init", self.log_std_init, -20.0, 20.0)
+        if not isinstance(self.use_rms_prop, bool):
+            raise TypeError(f"use_rms_prop must be True or False, got {self.use_rms_prop!r}")
+
+
+PRESETS: dict[str, Preset] = {}
+
+
+class Losses(NamedTuple):
+    """The terms of the loss, whose means over the batch are reported."""
+
+    policy: torch.Tensor  # [S, B]
+    value: torch.Tensor  # [S, B]
+    entropy: torch.Tensor  # [S, B]
+
+
+def recurrent_a2c_gradient(
+    net: RecurrentNet,
+    distribution: Distribution,
+    outputs: torch.Tensor,
+    action: torch.Tensor,
+    advantage: torch.Tensor,
+    returns: torch.Tensor,
+    alive: torch.Tensor,
+    ent_coef: float,
+    vf_coef: float,
+) -> Losses:
+    """Writes the gradient of the loss, mean over B and sum over S, into the network's; returns its terms.
+
+    Args:
+        net: The network, just after its pass forward.
+        distribution: What the policy's outputs mean.
+        outputs: Of that pass, [S, B, A + 1]: the policy's, and the value.
+        action: [S, B, K].
+        advantage: [S, B].
+        returns: What the critic should say, [S, B].
+        alive: 0 for steps whose action was ignored, which enter no term, else 1, [S, B].
+        ent_coef: Weight of the entropy.
+        vf_coef: Weight of the critic.
+    """
+    B = advantage.shape[1]
+    advantage = advantage * alive
+    likelihood = distribution.likelihood(outputs[..., :-1], action, net.log_std)
+    d_pi, d_log_std = distribution.gradient(likelihood, advantage / -B, -ent_coef / B)
+    error = (outputs[..., -1] - returns) * alive  # [S, B]
+    if d_log_std is not None:
+        net.grads["log_std"].copy_(d_log_std)
+    d_value = error[..., None] * (2.0 * vf_coef / B)
+    net.backward(torch.cat((d_pi * alive[..., None], d_value), -1))
+    return Losses(-advantage * likelihood.log_prob, error.square(), likelihood.entropy)
+
+
+class RecurrentA2C(RecurrentAgent):
+    """A2C with an LSTM for one seed or several: see `SeedAgent` and `RecurrentA2CConfig`.
+
+    Example:
+        >>> agent = RecurrentA2C("CartPole-v1", seeds=8, n_envs=8).learn(100_000)
+        >>> action, state = agent[3].predict(obs, state, episode_start, deterministic=True)
+    """
+
+    Config = RecurrentA2CConfig
+    config: RecurrentA2CConfig
+    takes_box_actions = True
+
+    def _build(self) -> None:
+        config, spaces = self.config, self.spaces
+        self.distribution = distribution_for(spaces)
+        A = self.distribution.n_outputs
+        log_std = [config.log_std_init] * A if self.distribution.normal else []
+        gains = [0.01] * A + [1.0]  # the first policy hardly prefers an action
+        self.net = RecurrentNet(spaces.obs_size, config.lstm_size, gains, self.seeds, self.device, log_std)
+        self.optimizer = (RMSprop if config.use_rms_prop else Adam)(self.net, config.max_grad_norm, eps=1e-5)
+        self._build_carried()
+        self._build_rollout()
+        width, normal = self.n_envs * self.distribution.noise_size, self.distribution.normal
+        self._acting = Streams(self.seeds, "explore", width, normal=normal)
+        self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
+        self._rate = 0.0  # learning rate of the last update
+        self._losses: Losses | None = None  # of the last update
+        self._judged = (torch.empty(0), torch.empty(0))  # values and returns [S, B] of the last update
+
+    def _build_rollout(self) -> None:
+        shape = (len(self.seeds), self.config.n_steps, self.n_envs)
+        self.rollout = Rollout(*shape, self.spaces.obs_size, self.distribution.action_size)
+        self._starts, self._alive = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)  # [S, T, N]
+        self._first = self._nothing(self.n_envs)  # what was remembered before the rollout
+
+    def _begin(self, total_timesteps: int) -> None:
+        super()._begin(total_timesteps)
+        if self.num_timesteps == 0 or self._obs is None:
+            self.rollout.clear()
+
+    def _whole(self, total_timesteps: int) -> int:
+        """So many that the last rollout is whole, as Stable-Baselines3 does."""
+        rollout, stored = self.rollout.n_steps * self.n_envs, self.rollout.position * self.n_envs
+        return -(-(stored + total_timesteps) // rollout) * rollout - stored
+
+    def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
+        """Acts once in every env, stores what came of it, and learns once the rollout is full."""
+        t, carried = self.rollout.position, self.carried
+        if t == 0:
+            self._first = (carried.hidden.copy(), carried.cell.copy())
+        self._starts[:, t], self._alive[:, t] = carried.starts, carried.alive
+        outputs, after = self.net.act(obs, carried.recalled)
+        action = self._drawn(outputs, self._acting.draw())  # [S, N] or [S, N, A]
+        step = envs.step(action)
+        self.rollout.add(obs, action, step, self._values_of_truncated(step, after))
+        carried.step(after, step.ended)
+        self.num_timesteps += self.n_envs
+        if self.rollout.full:
+            last_value = self.net.act(step.obs, carried.recalled)[0][..., -1]  # [S, N]
+            self._train(last_value, max(1.0 - self.num_timesteps / goal, 0.0))
+            self.rollout.clear()
+        return step.obs
+
+    def _values_of_truncated(self, step: Step, after: Recalled) -> Floats | None:
+        """Values [S, N] of the last observations of episodes that this step truncated, elsewhere 0."""
+        truncated = step.ended & ~step.terminated  # [S, N]
+        if not truncated.any():
+            return None
+        return np.where(truncated, self.net.act(step.next_obs, after)[0][..., -1], np.float32(0.0))
+
+    @torch.inference_mode()
+    def _train(self, last_value: Floats, remaining: float) -> None:
+        """One update from the whole rollout."""
+        config, rollout = self.config, self.rollout
+        S, T, N = rollout.reward.shape
+        rows = torch.from_numpy(rollout.rows).to(self.device)  # [S, T, N, D + K]
+        first = State(*(torch.from_numpy(part).to(self.device) for part in self._first))
+        starts = torch.from_numpy(self._starts).to(self.device)
+        outputs = self.net.forward(rows[..., : rollout.obs_size], first, starts)  # [S, B, A + 1]
+        value = outputs[..., -1].cpu().numpy().reshape(S, T, N)
+        estimate = rollout.advantage(value, last_value, config.gamma, config.gae_lambda)  # [S, T, N]
+        advantage = torch.from_numpy(estimate).view(S, -1).to(self.device)  # [S, B]
+        alive = torch.from_numpy(self._alive).view(S, -1).float().to(self.device)  # [S, B]
+        action = rows[..., rollout.obs_size :].reshape(S, T * N, -1)  # [S, B, K]
+        self._update(outputs, action, advantage, alive, self._learning_rate(remaining))
+
+    def _update(
+        self,
+        outputs: torch.Tensor,
+        action: torch.Tensor,
+        advantage: torch.Tensor,
+        alive: torch.Tensor,
+        learning_rate: float,
+    ) -> None:
+        """One step of the optimiser, just after a pass forward."""
+        returns = advantage + outputs[..., -1]  # [S, B]
+        coefs = (self.config.ent_coef, self.config.vf_coef)
+        batch = (outputs, action, advantage, returns, alive)
+        self._losses = recurrent_a2c_gradient(self.net, self.distribution, *batch, *coefs)
+        self.optimizer.step(learning_rate)
+        self._judged = (outputs[..., -1], returns)
+        self.n_updates += 1
+        self._rate = learning_rate
+
+    def _drawn(self, outputs: Floats, noise: np.ndarray[Any, np.dtype[np.float64]]) -> Actions:
+        log_std = None if self.net.log_std is None else self.net.log_std.cpu().numpy()
+        return self.distribution.sample(np.ascontiguousarray(outputs[..., :-1]), noise, log_std)
+
+    def _best(self, outputs: Floats) -> Actions:
+        return self._shaped(self.distribution.mode(outputs[..., :-1]))
+
+    def _by_chance(self, outputs: Floats) -> Actions:
+        size = outputs.shape[1] * self.distribution.noise_size
+        draw = "standard_normal" if self.distribution.normal else "random"
+        noise = np.stack([getattr(stream, draw)(size) for stream in self._predicting])  # [S, B * noise_size]
+        return self._shaped(self._drawn(outputs, noise))
+
+    def _shaped(self, action: Actions) -> Actions:
+        return action.reshape(*action.shape[:2], *self.spaces.action_shape)
+
+    def _metrics(self) -> dict[str, Any]:
+        if self._losses is None:
+            return {}
+        policy, value, entropy = (loss.mean(1).cpu().numpy() for loss in self._losses)  # [S]
+        log_std = self.net.log_std
+        std = {} if log_std is None else {"train/std": log_std.exp().mean((1, 2)).cpu().numpy()}
+        return std | {
+            "train/policy_loss": policy,
+            "train/value_loss": value,
+            "train/entropy_loss": -entropy,
+            "train/explained_variance": explained_variance(*(x.cpu().numpy() for x in self._judged)),
+            "train/learning_rate": self._rate,
+            "train/n_updates": self.n_updates,
+        }
+
+    def _arrays(self) -> dict[str, torch.Tensor]:
+        parts = {"net": self.net.values, "optimizer": self.optimizer.state()}
+        return {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+
+
+if __name__ == "__main__":
+    from agents.cli import main
+
+    main(RecurrentA2C, PRESETS)

@@ -1,0 +1,234 @@
+"""DQN with an LSTM for S seeds at once: Q-learning on sequences from a replay memory (Hausknecht and Stone 2015).
+
+The network is an LSTM on the observation, and on its hidden state one linear layer that gives Q. Every step acts
+epsilon-greedily and stores the transition with what was remembered before it. An update draws sequences of
+`burn_in + sequence_length` steps, sets the memory to what it was before the first, and lets the present network go
+over the first `burn_in` steps, so that it remembers what it itself would have (Kapturowski et al. 2019, "stored state
+with burn-in"). On the rest it takes one step down the Huber loss of
+
+    Q(past, action) - (reward + gamma * continues * max_a Q_target(past and next_obs, a)),
+
+where `continues` is 0 only where the episode terminated. Both networks burn in on their own; no gradient passes into
+those steps. Where an episode begins within a sequence, memory is zero. The last observation of a truncated
+episode is judged with the memory of that episode.
+
+The loss is the mean over steps and sequences and the sum over seeds, and each seed's gradient is clipped by its own
+norm, so S seeds are S independent runs in one pass.
+
+Differences from Hausknecht and Stone: (1) stored states and burn-in, and the loss of every step after it, instead of
+zero states; (2) Adam in place of AdaDelta, and the Huber loss; (3) no convolutions. From Kapturowski et al.: uniform
+replay, one-step targets, one actor, and no rescaling of values.
+
+    python -m agents.recurrent_dqn --help
+
+Axis letters: S seeds, N envs per seed, T time, B sequences, D observation, A actions.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.base import Actions, Preset
+from agents.envs import Floats, SeedEnvs
+from agents.lstm import State, lstm_cell
+from agents.networks import Adam
+from agents.recurrent import RecurrentAgent, RecurrentNet
+from agents.returns import td_target
+from agents.schedules import Schedule, as_schedule, linear
+from agents.sequence_replay import SequenceReplay, Sequences
+from agents.streams import Streams
+from agents.validation import check_float, check_int
+
+
+@dataclass(frozen=True)
+class RecurrentDQNConfig:
+    """The hyperparameters of DQN with an LSTM, named as in Stable-Baselines3; counts of steps are per seed."""
+
+    learning_rate: float | str | Schedule = 1e-3
+    """Adam's step size: a number, "lin_1e-3" (linear to zero), or a function of the remaining progress."""
+    buffer_size: int = 50_000
+    """Steps that the replay memory keeps per seed."""
+    learning_starts: int = 1_000
+    """Steps of random actions before the first update."""
+    batch_size: int = 16
+    """Sequences per update."""
+    burn_in: int = 8
+    """Steps of a sequence that only bring the memory up to date."""
+    sequence_length: int = 16
+    """Steps of a sequence that are learnt from, through all of which the gradient goes back."""
+    tau: float = 1.0
+    """Part of the way that the target network moves to the network at each of its updates."""
+    gamma: float = 0.99
+    """Discount factor."""
+    train_freq: int = 4
+    """Steps of the vector env between trainings."""
+    gradient_steps: int = 1
+    """Updates per training."""
+    target_update_interval: int = 1_000
+    """Steps between updates of the target network."""
+    exploration_fraction: float = 0.1
+    """Part of training over which exploration falls."""
+    exploration_initial_eps: float = 1.0
+    """Probability of a random action at the start."""
+    exploration_final_eps: float = 0.05
+    """Probability of a random action after that."""
+    max_grad_norm: float = 10.0
+    """Largest norm of one seed's gradient."""
+    lstm_size: int = 64
+    """Width of the LSTM."""
+
+    def __post_init__(self) -> None:
+        as_schedule(self.learning_rate, "learning_rate")
+        for field in _AT_LEAST_1:
+            check_int(field, getattr(self, field), 1)
+        for field in ("learning_starts", "burn_in"):
+            check_int(field, getattr(self, field), 0)
+        for field in ("gamma", "exploration_fraction", "exploration_initial_eps", "exploration_final_eps"):
+            check_float(field, getattr(self, field), 0.0, 1.0)
+        check_float("tau", self.tau, 0.0, 1.0, above=True)
+        check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
+
+
+_AT_LEAST_1 = (
+    *("buffer_size", "batch_size", "sequence_length", "train_freq", "gradient_steps", "target_update_interval"),
+    "lstm_size",
+)
+
+PRESETS: dict[str, Preset] = {}
+
+
+def recurrent_q_gradient(
+    batch: Sequences, net: RecurrentNet, target_net: RecurrentNet, gamma: float, burn_in: int
+) -> torch.Tensor:
+    """Writes the gradient of the loss into the network's; returns the errors Q(past, action) - target, [S, T * B].
+
+    The loss is Huber's (threshold 1), mean over T * B and sum over S, T being the steps after `burn_in`; steps whose
+    action was ignored count as without error. No gradient flows through the target, or into the burn-in.
+    """
+    state, target_state = (_burnt_in(x, batch, burn_in) for x in (net, target_net))
+    obs, next_obs, action, reward, continues, starts, alive = (part[:, burn_in:] for part in batch[:-1])
+    target_net.forward(obs, target_state, starts)
+    after = State(*(part.flatten(1, 2) for part in target_net.lstm.states()))  # [S, T * B, H]
+    hidden = lstm_cell(next_obs.flatten(1, 2), after, target_net.lstm.weights).hidden  # [S, T * B, H]
+    next_q = target_net.head(hidden).amax(-1)  # [S, T * B]
+    target = td_target(reward.flatten(1), continues.flatten(1), next_q, gamma)  # [S, T * B]
+    q = net.forward(obs, state, starts)  # [S, T * B, A]
+    chosen = action.flatten(1, 2)  # [S, T * B, 1]
+    error = (q.gather(-1, chosen)[..., 0] - target) * alive.flatten(1)  # [S, T * B]
+    d_error = error.clamp(-1.0, 1.0).div_(error.shape[1])  # Huber's derivative
+    net.backward(torch.zeros_like(q).scatter_(-1, chosen, d_error[..., None]))
+    return error
+
+
+def _burnt_in(net: RecurrentNet, batch: Sequences, steps: int) -> State:
+    """What the network remembers before the first step that is learnt from."""
+    if steps == 0:
+        return batch.state
+    net.lstm.forward(batch.obs[:, :steps], batch.state, batch.starts[:, :steps])
+    return State(*(part[:, -1].clone() for part in net.lstm.states()))
+
+
+def huber(error: torch.Tensor) -> torch.Tensor:
+    """error^2 / 2 where |error| < 1, else |error| - 1/2, elementwise."""
+    size = error.abs()
+    return torch.where(size < 1.0, 0.5 * size.square(), size - 0.5)
+
+
+class RecurrentDQN(RecurrentAgent):
+    """DQN with an LSTM for one seed or several: see `SeedAgent` and `RecurrentDQNConfig`.
+
+    Example:
+        >>> agent = RecurrentDQN("CartPole-v1", seeds=8).learn(50_000)
+        >>> action, state = agent[3].predict(obs, state, episode_start, deterministic=True)
+    """
+
+    Config = RecurrentDQNConfig
+    config: RecurrentDQNConfig
+
+    def _build(self) -> None:
+        config, spaces, S = self.config, self.spaces, len(self.seeds)
+        shape = (spaces.obs_size, config.lstm_size, [1.0] * spaces.n_actions, self.seeds, self.device)
+        self.net, self.target_net = RecurrentNet(*shape), RecurrentNet(*shape)
+        self.optimizer = Adam(self.net, config.max_grad_norm)
+        self._build_carried()
+        length = config.burn_in + config.sequence_length
+        sizes = (spaces.obs_size, config.lstm_size, length, config.batch_size)
+        self.replay = SequenceReplay(S, self.n_envs, config.buffer_size, *sizes, self.device)
+        self._exploring = Streams(self.seeds, "explore", 2 * self.n_envs)
+        self._sampling = Streams(self.seeds, "replay", config.batch_size)
+        self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
+        ends = config.exploration_initial_eps, config.exploration_final_eps
+        self._exploration = linear(*ends, config.exploration_fraction)
+        self.exploration_rate = config.exploration_initial_eps
+        self._calls = 0  # steps of the vector env
+        self._rate = 0.0  # learning rate of the last update
+        self._error = torch.zeros(S, 1)  # of the last update
+
+    def _begin(self, total_timesteps: int) -> None:
+        super()._begin(total_timesteps)
+        self.replay.reserve(self.replay.size + total_timesteps // self.n_envs + 1)
+
+    def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
+        """Acts once in every env, stores what came of it, and trains if it is time to."""
+        config = self.config
+        outputs, after = self.net.act(obs, self.carried.recalled)
+        epsilon = 1.0 if self.num_timesteps < config.learning_starts else self.exploration_rate
+        action = self._explored(outputs, self._exploring.draw(), epsilon)  # [S, N]
+        step = envs.step(action)
+        self.replay.add(obs, action, step, self.carried)
+        self.carried.step(after, step.ended)
+        self._calls += 1
+        self.num_timesteps += self.n_envs
+        remaining = max(1.0 - self.num_timesteps / goal, 0.0)
+        self.exploration_rate = self._exploration(remaining)
+        if self._calls % max(config.target_update_interval // self.n_envs, 1) == 0:
+            self.target_net.flat.lerp_(self.net.flat, config.tau)
+        enough = self.num_timesteps > config.learning_starts and self.replay.size >= self.replay.length
+        if enough and self._calls % config.train_freq == 0:
+            self._train(self._learning_rate(remaining))
+        return step.obs
+
+    def _explored(self, outputs: Floats, drawn: Floats | np.ndarray[Any, Any], epsilon: float) -> Actions:
+        """Epsilon-greedy actions [S, B], by numbers [S, 2B] in [0, 1): whether to explore, and how."""
+        B = outputs.shape[1]
+        random = (drawn[:, B:] * self.spaces.n_actions).astype(np.int64)
+        return np.where(drawn[:, :B] < epsilon, random, self._best(outputs))
+
+    @torch.inference_mode()
+    def _train(self, learning_rate: float) -> None:
+        for _ in range(self.config.gradient_steps):
+            self._update(self.replay.sample(self._sampling.draw()), learning_rate)
+
+    def _update(self, batch: Sequences, learning_rate: float) -> None:
+        """One step of Adam on one batch."""
+        self._error = recurrent_q_gradient(batch, self.net, self.target_net, self.config.gamma, self.config.burn_in)
+        self.optimizer.step(learning_rate)
+        self.n_updates += 1
+        self._rate = learning_rate
+
+    def _best(self, outputs: Floats) -> Actions:
+        actions: Actions = outputs.argmax(-1)
+        return actions
+
+    def _by_chance(self, outputs: Floats) -> Actions:
+        drawn = np.stack([stream.random(2 * outputs.shape[1]) for stream in self._predicting])  # [S, 2B]
+        return self._explored(outputs, drawn, self.exploration_rate)
+
+    def _metrics(self) -> dict[str, Any]:
+        metrics: dict[str, Any] = {"rollout/exploration_rate": self.exploration_rate}
+        if self.n_updates:
+            loss = huber(self._error).mean(1).cpu().numpy()  # [S]
+            metrics |= {"train/loss": loss, "train/learning_rate": self._rate, "train/n_updates": self.n_updates}
+        return metrics
+
+    def _arrays(self) -> dict[str, torch.Tensor]:
+        parts = {"net": self.net.values, "target_net": self.target_net.values, "optimizer": self.optimizer.state()}
+        return {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+
+
+if __name__ == "__main__":
+    from agents.cli import main
+
+    main(RecurrentDQN, PRESETS)
