@@ -33,6 +33,7 @@ class AfterstateEnvs(SeedEnvs):
     """
 
     autoreset_mode = AutoresetMode.DISABLED  # the last afterstates of an episode must be seen before its reset
+    _memory = (*SeedEnvs._memory, "obs", "next_obs")
     obs: Floats
     next_obs: Floats
 

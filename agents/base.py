@@ -8,6 +8,7 @@ Axis letters: S seeds, N envs per seed, B batch, D observation.
 
 import dataclasses
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ import torch
 from agents import checkpoints
 from agents.envs import EnvLike, Floats, SeedEnvs, Spaces, make_envs
 from agents.reporting import Reporter
+from agents.state import State, get_attributes, set_attributes
 from agents.streams import generator
 from agents.validation import check_int, check_seeds
 
@@ -60,12 +62,15 @@ class SeedAgent(ABC):
         num_timesteps: Steps taken per seed.
         n_updates: Updates of the networks.
         exploration_rate: The present probability of a random action.
+        total_timesteps: What `learn` was asked for last.
+        goal: `num_timesteps` at which that ends.
     """
 
     Config: ClassVar[type[Any]]
     takes_box_actions: ClassVar[bool] = False
     envs_type: ClassVar[type[SeedEnvs]] = SeedEnvs
     _counters: ClassVar[tuple[str, ...]] = ("num_timesteps", "n_updates", "exploration_rate")
+    _memory: ClassVar[tuple[str, ...]]  # attributes that training goes on from, beside what was learnt
 
     def __init__(
         self,
@@ -103,7 +108,9 @@ class SeedAgent(ABC):
         self.verbose, self.tensorboard_log, self.threads = 0, None, 1
         self.num_timesteps = self.n_updates = 0
         self.exploration_rate = 0.0
+        self.total_timesteps = self.goal = 0
         self._env, self._envs = env, None
+        self._episodes: State | None = None  # what a file says of the envs, until they are made
         self._obs: Floats | None = None  # [S, N, D], what to act on next
         self._predicting = [generator(seed, "predict") for seed in seeds]
         self._build()
@@ -123,6 +130,9 @@ class SeedAgent(ABC):
     @abstractmethod
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts on obs [S, N, D] for a step or more, counts them, learns; returns the obs to act on next."""
+
+    def _cut(self, obs: Floats) -> None:  # noqa: B027
+        """Prepares for new episodes in place of the running ones, which would have gone on with obs [S, N, D]."""
 
     @abstractmethod
     def _metrics(self) -> dict[str, Any]:
@@ -163,22 +173,50 @@ class SeedAgent(ABC):
                 What was learnt stays in any case.
             log_interval: Timesteps between reports, for `verbose` and TensorBoard.
         """
-        check_int("total_timesteps", total_timesteps, 1)
+        self.total_timesteps = check_int("total_timesteps", total_timesteps, 1)
         check_int("log_interval", log_interval, 1)
         envs = self._connected()
-        obs = envs.reset() if reset_num_timesteps or self._obs is None else self._obs  # [S, N, D]
         if reset_num_timesteps:
             self.num_timesteps = 0
+            self._obs = self._episodes = None
+        self._obs = self._next_obs(envs)
         self._begin(total_timesteps)
-        goal = self.num_timesteps + self._whole(total_timesteps)
-        bar = total_timesteps if progress_bar else None
-        name = type(self).__name__
-        reporter = Reporter(name, self.seeds, envs, self.verbose, self.tensorboard_log, bar)
+        self.goal = self.num_timesteps + self._whole(total_timesteps)
+        return self._run(envs, callback, progress_bar, log_interval)
+
+    def resume(self, callback: Callback | None = None, progress_bar: bool = False, log_interval: int = 1_000) -> Self:
+        """Goes on with a run of `learn` that ended early, towards its goal and on its schedules; returns the agent.
+
+        An agent that was written by `save(path, training=True)` and loaded ends with the same weights as if it had
+        never stopped, where its env can give its state: TradingEnv, Gymnasium's toy-text envs, and every env with
+        `get_state()` and `set_state(state)`. In others the running episodes start anew, and a warning says so.
+
+        Args:
+            callback: As in `learn`.
+            progress_bar: As in `learn`.
+            log_interval: As in `learn`.
+
+        Raises:
+            ValueError: If there is no run to go on with: `learn` was never called, or `load` found what was learnt
+                and nothing else.
+        """
+        if self.goal == 0:
+            raise ValueError("there is no run to resume: save(path, training=True) writes one, learn begins one")
+        check_int("log_interval", log_interval, 1)
+        envs = self._connected()
+        self._obs = self._next_obs(envs)
+        return self._run(envs, callback, progress_bar, log_interval)
+
+    def _run(self, envs: SeedEnvs, callback: Callback | None, progress_bar: bool, log_interval: int) -> Self:
+        """Steps from `num_timesteps` to `goal`."""
+        bar = max(self.goal - self.num_timesteps, 0) if progress_bar else None
+        reporter = Reporter(type(self).__name__, self.seeds, envs, self.verbose, self.tensorboard_log, bar)
         with reporter, torch_threads(self.threads):
             next_report = self.num_timesteps + log_interval
-            while self.num_timesteps < goal:
+            while self.num_timesteps < self.goal:
                 before = self.num_timesteps
-                self._obs = obs = self._advance(envs, obs, goal)
+                assert self._obs is not None
+                self._obs = self._advance(envs, self._obs, self.goal)
                 reporter.tick(self.num_timesteps - before)
                 if reporter.active and self.num_timesteps >= next_report:
                     reporter.report(self.num_timesteps, self._metrics())
@@ -186,6 +224,17 @@ class SeedAgent(ABC):
                 if callback is not None and callback(self) is False:
                     break
         return self
+
+    def _next_obs(self, envs: SeedEnvs) -> Floats:
+        """What to act on next, [S, N, D]: where the running episodes stand, or the start of new ones."""
+        if self._obs is not None and self._episodes is not None:
+            gone_on = envs.set_state(self._episodes)
+            self._episodes = None
+            if not gone_on:
+                warnings.warn("the env cannot give its state: the running episodes start anew", stacklevel=3)
+                self._cut(self._obs)
+                self._obs = None
+        return envs.reset() if self._obs is None else self._obs
 
     def _connected(self) -> SeedEnvs:
         """The envs, made if there are none yet."""
@@ -238,12 +287,20 @@ class SeedAgent(ABC):
 
     # Files
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], training: bool = False) -> None:
         """Writes what was learnt and the hyperparameters; ".safetensors" is added if there is no suffix.
 
-        The replay memory is not written, nor is a hyperparameter that is a function.
+        A hyperparameter that is a function is not written.
+
+        Args:
+            path: The file. It is replaced once the new one is complete.
+            training: Whether to write also all that `resume` takes: replay memory and other buffers, random streams,
+                running episodes.
         """
-        checkpoints.write(path, self._arrays(), self._facts())
+        arrays, facts = self._arrays(), self._facts()
+        if training:
+            facts["training"] = checkpoints.pack(self._training(), arrays, "training")
+        checkpoints.write(path, arrays, facts)
 
     @classmethod
     def load(
@@ -253,13 +310,13 @@ class SeedAgent(ABC):
         device: str | torch.device = "auto",
         **changes: Any,
     ) -> Self:
-        """The agent that `save` wrote.
+        """The agent that `save` wrote, with all that the file holds; `resume` goes on with its training.
 
         Args:
             path: The file.
             env: What to go on learning in; not needed to predict.
             device: Where to put it.
-            changes: Hyperparameters to change, but none that shapes a network.
+            changes: Hyperparameters to change, but none that shapes a network, or a buffer that the file holds.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -274,7 +331,9 @@ class SeedAgent(ABC):
             spaces = cls.envs_type.spaces_type.from_facts(facts["spaces"])
             agent._set_up(config, check_seeds(facts["seeds"]), facts["n_envs"], spaces, as_device(device), env)
             agent._restore(arrays, facts)
-        except (KeyError, TypeError, RuntimeError) as error:
+            if "training" in facts:
+                agent._take_up(checkpoints.unpack(facts["training"], arrays))
+        except (AttributeError, IndexError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path} does not hold a whole {cls.__name__}: {error!r}") from error
         return agent
 
@@ -297,6 +356,36 @@ class SeedAgent(ABC):
             array.copy_(arrays[name])
         for name in self._counters:
             setattr(self, name, facts["counters"][name])
+
+    def _training(self) -> State:
+        """All that training goes on from, beside what was learnt."""
+        episodes = self._episodes
+        if episodes is None and self._envs is not None and self._obs is not None:
+            episodes = self._envs.get_state()
+        return {
+            "total_timesteps": self.total_timesteps,
+            "goal": self.goal,
+            "obs": self._obs,
+            "episodes": episodes,
+            "predicting": get_attributes(self, ("_predicting",)),
+            "memory": self._get_memory(),
+        }
+
+    def _take_up(self, training: State) -> None:
+        """Goes back to where `_training` was called; the envs follow once they are there."""
+        self.total_timesteps, self.goal = training["total_timesteps"], training["goal"]
+        self._obs, self._episodes = training["obs"], training["episodes"]
+        shape = (len(self.seeds), self.n_envs, self.spaces.obs_size)
+        if self._obs is not None and (self._obs.shape, self._obs.dtype) != (shape, np.float32):
+            raise ValueError(f"obs must be an array float32 {shape}, got {self._obs.dtype} {self._obs.shape}")
+        set_attributes(self, ("_predicting",), training["predicting"])
+        self._set_memory(training["memory"])
+
+    def _get_memory(self) -> State:
+        return get_attributes(self, self._memory)
+
+    def _set_memory(self, memory: State) -> None:
+        set_attributes(self, self._memory, memory)
 
 
 _FUNCTION = "a function"

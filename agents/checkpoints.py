@@ -1,18 +1,20 @@
 """Files of agents: safetensors with JSON inside, never pickle. Loading one can run no code.
 
-A file holds named arrays and, in safetensors' own metadata, one JSON text.
+A file holds named arrays and, in safetensors' own metadata, one JSON text and a checksum of everything.
 """
 
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 
 FORMAT = "seed-axis-agent-1"
 SUFFIX = ".safetensors"
@@ -32,17 +34,18 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, torch.Tensor], fact
     path = with_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     contiguous = {name: array.detach().cpu().contiguous() for name, array in arrays.items()}
-    content = save(contiguous, metadata={"format": FORMAT, "facts": json.dumps(facts)})
+    text = json.dumps(facts)
+    metadata = {"format": FORMAT, "facts": text, "checksum": _checksum(contiguous, text)}
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        save_file(contiguous, temporary, metadata)
+        os.fsync(handle)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+    finally:
+        os.close(handle)
     return path
 
 
@@ -65,6 +68,57 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[st
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} was not written by these agents: its format is {metadata.get('format')!r}")
     try:
-        return arrays, json.loads(metadata["facts"])
+        facts = json.loads(metadata["facts"])
     except (KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is corrupt: its facts are not JSON ({error})") from error
+    if metadata.get("checksum") != _checksum(arrays, metadata["facts"]):
+        raise ValueError(f"{path} is corrupt: its checksum does not match what it holds")
+    return arrays, facts
+
+
+def pack(tree: Any, arrays: dict[str, torch.Tensor], name: str) -> Any:
+    """`tree` as plain JSON: each array in it goes to `arrays`, under the path that leads to it.
+
+    Args:
+        tree: Dicts and lists of arrays, tensors, and plain JSON.
+        arrays: What is added to.
+        name: Path of the tree itself.
+
+    Raises:
+        TypeError: If the tree holds anything else.
+    """
+    if isinstance(tree, np.ndarray | torch.Tensor):
+        try:
+            arrays[name] = torch.as_tensor(tree)
+        except TypeError as error:
+            raise TypeError(f"{name} cannot be written: {error}") from error
+        return {_ARRAY: name}
+    if isinstance(tree, dict):
+        return {str(key): pack(part, arrays, f"{name}.{key}") for key, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [pack(part, arrays, f"{name}.{i}") for i, part in enumerate(tree)]
+    if isinstance(tree, np.generic):
+        return tree.item()
+    if tree is not None and not isinstance(tree, bool | int | float | str):
+        raise TypeError(f"{name} cannot be written: {tree!r} is neither an array nor plain JSON")
+    return tree
+
+
+def unpack(tree: Any, arrays: Mapping[str, torch.Tensor]) -> Any:
+    """The tree that `pack` was given, arrays as NumPy's, tuples as lists."""
+    if isinstance(tree, dict):
+        if tree.keys() == {_ARRAY}:
+            return arrays[tree[_ARRAY]].numpy()
+        return {key: unpack(part, arrays) for key, part in tree.items()}
+    return [unpack(part, arrays) for part in tree] if isinstance(tree, list) else tree
+
+
+_ARRAY = "array of this file"
+
+
+def _checksum(arrays: Mapping[str, torch.Tensor], text: str) -> str:
+    total = zlib.crc32(text.encode())
+    for name, array in sorted(arrays.items()):
+        total = zlib.crc32(f"{name} {array.dtype} {tuple(array.shape)}".encode(), total)
+        total = zlib.crc32(array.numpy().data if array.numel() else b"", total)
+    return f"{total:08x}"

@@ -17,6 +17,8 @@ import numpy.typing as npt
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from agents.env_state import episodes_of, set_episodes
+from agents.state import State, get_attributes, set_attributes
 from agents.streams import seed_sequence
 
 Floats = npt.NDArray[np.float32]
@@ -118,12 +120,14 @@ class SeedEnvs:
 
     autoreset_mode: ClassVar[AutoresetMode] = AutoresetMode.SAME_STEP
     spaces_type: ClassVar[type[Spaces]] = Spaces
+    _memory: ClassVar[tuple[str, ...]] = ("_return", "_steps", "_start", "returns", "lengths")
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int], n_envs: int, purpose: str) -> None:
         self.spaces = self.spaces_type.of(envs.single_observation_space, envs.single_action_space)
         self.vector_env = envs
         self._shape = (len(seeds), n_envs)
-        self._seeds: Any = [env_seed for seed in seeds for env_seed in env_seeds(seed, n_envs, purpose)]
+        self._agent_seeds, self._purpose = seeds, purpose
+        self._seeds: Any = self._drawn_seeds()
         self._return = np.zeros(self._shape)  # [S, N], of the running episodes
         self._steps = 0
         self._start = np.zeros(self._shape, np.int64)  # [S, N], step in which the running episode began
@@ -151,6 +155,29 @@ class SeedEnvs:
             self._record(ended)
         return Step(seen, shaped, terminated.reshape(self._shape), ended, next_obs)
 
+    def get_state(self) -> State:
+        """Counts, and the running episodes if the env can give them, else None in their place."""
+        return {"counts": get_attributes(self, self._memory), "episodes": episodes_of(self.vector_env)}
+
+    def set_state(self, state: State) -> bool:
+        """Takes up what `get_state` gave; False if the episodes could not be, so that they start anew by `reset`.
+
+        Raises:
+            ValueError: If the episodes ran in another env.
+        """
+        set_attributes(self, self._memory, state["counts"])
+        if state["episodes"] is None:
+            self._seeds = self._drawn_seeds(self._steps)  # not the same episodes as at the start
+            return False
+        self.vector_env.reset(seed=self._seeds)  # readies the wrappers
+        self._seeds = None
+        set_episodes(self.vector_env, state["episodes"])
+        return True
+
+    def _drawn_seeds(self, *more: int) -> list[int]:
+        """One seed per sub-env, [S * N]; with other numbers in `more` others."""
+        return [one for seed in self._agent_seeds for one in env_seeds(seed, self._shape[1], self._purpose, *more)]
+
     def _seen(self, obs: Any) -> Floats:
         return np.asarray(obs, np.float32).reshape(*self._shape, -1)
 
@@ -170,9 +197,9 @@ class SeedEnvs:
             self._start[s, n] = self._steps
 
 
-def env_seeds(seed: int, n_envs: int, purpose: str) -> list[int]:
-    """The seeds of one seed's N sub-envs, derived from it alone; the first ones do not depend on N."""
-    return [int(word) for word in seed_sequence(seed, purpose).generate_state(n_envs)]
+def env_seeds(seed: int, n_envs: int, purpose: str, *more: int) -> list[int]:
+    """The seeds of one seed's N sub-envs, derived from it (and `more`) alone; the first ones do not depend on N."""
+    return [int(word) for word in seed_sequence(seed, purpose, *more).generate_state(n_envs)]
 
 
 def make_envs(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.envs import Floats
+from agents.state import State
 
 
 class Episodes:
@@ -51,3 +52,21 @@ class Episodes:
     def clear(self) -> None:
         """Forgets them."""
         self.length[:] = 0
+
+    def get_state(self) -> State:
+        """The steps of each, up to the longest one's."""
+        T = self.length.max()
+        return {"rows": self._rows[:, :, :T], "reward": self._reward[:, :, :T], "length": self.length}
+
+    def set_state(self, state: State) -> None:
+        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        S, N, capacity, width = self._rows.shape
+        T = int(state["length"].max())
+        if state["rows"].shape != (S, N, T, width) or state["length"].shape != (S, N) or state["length"].min() < 0:
+            raise ValueError(f"rows must have shape {(S, N, T, width)}, got {state['rows'].shape}")
+        while capacity < T:
+            capacity *= 2
+        self._rows = np.zeros((S, N, capacity, width), np.float32)
+        self._reward = np.zeros((S, N, capacity))
+        self._rows[:, :, :T], self._reward[:, :, :T] = state["rows"], state["reward"]
+        self.length[:] = state["length"]

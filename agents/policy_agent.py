@@ -5,7 +5,7 @@ Axis letters: S seeds, N envs per seed, B batch, T time, D observation, A output
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ class PolicyAgent(SeedAgent):
     """
 
     takes_box_actions = True
+    _memory: ClassVar[tuple[str, ...]] = ("_acting", "_rate")
     optimizer: Adam | RMSprop
 
     def _build_policy(self, critic: str) -> None:
@@ -76,6 +77,8 @@ class PolicyAgent(SeedAgent):
 class RolloutAgent(PolicyAgent):
     """An agent that takes T steps in each of its envs, learns from them, and forgets them."""
 
+    _memory: ClassVar[tuple[str, ...]] = (*PolicyAgent._memory, "rollout")
+
     def _build_rollout(self) -> None:
         config, S = self.config, len(self.seeds)
         sizes = (self.spaces.obs_size, self.distribution.action_size)
@@ -84,6 +87,9 @@ class RolloutAgent(PolicyAgent):
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:
             self.rollout.clear()
+
+    def _cut(self, obs: Floats) -> None:
+        self.rollout.cut(self.net.value(obs))
 
     def _whole(self, total_timesteps: int) -> int:
         """So many that the last rollout is whole, as Stable-Baselines3 does."""

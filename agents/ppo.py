@@ -189,6 +189,7 @@ class PPO(RolloutAgent):
     Config = PPOConfig
     config: PPOConfig
     optimizer: Adam
+    _memory = (*RolloutAgent._memory, "_shuffling", "_range")
 
     def _build(self) -> None:
         config = self.config

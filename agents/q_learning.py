@@ -154,6 +154,7 @@ class QLearning(SeedAgent):
     config: QLearningConfig
     envs_type = TableEnvs
     spaces: TableSpaces
+    _memory = ("_exploring", "_rate", "_error")
 
     def _build(self) -> None:
         config, S = self.config, len(self.seeds)

@@ -36,6 +36,7 @@ from agents.policies import Heads
 from agents.policy_agent import PolicyAgent, check_policy
 from agents.returns import discounted_returns, normalized
 from agents.schedules import Schedule
+from agents.state import State
 from agents.validation import check_int
 
 
@@ -141,6 +142,7 @@ class REINFORCE(PolicyAgent):
     Config = REINFORCEConfig
     config: REINFORCEConfig
     optimizer: Adam
+    _memory = (*PolicyAgent._memory, "_running", "_means")
 
     def _build(self) -> None:
         config, S = self.config, len(self.seeds)
@@ -156,6 +158,16 @@ class REINFORCE(PolicyAgent):
         if self.num_timesteps == 0:
             self._running.clear()
             self._finished = [[] for _ in self.seeds]
+
+    def _cut(self, obs: Floats) -> None:
+        self._running.clear()
+
+    def _get_memory(self) -> State:
+        return super()._get_memory() | {"finished": self._finished}
+
+    def _set_memory(self, memory: State) -> None:
+        super()._set_memory(memory)
+        self._finished = [[(rows, returns) for rows, returns in seed] for seed in memory["finished"]]
 
     @torch.inference_mode()
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:

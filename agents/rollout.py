@@ -11,6 +11,9 @@ import torch
 
 from agents.envs import Floats, Step
 from agents.returns import gae
+from agents.state import State, get_attributes, set_attributes
+
+_STATE = ("rows", "reward", "terminated", "ended", "final_value", "position")
 
 
 class Rollout:
@@ -61,6 +64,23 @@ class Rollout:
     def clear(self) -> None:
         """Forgets them."""
         self.position = 0
+
+    def cut(self, value: Floats) -> None:
+        """Ends the running episodes here, as if truncated, where what they came to is worth value [S, N]."""
+        if self.position:
+            t = self.position - 1
+            self.final_value[:, t] = np.where(self.ended[:, t], self.final_value[:, t], value)
+            self.ended[:, t] = True
+
+    def get_state(self) -> State:
+        """The steps."""
+        return get_attributes(self, _STATE)
+
+    def set_state(self, state: State) -> None:
+        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        if not 0 <= state["position"] < self.n_steps:
+            raise ValueError(f"position must be in [0, {self.n_steps}), got {state['position']}")
+        set_attributes(self, _STATE, state)
 
     def batch(self, device: torch.device) -> torch.Tensor:
         """Observations and actions as a batch, [S, B, D + K]; on the CPU it shares memory."""

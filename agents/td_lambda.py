@@ -113,6 +113,7 @@ class TDLambda(SeedAgent):
     Config = TDLambdaConfig
     config: TDLambdaConfig
     envs_type = AfterstateEnvs
+    _memory = ("trace", "_exploring", "_rate", "_error")
 
     def _build(self) -> None:
         config = self.config
@@ -138,6 +139,9 @@ class TDLambda(SeedAgent):
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:  # new episodes
             self.trace.zero_()
+
+    def _cut(self, obs: Floats) -> None:
+        self.trace.zero_()
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts once in every env and learns from it; obs are afterstates [S, N, A * D]."""

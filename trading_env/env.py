@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
+from trading_env import env_state
 from trading_env.accounting import INFO, PAST_ROW, Bools, Bound, Step, observe_rows, step_one
 from trading_env.checks import choice
 from trading_env.rewards import call_reward
@@ -18,6 +19,7 @@ from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
 
 KEYS = (*INFO, "bar")
+_STATE = ("_state", "_clock", "_opened", "_asked", "_before", "_info")  # of an episode
 
 
 class TradingEnv(gym.Env[Any, Any]):
@@ -226,6 +228,28 @@ class TradingEnv(gym.Env[Any, Any]):
         if self.task.function is not None:
             reward = self._called_reward(info)
         return obs if self._flat else self.task.shaped(obs), reward, terminated, truncated, info
+
+    def get_state(self) -> dict[str, Any]:
+        """The running episode and the random stream, as copies: arrays and plain JSON."""
+        state = env_state.read(self, ("_running", *(_STATE if self._opened is not None else ())))
+        streams = env_state.get_streams([self.np_random])
+        return {"fingerprint": env_state.fingerprint(self.task), "streams": streams, **state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from what `get_state` of an env with the same keywords gave.
+
+        Raises:
+            ValueError: the state is of another env.
+        """
+        env_state.check_fingerprint(self.task, state)
+        env_state.set_streams([self.np_random], state["streams"])
+        if "_clock" not in state:  # never reset
+            self._running, self._opened = False, None
+            return
+        env_state.check_clock(self.task, np.asarray(state["_clock"]))
+        self._state, self._clock = self._begin(0, self.task.firsts[0])
+        self._opened = (0, 0)
+        env_state.write(self, ("_running", *_STATE), state)
 
     def _want(self, action: Any) -> float:
         """What the action asks for: a target exposure or lots, NaN = hold."""

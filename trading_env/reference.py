@@ -22,6 +22,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from trading_env import env_state
 from trading_env.checks import integer
 from trading_env.env import check_options
 from trading_env.validation import Floats
@@ -32,6 +33,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _NOISE_SEEDS = 2**31  # noise seeds that an env draws; those of the options may be larger
+_SCALAR, _VECTOR = ("_begun", "_running"), ("_begun", "_ended")
+_STATE = ("row", "noise_seed", "position", "cost")
 _INFO = ("position", "cost", "noise_seed", "t")
 
 
@@ -160,6 +163,26 @@ class _Episodes:
         values = (self.position.copy(), self.cost.copy(), self.noise_seed.copy(), self.row - self.problem.lead)
         return dict(zip(_INFO, values, strict=True))
 
+    def get_state(self) -> env_state.State:
+        """Where the episodes stand; their paths follow from the noise seeds."""
+        last = None if self._last is None else [value.copy() for value in self._last]
+        return {**env_state.read(self, _STATE), "now": self._now(), "last": last}
+
+    def set_state(self, state: env_state.State) -> None:
+        """Takes up what `get_state` gave; ValueError if it was of other episodes."""
+        rows, ends = np.asarray(state["row"]), (self.problem.lead, self.problem.lead + self.problem.episode_length)
+        if rows.shape != (self.n,) or not ((rows == 0) | ((rows >= ends[0]) & (rows <= ends[1]))).all():
+            raise ValueError(f"state['row'] must be rows ({self.n},) from {ends[0]} to {ends[1]}, got {rows}")
+        self.begin(np.arange(self.n), [int(seed) for seed in state["noise_seed"]])
+        env_state.write(self, _STATE, state)
+        if not np.array_equal(self._now(), state["now"]):
+            raise ValueError(f"state is that of an env with other keywords: its paths stand at {state['now']}")
+        self._last = None if state["last"] is None else tuple(np.array(value) for value in state["last"])
+
+    def _now(self) -> Floats:
+        """The row of each path that was seen last (N, K)."""
+        return self.paths[np.arange(self.n), self.row] if self.paths.size else np.zeros((0, 0))
+
     def afterstates(self) -> Any:
         """Observations (N, A, D) right after each action, at the row just seen."""
         rows = np.arange(self.n)
@@ -256,6 +279,17 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
         reward, obs, ended = self._episodes.step(self._only, actions)
         self._running = not ended[0]
         return obs[0], float(reward[0]), False, bool(ended[0]), self._info()
+
+    def get_state(self) -> env_state.State:
+        """The running episode and the random stream, as copies: arrays and plain JSON."""
+        streams = env_state.get_streams([self.np_random])
+        return {"streams": streams, "episodes": self._episodes.get_state(), **env_state.read(self, _SCALAR)}
+
+    def set_state(self, state: env_state.State) -> None:
+        """Goes on from what `get_state` of an env with the same keywords gave; ValueError if it was another."""
+        env_state.set_streams([self.np_random], state["streams"])
+        self._episodes.set_state(state["episodes"])
+        env_state.write(self, _SCALAR, state)
 
     def afterstates(self) -> Any:
         """Before a step: the observation (A, D) right after each action."""
@@ -383,6 +417,17 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
             final_obs[j] = obs[j].copy()
         info = {key: np.where(ended, values, np.zeros_like(values)) for key, values in self._episodes.info().items()}
         return {"final_obs": final_obs, "_final_obs": ended.copy(), "final_info": info, "_final_info": ended.copy()}
+
+    def get_state(self) -> env_state.State:
+        """The running episodes and the random streams, as copies: arrays and plain JSON."""
+        streams = env_state.get_streams(self.np_random)
+        return {"streams": streams, "episodes": self._episodes.get_state(), **env_state.read(self, _VECTOR)}
+
+    def set_state(self, state: env_state.State) -> None:
+        """Goes on from what `get_state` of an env with the same keywords gave; ValueError if it was another."""
+        env_state.set_streams(self.np_random, state["streams"])
+        self._episodes.set_state(state["episodes"])
+        env_state.write(self, _VECTOR, state)
 
     def afterstates(self) -> Any:
         """Before a step: the observation (N, A, D) right after each action."""

@@ -12,6 +12,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from trading_env import env_state
 from trading_env.accounting import INFO, PAST_ROW, STATE, Bools, Bound, Floats, Ints, observe_rows, step_rows
 from trading_env.checks import integer
 from trading_env.env import KEYS, beyond_float64, check_options
@@ -19,6 +20,7 @@ from trading_env.rewards import call_reward
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
 
+_STATE = ("_state", "_clock", "_begun", "_ended", "_any_ended", "_before", "_past", "_rng_seeds")
 MAX_ENVS = 2**31  # numpy refuses more without a word of what it is
 FLOAT32, INT64, BOOL = (np.dtype(kind) for kind in (np.float32, np.int64, np.bool_))  # faster than their names
 
@@ -249,6 +251,26 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if self._any_ended or n_ended:
             self._autoreset(terminated, truncated, obs, info, report)
         return obs if self._flat else task.shaped(obs), reward, terminated, truncated, report
+
+    # -- state --------------------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """The running episodes and the random streams, as copies: arrays and plain JSON."""
+        streams = env_state.get_streams(self.np_random)
+        return {"fingerprint": env_state.fingerprint(self.task), "streams": streams, **env_state.read(self, _STATE)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from what `get_state` of an env with the same arguments gave.
+
+        Raises:
+            ValueError: the state is of another env.
+        """
+        env_state.check_fingerprint(self.task, state)
+        if np.asarray(state["_begun"]).all():
+            env_state.check_clock(self.task, np.asarray(state["_clock"]))
+        env_state.set_streams(self.np_random, state["streams"])
+        self._before, self._past = {}, {}
+        env_state.write(self, _STATE, state)
 
     # -- what if ------------------------------------------------------------------------------------------
 

@@ -1,0 +1,93 @@
+"""The state of an env as arrays and plain JSON, so that another one made alike goes on exactly as it would have."""
+
+from __future__ import annotations
+
+import array
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from trading_env.accounting import LAST, OFFSET, PAST_ROW, ROW
+from trading_env.task import Task
+
+State = dict[str, Any]
+
+
+def read(owner: object, names: Iterable[str]) -> State:
+    """A copy of the named attributes."""
+    return {name: _copied(getattr(owner, name)) for name in names}
+
+
+def write(owner: object, names: Sequence[str], state: State) -> None:
+    """Sets the named attributes to what `read` gave, arrays in place.
+
+    Raises:
+        ValueError: If one is missing, or an array has another shape or kind of numbers.
+    """
+    missing = [name for name in names if name not in state]
+    if missing:
+        raise ValueError(f"state must have {missing}, got {sorted(state)}")
+    for name in names:
+        setattr(owner, name, _renewed(name, getattr(owner, name, None), state[name]))
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, array.array)):
+        return np.array(value)
+    if isinstance(value, dict):
+        return {key: _copied(part) for key, part in value.items()}
+    return list(value) if isinstance(value, (list, tuple)) else value
+
+
+def _renewed(name: str, old: Any, state: Any) -> Any:
+    if isinstance(old, array.array):
+        return array.array(old.typecode, np.asarray(state).tolist())
+    if isinstance(old, np.ndarray):
+        new = np.asarray(state)
+        if (new.shape, new.dtype) != (old.shape, old.dtype):
+            raise ValueError(
+                f"state[{name!r}] must be an array {old.dtype} {old.shape}, got one {new.dtype} {new.shape}"
+            )
+        old[...] = new
+        return old
+    return tuple(state) if isinstance(old, tuple) and state is not None else _copied(state)
+
+
+def get_streams(rngs: Iterable[np.random.Generator]) -> list[Any]:
+    """Where the generators stand."""
+    return [rng.bit_generator.state for rng in rngs]
+
+
+def set_streams(rngs: Sequence[np.random.Generator], states: Sequence[Any]) -> None:
+    """Puts the generators back there; ValueError if they are others."""
+    if len(rngs) != len(states):
+        raise ValueError(f"state is that of {len(states)} random streams, this env has {len(rngs)}")
+    for rng, state in zip(rngs, states, strict=True):
+        rng.bit_generator.state = state
+
+
+def fingerprint(task: Task) -> int:
+    """A checksum of prices, features and rules: the states of envs that differ in them must not be mixed."""
+    total = 0
+    for values in (task.rules, task.opens, task.closes, task.table):
+        total = zlib.crc32(np.ascontiguousarray(values).data if values.size else b"", total)
+    return total
+
+
+def check_fingerprint(task: Task, state: State) -> None:
+    """Raises ValueError unless the state is of an env with the same task."""
+    if state.get("fingerprint") != fingerprint(task):
+        raise ValueError("state is that of an env with other data or other keywords")
+
+
+def check_clock(task: Task, clock: Any) -> None:
+    """Raises ValueError unless every row that the clock [N, 4] names exists and has its window before it."""
+    rows = len(task.closes)
+    if clock.ndim != 2 or clock.shape[1] != PAST_ROW + 1:
+        raise ValueError(f"state['_clock'] must have shape (N, {PAST_ROW + 1}), got {clock.shape}")
+    row, last, offset, past = (clock[:, column] for column in (ROW, LAST, OFFSET, PAST_ROW))
+    ordered = (offset >= 0) & (offset + task.window - 1 <= row) & (row <= last) & (last < rows)
+    if not (ordered & (past >= -1) & (past <= last)).all():
+        raise ValueError(f"state['_clock'] must name rows of a table of {rows}, got {clock[~ordered][:1]}")
