@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.base import Preset, SeedAgent
+from agents.callbacks import Checkpoint
 from agents.evaluation import evaluate
 from agents.schedules import Schedule
 
@@ -39,6 +40,12 @@ class Training:
     """Greedy episodes per seed at the end; 0 for none."""
     save: Path | None = None
     """File to write the trained agent to."""
+    checkpoint: Path | None = None
+    """File from which a killed run can go on: the same command with --resume."""
+    checkpoint_every: int = 10_000
+    """Steps per seed between checkpoints."""
+    resume: bool = False
+    """Go on from the checkpoint if there is one, with the weights that an uninterrupted run would have had."""
     tensorboard_log: Path | None = None
     """Folder for TensorBoard."""
     verbose: int = 0
@@ -55,24 +62,54 @@ def main(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str] 
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     training, config = _parse(algorithm, presets, arguments)
-    seeds = training.seeds if len(training.seeds) > 1 else training.seeds[0]
-    agent = algorithm(
+    checkpoint = None if training.checkpoint is None else Checkpoint(training.checkpoint, training.checkpoint_every)
+    if training.resume and checkpoint is None:
+        raise SystemExit("--resume needs --checkpoint, the file to go on from")
+    if checkpoint is not None and checkpoint.path.exists() and not training.resume:
+        raise SystemExit(f"{checkpoint.path} exists: go on from it with --resume, or remove it")
+    agent = _fresh(algorithm, training, config)
+    start, done = time.perf_counter(), 0
+    if checkpoint is not None and checkpoint.path.exists():
+        agent = _checkpointed(agent, checkpoint, training)
+        done = agent.num_timesteps
+        print(f"goes on after step {done:,} of {agent.goal:,}")
+        agent.resume(callback=checkpoint, progress_bar=training.progress_bar)
+    else:
+        agent.learn(training.total_timesteps, callback=checkpoint, progress_bar=training.progress_bar)
+    steps, seconds = len(agent) * (agent.num_timesteps - done), time.perf_counter() - start
+    print(f"{steps:,} steps of {len(agent)} seeds in {seconds:.0f} s: {steps / seconds:,.0f} per second")
+    if training.save is not None:
+        agent.save(training.save)
+    if training.eval_episodes:
+        _show(agent.seeds, evaluate(agent, training.env, training.eval_episodes))
+
+
+def _fresh(algorithm: type[SeedAgent], training: Training, config: Any) -> SeedAgent:
+    """The agent before its first step."""
+    return algorithm(
         training.env,
-        seeds=seeds,
+        seeds=training.seeds if len(training.seeds) > 1 else training.seeds[0],
         n_envs=training.n_envs,
         device=training.device,
         verbose=training.verbose,
         tensorboard_log=training.tensorboard_log,
         **{option.name: getattr(config, option.name) for option in fields(config)},
     )
-    start = time.perf_counter()
-    agent.learn(training.total_timesteps, progress_bar=training.progress_bar)
-    steps, seconds = len(agent) * agent.num_timesteps, time.perf_counter() - start
-    print(f"{steps:,} steps of {len(agent)} seeds in {seconds:.0f} s: {steps / seconds:,.0f} per second")
-    if training.save is not None:
-        agent.save(training.save)
-    if training.eval_episodes:
-        _show(agent.seeds, evaluate(agent, training.env, training.eval_episodes))
+
+
+def _checkpointed(fresh: SeedAgent, checkpoint: Checkpoint, training: Training) -> SeedAgent:
+    """The agent of the checkpoint, to go on as the command line says; it must ask for the same run."""
+    try:
+        agent = type(fresh).load(checkpoint.path, env=training.env, device=training.device)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    agent.verbose, agent.tensorboard_log = fresh.verbose, fresh.tensorboard_log
+    asked = (fresh.config, fresh.seeds, fresh.n_envs, training.total_timesteps)
+    stored = (agent.config, agent.seeds, agent.n_envs, agent.total_timesteps)
+    for name, ours, theirs in zip(("config", "seeds", "n_envs", "total_timesteps"), asked, stored, strict=True):
+        if ours != theirs:
+            raise SystemExit(f"{checkpoint.path} is of another run: its {name} is {theirs}, not {ours}")
+    return agent
 
 
 def _parse(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str]) -> tuple[Training, Any]:

@@ -109,7 +109,15 @@ def _set_state(env: gym.Env[Any, Any], states: list[State]) -> None:
     for layer, state in zip(layers, states, strict=True):
         if isinstance(layer, Stateful):
             layer.set_state(state)
-        elif set(state) != set(_names(layer)):
-            raise ValueError(f"the episodes ran in other envs, and cannot go on in {env}: its state is {set(state)}")
         else:
-            set_attributes(layer, _names(layer), state)
+            _set_attributes(layer, state)
+
+
+def _set_attributes(layer: Any, state: State) -> None:
+    if set(state) != set(_names(layer)):
+        raise ValueError(f"the episodes ran in other envs, and cannot go on in {layer}, which has no {set(state)}")
+    for name, value in state.items():
+        if name == "np_random":
+            layer.np_random.bit_generator.state = value
+        else:
+            setattr(layer, name, value)

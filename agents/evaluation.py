@@ -1,17 +1,19 @@
 """How well agents do: returns of whole episodes. Axis letters: S seeds, N episodes, D observation."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from agents.base import SeedAgent
 from agents.envs import EnvLike, make_envs
 from agents.validation import check_int
 
+if TYPE_CHECKING:
+    from agents.base import SeedAgent
+
 
 def evaluate(
-    agent: SeedAgent, env: EnvLike, episodes: int = 100, deterministic: bool = True
+    agent: "SeedAgent", env: EnvLike, episodes: int = 100, deterministic: bool = True
 ) -> npt.NDArray[np.float64]:
     """Undiscounted returns of `episodes` episodes of every seed, [S, N].
 

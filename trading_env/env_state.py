@@ -70,7 +70,8 @@ def set_streams(rngs: Sequence[np.random.Generator], states: Sequence[Any]) -> N
 
 def fingerprint(task: Task) -> int:
     """A checksum of prices, features and rules: the states of envs that differ in them must not be mixed."""
-    total = 0
+    plain = (task.initial_cash, task.window, task.observation, task.episode_length, task.random_start, task.years)
+    total = zlib.crc32(repr(plain).encode())
     for values in (task.rules, task.opens, task.closes, task.table):
         total = zlib.crc32(np.ascontiguousarray(values).data if values.size else b"", total)
     return total

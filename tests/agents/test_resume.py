@@ -1,0 +1,365 @@
+"""A run that ended early and goes on, against the same run without a break."""
+
+import dataclasses
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+import trading_env  # noqa: F401, registers the env
+from agents.a2c import A2C
+from agents.callbacks import Checkpoint
+from agents.cli import main
+from agents.ppo import PPO
+from agents.q_learning import QLearning
+from agents.reinforce import REINFORCE
+from agents.td_lambda import TDLambda
+
+TRADING = {"window": 3, "episode_length": 17, "random_start": True}
+LEARNERS = {
+    "A2C": (A2C, {"net_arch": (8,), "learning_rate": "lin_1e-2"}),
+    "PPO": (PPO, {"net_arch": (8,), "n_steps": 32, "batch_size": 16, "n_epochs": 2, "clip_range": "lin_0.2"}),
+    "REINFORCE": (REINFORCE, {"net_arch": (8,), "n_episodes": 3, "learning_rate": "lin_1e-2"}),
+    "TDLambda": (TDLambda, {"net_arch": (8,), "loss_column": -1}),
+}
+TOTAL = 400
+
+
+def trading_spec(**keywords):
+    return dataclasses.replace(gym.spec("TradingEnv-v0"), kwargs=TRADING | keywords)
+
+
+def until(step):
+    """A callback that ends training there."""
+    return lambda agent: agent.num_timesteps < step
+
+
+def interrupted(algorithm, env, step, path, **options):
+    """The agent that was stopped at a step, written, and loaded."""
+    algorithm(env, **options).learn(TOTAL, callback=until(step)).save(path, training=True)
+    return algorithm.load(path, env=env)
+
+
+def same_arrays(one, other):
+    return all(torch.equal(array, other._arrays()[name]) for name, array in one._arrays().items())
+
+
+def check_exact(algorithm, env, step, path, **options):
+    whole = algorithm(env, **options).learn(TOTAL)
+    agent = interrupted(algorithm, env, step, path, **options)
+    assert agent.num_timesteps < whole.num_timesteps
+    assert not same_arrays(agent, whole)
+    agent.resume()
+    assert agent.num_timesteps == whole.num_timesteps
+    assert (agent.n_updates, agent.exploration_rate) == (whole.n_updates, whole.exploration_rate)
+    assert same_arrays(agent, whole)
+    assert [list(window) for window in agent._envs.returns] == [list(window) for window in whole._envs.returns]
+    assert [list(window) for window in agent._envs.lengths] == [list(window) for window in whole._envs.lengths]
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("shape", [{}, {"seeds": [5, 2], "n_envs": 3}], ids=["S1", "S2N3"])
+def test_in_the_native_trading_env_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(name, shape, tmp_path):
+    algorithm, options = LEARNERS[name]
+    check_exact(algorithm, trading_spec(), 201, tmp_path / "run", **options, **shape)
+
+
+@pytest.mark.parametrize("name", ["A2C", "TDLambda"])
+def test_and_so_it_does_in_scalar_envs_side_by_side(name, tmp_path):
+    algorithm, options = LEARNERS[name]
+    make = lambda: gym.make("trading_env:TradingEnv-v0", **TRADING)  # noqa: E731
+    check_exact(algorithm, make, 97, tmp_path / "run", n_envs=2, **options)
+
+
+@pytest.mark.parametrize("env", ["FrozenLake-v1", "Taxi-v4", "CliffWalking-v1", "Blackjack-v1"])
+@pytest.mark.parametrize("step", [1, 257])
+def test_on_toy_text_a_resumed_run_ends_with_the_table_of_an_unbroken_one(env, step, tmp_path):
+    options = {"initial_value": 1.0, "visit_power": 0.6, "learning_rate": "lin_0.5"}
+    check_exact(QLearning, env, step, tmp_path / "run", seeds=2, n_envs=2, **options)
+
+
+def test_a_time_limit_goes_on_counting(tmp_path):
+    make = lambda: gym.make("CliffWalking-v1", max_episode_steps=30)  # noqa: E731
+    check_exact(QLearning, make, 40, tmp_path / "run")
+
+
+def test_an_env_of_ones_own_is_asked_for_its_state(counter, tmp_path):
+    class Kept(counter):
+        def get_state(self):
+            return {"t": self.t, "episode": self.episode, "number": self.number}
+
+        def set_state(self, state):
+            self.t, self.episode, self.number = state["t"], state["episode"], state["number"]
+
+    made = []
+
+    def make():
+        counter.made = len(made) % 2  # the same numbers in the second run
+        made.append(Kept())
+        return made[-1]
+
+    check_exact(A2C, make, 101, tmp_path / "run", n_envs=2, net_arch=(4,))
+
+
+def test_a_run_can_be_broken_twice_and_saved_before_it_goes_on(tmp_path):
+    whole = A2C(trading_spec(), net_arch=(8,)).learn(TOTAL)
+    interrupted(A2C, trading_spec(), 52, tmp_path / "a", net_arch=(8,)).save(tmp_path / "b", training=True)
+    A2C.load(tmp_path / "b", env=trading_spec()).resume(callback=until(203)).save(tmp_path / "c", training=True)
+    assert same_arrays(A2C.load(tmp_path / "c", env=trading_spec()).resume(), whole)
+
+
+def test_an_agent_that_a_callback_stopped_goes_on_without_a_file():
+    whole = A2C(trading_spec(), net_arch=(8,)).learn(TOTAL)
+    assert same_arrays(A2C(trading_spec(), net_arch=(8,)).learn(TOTAL, callback=until(52)).resume(), whole)
+
+
+def test_learning_on_for_longer_is_the_same_with_and_without_a_file(tmp_path):
+    agent = A2C(trading_spec(), net_arch=(8,)).learn(100)
+    agent.save(tmp_path / "a", training=True)
+    loaded = A2C.load(tmp_path / "a", env=trading_spec()).learn(50, reset_num_timesteps=False)
+    assert same_arrays(loaded, agent.learn(50, reset_num_timesteps=False))
+
+
+def test_prediction_by_chance_goes_on_too(tmp_path):
+    agent = A2C(trading_spec(), net_arch=(8,)).learn(20)
+    obs = np.ones((30, *agent.spaces.obs_shape))
+    agent.predict(obs)
+    agent.save(tmp_path / "a", training=True)
+    assert np.array_equal(A2C.load(tmp_path / "a").predict(obs)[0], agent.predict(obs)[0])
+
+
+def test_without_the_training_in_it_a_file_is_small_and_nothing_can_be_resumed(tmp_path):
+    agent = PPO(trading_spec(), n_envs=4, net_arch=(4,)).learn(20)
+    agent.save(tmp_path / "small")
+    agent.save(tmp_path / "large", training=True)
+    assert (tmp_path / "small.safetensors").stat().st_size * 4 < (tmp_path / "large.safetensors").stat().st_size
+    with pytest.raises(ValueError, match="no run to resume"):
+        PPO.load(tmp_path / "small", env=trading_spec()).resume()
+    with pytest.raises(ValueError, match="no env to learn in"):
+        PPO.load(tmp_path / "large").resume()
+
+
+@pytest.mark.parametrize("name", ["A2C", "PPO", "REINFORCE"])
+def test_where_the_env_cannot_give_its_state_episodes_start_anew_and_a_warning_says_so(name, tmp_path):
+    algorithm, options = LEARNERS[name]
+    agent = interrupted(algorithm, "CartPole-v1", 203, tmp_path / "run", **options)
+    with pytest.warns(UserWarning, match="the running episodes start anew"):
+        agent.resume()
+    assert agent.num_timesteps >= TOTAL
+
+
+def test_episodes_that_start_anew_are_not_those_of_the_start(tmp_path):
+    first = A2C("CartPole-v1", net_arch=(4,))._envs.reset()
+    agent = interrupted(A2C, "CartPole-v1", 52, tmp_path / "run", net_arch=(4,))
+    seen = []
+    with pytest.warns(UserWarning, match="start anew"):
+        agent.resume(callback=lambda agent: seen.append(agent._obs) or False)
+    assert np.abs(seen[0] - first).max() > 1e-3
+    assert np.abs(seen[0]).max() < 1.0  # one step after a reset
+
+
+def test_what_was_stored_of_an_episode_that_is_cut_off_ends_in_the_value_of_its_last_observation(tmp_path):
+    agent = interrupted(A2C, "CartPole-v1", 53, tmp_path / "run", net_arch=(4,))
+    rollout, last = agent.rollout, agent.net.value(agent._obs)  # [S, N]
+    assert rollout.position == 3
+    assert not rollout.ended[:, 2].any()
+    with pytest.warns(UserWarning, match="start anew"):
+        agent._next_obs(agent._connected())
+    assert rollout.ended[:, 2].all()
+    assert not rollout.terminated[:, 2].any()
+    assert np.array_equal(rollout.final_value[:, 2], last)
+    assert not rollout.ended[:, :2].any()
+
+
+def test_the_steps_of_an_episode_that_is_cut_off_are_forgotten_by_reinforce(tmp_path):
+    agent = interrupted(REINFORCE, "CartPole-v1", 53, tmp_path / "run", net_arch=(4,))
+    assert agent._running.length.sum() > 0
+    with pytest.warns(UserWarning, match="start anew"):
+        agent._next_obs(agent._connected())
+    assert agent._running.length.sum() == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        trading_spec(initial_cash=5.0),
+        trading_spec(data="us-stocks/MSFT"),
+        lambda: gym.make("trading_env:TradingEnv-v0", **TRADING),
+    ],
+    ids=["keywords", "data", "scalar"],
+)
+def test_episodes_do_not_go_on_in_another_env(other, tmp_path):
+    agent = interrupted(A2C, trading_spec(), 52, tmp_path / "run", net_arch=(8,))
+    agent.save(tmp_path / "again", training=True)
+    with pytest.raises(ValueError, match=r"other data|cannot go on"):
+        A2C.load(tmp_path / "again", env=other).resume()
+    A2C.load(tmp_path / "again", env=other).learn(10)  # new episodes may run anywhere
+
+
+# Checkpoints
+
+
+def test_a_checkpoint_is_written_every_so_many_steps_and_at_the_end(tmp_path):
+    checkpoint, seen = Checkpoint(tmp_path / "run", every=20), []
+    checkpoint_of = lambda: A2C.load(tmp_path / "run").num_timesteps  # noqa: E731
+
+    def callback(agent):
+        checkpoint(agent)
+        if agent.num_timesteps >= 21:
+            seen.append((agent.num_timesteps, checkpoint_of()))
+
+    A2C("CartPole-v1", n_envs=3, net_arch=(4,)).learn(60, callback=callback)
+    assert seen[:3] == [(21, 21), (24, 21), (27, 21)]
+    assert (42, 42) in seen
+    assert seen[-1] == (60, 60)
+    assert os.listdir(tmp_path) == ["run.safetensors"]
+
+
+def test_a_checkpoint_needs_a_number_of_steps(tmp_path):
+    with pytest.raises(ValueError, match="every must be at least 1"):
+        Checkpoint(tmp_path / "run", every=0)
+
+
+def test_a_file_with_ten_thousand_steps_takes_no_second(tmp_path):
+    agent = PPO("CartPole-v1", n_steps=20_000, net_arch=(4,)).learn(1, callback=until(10_000))
+    start = time.perf_counter()
+    agent.save(tmp_path / "run", training=True)
+    assert time.perf_counter() - start < 1.0
+
+
+# Files that are not what they should be
+
+
+@pytest.fixture
+def run(tmp_path):
+    path = tmp_path / "run.safetensors"
+    interrupted(A2C, trading_spec(), 52, path, net_arch=(8,))
+    return path
+
+
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.3, 0.7, 0.999])
+def test_a_truncated_checkpoint_is_refused_and_left_alone(run, part):
+    content = run.read_bytes()
+    run.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(ValueError, match=r"run\.safetensors is corrupt"):
+        A2C.load(run, env=trading_spec())
+    assert run.read_bytes() == content[: int(part * len(content))]
+
+
+@pytest.mark.parametrize("at", [0.45, 0.8, 0.999])
+def test_a_flipped_bit_is_found(run, at):
+    content = bytearray(run.read_bytes())
+    content[int(at * len(content))] ^= 4
+    run.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run\.safetensors is corrupt"):
+        A2C.load(run, env=trading_spec())
+
+
+class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "zip", "torch"])
+def test_a_foreign_file_is_neither_executed_nor_overwritten(kind, run, tmp_path, capsys):
+    bomb = Bomb(str(tmp_path / "boom"))
+    if kind == "pickle":
+        run.write_bytes(pickle.dumps(bomb))
+    elif kind == "zip":
+        with zipfile.ZipFile(run, "w") as file:
+            file.writestr("data.pkl", pickle.dumps(bomb))
+    else:
+        torch.save({"bomb": bomb}, run)
+    content = run.read_bytes()
+    with pytest.raises(ValueError, match="corrupt or no safetensors file"):
+        QLearning.load(run)
+    for resume in ([], ["--resume"]):
+        with pytest.raises(SystemExit, match=r"corrupt or no safetensors file|exists"):
+            main(QLearning, {}, [*CLI, "--checkpoint", str(run), *resume])
+    assert run.read_bytes() == content
+    assert not (tmp_path / "boom").exists()
+
+
+def test_a_checkpoint_whose_buffers_do_not_fit_is_refused(run):
+    with pytest.raises(ValueError, match="rows must be an array"):
+        A2C.load(run, env=trading_spec(), n_steps=7)
+
+
+# The command line
+
+CLI = ["--env", "FrozenLake-v1", "--total-timesteps", "3000", "--eval-episodes", "0", "--no-progress-bar"]
+
+
+def command(checkpoint, save, *more):
+    options = [*CLI, "--seeds", "2", "--initial-value", "1", "--checkpoint-every", "500"]
+    return [*options, "--checkpoint", str(checkpoint), "--save", str(save), *more]
+
+
+def test_a_killed_run_goes_on_by_the_same_command_and_ends_with_the_same_weights(tmp_path, capsys):
+    checkpoint = tmp_path / "run.safetensors"
+    slow = (
+        "import time; from agents.q_learning import *; from agents.cli import main; advance = QLearning._advance\n"
+        "def slowed(*arguments): time.sleep(0.001); return advance(*arguments)\n"
+        f"QLearning._advance = slowed; main(QLearning, {{}}, {command(checkpoint, tmp_path / 'killed')!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", slow])
+    until_then = time.monotonic() + 60
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < until_then:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed.safetensors").exists()
+    assert 0 < QLearning.load(checkpoint).num_timesteps < 3000
+
+    main(QLearning, {}, command(checkpoint, tmp_path / "resumed", "--resume"))
+    assert "goes on after step" in capsys.readouterr().out
+    main(QLearning, {}, command(tmp_path / "other", tmp_path / "whole", "--resume"))
+    resumed, whole = QLearning.load(tmp_path / "resumed"), QLearning.load(tmp_path / "whole")
+    assert resumed.num_timesteps == whole.num_timesteps == 3000
+    assert resumed.table.std() > 0
+    assert same_arrays(resumed, whole)
+
+
+def test_a_run_that_reached_its_end_is_not_run_again(tmp_path, capsys):
+    arguments = command(tmp_path / "run", tmp_path / "agent", "--resume")
+    main(QLearning, {}, arguments)
+    before = (tmp_path / "run.safetensors").read_bytes()
+    main(QLearning, {}, arguments)
+    assert "goes on after step 3,000 of 3,000" in capsys.readouterr().out
+    assert (tmp_path / "run.safetensors").read_bytes() == before
+
+
+def test_a_checkpoint_is_not_overwritten_by_another_run(tmp_path):
+    main(QLearning, {}, command(tmp_path / "run", tmp_path / "agent"))
+    with pytest.raises(SystemExit, match=r"exists: go on from it with --resume"):
+        main(QLearning, {}, command(tmp_path / "run", tmp_path / "agent"))
+    for other, name in ((["--gamma", "0.5"], "config"), (["--total-timesteps", "9"], "total_timesteps")):
+        with pytest.raises(SystemExit, match=f"of another run: its {name} is"):
+            main(QLearning, {}, command(tmp_path / "run", tmp_path / "agent", "--resume", *other))
+    with pytest.raises(SystemExit, match="--resume needs --checkpoint"):
+        main(QLearning, {}, [*CLI, "--resume"])
+
+
+# The best seed
+
+
+def test_the_best_seed_is_chosen_on_another_env_and_of_equal_ones_the_first(match_env):
+    agent = A2C(match_env, seeds=[4, 7, 9], net_arch=())
+    for s, gain in enumerate((-5.0, 5.0, 5.0)):
+        agent.net.values["pi.0.weight"][s] = gain * torch.eye(3)
+    best = agent.best_on(match_env, episodes=3)
+    assert best.seeds == (7,)
+    assert torch.equal(best.net.values["pi.0.weight"], agent.net.values["pi.0.weight"][1:2])

@@ -1,0 +1,213 @@
+"""An env that takes up the state of another one goes on exactly as it does."""
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode
+
+from trading_env import DifferentialSharpe, Market, TradingEnv, TradingVectorEnv
+from trading_env.render import ansi
+
+N, STEPS = 4, 40
+MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP]
+
+
+def market(seed, n=60):
+    prices = 50.0 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0.0, 0.05, 2 * n))).reshape(n, 2)
+    return Market.from_arrays(open=prices[:, 0], close=prices[:, 1], name=f"random {seed}")
+
+
+def excess(before, after):
+    return np.log(after["equity"] / before["equity"]) - 0.01 * after["turnover"] - 0.001 * (before["bar"] % 3)
+
+
+COMMON = {"random_start": True, "window": 3, "features": ["log_return_1"], "data": market(1), "episode_length": 11}
+CASES = {
+    "default": COMMON,
+    "two markets": {**COMMON, "data": [market(1), market(2)]},
+    "to the end": {**COMMON, "episode_length": None},
+    "ruin": {**COMMON, "allow_short": True, "margin": {"ruin_fraction": 0.95}},
+    "sharpe": {**COMMON, "reward": DifferentialSharpe(), "costs": {"fixed": 2.0}},
+    "continuous": {**COMMON, "actions": "continuous", "margin": {"r_cash": 0.05}, "bars_per_year": 252},
+    "dict": {**COMMON, "observation": "dict"},
+    "compact": {**COMMON, "observation": "compact"},
+    "callable": {**COMMON, "reward": excess},
+}
+
+
+def through_json(state):
+    """The state after its plain parts went through JSON, which an array would not survive."""
+
+    def plain(value):
+        if isinstance(value, np.ndarray):
+            return value
+        if isinstance(value, dict):
+            return {key: plain(part) for key, part in value.items()}
+        return [plain(part) for part in value] if isinstance(value, list) else json.loads(json.dumps(value))
+
+    return plain(state)
+
+
+def assert_same(one, other):
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, (tuple, list)) or (isinstance(one, np.ndarray) and one.dtype == object):
+        for pair in zip(one, other, strict=True):
+            assert_same(*pair)
+    else:
+        np.testing.assert_array_equal(one, other)
+
+
+def actions_of(space, n_steps, seed=0):
+    space.seed(seed)
+    return [space.sample() for _ in range(n_steps)]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_vector_env_goes_on_where_another_one_stood(case, mode, begun):
+    make = lambda: TradingVectorEnv(N, autoreset_mode=mode, **CASES[case])  # noqa: E731
+    env, other = make(), make()
+    env.reset(seed=3)
+    if begun:
+        other.reset(seed=8)
+        other.step(other.action_space.sample())
+    actions = actions_of(env.action_space, STEPS)
+    for action in actions[:17]:
+        env.step(action)
+    state = through_json(env.get_state())
+    rest = [env.step(action) for action in actions[17:]]  # the state is a copy
+    other.set_state(state)
+    assert_same([other.step(action) for action in actions[17:]], rest)
+    assert_same(other.get_state(), env.get_state())
+    if case != "continuous":
+        assert_same(other.counterfactual(), env.counterfactual())
+        assert_same(other.afterstates(), env.afterstates())
+    assert_same(other.reset(), env.reset())
+
+
+def play(env, actions):
+    """Steps, with a reset after the end of each episode."""
+    results = []
+    for action in actions:
+        results.append(env.step(action))
+        if results[-1][2] or results[-1][3]:
+            results.append(env.reset())
+    return results
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_scalar_env_goes_on_where_another_one_stood(case):
+    env, other = TradingEnv(**CASES[case]), TradingEnv(**CASES[case])
+    env.reset(seed=3)
+    actions = actions_of(env.action_space, STEPS)
+    play(env, actions[:15])
+    state = through_json(env.get_state())
+    rest = play(env, actions[15:])
+    other.set_state(state)
+    assert_same(play(other, actions[15:]), rest)
+    assert_same(other.get_state(), env.get_state())
+    if case != "continuous":
+        assert_same(other.counterfactual(), env.counterfactual())
+
+
+def test_the_history_of_an_episode_goes_with_it():
+    env, other = TradingEnv(**COMMON), TradingEnv(**COMMON)
+    env.reset(seed=3)
+    for action in (2, 1, 0, 2):
+        env.step(action)
+    other.set_state(through_json(env.get_state()))
+    assert len(other.history()) == 4
+    assert other.history().equals(env.history())
+    assert ansi(other.episode()) == ansi(env.episode())
+
+
+def test_an_env_that_was_never_reset_has_a_state_too():
+    env, other = TradingEnv(**COMMON), TradingEnv(**COMMON)
+    other.reset(seed=1)
+    other.set_state(env.get_state())
+    with pytest.raises(ResetNeeded):
+        other.step(0)
+    assert_same(other.reset(), env.reset())
+
+
+@pytest.mark.parametrize("make", [TradingEnv, lambda **keywords: TradingVectorEnv(2, **keywords)])
+@pytest.mark.parametrize(
+    "change", [{"data": market(9)}, {"initial_cash": 5.0}, {"episode_length": 5}, {"fill": "close"}]
+)
+def test_the_state_of_another_env_is_refused(make, change):
+    env, other = make(**COMMON), make(**COMMON | change)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="state is that of an env with other data or other keywords"):
+        other.set_state(env.get_state())
+
+
+def test_a_state_that_leads_out_of_the_data_is_refused():
+    env = TradingVectorEnv(2, **COMMON)
+    env.reset(seed=0)
+    for column, value in ((0, 60), (0, 1), (1, 60), (2, -1), (3, -2)):
+        state = env.get_state()
+        state["_clock"][0, column] = value
+        with pytest.raises(ValueError, match=r"state\['_clock'\] must name rows of a table of 60"):
+            env.set_state(state)
+    state = env.get_state()
+    state["_state"] = state["_state"][:1]
+    with pytest.raises(ValueError, match=r"state\['_state'\] must be an array"):
+        env.set_state(state)
+    state.pop("_state")
+    with pytest.raises(ValueError, match=r"state must have \['_state'\]"):
+        env.set_state(state)
+    with pytest.raises(ValueError, match="2 random streams, this env has 3"):
+        TradingVectorEnv(3, **COMMON).set_state(env.get_state())
+
+
+REFERENCES = {
+    "Ritter": {"n_steps": 10},
+    "MoodySaffell": {"n_steps": 10, "window": 3},
+    "CFMLinear": {"n_bars": 12},
+    "RegimeAdditive": {"n_steps": 10},
+    "RegimeObserved": {"episode_length": 10},
+}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("mode", MODES)
+def test_reference_envs_go_on_too(name, mode):
+    identifier = f"trading_env:reference/{name}-v0"
+    options = {"autoreset_mode": mode, **REFERENCES[name]}
+    make = lambda: gym.make_vec(identifier, N, "vector_entry_point", **options)  # noqa: E731
+    env, other = make(), make()
+    env.reset(seed=3)
+    actions = actions_of(env.action_space, STEPS)
+    for action in actions[:17]:
+        env.step(action)
+    state = through_json(env.get_state())
+    rest = [env.step(action) for action in actions[17:]]
+    other.set_state(state)
+    assert_same([other.step(action) for action in actions[17:]], rest)
+    assert_same(other.get_state(), env.get_state())
+
+    single, another = (gym.make(identifier, **REFERENCES[name]).unwrapped for _ in range(2))
+    single.reset(seed=3)
+    actions = actions_of(single.action_space, 25)
+    play(single, actions[:13])
+    another.set_state(through_json(single.get_state()))
+    assert_same(play(another, actions[13:]), play(single, actions[13:]))
+
+
+def test_a_reference_env_refuses_the_state_of_another_one():
+    env, other = (gym.make("trading_env:reference/Ritter-v0", n_steps=n).unwrapped for n in (10, 5))
+    env.reset(seed=3)
+    for action in actions_of(env.action_space, 8):
+        env.step(action)
+    with pytest.raises(ValueError, match=r"state\['row'\] must be rows"):
+        other.set_state(env.get_state())
+    other = gym.make("trading_env:reference/Ritter-v0", n_steps=10, sigma=0.2).unwrapped
+    with pytest.raises(ValueError, match="env with other keywords"):
+        other.set_state(env.get_state())
