@@ -140,6 +140,7 @@ class A2C(RolloutAgent):
 
     Config = A2CConfig
     config: A2CConfig
+    _memory = RolloutAgent._memory
 
     def _build(self) -> None:
         config = self.config

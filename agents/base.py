@@ -71,7 +71,7 @@ class SeedAgent(ABC):
     takes_box_actions: ClassVar[bool] = False
     envs_type: ClassVar[type[SeedEnvs]] = SeedEnvs
     _counters: ClassVar[tuple[str, ...]] = ("num_timesteps", "n_updates", "exploration_rate")
-    _memory: ClassVar[tuple[str, ...]]  # attributes that training goes on from, beside what was learnt
+    _memory: ClassVar[tuple[str, ...]] = ()  # of each algorithm: what training goes on from, beside what was learnt
 
     def __init__(
         self,
@@ -395,6 +395,8 @@ class SeedAgent(ABC):
         self._set_memory(training["memory"])
 
     def _get_memory(self) -> State:
+        if "_memory" not in vars(type(self)):  # inherited, it might leave something out
+            raise NotImplementedError(f"{type(self).__name__} does not say what its training goes on from")
         return get_attributes(self, self._memory)
 
     def _set_memory(self, memory: State) -> None:

@@ -147,6 +147,15 @@ def test_without_the_training_in_it_a_file_is_small_and_nothing_can_be_resumed(t
         PPO.load(tmp_path / "large").resume()
 
 
+def test_an_algorithm_that_does_not_say_what_it_goes_on_from_is_not_written_in_part(tmp_path):
+    class Another(A2C):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Another does not say what its training goes on from"):
+        Another(trading_spec(), net_arch=(4,)).save(tmp_path / "a", training=True)
+    assert not os.listdir(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["A2C", "PPO", "REINFORCE"])
 def test_where_the_env_cannot_give_its_state_episodes_start_anew_and_a_warning_says_so(name, tmp_path):
     algorithm, options = LEARNERS[name]
