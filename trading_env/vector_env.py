@@ -20,7 +20,6 @@ from trading_env.rewards import call_reward
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
 
-_STATE = ("_state", "_clock", "_begun", "_ended", "_any_ended", "_before", "_past", "_rng_seeds")
 MAX_ENVS = 2**31  # numpy refuses more without a word of what it is
 FLOAT32, INT64, BOOL = (np.dtype(kind) for kind in (np.float32, np.int64, np.bool_))  # faster than their names
 
@@ -254,10 +253,16 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     # -- state --------------------------------------------------------------------------------------------
 
+    _changing = ("_state", "_clock", "_begun", "_ended", "_any_ended", "_before", "_past", "_rng_seeds")
+
     def get_state(self) -> dict[str, Any]:
         """The running episodes and the random streams, as copies: arrays and plain JSON."""
         streams = env_state.get_streams(self.np_random)
-        return {"fingerprint": env_state.fingerprint(self.task), "streams": streams, **env_state.read(self, _STATE)}
+        return {
+            "fingerprint": env_state.fingerprint(self.task),
+            "streams": streams,
+            **env_state.read(self, self._changing),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Goes on from what `get_state` of an env with the same arguments gave.
@@ -270,7 +275,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             env_state.check_clock(self.task, np.asarray(state["_clock"]))
         env_state.set_streams(self.np_random, state["streams"])
         self._before, self._past = {}, {}
-        env_state.write(self, _STATE, state)
+        env_state.write(self, self._changing, state)
 
     # -- what if ------------------------------------------------------------------------------------------
 
