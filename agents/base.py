@@ -6,11 +6,10 @@ An algorithm is one file with a subclass that says what it is made of (`_build`)
 Axis letters: S seeds, N envs per seed, B batch, D observation.
 """
 
-import dataclasses
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from agents import checkpoints
+from agents import checkpoints, saving
 from agents.envs import EnvLike, Floats, SeedEnvs, Spaces, make_envs
 from agents.evaluation import evaluate
 from agents.reporting import Reporter
@@ -283,7 +282,8 @@ class SeedAgent(ABC):
         row = range(len(self.seeds))[s]
         agent = type(self).__new__(type(self))
         agent._set_up(self.config, (self.seeds[row],), self.n_envs, self.spaces, self.device, self._env)
-        agent._restore({name: array[row : row + 1] for name, array in self._arrays().items()}, self._facts())
+        arrays = {name: array[row : row + 1] for name, array in self._arrays().items()}
+        saving.restore(agent, arrays, saving.facts_of(self))
         return agent
 
     def best_on(self, validation_env: EnvLike, episodes: int = 20) -> Self:
@@ -310,10 +310,7 @@ class SeedAgent(ABC):
             training: Whether to write also all that `resume` takes: replay memory and other buffers, random streams,
                 running episodes.
         """
-        arrays, facts = self._arrays(), self._facts()
-        if training:
-            facts["training"] = checkpoints.pack(self._training(), arrays, "training")
-        checkpoints.write(path, arrays, facts)
+        saving.write(self, path, training)
 
     @classmethod
     def load(
@@ -340,59 +337,13 @@ class SeedAgent(ABC):
             raise ValueError(f"{path} holds {facts.get('algorithm')!r}, not {cls.__name__}")
         agent = cls.__new__(cls)
         try:
-            config = cls.Config(**{**_with_functions(facts["config"]), **changes})
+            config = cls.Config(**{**saving.with_functions(facts["config"]), **changes})
             spaces = cls.envs_type.spaces_type.from_facts(facts["spaces"])
             agent._set_up(config, check_seeds(facts["seeds"]), facts["n_envs"], spaces, as_device(device), env)
-            agent._restore(arrays, facts)
-            if "training" in facts:
-                agent._take_up(checkpoints.unpack(facts["training"], arrays))
+            saving.restore(agent, arrays, facts)
         except (AttributeError, IndexError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path} does not hold a whole {cls.__name__}: {error!r}") from error
         return agent
-
-    def _facts(self) -> dict[str, Any]:
-        """All but the arrays that a file must say, as plain JSON."""
-        config = dataclasses.asdict(self.config)
-        return {
-            "algorithm": type(self).__name__,
-            "config": {name: _FUNCTION if callable(value) else value for name, value in config.items()},
-            "seeds": self.seeds,
-            "n_envs": self.n_envs,
-            "spaces": dataclasses.asdict(self.spaces),
-            "counters": {name: getattr(self, name) for name in self._counters},
-        }
-
-    def _restore(self, arrays: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
-        for name, array in self._arrays().items():
-            if array.shape != arrays[name].shape:
-                raise RuntimeError(f"{name} has shape {tuple(arrays[name].shape)}, not {tuple(array.shape)}")
-            array.copy_(arrays[name])
-        for name in self._counters:
-            setattr(self, name, facts["counters"][name])
-
-    def _training(self) -> State:
-        """All that training goes on from, beside what was learnt."""
-        episodes = self._episodes
-        if episodes is None and self._envs is not None and self._obs is not None:
-            episodes = self._envs.get_state()
-        return {
-            "total_timesteps": self.total_timesteps,
-            "goal": self.goal,
-            "obs": self._obs,
-            "episodes": episodes,
-            "predicting": get_attributes(self, ("_predicting",)),
-            "memory": self._get_memory(),
-        }
-
-    def _take_up(self, training: State) -> None:
-        """Goes back to where `_training` was called; the envs follow once they are there."""
-        self.total_timesteps, self.goal = training["total_timesteps"], training["goal"]
-        self._obs, self._episodes = training["obs"], training["episodes"]
-        shape = (len(self.seeds), self.n_envs, self.spaces.obs_size)
-        if self._obs is not None and (self._obs.shape, self._obs.dtype) != (shape, np.float32):
-            raise ValueError(f"obs must be an array float32 {shape}, got {self._obs.dtype} {self._obs.shape}")
-        set_attributes(self, ("_predicting",), training["predicting"])
-        self._set_memory(training["memory"])
 
     def _get_memory(self) -> State:
         if "_memory" not in vars(type(self)):  # inherited, it might leave something out
@@ -401,21 +352,6 @@ class SeedAgent(ABC):
 
     def _set_memory(self, memory: State) -> None:
         set_attributes(self, self._memory, memory)
-
-
-_FUNCTION = "a function"
-
-
-def _with_functions(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored configuration, in which each function that no file holds raises when it is called."""
-
-    def forgotten(name: str) -> Callable[[float], float]:
-        def raises(remaining: float) -> float:
-            raise ValueError(f"{name} was a function, which no file holds: pass it, load(path, {name}=...)")
-
-        return raises
-
-    return {name: forgotten(name) if value == _FUNCTION else value for name, value in config.items()}
 
 
 def with_seed_axis(observation: npt.ArrayLike, n_seeds: int, spaces: Spaces) -> Floats:

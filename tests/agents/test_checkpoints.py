@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from agents import checkpoints
 from agents.dqn import DQN
+from agents.saving import facts_of
 
 SMALL = {"learning_rate": 5e-3, "learning_starts": 20, "train_freq": 1, "net_arch": (16,)}
 OBS = np.random.default_rng(0).random((2, 50, 3))
@@ -102,7 +103,7 @@ def test_a_foreign_safetensors_file_is_refused(tmp_path):
 
 
 def test_a_file_of_another_algorithm_or_without_all_arrays_is_refused(agent, tmp_path):
-    arrays, facts = agent._arrays(), agent._facts()
+    arrays, facts = agent._arrays(), facts_of(agent)
     checkpoints.write(tmp_path / "other", arrays, facts | {"algorithm": "A2C"})
     with pytest.raises(ValueError, match="holds 'A2C', not DQN"):
         DQN.load(tmp_path / "other")
@@ -132,5 +133,5 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(agent, tmp_path, monkey
 
 
 def test_facts_are_plain_json(agent, tmp_path):
-    checkpoints.write(tmp_path / "x", {}, agent._facts())
-    assert checkpoints.read(tmp_path / "x")[1] == json.loads(json.dumps(agent._facts()))
+    checkpoints.write(tmp_path / "x", {}, facts_of(agent))
+    assert checkpoints.read(tmp_path / "x")[1] == json.loads(json.dumps(facts_of(agent)))
