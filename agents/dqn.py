@@ -113,6 +113,7 @@ class DQN(SeedAgent):
 
     Config = DQNConfig
     config: DQNConfig
+    _memory = ("replay", "priorities", "_exploring", "_sampling", "_calls", "_rate")
 
     def _build(self) -> None:
         config, S, B = self.config, len(self.seeds), self.config.batch_size
@@ -154,6 +155,9 @@ class DQN(SeedAgent):
         self.replay.reserve(self.replay.size + total_timesteps + self.n_envs)
         if self.priorities is not None:
             self.priorities.reserve(self.replay.capacity)
+
+    def _cut(self, obs: Floats) -> None:
+        self.replay.cut()
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts once in every env, stores what came of it, and trains if it is time to."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.compiled import compiled
+from agents.state import State
 
 Floats = npt.NDArray[np.float32]
 Slots = npt.NDArray[np.int64]
@@ -64,6 +65,18 @@ class Priorities:
         """The weights [S, B] of what was drawn last, of `size` stored; reused by the next call."""
         _weigh(self.tree, self.slots, size, beta, self._weight)
         return self._weight
+
+    def get_state(self) -> State:
+        """The priorities."""
+        return {"tree": self.tree, "largest": self.largest}
+
+    def set_state(self, state: State) -> None:
+        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        S, nodes = len(self.tree), state["tree"].shape[-1]
+        if state["tree"].shape != (S, nodes) or nodes & (nodes - 1) or nodes < 2:
+            raise ValueError(f"tree must have shape {(S, '2L')}, L a power of two, got {state['tree'].shape}")
+        self.tree = state["tree"].copy()
+        self.largest[:] = state["largest"]
 
     def update(self, error: npt.NDArray[Any]) -> None:
         """Gives what was drawn last the priorities of its errors [S, B]."""

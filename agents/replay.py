@@ -18,6 +18,7 @@ import torch
 
 from agents.compiled import compiled
 from agents.n_step import gather_n_steps
+from agents.state import State
 
 Floats = npt.NDArray[np.float32]
 Slots = npt.NDArray[np.int64]
@@ -151,6 +152,23 @@ class Replay:
             chain = ((self.position - self.size) % self.capacity, self.size, self.n_envs, self.n_steps, self.gamma)
             gather_n_steps(self.rows, slots, *chain, self._packed, self._action, self._continues)
         return self._batch.to(self._device)
+
+    def get_state(self) -> State:
+        """The transitions stored, [S, size, ...], sharing memory, and where the ring stands."""
+        counts = {"capacity": self.capacity, "size": self.size, "position": self.position, "n_envs": self.n_envs}
+        return {"rows": self.rows[:, : self.size], **counts}
+
+    def set_state(self, state: State) -> None:
+        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        S, _, width = self.rows.shape
+        C, size, position = state["capacity"], state["size"], state["position"]
+        if not 0 <= size <= C <= self.buffer_size or not 0 <= position <= size:
+            raise ValueError(f"buffer_size={self.buffer_size} has no room for {size} of {C} rows, the next {position}")
+        if state["rows"].shape != (S, size, width):
+            raise ValueError(f"rows must have shape {(S, size, width)}, got {state['rows'].shape}")
+        self.rows = np.zeros((S, C, width), np.float32)
+        self.rows[:, :size] = state["rows"]
+        self.size, self.position, self.n_envs = size, position, state["n_envs"]
 
 
 @compiled

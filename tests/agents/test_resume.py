@@ -18,16 +18,32 @@ import trading_env  # noqa: F401, registers the env
 from agents.a2c import A2C
 from agents.callbacks import Checkpoint
 from agents.cli import main
+from agents.dqn import DQN
 from agents.ppo import PPO
 from agents.q_learning import QLearning
 from agents.reinforce import REINFORCE
 from agents.td_lambda import TDLambda
 
 TRADING = {"window": 3, "episode_length": 17, "random_start": True}
+SMALL_DQN = {
+    "net_arch": (8,),
+    "learning_starts": 20,
+    "batch_size": 8,
+    "train_freq": 2,
+    "target_update_interval": 50,
+    "exploration_fraction": 0.9,
+}
 LEARNERS = {
     "A2C": (A2C, {"net_arch": (8,), "learning_rate": "lin_1e-2"}),
     "PPO": (PPO, {"net_arch": (8,), "n_steps": 32, "batch_size": 16, "n_epochs": 2, "clip_range": "lin_0.2"}),
     "REINFORCE": (REINFORCE, {"net_arch": (8,), "n_episodes": 3, "learning_rate": "lin_1e-2"}),
+    "DQN": (DQN, {**SMALL_DQN, "learning_rate": "lin_1e-2", "tau": 0.5}),
+    "DQN, whole ring": (DQN, {**SMALL_DQN, "buffer_size": 90, "n_steps": 3, "dueling": True, "double_q": True}),
+    "DQN, prioritized": (DQN, {**SMALL_DQN, "prioritized_replay": True, "exploration": "exponential"}),
+    "DQN, without replacement": (
+        DQN,
+        {**SMALL_DQN, "replay_with_replacement": False, "target_network": False, "optimizer": "rmsprop"},
+    ),
     "TDLambda": (TDLambda, {"net_arch": (8,), "loss_column": -1}),
 }
 TOTAL = 400
@@ -188,6 +204,16 @@ def test_what_was_stored_of_an_episode_that_is_cut_off_ends_in_the_value_of_its_
     assert not rollout.ended[:, :2].any()
 
 
+def test_transitions_of_n_steps_do_not_lead_from_an_episode_that_is_cut_off_into_the_next(tmp_path):
+    agent = interrupted(DQN, "CartPole-v1", 53, tmp_path / "run", n_envs=2, n_steps=3, **SMALL_DQN)
+    last = agent.replay.rows[0, 52:54, -1]
+    assert agent.replay.size == 54
+    assert not last.any()
+    with pytest.warns(UserWarning, match="start anew"):
+        agent._next_obs(agent._connected())
+    assert last.all()
+
+
 def test_the_steps_of_an_episode_that_is_cut_off_are_forgotten_by_reinforce(tmp_path):
     agent = interrupted(REINFORCE, "CartPole-v1", 53, tmp_path / "run", net_arch=(4,))
     assert agent._running.length.sum() > 0
@@ -237,11 +263,15 @@ def test_a_checkpoint_needs_a_number_of_steps(tmp_path):
         Checkpoint(tmp_path / "run", every=0)
 
 
-def test_a_file_with_ten_thousand_steps_takes_no_second(tmp_path):
-    agent = PPO("CartPole-v1", n_steps=20_000, net_arch=(4,)).learn(1, callback=until(10_000))
+def test_a_memory_of_100000_transitions_is_written_by_its_filled_rows_alone_and_quickly(tmp_path):
+    agent = DQN("CartPole-v1", net_arch=(4,))
+    agent.replay.reserve(200_000)
+    agent.replay.size = agent.replay.position = 100_000
     start = time.perf_counter()
     agent.save(tmp_path / "run", training=True)
-    assert time.perf_counter() - start < 1.0
+    assert time.perf_counter() - start < 2.0
+    width = agent.replay.rows.shape[2]
+    assert (tmp_path / "run.safetensors").stat().st_size < 1.1 * 100_000 * width * 4
 
 
 # Files that are not what they should be
