@@ -179,8 +179,9 @@ class SeedAgent(ABC):
         if reset_num_timesteps:
             self.num_timesteps = 0
             self._obs = self._episodes = None
-        self._obs = self._next_obs(envs)
+        obs = self._next_obs(envs)  # [S, N, D]
         self._begin(total_timesteps)
+        self._obs = obs
         self.goal = self.num_timesteps + self._whole(total_timesteps)
         return self._run(envs, callback, progress_bar, log_interval)
 

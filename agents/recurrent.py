@@ -17,8 +17,10 @@ from agents.base import Actions, SeedAgent, with_seed_axis
 from agents.envs import Floats
 from agents.lstm import LSTM, State, draw_weights, lstm_shapes, weights_in
 from agents.networks import Flags, Parameters
+from agents.state import get_attributes, set_attributes
 from agents.streams import generator
 
+_CARRIED = ("hidden", "cell", "starts", "alive")
 Recalled = tuple[Floats, Floats]  # hidden state and cell, [S, B, H] each
 
 
@@ -130,6 +132,14 @@ class Carried:
         """Hidden state and cell before the next step."""
         return self.hidden, self.cell
 
+    def get_state(self) -> dict[str, Any]:
+        """A copy of all of it."""
+        return get_attributes(self, _CARRIED)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        set_attributes(self, _CARRIED, state)
+
 
 class RecurrentAgent(SeedAgent):
     """An agent of a `RecurrentNet`, `self.net`; its configuration has `lstm_size`."""
@@ -143,6 +153,9 @@ class RecurrentAgent(SeedAgent):
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0 or self._obs is None:  # all episodes are new
             self.carried.reset()
+
+    def _cut(self, obs: Floats) -> None:
+        self.carried.reset()
 
     @abstractmethod
     def _best(self, outputs: Floats) -> Actions:

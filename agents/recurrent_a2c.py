@@ -139,6 +139,7 @@ class RecurrentA2C(RecurrentAgent):
     Config = RecurrentA2CConfig
     config: RecurrentA2CConfig
     takes_box_actions = True
+    _memory = ("carried", "rollout", "_starts", "_alive", "_first", "_acting", "_rate")
 
     def _build(self) -> None:
         config, spaces = self.config, self.spaces
@@ -167,6 +168,10 @@ class RecurrentA2C(RecurrentAgent):
         super()._begin(total_timesteps)
         if self.num_timesteps == 0 or self._obs is None:
             self.rollout.clear()
+
+    def _cut(self, obs: Floats) -> None:
+        self.rollout.cut(self.net.act(obs, self.carried.recalled)[0][..., -1])
+        super()._cut(obs)
 
     def _whole(self, total_timesteps: int) -> int:
         """So many that the last rollout is whole, as Stable-Baselines3 does."""

@@ -116,6 +116,25 @@ class SequenceReplay:
             state=State(states[..., :H], states[..., H:]),
         )
 
+    def get_state(self) -> dict[str, Any]:
+        """The steps stored, [S, size, N, ...], sharing memory, and where the ring stands."""
+        counts = {"reserved": self.rows.shape[1], "size": self.size, "position": self.position}
+        return {"rows": self.rows[:, : self.size], "states": self.states[:, : self.size], **counts}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        C, size, position = state["reserved"], state["size"], state["position"]
+        if not 0 <= size <= C <= self.capacity or not 0 <= position <= size:
+            raise ValueError(f"room for {self.capacity} steps has none for {size} of {C}, the next {position}")
+        for name in ("rows", "states"):
+            old, stored = getattr(self, name), state[name]
+            if stored.shape != (len(old), size, *old.shape[2:]):
+                raise ValueError(f"{name} must have shape {(len(old), size, *old.shape[2:])}, got {stored.shape}")
+            ring = np.zeros((len(old), C, *old.shape[2:]), np.float32)
+            ring[:, :size] = stored
+            setattr(self, name, ring)
+        self.size, self.position = size, position
+
 
 @compiled
 def _gather(

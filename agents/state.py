@@ -71,8 +71,9 @@ def _renewed(name: str, old: Any, state: Any) -> Any:
         raise ValueError(f"{name} has no part to take up its state: {sorted(state)}")
     if isinstance(old, deque):
         return deque(state, maxlen=old.maxlen)
-    if isinstance(old, list):
-        return [_renewed(f"{name}[{i}]", *pair) for i, pair in enumerate(zip(old, state, strict=True))]
+    if isinstance(old, list | tuple):
+        parts = [_renewed(f"{name}[{i}]", *pair) for i, pair in enumerate(zip(old, state, strict=True))]
+        return parts if isinstance(old, list) else tuple(parts)
     return state
 
 

@@ -21,6 +21,8 @@ from agents.cli import main
 from agents.dqn import DQN
 from agents.ppo import PPO
 from agents.q_learning import QLearning
+from agents.recurrent_a2c import RecurrentA2C
+from agents.recurrent_dqn import RecurrentDQN
 from agents.reinforce import REINFORCE
 from agents.td_lambda import TDLambda
 
@@ -43,6 +45,11 @@ LEARNERS = {
     "DQN, without replacement": (
         DQN,
         {**SMALL_DQN, "replay_with_replacement": False, "target_network": False, "optimizer": "rmsprop"},
+    ),
+    "RecurrentA2C": (RecurrentA2C, {"lstm_size": 6, "n_steps": 7, "learning_rate": "lin_1e-2"}),
+    "RecurrentDQN": (
+        RecurrentDQN,
+        {"lstm_size": 6, "learning_starts": 30, "batch_size": 3, "burn_in": 2, "sequence_length": 4},
     ),
     "TDLambda": (TDLambda, {"net_arch": (8,), "loss_column": -1}),
 }
@@ -172,7 +179,7 @@ def test_an_algorithm_that_does_not_say_what_it_goes_on_from_is_not_written_in_p
     assert not os.listdir(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["A2C", "PPO", "REINFORCE"])
+@pytest.mark.parametrize("name", ["A2C", "PPO", "REINFORCE", "DQN", "RecurrentA2C", "RecurrentDQN"])
 def test_where_the_env_cannot_give_its_state_episodes_start_anew_and_a_warning_says_so(name, tmp_path):
     algorithm, options = LEARNERS[name]
     agent = interrupted(algorithm, "CartPole-v1", 203, tmp_path / "run", **options)
