@@ -20,6 +20,7 @@ import torch
 from agents import checkpoints, saving
 from agents.envs import EnvLike, Floats, SeedEnvs, Spaces, make_envs
 from agents.evaluation import evaluate
+from agents.features import Extractor, Features, check_extractor
 from agents.reporting import Reporter
 from agents.state import State, get_attributes, set_attributes
 from agents.streams import generator
@@ -53,12 +54,15 @@ class SeedAgent(ABC):
         tensorboard_log: Folder for TensorBoard, one run per seed.
         threads: Torch's threads while it learns; None leaves torch's own setting. More than one pays only on idle
             cores: on busy ones they wait for each other.
+        features_extractor: What networks see in place of an observation, see `agents.features`; buffers keep the
+            observation itself.
         hyperparameters: See the algorithm's configuration.
 
     Attributes:
         config: The hyperparameters.
         seeds: The seeds.
         spaces: The spaces of the env.
+        features: The features extractor, if there is one.
         num_timesteps: Steps taken per seed.
         n_updates: Updates of the networks.
         exploration_rate: The present probability of a random action.
@@ -68,6 +72,7 @@ class SeedAgent(ABC):
 
     Config: ClassVar[type[Any]]
     takes_box_actions: ClassVar[bool] = False
+    takes_features: ClassVar[bool] = False
     envs_type: ClassVar[type[SeedEnvs]] = SeedEnvs
     _counters: ClassVar[tuple[str, ...]] = ("num_timesteps", "n_updates", "exploration_rate")
     _memory: ClassVar[tuple[str, ...]] = ()  # of each algorithm: what training goes on from, beside what was learnt
@@ -82,11 +87,12 @@ class SeedAgent(ABC):
         verbose: int = 0,
         tensorboard_log: str | os.PathLike[str] | None = None,
         threads: int | None = 1,
+        features_extractor: Extractor | None = None,
         **hyperparameters: Any,
     ) -> None:
         config, checked = self.Config(**hyperparameters), check_seeds(seeds)
         envs = make_envs(env, checked, check_int("n_envs", n_envs, 1), kind=self.envs_type)
-        self._set_up(config, checked, n_envs, envs.spaces, as_device(device), env)
+        self._set_up(config, checked, n_envs, envs.spaces, as_device(device), env, features_extractor)
         self._envs: SeedEnvs | None = envs
         self.verbose = check_int("verbose", verbose, 0)
         self.tensorboard_log = tensorboard_log
@@ -100,10 +106,14 @@ class SeedAgent(ABC):
         spaces: Spaces,
         device: torch.device,
         env: EnvLike | None,
+        features_extractor: Extractor | None,
     ) -> None:
         """All that an agent is before its first step; its envs are made when first needed."""
         if spaces.continuous and not self.takes_box_actions:
             raise ValueError(f"action_space must be Discrete for {type(self).__name__}, got a Box {spaces}")
+        if features_extractor is not None and not self.takes_features:
+            raise ValueError(f"features_extractor must be None for {type(self).__name__}, got {features_extractor!r}")
+        self.features = None if features_extractor is None else Features(features_extractor, device)
         self.config, self.seeds, self.n_envs, self.spaces, self.device = config, seeds, n_envs, spaces, device
         self.verbose, self.tensorboard_log, self.threads = 0, None, 1
         self.num_timesteps = self.n_updates = 0
@@ -114,6 +124,11 @@ class SeedAgent(ABC):
         self._obs: Floats | None = None  # [S, N, D], what to act on next
         self._predicting = [generator(seed, "predict") for seed in seeds]
         self._build()
+
+    @property
+    def input_size(self) -> int:
+        """How many numbers networks see of an observation."""
+        return self.spaces.obs_size if self.features is None else self.features.dim
 
     @abstractmethod
     def _build(self) -> None:
@@ -282,7 +297,8 @@ class SeedAgent(ABC):
         """Seed number s of 0..S-1 as an agent of its own: a copy of what it has learnt, without its memory."""
         row = range(len(self.seeds))[s]
         agent = type(self).__new__(type(self))
-        agent._set_up(self.config, (self.seeds[row],), self.n_envs, self.spaces, self.device, self._env)
+        shared = (self.n_envs, self.spaces, self.device, self._env, self.features and self.features.extractor)
+        agent._set_up(self.config, (self.seeds[row],), *shared)
         arrays = {name: array[row : row + 1] for name, array in self._arrays().items()}
         saving.restore(agent, arrays, saving.facts_of(self))
         return agent
@@ -319,6 +335,7 @@ class SeedAgent(ABC):
         path: str | os.PathLike[str],
         env: EnvLike | None = None,
         device: str | torch.device = "auto",
+        features_extractor: Extractor | None = None,
         **changes: Any,
     ) -> Self:
         """The agent that `save` wrote, with all that the file holds; `resume` goes on with its training.
@@ -327,20 +344,24 @@ class SeedAgent(ABC):
             path: The file.
             env: What to go on learning in; not needed to predict.
             device: Where to put it.
+            features_extractor: As the agent was made with: no file holds it.
             changes: Hyperparameters to change, but none that shapes a network, or a buffer that the file holds.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is corrupt, another program's, or another algorithm's.
+            ValueError: If it is corrupt, another program's, or another algorithm's, or if its agent had a features
+                extractor and none is given, or had none, or another.
         """
         arrays, facts = checkpoints.read(path)
         if facts.get("algorithm") != cls.__name__:
             raise ValueError(f"{path} holds {facts.get('algorithm')!r}, not {cls.__name__}")
+        check_extractor(features_extractor, facts.get("features_dim"))
         agent = cls.__new__(cls)
         try:
             config = cls.Config(**{**saving.with_functions(facts["config"]), **changes})
             spaces = cls.envs_type.spaces_type.from_facts(facts["spaces"])
-            agent._set_up(config, check_seeds(facts["seeds"]), facts["n_envs"], spaces, as_device(device), env)
+            shared = (facts["n_envs"], spaces, as_device(device), env, features_extractor)
+            agent._set_up(config, check_seeds(facts["seeds"]), *shared)
             saving.restore(agent, arrays, facts)
         except (AttributeError, IndexError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path} does not hold a whole {cls.__name__}: {error!r}") from error

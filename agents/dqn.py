@@ -114,6 +114,7 @@ class DQN(SeedAgent):
     Config = DQNConfig
     config: DQNConfig
     _memory = ("replay", "priorities", "_exploring", "_sampling", "_calls", "_rate")
+    takes_features = True
 
     def _build(self) -> None:
         config, S, B = self.config, len(self.seeds), self.config.batch_size
@@ -146,8 +147,8 @@ class DQN(SeedAgent):
         self._error = torch.zeros(S, B, 1, device=self.device)  # of the last update
 
     def _network(self) -> QNet:
-        sizes = (self.spaces.obs_size, *self.config.net_arch, self.spaces.n_actions)
-        return (Dueling if self.config.dueling else MLP)(sizes, self.seeds, self.device)
+        sizes = (self.input_size, *self.config.net_arch, self.spaces.n_actions)
+        return (Dueling if self.config.dueling else MLP)(sizes, self.seeds, self.device, self.features)
 
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:

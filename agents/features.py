@@ -19,6 +19,18 @@ Extractor = Callable[[torch.Tensor], torch.Tensor]
 """Maps observations [B, D] to features [B, K], K being its attribute `features_dim`; a `torch.nn.Module`, say."""
 
 
+def check_extractor(extractor: Extractor | None, dim: int | None) -> None:
+    """Checks an extractor against the `features_dim` K that a file says its agent had, None for no extractor.
+
+    Raises:
+        ValueError: If it is missing, not wanted, or gives another number of features.
+    """
+    if extractor is None and dim is not None:
+        raise ValueError(f"features_extractor is missing: the agent was made with one of features_dim={dim}, pass it")
+    if extractor is not None and (given := getattr(extractor, "features_dim", None)) != dim:
+        raise ValueError(f"features_extractor must have features_dim={dim} as the agent was made with, got {given!r}")
+
+
 class Features:
     """An extractor without anything to learn, applied to observations with any axes before the last.
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from agents.distributions import Distribution
+from agents.features import Features
 from agents.networks import ACTIVATIONS, Activation, Floats, Layer, Parameters, backward, forward, forward_numpy
 from agents.streams import generator
 
@@ -58,6 +59,7 @@ class Heads:
     shared: bool
     log_std: torch.Tensor | None  # [S, 1, A]
     log_std_grad: torch.Tensor | None  # [S, 1, A]
+    features: Features | None = None
 
     @property
     def has_critic(self) -> bool:
@@ -66,6 +68,7 @@ class Heads:
 
     def forward(self, obs: torch.Tensor) -> Outputs:
         """Outputs for obs [S, B, D]."""
+        obs = obs if self.features is None else self.features(obs)
         pi = self.pi.forward(obs)
         if self.shared:
             return Outputs(pi[-1][..., :-1], pi[-1][..., -1], [pi])
@@ -88,8 +91,9 @@ class Heads:
 
     def of_seed(self, s: int) -> "Heads":
         """The same for one seed alone: views [1, ...]."""
-        std = [None if x is None else x[s : s + 1] for x in (self.log_std, self.log_std_grad)]
-        return Heads(self.pi.of_seed(s), None if self.vf is None else self.vf.of_seed(s), self.shared, *std)
+        std, grad = (None if x is None else x[s : s + 1] for x in (self.log_std, self.log_std_grad))
+        vf = None if self.vf is None else self.vf.of_seed(s)
+        return Heads(self.pi.of_seed(s), vf, self.shared, std, grad, self.features)
 
 
 class ActorCritic(Parameters):
@@ -99,7 +103,7 @@ class ActorCritic(Parameters):
     critic's; biases are 0. Each seed draws them from its own stream.
 
     Args:
-        obs_size: D.
+        obs_size: D, or what the features extractor makes of it.
         net_arch: Widths of the hidden layers, of each network if there are two.
         distribution: What the policy's outputs mean.
         seeds: One seed per policy.
@@ -107,6 +111,7 @@ class ActorCritic(Parameters):
         critic: "separate" networks, hidden layers "shared" by both, or "none".
         activation: "tanh" or "relu".
         log_std_init: First logarithm of the standard deviations of a Box's actions.
+        features: What the networks see of an observation; None means itself.
     """
 
     def __init__(
@@ -119,6 +124,7 @@ class ActorCritic(Parameters):
         critic: str = "separate",
         activation: str = "tanh",
         log_std_init: float = 0.0,
+        features: Features | None = None,
     ) -> None:
         A, hidden = distribution.n_outputs, (obs_size, *net_arch)
         widths = {"pi": (*hidden, A + 1 if critic == "shared" else A)}
@@ -133,7 +139,8 @@ class ActorCritic(Parameters):
         stacks = {n: Stack(_layers(self.values, n, depth), _layers(self.grads, n, depth), between) for n in widths}
         self.shared = critic == "shared"
         self.log_std = self.values.get("log_std")  # [S, 1, A]
-        self.heads = Heads(stacks["pi"], stacks.get("vf"), self.shared, self.log_std, self.grads.get("log_std"))
+        stds = (self.log_std, self.grads.get("log_std"))
+        self.heads = Heads(stacks["pi"], stacks.get("vf"), self.shared, *stds, features)
         self._draw(seeds, widths, log_std_init)
         self._on_cpu = None
         if device.type == "cpu":
@@ -164,11 +171,13 @@ class ActorCritic(Parameters):
         return self._run("pi" if self.shared else "vf", obs)[..., -1]
 
     def _run(self, net: str, obs: Floats) -> Floats:
+        features = self.heads.features
         if self._on_cpu is not None:
-            return forward_numpy(obs, self._on_cpu[net], self._activation)
+            return forward_numpy(obs if features is None else features.of(obs), self._on_cpu[net], self._activation)
         stack = self.heads.vf if net == "vf" and self.heads.vf is not None else self.heads.pi
         with torch.inference_mode():
-            out: Floats = stack.forward(torch.from_numpy(obs).to(self.flat.device))[-1].cpu().numpy()
+            x = torch.from_numpy(obs).to(self.flat.device)
+            out: Floats = stack.forward(x if features is None else features(x))[-1].cpu().numpy()
         return out
 
 

@@ -31,14 +31,15 @@ class PolicyAgent(SeedAgent):
 
     takes_box_actions = True
     _memory: ClassVar[tuple[str, ...]] = ("_acting", "_rate")
+    takes_features = True
     optimizer: Adam | RMSprop
 
     def _build_policy(self, critic: str) -> None:
         """Makes the networks, and the streams that actions are drawn from; `critic` as in `ActorCritic`."""
         config, spaces = self.config, self.spaces
         self.distribution = distribution_for(spaces)
-        shape = (spaces.obs_size, config.net_arch, self.distribution, self.seeds, self.device)
-        self.net = ActorCritic(*shape, critic, config.activation, config.log_std_init)
+        shape = (self.input_size, config.net_arch, self.distribution, self.seeds, self.device)
+        self.net = ActorCritic(*shape, critic, config.activation, config.log_std_init, self.features)
         width, normal = self.n_envs * self.distribution.noise_size, self.distribution.normal
         self._acting = Streams(self.seeds, "explore", width, normal=normal)
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
