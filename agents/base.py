@@ -363,7 +363,7 @@ class SeedAgent(ABC):
             shared = (facts["n_envs"], spaces, as_device(device), env, features_extractor)
             agent._set_up(config, check_seeds(facts["seeds"]), *shared)
             saving.restore(agent, arrays, facts)
-        except (AttributeError, IndexError, KeyError, TypeError, RuntimeError) as error:
+        except checkpoints.DAMAGE as error:
             raise ValueError(f"{path} does not hold a whole {cls.__name__}: {error!r}") from error
         return agent
 

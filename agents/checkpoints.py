@@ -18,6 +18,8 @@ from safetensors.torch import save_file
 
 FORMAT = "seed-axis-agent-1"
 SUFFIX = ".safetensors"
+DAMAGE = (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError)
+"""What may be raised by taking up facts that are not as they should be, beside ValueError."""
 
 
 def with_suffix(path: str | os.PathLike[str]) -> Path:
@@ -73,6 +75,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[st
         raise ValueError(f"{path} is corrupt: its facts are not JSON ({error})") from error
     if metadata.get("checksum") != _checksum(arrays, metadata["facts"]):
         raise ValueError(f"{path} is corrupt: its checksum does not match what it holds")
+    if not isinstance(facts, dict):
+        raise ValueError(f"{path} is corrupt: its facts are no JSON object but {facts!r}")
     return arrays, facts
 
 

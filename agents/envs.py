@@ -17,6 +17,7 @@ import numpy.typing as npt
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from agents.checkpoints import DAMAGE
 from agents.env_state import episodes_of, set_episodes
 from agents.state import State, get_attributes, set_attributes
 from agents.streams import seed_sequence
@@ -165,13 +166,16 @@ class SeedEnvs:
         Raises:
             ValueError: If the episodes ran in another env.
         """
-        set_attributes(self, self._memory, state["counts"])
-        if state["episodes"] is None:
-            self._seeds = self._drawn_seeds(self._steps)  # not the same episodes as at the start
-            return False
-        self.vector_env.reset(seed=self._seeds)  # readies the wrappers
-        self._seeds = None
-        set_episodes(self.vector_env, state["episodes"])
+        try:
+            set_attributes(self, self._memory, state["counts"])
+            if state["episodes"] is None:
+                self._seeds = self._drawn_seeds(self._steps)  # not the same episodes as at the start
+                return False
+            self.vector_env.reset(seed=self._seeds)  # readies the wrappers
+            self._seeds = None
+            set_episodes(self.vector_env, state["episodes"])
+        except DAMAGE as error:
+            raise ValueError(f"the episodes cannot go on in {self.vector_env}: {error!r}") from error
         return True
 
     def _drawn_seeds(self, *more: int) -> list[int]:

@@ -19,6 +19,7 @@ import torch
 from agents.compiled import compiled
 from agents.n_step import gather_n_steps
 from agents.state import State
+from agents.validation import check_int
 
 Floats = npt.NDArray[np.float32]
 Slots = npt.NDArray[np.int64]
@@ -161,14 +162,14 @@ class Replay:
     def set_state(self, state: State) -> None:
         """Takes up what `get_state` gave; ValueError if it does not fit."""
         S, _, width = self.rows.shape
-        C, size, position = state["capacity"], state["size"], state["position"]
-        if not 0 <= size <= C <= self.buffer_size or not 0 <= position <= size:
+        C, size, position = (check_int(name, state[name], 0) for name in ("capacity", "size", "position"))
+        if not size <= C <= self.buffer_size or position > size:
             raise ValueError(f"buffer_size={self.buffer_size} has no room for {size} of {C} rows, the next {position}")
         if state["rows"].shape != (S, size, width):
             raise ValueError(f"rows must have shape {(S, size, width)}, got {state['rows'].shape}")
         self.rows = np.zeros((S, C, width), np.float32)
         self.rows[:, :size] = state["rows"]
-        self.size, self.position, self.n_envs = size, position, state["n_envs"]
+        self.size, self.position, self.n_envs = size, position, check_int("n_envs", state["n_envs"], 1)
 
 
 @compiled

@@ -12,6 +12,7 @@ import torch
 from agents.envs import Floats, Step
 from agents.returns import gae
 from agents.state import State, get_attributes, set_attributes
+from agents.validation import check_int
 
 _STATE = ("rows", "reward", "terminated", "ended", "final_value", "position")
 
@@ -78,8 +79,8 @@ class Rollout:
 
     def set_state(self, state: State) -> None:
         """Takes up what `get_state` gave; ValueError if it does not fit."""
-        if not 0 <= state["position"] < self.n_steps:
-            raise ValueError(f"position must be in [0, {self.n_steps}), got {state['position']}")
+        if check_int("position", state["position"], 0) >= self.n_steps:
+            raise ValueError(f"position must be less than {self.n_steps}, got {state['position']}")
         set_attributes(self, _STATE, state)
 
     def batch(self, device: torch.device) -> torch.Tensor:

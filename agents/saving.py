@@ -13,6 +13,7 @@ import torch
 
 from agents import checkpoints
 from agents.state import State, get_attributes, set_attributes
+from agents.validation import check_int
 
 if TYPE_CHECKING:
     from agents.base import SeedAgent
@@ -69,16 +70,18 @@ def restore(agent: "SeedAgent", arrays: Mapping[str, torch.Tensor], facts: Mappi
         if array.shape != arrays[name].shape:
             raise RuntimeError(f"{name} has shape {tuple(arrays[name].shape)}, not {tuple(array.shape)}")
         array.copy_(arrays[name])
-    for name in agent._counters:
-        setattr(agent, name, facts["counters"][name])
+    set_attributes(agent, agent._counters, facts["counters"])
     if "training" in facts:
         _take_up(agent, checkpoints.unpack(facts["training"], arrays))
 
 
 def _take_up(agent: "SeedAgent", training: State) -> None:
     """Goes back to where `training_of` was called; the envs follow once they are there."""
-    agent.total_timesteps, agent.goal = training["total_timesteps"], training["goal"]
+    agent.total_timesteps = check_int("total_timesteps", training["total_timesteps"], 0)
+    agent.goal = check_int("goal", training["goal"], 0)
     agent._obs, agent._episodes = training["obs"], training["episodes"]
+    if (agent._obs is None) != (agent._episodes is None):
+        raise ValueError("obs and episodes must both be there, or neither")
     shape = (len(agent.seeds), agent.n_envs, agent.spaces.obs_size)
     if agent._obs is not None and (agent._obs.shape, agent._obs.dtype) != (shape, np.float32):
         raise ValueError(f"obs must be an array float32 {shape}, got {agent._obs.dtype} {agent._obs.shape}")

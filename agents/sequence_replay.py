@@ -17,6 +17,7 @@ from agents.compiled import compiled
 from agents.envs import Step
 from agents.lstm import State
 from agents.networks import Floats
+from agents.validation import check_int
 
 
 class Sequences(NamedTuple):
@@ -123,8 +124,8 @@ class SequenceReplay:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Takes up what `get_state` gave; ValueError if it does not fit."""
-        C, size, position = state["reserved"], state["size"], state["position"]
-        if not 0 <= size <= C <= self.capacity or not 0 <= position <= size:
+        C, size, position = (check_int(name, state[name], 0) for name in ("reserved", "size", "position"))
+        if not size <= C <= self.capacity or position > size:
             raise ValueError(f"room for {self.capacity} steps has none for {size} of {C}, the next {position}")
         for name in ("rows", "states"):
             old, stored = getattr(self, name), state[name]

@@ -67,6 +67,8 @@ def _renewed(name: str, old: Any, state: Any) -> Any:
         return old
     if isinstance(old, np.ndarray | torch.Tensor):
         return _filled(name, old, state)
+    if isinstance(old, int | float) and not isinstance(state, int | float):
+        raise ValueError(f"{name} must be a number, got {state!r}")
     if old is None and isinstance(state, dict):
         raise ValueError(f"{name} has no part to take up its state: {sorted(state)}")
     if isinstance(old, deque):

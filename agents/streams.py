@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.state import State
+from agents.validation import check_int
 
 PURPOSES = ("weights", "explore", "replay", "envs", "predict", "evaluate")
 
@@ -72,9 +73,10 @@ class Streams:
 
     def set_state(self, state: State) -> None:
         """Goes on behind the last number that was drawn before `get_state`; ValueError if the block was another."""
-        if not 0 <= state["used"] < len(self._ahead):
-            raise ValueError(f"used must be in [0, {len(self._ahead)}), got {state['used']}")
+        used = check_int("used", state["used"], 0)
+        if used >= len(self._ahead):
+            raise ValueError(f"used must be less than {len(self._ahead)}, got {used}")
         for stream, before in zip(self._generators, state["before"], strict=True):
             stream.bit_generator.state = before
         self._fill()
-        self._next = state["used"]
+        self._next = used

@@ -42,6 +42,8 @@ def _copied(value: Any) -> Any:
 
 
 def _renewed(name: str, old: Any, state: Any) -> Any:
+    if isinstance(old, bool) and not isinstance(state, bool):
+        raise ValueError(f"state[{name!r}] must be True or False, got {state!r}")
     if isinstance(old, array.array):
         return array.array(old.typecode, np.asarray(state).tolist())
     if isinstance(old, np.ndarray):

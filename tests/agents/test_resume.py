@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import trading_env  # noqa: F401, registers the env
+from agents import checkpoints
 from agents.a2c import A2C
 from agents.callbacks import Checkpoint
 from agents.cli import main
@@ -337,6 +338,38 @@ def test_a_foreign_file_is_neither_executed_nor_overwritten(kind, run, tmp_path,
             main(QLearning, {}, [*CLI, "--checkpoint", str(run), *resume])
     assert run.read_bytes() == content
     assert not (tmp_path / "boom").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("training", "goal"), "x"),
+        (("training", "obs"), None),
+        (("training", "memory", "rollout", "position"), 5),
+        (("training", "memory", "_acting", "used"), 1.5),
+        (("training", "memory", "_acting", "before", 0, "state", "state"), -1),
+        (("training", "episodes", "counts"), {}),
+        (("training", "episodes", "episodes", "envs"), None),
+        (("training", "episodes", "episodes", "envs", "streams", 0, "bit_generator"), "MT19937"),
+        (("counters",), []),
+        (("seeds",), "x"),
+    ],
+)
+def test_facts_that_cannot_be_are_refused(path, value, run):
+    arrays, facts = checkpoints.read(run)
+    part = facts
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    checkpoints.write(run, arrays, facts)
+    with pytest.raises(ValueError, match=r"does not hold a whole A2C|cannot go on|must"):
+        A2C.load(run, env=trading_spec()).resume()
+
+
+def test_facts_must_be_an_object(run):
+    checkpoints.write(run, {}, [1])
+    with pytest.raises(ValueError, match="facts are no JSON object"):
+        A2C.load(run)
 
 
 def test_a_checkpoint_whose_buffers_do_not_fit_is_refused(run):
