@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 if TYPE_CHECKING:
     from benchmarks.compare import Row
+    from benchmarks.curves import Curves, World
 
 # Okabe and Ito's palette, which all readers can tell apart.
 COLOURS = {"buy_and_hold": "#000000", "flat": "#999999", "random": "#999999", "dqn": "#0072B2", "sb3_dqn": "#D55E00"}
@@ -66,3 +67,48 @@ def _label(axes: Axes, results: Mapping[str, Any]) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", frameon=False, fontsize=9)
+
+
+SIDE_COLOURS = {"ours": "#0072B2", "sb3": "#D55E00"}
+SIDE_NAMES = {"ours": "ours", "sb3": "Stable-Baselines3"}
+
+
+def learning_curves(curves: Curves, worlds: Mapping[str, World], path: Path) -> None:
+    """Draws a row of panels per env: a column per algorithm by steps, and below it by seconds."""
+    envs, algorithms = (list(dict.fromkeys(key[i] for key in curves)) for i in (0, 1))
+    size = (3.4 * len(algorithms) + 0.6, 2.3 * 2 * len(envs) + 0.5)
+    figure = Figure(figsize=size, layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(2 * len(envs), len(algorithms), squeeze=False)
+    for row, (env, axis) in enumerate((env, axis) for env in envs for axis in ("steps", "seconds")):
+        for axes, algorithm in zip(grid[row], algorithms, strict=True):
+            for side, colour in SIDE_COLOURS.items():
+                _draw_curve(axes, curves[env, algorithm, side], axis, colour, SIDE_NAMES[side])
+            axes.axhline(worlds[env].threshold, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
+            _label_curve(axes, axis, f"{algorithm}, {env}" if axis == "steps" else "")
+        grid[row][0].set_ylabel(worlds[env].unit, fontsize=8)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
+    figure.savefig(path)
+
+
+def _draw_curve(axes: Axes, curve: Any, axis: str, colour: str, label: str) -> None:
+    when = curve.steps / 1_000.0 if axis == "steps" else np.maximum(curve.seconds, 1e-3)
+    first = 0 if axis == "steps" else 1  # a logarithm has no 0
+    low, high = curve.interval()
+    axes.fill_between(when[first:], low[first:], high[first:], color=colour, alpha=0.2, linewidth=0.0)
+    axes.plot(when[first:], curve.middle()[first:], color=colour, linewidth=1.5, label=label)
+
+
+def _label_curve(axes: Axes, axis: str, title: str) -> None:
+    if axis == "seconds":
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+    label = "thousand steps per seed" if axis == "steps" else "seconds for all seeds (log scale)"
+    axes.set_xlabel(label, fontsize=8)
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)

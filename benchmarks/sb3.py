@@ -11,10 +11,10 @@ import io
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
@@ -23,6 +23,20 @@ from tqdm import tqdm
 from benchmarks.evaluate import PerSeed
 
 _TICK = 100  # steps between two signs of life of a process
+
+
+Judge = Callable[[Any], float]
+"""Gives a model a mark."""
+
+
+class Mark(NamedTuple):
+    """What a judge said of a model in training."""
+
+    step: int
+    """Steps that the model had taken."""
+    seconds: float
+    """That its training had taken, without the time of the judge."""
+    score: float
 
 
 @dataclass(frozen=True)
@@ -35,12 +49,14 @@ class Trained:
             not included.
         steps_per_second: steps of all seeds together over those seconds.
         processes: how many ran side by side.
+        marks: of each seed, where there was a judge.
     """
 
     agent: PerSeed
     seconds: float
     steps_per_second: float
     processes: int
+    marks: list[list[Mark]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,17 @@ class _Job:
     seed: int
     total_timesteps: int
     n_envs: int
+    judge: Judge | None
+    every: int
     hyperparameters: Mapping[str, Any]
+
+
+class _Run(NamedTuple):
+    model: bytes
+    steps: int
+    start: float
+    end: float
+    marks: list[Mark]
 
 
 def train(
@@ -64,6 +90,8 @@ def train(
     n_envs: int = 1,
     processes: int | None = None,
     progress_bar: bool = True,
+    judge: Judge | None = None,
+    every: int = 0,
     **hyperparameters: Any,
 ) -> Trained:
     """Trains the algorithm once per seed.
@@ -77,6 +105,8 @@ def train(
         n_envs: envs per seed.
         processes: to run side by side; None takes one per core.
         progress_bar: whether to show one, over the steps of all seeds.
+        judge: marks the models before the first step and after the last, and between them; can be pickled.
+        every: steps between marks.
         hyperparameters: of the algorithm, by SB3's names.
 
     Raises:
@@ -87,15 +117,16 @@ def train(
     if not numbers:
         raise ValueError(f"seeds must name at least one, got {seeds!r}")
     spec = env_spec(env)
-    jobs = [_Job(algorithm, policy, spec, s, total_timesteps, n_envs, hyperparameters) for s in numbers]
+    shared = (total_timesteps, n_envs, judge, every, hyperparameters)
+    jobs = [_Job(algorithm, policy, spec, s, *shared) for s in numbers]
     workers = min(processes or cores(), len(jobs))
     bar = tqdm(total=total_timesteps * len(jobs), unit="step", desc=f"SB3 {algorithm}", disable=not progress_bar)
     with bar:
         runs = _run_all(jobs, workers, bar)
-    models = [algorithm_class(algorithm).load(io.BytesIO(data), device="cpu") for data, _, _, _ in runs]
-    seconds = max(end for *_, end in runs) - min(start for _, _, start, _ in runs)
-    steps = sum(taken for _, taken, _, _ in runs)
-    return Trained(PerSeed(models), seconds, steps / seconds, workers)
+    models = [algorithm_class(algorithm).load(io.BytesIO(run.model), device="cpu") for run in runs]
+    seconds = max(run.end for run in runs) - min(run.start for run in runs)
+    steps = sum(run.steps for run in runs)
+    return Trained(PerSeed(models), seconds, steps / seconds, workers, [run.marks for run in runs])
 
 
 def algorithm_class(name: str) -> Any:
@@ -126,12 +157,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _run_all(jobs: Iterable[_Job], workers: int, bar: Any) -> list[tuple[bytes, int, float, float]]:
+def _run_all(jobs: Iterable[_Job], workers: int, bar: Any) -> list[_Run]:
     """The results of the jobs in their order, while the bar follows the steps of all of them."""
     context = multiprocessing.get_context("spawn")
     steps = context.Value("q", 0)
     with ProcessPoolExecutor(workers, context, _set_up_worker, (steps,)) as pool:
-        futures: list[Future[tuple[bytes, int, float, float]]] = [pool.submit(_run, job) for job in jobs]
+        futures: list[Future[_Run]] = [pool.submit(_run, job) for job in jobs]
         pending = set(futures)
         while pending:
             finished, pending = wait(pending, timeout=0.2)
@@ -153,13 +184,14 @@ def _set_up_worker(steps: Any) -> None:
     _steps = steps
 
 
-def _run(job: _Job) -> tuple[bytes, int, float, float]:
-    """Trains one seed; its model as a file's bytes, the steps it took, and when it began and ended."""
+def _run(job: _Job) -> _Run:
+    """Trains one seed; its model as a file's bytes, the steps it took, when it began and ended, and its marks."""
     from stable_baselines3.common.env_util import make_vec_env
 
     envs = make_vec_env(lambda: gym.make(job.spec), n_envs=job.n_envs, seed=job.seed)
     model = algorithm_class(job.algorithm)(job.policy, envs, seed=job.seed, device="cpu", **job.hyperparameters)
     counted = 0
+    marking = Marking(job.judge, job.every, job.total_timesteps)
 
     def count(_locals: dict[str, Any], _globals: dict[str, Any]) -> bool:
         nonlocal counted
@@ -167,12 +199,44 @@ def _run(job: _Job) -> tuple[bytes, int, float, float]:
             with _steps.get_lock():
                 _steps.value += model.num_timesteps - counted
             counted = model.num_timesteps
+        marking.tick(model)
         return True
 
+    marking.mark(model)
     start = time.time()
     model.learn(job.total_timesteps, callback=count)
     end = time.time()
+    marking.mark(model)
     file = io.BytesIO()
     model.save(file)
     envs.close()
-    return file.getvalue(), model.num_timesteps, start, end
+    return _Run(file.getvalue(), model.num_timesteps, start, end, marking.marks)
+
+
+class Marking:
+    """The marks that a judge gives while a model trains, and a clock that stands still meanwhile.
+
+    Args:
+        judge: marks models; None for no marks.
+        every: steps between marks.
+        total_timesteps: of the training, whose last weights `mark` is to judge after its end.
+    """
+
+    def __init__(self, judge: Callable[[Any], Any] | None, every: int, total_timesteps: int) -> None:
+        self.judge, self.every, self.total_timesteps = judge, every, total_timesteps
+        self.marks: list[Mark] = []
+        self._next = every
+        self._seconds, self._since = 0.0, time.perf_counter()
+
+    def tick(self, model: Any) -> None:
+        """To be called after each step."""
+        if self.judge is not None and self._next <= model.num_timesteps < self.total_timesteps:
+            self.mark(model)
+            self._next += self.every
+
+    def mark(self, model: Any) -> None:
+        """Has the model judged now."""
+        if self.judge is not None:
+            self._seconds += time.perf_counter() - self._since if self.marks else 0.0
+            self.marks.append(Mark(model.num_timesteps, self._seconds, self.judge(model)))
+            self._since = time.perf_counter()

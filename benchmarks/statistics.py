@@ -48,6 +48,25 @@ def percentile_interval(samples: npt.ArrayLike, level: float = 0.95) -> tuple[fl
     return float(low), float(high)
 
 
+def iqm(values: npt.ArrayLike, axis: int = 0) -> Floats:
+    """Interquartile mean along an axis: without the lowest and the highest quarter, each rounded down.
+
+    Source:
+        Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice.
+    """
+    ordered = np.sort(np.asarray(values, np.float64), axis=axis)
+    cut = ordered.shape[axis] // 4
+    middle = np.take(ordered, range(cut, ordered.shape[axis] - cut), axis=axis)
+    return np.asarray(middle.mean(axis=axis))
+
+
+def bootstrap_iqm(values: npt.ArrayLike, samples: int = 2000, seed: int = 0) -> Floats:
+    """Interquartile means [B, ...] of seeds drawn with replacement, of scores [S, ...]; a draw takes a seed whole."""
+    scores = np.asarray(values, np.float64)
+    drawn = np.random.default_rng(seed).integers(len(scores), size=(samples, len(scores)))
+    return iqm(scores[drawn], axis=1)
+
+
 def stationary_bootstrap(bars: int, mean_block: float, samples: int, rng: np.random.Generator) -> Ints:
     """Bars [B, T] drawn in blocks of geometric length, wrapping round at the end.
 

@@ -1,0 +1,376 @@
+"""``python -m benchmarks curves``: learning curves of our agents and Stable-Baselines3's, with intervals over seeds.
+
+Axis letters: S seeds, P points of a curve, B bootstrap samples.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+import tyro
+from gymnasium.envs.registration import EnvSpec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import figures, sb3
+from benchmarks.statistics import bootstrap_iqm, iqm
+
+Floats = npt.NDArray[np.float64]
+SIDES = ("ours", "sb3")
+EVALUATION_SEED = 10_000  # of the first evaluation episode, the same for every agent
+
+DESCRIPTION = """\
+Trains DQN, A2C and PPO, ours and Stable-Baselines3's, with the same hyperparameters and seeds: ours in one pass, SB3's
+in a process per core. Evaluates greedily on the same episodes again and again, and draws the interquartile mean over
+seeds with its 95% bootstrap interval, by steps and by seconds. Each curve is kept in FOLDER/ENV, ALGORITHM-SIDE.json,
+and what is there is not trained again, so that a long run can be done piece by piece."""
+
+
+@dataclass(frozen=True)
+class World:
+    """An env to learn in.
+
+    Attributes:
+        env_id: its id.
+        keywords: of the env.
+        threshold: score that counts as solved.
+        unit: of the score.
+        optimal: whether scores are divided by the optimal policy's return on the same episodes.
+    """
+
+    env_id: str
+    keywords: Mapping[str, Any]
+    threshold: float
+    unit: str
+    optimal: bool = False
+
+    def spec(self) -> EnvSpec:
+        """What copies are made from."""
+        found = gym.make(self.env_id, **self.keywords).spec
+        assert found is not None
+        return found
+
+
+WORLDS = {
+    "CartPole-v1": World("CartPole-v1", {}, 475.0, "return"),
+    "regime": World(
+        "trading_env:reference/RegimeObserved-v0",
+        {"stay": 0.9, "step": 0.01, "episode_length": 200},
+        0.95,
+        "return / optimum",
+        optimal=True,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps, envs per seed, and hyperparameters, the same for both sides; those not named are the agents' defaults."""
+
+    total_timesteps: int
+    n_envs: int
+    hyperparameters: Mapping[str, Any]
+
+
+REGIME: dict[str, Recipe] = {
+    "DQN": Recipe(
+        5_000,
+        1,
+        {
+            "learning_rate": "lin_1e-3",
+            "gamma": 0.9,
+            "batch_size": 64,
+            "learning_starts": 500,
+            "train_freq": 1,
+            "target_update_interval": 200,
+            "exploration_fraction": 0.5,
+        },
+    ),
+    "A2C": Recipe(20_000, 8, {"learning_rate": "lin_1e-3", "gamma": 0.9, "normalize_advantage": True}),
+    "PPO": Recipe(
+        20_000,
+        8,
+        {"learning_rate": "lin_1e-3", "n_steps": 32, "batch_size": 64, "gamma": 0.9, "gae_lambda": 0.9},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class CurveSettings:
+    """Options of ``python -m benchmarks curves``."""
+
+    algorithms: tuple[Literal["DQN", "A2C", "PPO"], ...] = ("DQN", "A2C", "PPO")
+    """What to train."""
+    envs: tuple[Literal["CartPole-v1", "regime"], ...] = ("CartPole-v1", "regime")
+    """What to train in: regime is reference/RegimeObserved-v0, whose optimum is known."""
+    seeds: int = 10
+    """Seeds 0..n-1 of each."""
+    budget_scale: float = 1.0
+    """Multiplies the steps of every training."""
+    points: int = 25
+    """Evaluations of each training, after the one of the untrained agent."""
+    episodes: int = 10
+    """Episodes of an evaluation, the same ones for every agent."""
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    """2 seeds, 1% of the steps, 3 evaluations, drawn in FOLDER: shows that everything runs."""
+    folder: Path = Path("results/curves")
+    """Where curves are kept."""
+    figure: Path = Path("docs/curves.png")
+    """Where the picture goes."""
+    processes: int | None = None
+    """Processes for Stable-Baselines3; one per core unless given."""
+    progress: bool = True
+    """Whether to show progress bars."""
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "points", "episodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.budget_scale > 0.0:
+            raise ValueError(f"budget_scale must be above 0, got {self.budget_scale}")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How an algorithm of one side learnt.
+
+    Attributes:
+        steps: that each seed had taken at each point [P].
+        seconds: that all seeds together had trained, on all the processes used [P].
+        scores: [S, P].
+        processes: that ran side by side.
+    """
+
+    steps: Floats
+    seconds: Floats
+    scores: Floats
+    processes: int
+
+    def middle(self) -> Floats:
+        """Interquartile mean over seeds [P]."""
+        return iqm(self.scores)
+
+    def interval(self) -> Floats:
+        """Its 95% interval [2, P]."""
+        bounds: Floats = np.quantile(bootstrap_iqm(self.scores), [0.025, 0.975], axis=0)
+        return bounds
+
+    def reached(self, threshold: float) -> tuple[float, float] | None:
+        """Steps and seconds of the first point whose interquartile mean is that high; None without one."""
+        points = np.flatnonzero(self.middle() >= threshold)
+        return (float(self.steps[points[0]]), float(self.seconds[points[0]])) if points.size else None
+
+
+Curves = dict[tuple[str, str, str], Curve]
+"""By env, algorithm and side."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Trains what is missing, then draws and prints all that was asked for."""
+    settings = parse(list(arguments))
+    curves = {
+        (env, algorithm, side): curve_of(settings, env, algorithm, side)
+        for env in settings.envs
+        for algorithm in settings.algorithms
+        for side in SIDES
+    }
+    settings.figure.parent.mkdir(parents=True, exist_ok=True)
+    figures.learning_curves(curves, WORLDS, settings.figure)
+    print_curves(curves)
+    print(f"\ncurves in {settings.folder}, drawn in {settings.figure}")
+
+
+QUICK: dict[str, Any] = {
+    "seeds": 2,
+    "budget_scale": 0.01,
+    "points": 3,
+    "episodes": 2,
+    "folder": Path("results/curves-quick"),
+    "figure": Path("results/curves-quick/curves.png"),
+}
+
+
+def parse(arguments: list[str]) -> CurveSettings:
+    """The settings that the command line asks for; ``--quick`` changes the defaults of the others."""
+    default = CurveSettings(**QUICK) if "--quick" in arguments else CurveSettings()
+    prog = "python -m benchmarks curves"
+    return tyro.cli(CurveSettings, prog=prog, args=arguments, default=default, description=DESCRIPTION)
+
+
+# -- training ----------------------------------------------------------------------------------------------------
+
+
+def curve_of(settings: CurveSettings, env: str, algorithm: str, side: str) -> Curve:
+    """The curve kept by an earlier run with the same setting, else a new one, which is kept."""
+    recipe = recipe_of(settings, env, algorithm)
+    path = settings.folder / env / f"{algorithm}-{side}.json"
+    setting = {
+        "seeds": settings.seeds,
+        "points": settings.points,
+        "episodes": settings.episodes,
+        "env": {"id": WORLDS[env].env_id, **WORLDS[env].keywords},
+        "recipe": json.loads(json.dumps(asdict(recipe))),
+    }
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["setting"] == setting:
+            curve = kept["curve"]
+            return Curve(*(np.array(curve[name]) for name in ("steps", "seconds", "scores")), curve["processes"])
+    curve = (train_ours if side == "ours" else train_sb3)(settings, env, algorithm, recipe)
+    values = {name: np.asarray(value).tolist() for name, value in vars(curve).items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"setting": setting, "curve": values}, indent=1, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    return curve
+
+
+def recipe_of(settings: CurveSettings, env: str, algorithm: str) -> Recipe:
+    """What both sides train with: all of the hyperparameters, by our names."""
+    module = import_module(f"agents.{algorithm.lower()}")
+    if env == "regime":
+        recipe, config = REGIME[algorithm], getattr(module, f"{algorithm}Config")(**REGIME[algorithm].hyperparameters)
+        steps, n_envs = recipe.total_timesteps, recipe.n_envs
+    else:
+        steps, config, n_envs = module.PRESETS[env]
+    return Recipe(max(round(steps * settings.budget_scale), settings.points), n_envs, asdict(config))
+
+
+def train_ours(settings: CurveSettings, env: str, algorithm: str, recipe: Recipe) -> Curve:
+    """All seeds in one pass, on one core."""
+    kind, spec = getattr(import_module(f"agents.{algorithm.lower()}"), algorithm), WORLDS[env].spec()
+    agent = kind(spec, seeds=settings.seeds, n_envs=recipe.n_envs, device="cpu", **recipe.hyperparameters)
+    judge = partial(scores, world=WORLDS[env], episodes=settings.episodes, runs=settings.seeds)
+    marking = sb3.Marking(judge, recipe.total_timesteps // settings.points, recipe.total_timesteps)
+    marking.mark(agent)
+    agent.learn(recipe.total_timesteps, marking.tick, progress_bar=settings.progress)
+    marking.mark(agent)
+    steps, seconds, marks = (np.array(column) for column in zip(*marking.marks, strict=True))
+    return Curve(steps, seconds, marks.T, 1)
+
+
+def train_sb3(settings: CurveSettings, env: str, algorithm: str, recipe: Recipe) -> Curve:
+    """A process per core, a seed at a time in each. The seconds are those of all seeds over the processes."""
+    trained = sb3.train(
+        algorithm,
+        WORLDS[env].spec(),
+        settings.seeds,
+        recipe.total_timesteps,
+        n_envs=recipe.n_envs,
+        processes=settings.processes,
+        progress_bar=settings.progress,
+        judge=partial(score, world=WORLDS[env], episodes=settings.episodes),
+        every=recipe.total_timesteps // settings.points,
+        **for_sb3(algorithm, recipe.hyperparameters),
+    )
+    marks = np.array(trained.marks, np.float64)  # [S, P, 3]
+    seconds = marks[:, :, 1].sum(0) / trained.processes
+    return Curve(marks[0, :, 0], seconds, marks[:, :, 2], trained.processes)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A schedule of Stable-Baselines3, linear to zero, that goes to other processes."""
+
+    start: float
+
+    def __call__(self, remaining: float) -> float:
+        """The value where that part of training remains."""
+        return self.start * remaining
+
+
+def for_sb3(algorithm: str, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Our hyperparameters by SB3's names; its networks have no shared layers, and neither may ours."""
+    from torch import nn
+
+    options = dict(hyperparameters)
+    policy: dict[str, Any] = {"net_arch": list(options.pop("net_arch"))}
+    if algorithm == "DQN":
+        policy["optimizer_kwargs"] = {"eps": options.pop("adam_eps")}
+    else:
+        if options.pop("shared_network"):
+            raise ValueError("shared_network must be False: Stable-Baselines3 has no such network")
+        policy["activation_fn"] = {"tanh": nn.Tanh, "relu": nn.ReLU}[options.pop("activation")]
+        policy["log_std_init"] = options.pop("log_std_init")
+    for name in ("learning_rate", "clip_range"):
+        if isinstance(options.get(name), str):
+            options[name] = Linear(float(options[name].removeprefix("lin_")))
+    return {**options, "policy_kwargs": policy}
+
+
+# -- evaluation --------------------------------------------------------------------------------------------------
+
+
+def score(policy: Any, world: World, episodes: int) -> float:
+    """Mean score of one model's greedy episodes."""
+    return float(scores(policy, world, episodes, 1)[0])
+
+
+def scores(policy: Any, world: World, episodes: int, runs: int) -> Floats:
+    """Mean scores [S] of greedy episodes, the same ones for every seed, policy and side."""
+    result = returns(policy, world, episodes, runs).mean(1)
+    if world.optimal:
+        best = gym.make(world.env_id, **world.keywords).unwrapped.optimal_policy()  # type: ignore[attr-defined]
+        result = result / returns(best, world, episodes, 1).mean()
+    return result
+
+
+def returns(policy: Any, world: World, episodes: int, runs: int) -> Floats:
+    """Undiscounted returns [S, episodes]."""
+    spec = world.spec()
+    mode = "sync" if spec.max_episode_steps else "vector_entry_point"  # CartPole's own has one stream for all
+    envs = gym.make_vec(spec, runs * episodes, mode)
+    obs, _ = envs.reset(seed=[EVALUATION_SEED + e for _ in range(runs) for e in range(episodes)])
+    total, running = np.zeros(runs * episodes), np.ones(runs * episodes, np.bool_)
+    lead = (runs, episodes) if runs > 1 else (episodes,)
+    while running.any():
+        action, _ = policy.predict(obs.reshape(*lead, *obs.shape[1:]), deterministic=True)
+        obs, reward, terminated, truncated, _ = envs.step(np.asarray(action).reshape(-1))
+        total[running] += reward[running]
+        running &= ~(terminated | truncated)
+    envs.close()
+    return total.reshape(runs, episodes)
+
+
+# -- the table ---------------------------------------------------------------------------------------------------
+
+
+def print_curves(curves: Curves) -> None:
+    """Prints the last point of each curve and when it reached the threshold."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 120)
+    title = "Interquartile mean over seeds, with its 95% interval"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("env", "algorithm", "side"):
+        table.add_column(column, no_wrap=True)
+    for column in ("seeds", "final", "95%", "threshold", "steps to it", "seconds", "of"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for (env, algorithm, side), curve in curves.items():
+        seeds, threshold = str(len(curve.scores)), WORLDS[env].threshold
+        table.add_row(env, algorithm, figures.SIDE_NAMES[side], seeds, *_cells(curve, threshold))
+    console.print(table)
+    for env in dict.fromkeys(key[0] for key in curves):
+        text = f"{env}: score is {WORLDS[env].unit}, greedy, on the same episodes for all."
+        console.print(text, highlight=False, soft_wrap=True)
+    text = "Seconds to the threshold and in all, of all seeds: ours on one core, SB3's on all; without evaluations."
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _cells(curve: Curve, threshold: float) -> list[str]:
+    """Final score, interval, threshold, steps and seconds to it, and seconds in all."""
+    low, high = curve.interval()[:, -1]
+    digits = 1 if threshold > 10.0 else 3
+    score, interval = f"{curve.middle()[-1]:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"
+    reached = curve.reached(threshold)
+    when = ["never", "never"] if reached is None else [f"{reached[0]:,.0f}", f"{reached[1]:,.1f}"]
+    return [score, interval, f"{threshold:g}", *when, f"{curve.seconds[-1]:,.1f}"]
