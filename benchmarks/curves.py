@@ -5,6 +5,7 @@ Axis letters: S seeds, P points of a curve, B bootstrap samples.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -236,19 +237,19 @@ def curve_of(settings: CurveSettings, env: str, algorithm: str, side: str) -> Cu
 
 def recipe_of(settings: CurveSettings, env: str, algorithm: str) -> Recipe:
     """What both sides train with: all of the hyperparameters, by our names."""
-    module = import_module(f"agents.{algorithm.lower()}")
     if env == "regime":
-        recipe, config = REGIME[algorithm], getattr(module, f"{algorithm}Config")(**REGIME[algorithm].hyperparameters)
+        recipe = REGIME[algorithm]
         steps, n_envs = recipe.total_timesteps, recipe.n_envs
+        config = our_class(algorithm).Config(**recipe.hyperparameters)
     else:
-        steps, config, n_envs = module.PRESETS[env]
+        steps, config, n_envs = import_module(f"agents.{algorithm.lower()}").PRESETS[env]
     return Recipe(max(round(steps * settings.budget_scale), settings.points), n_envs, asdict(config))
 
 
 def train_ours(settings: CurveSettings, env: str, algorithm: str, recipe: Recipe) -> Curve:
     """All seeds in one pass, on one core."""
-    kind, spec = getattr(import_module(f"agents.{algorithm.lower()}"), algorithm), WORLDS[env].spec()
-    agent = kind(spec, seeds=settings.seeds, n_envs=recipe.n_envs, device="cpu", **recipe.hyperparameters)
+    options = {"seeds": settings.seeds, "n_envs": recipe.n_envs, "device": "cpu", **recipe.hyperparameters}
+    agent = our_class(algorithm)(WORLDS[env].spec(), **options)
     judge = partial(scores, world=WORLDS[env], episodes=settings.episodes, runs=settings.seeds)
     marking = sb3.Marking(judge, recipe.total_timesteps // settings.points, recipe.total_timesteps)
     marking.mark(agent)
@@ -277,6 +278,11 @@ def train_sb3(settings: CurveSettings, env: str, algorithm: str, recipe: Recipe)
     return Curve(marks[0, :, 0], seconds, marks[:, :, 2], trained.processes)
 
 
+def our_class(algorithm: str) -> Any:
+    """The agent of that name."""
+    return getattr(import_module(f"agents.{algorithm.lower()}"), algorithm)
+
+
 @dataclass(frozen=True)
 class Linear:
     """A schedule of Stable-Baselines3, linear to zero, that goes to other processes."""
@@ -289,7 +295,11 @@ class Linear:
 
 
 def for_sb3(algorithm: str, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Our hyperparameters by SB3's names; its networks have no shared layers, and neither may ours."""
+    """All of our hyperparameters by SB3's names.
+
+    Raises:
+        ValueError: one that SB3 lacks is not at its default.
+    """
     from torch import nn
 
     options = dict(hyperparameters)
@@ -297,10 +307,13 @@ def for_sb3(algorithm: str, hyperparameters: Mapping[str, Any]) -> dict[str, Any
     if algorithm == "DQN":
         policy["optimizer_kwargs"] = {"eps": options.pop("adam_eps")}
     else:
-        if options.pop("shared_network"):
-            raise ValueError("shared_network must be False: Stable-Baselines3 has no such network")
         policy["activation_fn"] = {"tanh": nn.Tanh, "relu": nn.ReLU}[options.pop("activation")]
         policy["log_std_init"] = options.pop("log_std_init")
+    known = inspect.signature(sb3.algorithm_class(algorithm)).parameters
+    default = asdict(our_class(algorithm).Config())
+    for name in [name for name in options if name not in known]:
+        if options.pop(name) != default[name]:
+            raise ValueError(f"{name} must be {default[name]!r}: Stable-Baselines3 has no such option")
     for name in ("learning_rate", "clip_range"):
         if isinstance(options.get(name), str):
             options[name] = Linear(float(options[name].removeprefix("lin_")))
