@@ -66,7 +66,7 @@ WORLDS = {
     "CartPole-v1": World("CartPole-v1", {}, 475.0, "return"),
     "regime": World(
         "trading_env:reference/RegimeObserved-v0",
-        {"stay": 0.9, "step": 0.01, "episode_length": 200},
+        {"stay": 0.95, "step": 0.005, "sigma": 0.01, "episode_length": 200},
         0.95,
         "return / optimum",
         optimal=True,
@@ -85,7 +85,7 @@ class Recipe:
 
 REGIME: dict[str, Recipe] = {
     "DQN": Recipe(
-        5_000,
+        20_000,
         1,
         {
             "learning_rate": "lin_1e-3",
@@ -97,9 +97,9 @@ REGIME: dict[str, Recipe] = {
             "exploration_fraction": 0.5,
         },
     ),
-    "A2C": Recipe(20_000, 8, {"learning_rate": "lin_1e-3", "gamma": 0.9, "normalize_advantage": True}),
+    "A2C": Recipe(8_000, 8, {"learning_rate": "lin_1e-3", "gamma": 0.9, "normalize_advantage": True}),
     "PPO": Recipe(
-        20_000,
+        8_000,
         8,
         {"learning_rate": "lin_1e-3", "n_steps": 32, "batch_size": 64, "gamma": 0.9, "gae_lambda": 0.9},
     ),
@@ -167,9 +167,10 @@ class Curve:
         return bounds
 
     def reached(self, threshold: float) -> tuple[float, float] | None:
-        """Steps and seconds of the first point whose interquartile mean is that high; None without one."""
-        points = np.flatnonzero(self.middle() >= threshold)
-        return (float(self.steps[points[0]]), float(self.seconds[points[0]])) if points.size else None
+        """Steps and seconds of the point from which on the interquartile mean is that high; None without one."""
+        below = np.flatnonzero(self.middle() < threshold)
+        point = below[-1] + 1 if below.size else 0
+        return (float(self.steps[point]), float(self.seconds[point])) if point < len(self.steps) else None
 
 
 Curves = dict[tuple[str, str, str], Curve]

@@ -87,6 +87,10 @@ def learning_curves(curves: Curves, worlds: Mapping[str, World], path: Path) -> 
             axes.axhline(worlds[env].threshold, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
             _label_curve(axes, axis, f"{algorithm}, {env}" if axis == "steps" else "")
         grid[row][0].set_ylabel(worlds[env].unit, fontsize=8)
+    for row in range(0, len(grid), 2):  # one scale for all panels of an env
+        limits = [axes.get_ylim() for axes in grid[row]]
+        for axes in (*grid[row], *grid[row + 1]):
+            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
     figure.savefig(path)
@@ -103,7 +107,7 @@ def _draw_curve(axes: Axes, curve: Any, axis: str, colour: str, label: str) -> N
 def _label_curve(axes: Axes, axis: str, title: str) -> None:
     if axis == "seconds":
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
     label = "thousand steps per seed" if axis == "steps" else "seconds for all seeds (log scale)"
