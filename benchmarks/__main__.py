@@ -9,6 +9,7 @@ from importlib import import_module
 COMMANDS = {
     "compare": "train DQN and Stable-Baselines3's DQN on a stock's early years, compare them on the later ones",
     "curves": "draw learning curves of DQN, A2C and PPO, ours and Stable-Baselines3's, with intervals over seeds",
+    "forecast": "forecast returns walking forward, trade on it, and say whether either beats doing nothing",
     "speed": "measure envs and agents against their peers, and print the ratios beside the goals",
 }
 

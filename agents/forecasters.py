@@ -1,0 +1,212 @@
+"""Forecasters of returns from windows of features: all with `fit(X, y)` and `predict(X)`.
+
+X [n, W, F] are windows of W bars, oldest first; y [n] is the return from the window's last price to the one to
+forecast. `predict` gives a forecast of each seed, [S, n], one row where there is no chance in it. A forecaster sees
+the rows it is fitted on and nothing else: means and deviations for scaling are theirs. `validation`, later rows
+(X, y) that are not fitted, serves to choose what a forecaster has to choose, such as when to stop.
+
+Axis letters: S seeds, n windows, W bars of a window, F features, B batch, H hidden.
+"""
+
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from agents.networks import Adam, Floats
+from agents.recurrent import RecurrentNet
+from agents.streams import generator
+from agents.validation import check_float, check_int, check_seeds
+
+Validation = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+
+class Forecaster(Protocol):
+    """What forecasts returns."""
+
+    def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Self:
+        """Learns from windows X [n, W, F] and their returns y [n], and returns itself."""
+
+    def predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Forecasts [S, n] of the returns of windows X [n, W, F]."""
+
+
+class LastValue:
+    """The price stays where it is: every return is 0. What skill is measured against."""
+
+    def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Self:
+        """Nothing is learnt."""
+        check_windows(X, y)
+        return self
+
+    def predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Zeros, [1, n]."""
+        return np.zeros((1, len(check_windows(X))))
+
+
+class MeanOfLast:
+    """The mean of the last returns goes on.
+
+    Args:
+        bars: How many returns it is the mean of.
+        horizon: Bars that the forecast return covers.
+        column: Which feature is the return of one bar.
+    """
+
+    def __init__(self, bars: int = 20, horizon: int = 1, column: int = 0) -> None:
+        self.bars, self.horizon = check_int("bars", bars, 1), check_int("horizon", horizon, 1)
+        self.column = check_int("column", column, 0)
+
+    def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Self:
+        """Nothing is learnt."""
+        check_windows(X, y)
+        return self
+
+    def predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """The mean return of each window's last bars times the horizon, [1, n]."""
+        if check_windows(X).shape[1] < self.bars:
+            raise ValueError(f"bars must be at most the window's {X.shape[1]}, got {self.bars}")
+        mean: npt.NDArray[np.float64] = X[None, :, -self.bars :, self.column].mean(2, dtype=np.float64)
+        return self.horizon * mean
+
+
+class LSTMForecaster:
+    """An LSTM over the window and one linear layer on its last hidden state, for one seed or several at once.
+
+    It minimises the squared error by Adam, in shuffled batches. With a validation it keeps each seed's weights of the
+    epoch that forecasts that best, the first ones included, which hardly say anything but the mean.
+
+    Args:
+        seeds: n for 0..n-1, or a sequence of ints: each draws its own weights and order of batches.
+        lstm_size: H.
+        epochs: Passes over all windows.
+        batch_size: B.
+        learning_rate: Adam's step size.
+        max_grad_norm: Largest norm of one seed's gradient.
+    """
+
+    def __init__(
+        self,
+        seeds: int | tuple[int, ...] = 1,
+        lstm_size: int = 32,
+        epochs: int = 20,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        max_grad_norm: float = 1.0,
+    ) -> None:
+        self.seeds = check_seeds(seeds)
+        self.lstm_size, self.epochs = check_int("lstm_size", lstm_size, 1), check_int("epochs", epochs, 1)
+        self.batch_size = check_int("batch_size", batch_size, 1)
+        self.learning_rate = check_float("learning_rate", learning_rate, 0.0, above=True)
+        self.max_grad_norm = check_float("max_grad_norm", max_grad_norm, 0.0, above=True)
+        self.net: RecurrentNet | None = None
+        self.best_epoch = np.zeros(len(self.seeds), np.int64)  # [S], whose weights it has; 0 are the first ones
+
+    def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Self:
+        """Learns from windows X [n, W, F] and their returns y [n], and returns itself."""
+        check_windows(X, y)
+        self._x_mean, self._x_std = X.mean((0, 1)), _spread(X.std((0, 1)))  # [F]
+        self._y_mean, self._y_std = float(y.mean()), float(_spread(np.array(y.std())))
+        scaled = torch.from_numpy(self._scaled(X))  # [W, n, F]
+        target = torch.from_numpy(((y - self._y_mean) / self._y_std).astype(np.float32))  # [n]
+        net = self.net = RecurrentNet(X.shape[2], self.lstm_size, [0.1], self.seeds, torch.device("cpu"))
+        optimizer = Adam(net, self.max_grad_norm)
+        orders = [generator(seed, "replay") for seed in self.seeds]
+        best = None if validation is None else (net.flat.clone(), self._errors(validation))
+        for epoch in range(1, self.epochs + 1):
+            self._epoch(scaled, target, np.stack([order.permutation(len(y)) for order in orders]), optimizer)
+            if best is None or validation is None:
+                self.best_epoch[:] = epoch
+            else:
+                self._keep_best(best, self._errors(validation), epoch)
+        if best is not None:
+            net.flat.copy_(best[0])
+        return self
+
+    @torch.inference_mode()
+    def _epoch(self, scaled: torch.Tensor, target: torch.Tensor, order: npt.NDArray[np.int64], optimizer: Adam) -> None:
+        """One pass over scaled windows [W, n, F] and targets [n], each seed in its own order [S, n]."""
+        assert self.net is not None
+        for start in range(0, order.shape[1], self.batch_size):
+            rows = torch.from_numpy(order[:, start : start + self.batch_size])  # [S, B]
+            x = scaled[:, rows].transpose(0, 1)  # [S, W, B, F]
+            squared_error_gradient(self.net, x, target[rows])
+            optimizer.step(self.learning_rate)
+
+    def _errors(self, validation: Validation) -> npt.NDArray[np.float64]:
+        """Mean squared error of each seed, [S]."""
+        X, y = validation
+        errors: npt.NDArray[np.float64] = np.square(self.predict(X) - y).mean(1)
+        return errors
+
+    def _keep_best(
+        self, best: tuple[torch.Tensor, npt.NDArray[np.float64]], errors: npt.NDArray[np.float64], epoch: int
+    ) -> None:
+        """Takes the weights of the seeds that have become better into `best`."""
+        assert self.net is not None
+        flat, lowest = best
+        better = errors < lowest  # [S]
+        mask = self.net.spread(torch.from_numpy(better))
+        flat.copy_(torch.where(mask, self.net.flat, flat))
+        lowest[better] = errors[better]
+        self.best_epoch[better] = epoch
+
+    @torch.inference_mode()
+    def predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Forecasts [S, n] of the returns of windows X [n, W, F].
+
+        Raises:
+            ValueError: If it is not fitted.
+        """
+        check_windows(X)
+        if self.net is None:
+            raise ValueError("the forecaster is not fitted: call fit(X, y) first")
+        scaled, S, parts = torch.from_numpy(self._scaled(X)), len(self.seeds), []
+        for start in range(0, len(X), 512):
+            x = scaled[:, start : start + 512].expand(S, -1, -1, -1)  # [S, W, B, F]
+            parts.append(self.net.head(self.net.lstm.forward(x)[:, -1])[..., 0].double())  # [S, B]
+        return self._y_mean + self._y_std * torch.cat(parts, 1).numpy()
+
+    def _scaled(self, X: npt.NDArray[Any]) -> Floats:
+        """Windows by the fitted rows' means and deviations, bars first, [W, n, F]."""
+        scaled = ((X - self._x_mean) / self._x_std).astype(np.float32)
+        return np.ascontiguousarray(scaled.swapaxes(0, 1))
+
+
+def squared_error_gradient(net: RecurrentNet, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Writes the gradient of the squared error, mean over B and sum over S, into the network's; returns errors [S, B].
+
+    Args:
+        net: Its one output after the last bar is the forecast.
+        x: [S, W, B, F].
+        target: [S, B].
+    """
+    out = net.lstm.forward(x)  # [S, W, B, H]
+    last = out[:, -1]  # [S, B, H]
+    error = net.head(last)[..., 0] - target  # [S, B]
+    d_forecast = error[..., None] * (2.0 / target.shape[1])  # [S, B, 1]
+    torch.bmm(last.mT, d_forecast, out=net.grads["head.weight"])
+    torch.sum(d_forecast, 1, keepdim=True, out=net.grads["head.bias"])
+    d_out = torch.zeros_like(out)
+    torch.bmm(d_forecast, net.weight.mT, out=d_out[:, -1])
+    net.lstm.backward(d_out)
+    return error
+
+
+def check_windows(X: npt.NDArray[Any], y: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+    """X, if it is [n, W, F], and y, if it is given, [n], both finite.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    if X.ndim != 3 or len(X) == 0 or not np.isfinite(X).all():
+        raise ValueError(f"X must be finite windows (n, W, F) and at least one, got shape {X.shape}")
+    if y is not None and (y.shape != X.shape[:1] or not np.isfinite(y).all()):
+        raise ValueError(f"y must be {len(X)} finite returns, one for each window, got shape {y.shape}")
+    return X
+
+
+def _spread(deviation: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Deviations to divide by: 1 where there is none."""
+    return np.where(deviation > 0.0, deviation, 1.0)

@@ -1,0 +1,79 @@
+"""Windows of a market with the returns to forecast, and their split in time. n windows, W bars, F features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trading_env import Market
+from trading_env.features import default_features, feature_table
+
+CALENDAR = ("month", "n_holidays")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What is known at each bar, and the return that follows.
+
+    Attributes:
+        X: the feature rows of the last W bars, oldest first (n, W, F).
+        y: return over the next ``horizon`` bars, NaN where the market ends before (n,).
+        bar: the last bar of each window, consecutive (n,).
+        window, horizon: W, and the bars that a return covers.
+    """
+
+    X: npt.NDArray[np.float32]
+    y: npt.NDArray[np.float64]
+    bar: npt.NDArray[np.int64]
+    window: int
+    horizon: int
+
+    @classmethod
+    def of(cls, market: Market, window: int, horizon: int) -> Windows:
+        """The windows of all bars that have W complete rows of the default features and the calendar."""
+        calendar = CALENDAR if market.time is not None else ()
+        table = feature_table(market, [*default_features(market), *calendar])
+        rows = table.values[table.warmup :]
+        if len(rows) < window + horizon:
+            raise ValueError(f"{market.name!r} has {len(rows)} complete rows, a window needs {window + horizon}")
+        X = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0).swapaxes(1, 2)  # (n, W, F)
+        bar = np.arange(table.warmup + window - 1, len(market))
+        y = np.full(len(bar), np.nan)
+        y[:-horizon] = market.close[bar[:-horizon] + horizon] / market.close[bar[:-horizon]] - 1.0
+        return cls(np.ascontiguousarray(X), y, bar, window, horizon)
+
+    def part(self, rows: slice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """X and y of some rows whose returns are all known."""
+        return self.X[rows], self.y[rows]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows to fit, to choose by, and to test, in this order in time with a gap between each."""
+
+    train: slice
+    validation: slice
+    test: slice
+
+
+def folds(rows: int, first_test: int, count: int, validation: int, purge: int) -> list[Fold]:
+    """Walks forward: equal stretches of test rows from ``first_test`` on, each with all earlier rows to learn from.
+
+    Between train and validation, and between validation and test, ``purge`` rows are left out. With purge = window +
+    horizon no bar of a later part lies in a window, or in a return, of an earlier one.
+
+    Raises:
+        ValueError: nothing is left to train on, or a fold has no row to test.
+    """
+    bounds = np.linspace(first_test, rows, count + 1).astype(int)
+    if first_test - 2 * purge - validation < 1 or validation < 1:
+        raise ValueError(f"first_test must leave rows to train on, got {first_test} with {validation=} and {purge=}")
+    if (np.diff(bounds) < 1).any():
+        raise ValueError(f"count must be at most the {rows - first_test} rows to test, got {count}")
+    result = []
+    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        begin = start - purge - validation
+        result.append(Fold(slice(0, begin - purge), slice(begin, start - purge), slice(start, stop)))
+    return result

@@ -1,0 +1,69 @@
+"""How good forecasts of returns are, as pure functions of forecasts (n,) or (S, n) and the truth (n,).
+
+Of several seeds each gives the mean over them: what a seed is worth that nobody picked. S seeds, n forecasts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.statistics import percentile_interval, stationary_bootstrap
+
+Floats = npt.NDArray[np.float64]
+
+
+def rmse(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Root of the mean squared error."""
+    return float(np.sqrt(_squares(forecast, truth).mean(axis=-1)).mean())
+
+
+def mae(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Mean absolute error."""
+    return float(np.abs(np.asarray(forecast) - np.asarray(truth)).mean())
+
+
+def malr(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Mean absolute log ratio, |log((1 + forecast) / (1 + truth))|: being off by a factor up or down counts alike.
+
+    Raises:
+        ValueError: a return is -1 or less, so that nothing would be left.
+    """
+    given = [np.asarray(values, np.float64) for values in (forecast, truth)]
+    if min(values.min() for values in given) <= -1.0:
+        raise ValueError("returns must be above -1")
+    return float(np.abs(np.log1p(given[0]) - np.log1p(given[1])).mean())
+
+
+def directional_accuracy(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Share of forecasts with the sign of the truth, among those where neither is 0; NaN where there are none."""
+    signs, true = np.broadcast_arrays(np.sign(np.asarray(forecast)), np.sign(np.asarray(truth)))
+    said = (signs != 0) & (true != 0)
+    return float((signs == true)[said].mean()) if said.any() else float("nan")
+
+
+def skill(forecast: npt.ArrayLike, naive: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """1 - MSE / MSE of the naive forecast: 1 is perfect, 0 no better than naive, negative worse."""
+    return 1.0 - float(_squares(forecast, truth).mean() / _squares(naive, truth).mean())
+
+
+def skill_interval(
+    forecast: npt.ArrayLike,
+    naive: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    samples: int = 2000,
+    mean_block: float = 20.0,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """An interval for `skill`, by the stationary bootstrap: both forecasts on the same resampled stretches of time."""
+    squares = [_squares(values, truth).reshape(-1, np.size(truth)).mean(axis=0) for values in (forecast, naive)]  # [n]
+    drawn = stationary_bootstrap(np.size(truth), mean_block, samples, np.random.default_rng(seed))  # [B, n]
+    ours, theirs = (values[drawn].mean(axis=1) for values in squares)
+    return percentile_interval(1.0 - ours / theirs, level)
+
+
+def _squares(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
+    """Squared errors in the shape of the forecasts."""
+    result: Floats = np.square(np.asarray(forecast, np.float64) - np.asarray(truth, np.float64))
+    return result

@@ -1,0 +1,93 @@
+"""Forecasters of scikit-learn behind the interface of `agents.forecasters`, and all of them by name.
+
+Axis letters: n windows, W bars of a window, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.forecasters import Forecaster, LastValue, LSTMForecaster, MeanOfLast, Validation, check_windows
+
+RIDGE_ALPHAS = (1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0)
+
+
+class Regression:
+    """A regressor of scikit-learn on flattened windows.
+
+    Args:
+        candidates: Functions that make one; if there are several, the validation chooses among the fitted ones.
+    """
+
+    def __init__(self, *candidates: Callable[[], Any]) -> None:
+        if not candidates:
+            raise ValueError("candidates must be at least one")
+        self._candidates = candidates
+        self.model: Any = None
+
+    def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Regression:
+        """Learns from windows X [n, W, F] and their returns y [n], and returns itself."""
+        check_windows(X, y)
+        if len(self._candidates) > 1 and validation is None:
+            raise ValueError(f"validation must be given, to choose among {len(self._candidates)} candidates")
+        models = [make().fit(_flat(X), y) for make in self._candidates]
+        errors = [0.0 if validation is None else _error(model, *validation) for model in models]
+        self.model = models[int(np.argmin(errors))]
+        return self
+
+    def predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Forecasts [1, n] of the returns of windows X [n, W, F]."""
+        if self.model is None:
+            raise ValueError("the forecaster is not fitted: call fit(X, y) first")
+        return np.asarray(self.model.predict(_flat(check_windows(X))), np.float64)[None]
+
+
+def _flat(X: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return X.reshape(len(X), -1)
+
+
+def _error(model: Any, X: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
+    return float(np.square(model.predict(_flat(X)) - y).mean())
+
+
+def ridge() -> Regression:
+    """Linear regression on standardised features, whose penalty the validation chooses."""
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return Regression(*(lambda a=alpha: make_pipeline(StandardScaler(), Ridge(a)) for alpha in RIDGE_ALPHAS))
+
+
+def random_forest(trees: int = 500, seed: int = 0, jobs: int | None = None) -> Regression:
+    """A random forest; each split looks at the square root of the number of features, each tree at half of the rows."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    options = {"n_estimators": trees, "max_features": "sqrt", "min_samples_leaf": 20, "max_samples": 0.5}
+    return Regression(lambda: RandomForestRegressor(**options, random_state=seed, n_jobs=jobs))
+
+
+def boosting(rounds: int = 100, seed: int = 0) -> Regression:
+    """Gradient boosting on histograms, with a small step."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    options = {"max_iter": rounds, "learning_rate": 0.05, "max_leaf_nodes": 8, "early_stopping": False}
+    return Regression(lambda: HistGradientBoostingRegressor(**options, random_state=seed))
+
+
+def makers(
+    horizon: int, seeds: int, epochs: int, trees: int, rounds: int, jobs: int | None = None
+) -> Mapping[str, Callable[[], Forecaster]]:
+    """What makes a new forecaster, by name; the first is what skill is measured against."""
+    return {
+        "last_value": LastValue,
+        "mean_of_20": lambda: MeanOfLast(20, horizon),
+        "ridge": ridge,
+        "forest": lambda: random_forest(trees, jobs=jobs),
+        "boosting": lambda: boosting(rounds),
+        "lstm": lambda: LSTMForecaster(seeds, epochs=epochs),
+    }

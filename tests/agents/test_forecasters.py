@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+
+from agents.base import torch_threads
+from agents.forecasters import LastValue, LSTMForecaster, MeanOfLast, squared_error_gradient
+from agents.lstm import State, lstm_cell, weights_in
+from agents.recurrent import RecurrentNet
+
+W, F = 6, 3
+
+
+def remembered(n: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of noise, whose return is a hundredth of the first bar's first feature, which only memory reaches."""
+    X = np.random.default_rng(seed).normal(5.0, 2.0, size=(n, W, F)).astype(np.float32)
+    return X, 0.01 * X[:, 0, 0].astype(float)
+
+
+def test_the_last_value_forecasts_no_return():
+    X, y = remembered(5)
+    assert np.array_equal(LastValue().fit(X, y).predict(X), np.zeros((1, 5)))
+
+
+def test_the_mean_of_the_last_returns_goes_on():
+    X = np.arange(12.0).reshape(2, 3, 2)  # the second feature of the windows: 1, 3, 5 and 7, 9, 11
+    forecaster = MeanOfLast(bars=2, horizon=5, column=1).fit(X, np.zeros(2))
+    assert np.array_equal(forecaster.predict(X), [[20.0, 50.0]])
+    with pytest.raises(ValueError, match="bars must be at most the window's 3, got 4"):
+        MeanOfLast(bars=4).predict(X)
+
+
+@pytest.mark.parametrize("S", [1, 3])
+def test_the_lstms_gradient_agrees_with_autograd(S):
+    net = RecurrentNet(F, 5, [1.0], range(S), torch.device("cpu"))
+    draw = torch.Generator().manual_seed(0)
+    x, target = torch.randn(S, W, 8, F, generator=draw), torch.randn(S, 8, generator=draw)
+    error = squared_error_gradient(net, x, target)
+    leaves = {name: value.clone().requires_grad_() for name, value in net.values.items()}
+    state = State(torch.zeros(S, 8, 5), torch.zeros(S, 8, 5))
+    for t in range(W):
+        state = lstm_cell(x[:, t], state, weights_in(leaves))
+    expected = (state.hidden @ leaves["head.weight"] + leaves["head.bias"])[..., 0] - target
+    torch.testing.assert_close(error, expected.detach(), rtol=1e-4, atol=1e-6)
+    expected.square().mean(1).sum().backward()
+    for name, leaf in leaves.items():
+        torch.testing.assert_close(net.grads[name], leaf.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_the_lstm_learns_what_stands_at_the_beginning_of_the_window():
+    (X, y), (X_test, y_test) = remembered(), remembered(seed=1)
+    forecaster = LSTMForecaster(seeds=2, lstm_size=16, epochs=60, batch_size=32, learning_rate=1e-2).fit(X, y)
+    forecast = forecaster.predict(X_test)
+    assert forecast.shape == (2, 400)
+    assert (np.square(forecast - y_test).mean(1) < 0.1 * y_test.var()).all()
+
+
+def test_a_seed_alone_forecasts_what_it_does_among_others():
+    X, y = remembered(100)
+    options = {"lstm_size": 8, "epochs": 3}
+    with torch_threads(1):
+        among = LSTMForecaster((0, 1, 2, 3), **options).fit(X, y, (X[:20], y[:20])).predict(X)
+        alone = LSTMForecaster((2,), **options).fit(X, y, (X[:20], y[:20])).predict(X)
+    np.testing.assert_allclose(alone[0], among[2], rtol=1e-3, atol=1e-6)
+    assert not np.allclose(among[0], among[2], rtol=1e-3, atol=1e-6)
+
+
+def test_each_seed_keeps_the_weights_that_the_validation_finds_best():
+    X, y = remembered(200)
+    fitted = LSTMForecaster(3, lstm_size=8, epochs=8, learning_rate=1e-2).fit(X, y, (X, y))
+    assert (fitted.best_epoch == 8).all()
+    misled = LSTMForecaster(3, lstm_size=8, epochs=8, learning_rate=1e-2)
+    misled.fit(X, y, (X, 2 * y.mean() - y))  # whatever is learnt is wrong there
+    assert (misled.best_epoch < 8).all()
+    truth = np.square(misled.predict(X) - (2 * y.mean() - y)).mean(1)
+    assert (truth < np.square(fitted.predict(X) - (2 * y.mean() - y)).mean(1)).all()
+
+
+def test_scaling_comes_from_the_fitted_rows_alone():
+    X, y = remembered(100)
+    forecaster = LSTMForecaster(epochs=1).fit(X, y, (X + 1e3, y + 1e3))
+    np.testing.assert_allclose(forecaster._x_mean, X.mean((0, 1)))
+    np.testing.assert_allclose(forecaster._x_std, X.std((0, 1)))
+    assert (forecaster._y_mean, forecaster._y_std) == (y.mean(), y.std())
+    constant = LSTMForecaster(epochs=1).fit(np.ones_like(X), np.full(100, 0.5))
+    np.testing.assert_allclose(constant.predict(np.ones_like(X)), 0.5, atol=0.2)
+
+
+def test_bad_input_is_refused_by_name():
+    X, y = remembered(10)
+    with pytest.raises(ValueError, match="not fitted"):
+        LSTMForecaster().predict(X)
+    for bad in (X[0], X[:0], np.full_like(X, np.nan)):
+        with pytest.raises(ValueError, match="X must be finite windows"):
+            LSTMForecaster().fit(bad, y)
+    with pytest.raises(ValueError, match="y must be 10 finite returns"):
+        LSTMForecaster().fit(X, y[:9])
+    for name in ("lstm_size", "epochs", "batch_size", "learning_rate", "max_grad_norm"):
+        with pytest.raises(ValueError, match=name):
+            LSTMForecaster(**{name: 0})
