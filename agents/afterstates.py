@@ -64,10 +64,19 @@ def afterstates_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> Callabl
     if isinstance(env, SyncVectorEnv):
         offers = [afterstates_of(single) for single in env.envs]
         return lambda: np.stack([offer() for offer in offers])
+    return offered(env, "afterstates", "the observation right after each action")
+
+
+def offered(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any], name: str, what: str) -> Callable[[], Any]:
+    """The env's own method of that name, which gives `what`.
+
+    Raises:
+        ValueError: If it has none, or stands under a wrapper that shows other observations or rewards.
+    """
     while isinstance(env, gym.Wrapper) and isinstance(env, HARMLESS):
         env = env.env
-    offer = getattr(env, "afterstates", None)
+    offer = getattr(env, name, None)
     if not callable(offer):
-        raise ValueError(f"env must offer afterstates(), the observation right after each action: {env} has none")
-    method: Callable[[], npt.NDArray[Any]] = offer
+        raise ValueError(f"env must offer {name}(), {what}: {env} has none")
+    method: Callable[[], Any] = offer
     return method

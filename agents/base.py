@@ -91,7 +91,7 @@ class SeedAgent(ABC):
         **hyperparameters: Any,
     ) -> None:
         config, checked = self.Config(**hyperparameters), check_seeds(seeds)
-        envs = make_envs(env, checked, check_int("n_envs", n_envs, 1), kind=self.envs_type)
+        envs = make_envs(env, checked, check_int("n_envs", n_envs, 1), kind=self._training_envs(config))
         self._set_up(config, checked, n_envs, envs.spaces, as_device(device), env, features_extractor)
         self._envs: SeedEnvs | None = envs
         self.verbose = check_int("verbose", verbose, 0)
@@ -124,6 +124,11 @@ class SeedAgent(ABC):
         self._obs: Floats | None = None  # [S, N, D], what to act on next
         self._predicting = [generator(seed, "predict") for seed in seeds]
         self._build()
+
+    @classmethod
+    def _training_envs(cls, config: Any) -> type[SeedEnvs]:
+        """How it sees the envs in which it learns."""
+        return cls.envs_type
 
     @property
     def input_size(self) -> int:
@@ -257,7 +262,7 @@ class SeedAgent(ABC):
         if self._envs is None:
             if self._env is None:
                 raise ValueError("this agent has no env to learn in: pass one, load(path, env=...)")
-            self._envs = make_envs(self._env, self.seeds, self.n_envs, kind=self.envs_type)
+            self._envs = make_envs(self._env, self.seeds, self.n_envs, kind=self._training_envs(self.config))
             if self._envs.spaces != self.spaces:
                 raise ValueError(f"env has {self._envs.spaces}, but the agent was made for {self.spaces}")
         return self._envs

@@ -12,7 +12,9 @@ Differences from the paper, all as Stable-Baselines3 has them: (1) Adam in place
 loss in place of clipping the error, which has the same gradient; (3) clipping of the gradient's norm.
 
 Options, all off by default: `double_q` (van Hasselt et al. 2016), `dueling` (Wang et al. 2016), `n_steps` (Sutton
-1988), `prioritized_replay` (Schaul et al. 2016), and the simpler form in which DQN is often taught, `COURSE`.
+1988), `prioritized_replay` (Schaul et al. 2016), the simpler form in which DQN is often taught, `COURSE`, and
+`counterfactual`, which learns the targets of all actions at once from an env that tells what each would have brought:
+then the loss is the mean over the batch and the actions.
 
     python -m agents.dqn --help
 
@@ -26,6 +28,7 @@ import numpy as np
 import torch
 
 from agents.base import Actions, Preset, SeedAgent
+from agents.counterfactuals import CounterfactualEnvs
 from agents.dqn_config import DQNConfig
 from agents.dueling import Dueling
 from agents.envs import Floats, SeedEnvs, Step
@@ -116,6 +119,10 @@ class DQN(SeedAgent):
     _memory = ("replay", "priorities", "_exploring", "_sampling", "_calls", "_rate")
     takes_features = True
 
+    @classmethod
+    def _training_envs(cls, config: DQNConfig) -> type[SeedEnvs]:
+        return CounterfactualEnvs if config.counterfactual else SeedEnvs
+
     def _build(self) -> None:
         config, S, B = self.config, len(self.seeds), self.config.batch_size
         self.q_net = self._network()
@@ -127,6 +134,7 @@ class DQN(SeedAgent):
         )
         self.replay = Replay(
             *(S, config.buffer_size, self.spaces.obs_size, B, self.device),
+            outcomes=self.spaces.n_actions if config.counterfactual else 1,
             n_steps=config.n_steps,
             gamma=config.gamma,
             replacement=config.replay_with_replacement,
@@ -165,7 +173,7 @@ class DQN(SeedAgent):
         config = self.config
         action = self._act(obs)  # [S, N]
         step = envs.step(action)
-        self._store(obs, action, step)
+        self._store(obs, action, step, envs)
         self._calls += 1
         self.num_timesteps += self.n_envs
         remaining = max(1.0 - self.num_timesteps / goal, 0.0)
@@ -177,10 +185,13 @@ class DQN(SeedAgent):
             self._train(remaining)
         return step.obs
 
-    def _store(self, obs: Floats, action: Actions, step: Step) -> None:
+    def _store(self, obs: Floats, action: Actions, step: Step, envs: SeedEnvs) -> None:
         if self.priorities is not None:
             self.priorities.add(self.replay.position, self.n_envs, self.replay.capacity)
-        self.replay.add(obs, action, step.reward, step.terminated, step.ended, step.next_obs)
+        if isinstance(envs, CounterfactualEnvs):
+            self.replay.add_outcomes(obs, *envs.outcomes)
+        else:
+            self.replay.add(obs, action, step.reward, step.terminated, step.ended, step.next_obs)
 
     @property
     def _ready(self) -> bool:

@@ -46,6 +46,8 @@ class DQNConfig:
     """Whether the network, not the target network, says which next action is best."""
     dueling: bool = False
     """Whether the last hidden layer is two, of the value and of the advantages; see `agents.dueling`."""
+    counterfactual: bool = False
+    """Whether to learn from what every action would have brought, which an env with `counterfactual()` tells."""
     n_steps: int = 1
     """Rewards in a target before it bootstraps; fewer where an episode ends."""
     prioritized_replay: bool = False
@@ -97,6 +99,8 @@ class DQNConfig:
             raise ValueError("double_q=True needs target_network=True: with one network it changes nothing")
         if self.dueling and not self.net_arch:
             raise ValueError("dueling=True needs a hidden layer to split, got net_arch=()")
+        if self.counterfactual and self.n_steps > 1:
+            raise ValueError(f"counterfactual=True needs n_steps=1, the only step it tells of, got {self.n_steps}")
         if self.prioritized_replay and not self.replay_with_replacement:
             raise ValueError("replay_with_replacement=False needs prioritized_replay=False, whose draws may coincide")
         if not self.replay_with_replacement and self.buffer_size < self.batch_size:
@@ -121,5 +125,5 @@ _FRACTIONS = (
     "prioritized_replay_beta0",
     "rms_prop_alpha",
 )
-_FLAGS = ("double_q", "dueling", "prioritized_replay", "replay_with_replacement", "target_network")
+_FLAGS = ("counterfactual", "double_q", "dueling", "prioritized_replay", "replay_with_replacement", "target_network")
 _CHOICES = {"loss": tuple(LOSSES), "optimizer": ("adam", "rmsprop"), "exploration": ("linear", "exponential")}

@@ -87,16 +87,7 @@ class Replay:
         self._pick = _with_replacement if replacement else _without_replacement
         self._packed = np.zeros((S, B, self.rows.shape[2]), np.float32)
         self._action, self._continues = np.zeros((S, B, K), np.int64), np.zeros((S, B, K), np.float32)
-        packed = torch.from_numpy(self._packed)
-        outcome = packed[..., D:].view(S, B, K, D + 3)
-        self._batch = Batch(
-            obs=packed[..., :D],
-            next_obs=outcome[..., :D].flatten(1, 2),
-            action=torch.from_numpy(self._action),
-            reward=outcome[..., D + 1].flatten(1, 2),
-            continues=torch.from_numpy(self._continues).flatten(1, 2),
-        )
-        self._device = device
+        self._device, self._batch = device, self._as_batch()
 
     @property
     def capacity(self) -> int:
@@ -124,14 +115,32 @@ class Replay:
         ended: npt.NDArray[np.bool_],
         next_obs: Floats,
     ) -> None:
-        """Stores N transitions of each seed: obs [S, N, D], next_obs [S, N, D], or [S, N, K, D], the others alike.
+        """Stores N transitions of each seed: obs and next_obs [S, N, D], the others [S, N].
 
         `ended` is where the episode terminated or was truncated.
         """
         _store(self.rows, self.position, obs, next_obs, action, reward, terminated, ended)
-        self.n_envs, C = obs.shape[1], self.capacity
-        self.position = (self.position + self.n_envs) % C
-        self.size = min(self.size + self.n_envs, C)
+        self._stored(obs.shape[1])
+
+    def add_outcomes(
+        self, obs: Floats, reward: npt.NDArray[Any], terminated: npt.NDArray[np.bool_], next_obs: Floats
+    ) -> None:
+        """Stores N transitions of each seed with the outcomes of all actions.
+
+        Args:
+            obs: [S, N, D].
+            reward: [S, N, K].
+            terminated: [S, N, K].
+            next_obs: [S, N, K, D].
+        """
+        _store_outcomes(self.rows, self.position, obs, next_obs, reward, terminated)
+        self._stored(obs.shape[1])
+
+    def _stored(self, n_envs: int) -> None:
+        C = self.capacity
+        self.n_envs = n_envs
+        self.position = (self.position + n_envs) % C
+        self.size = min(self.size + n_envs, C)
 
     def cut(self) -> None:
         """Notes that what is stored next belongs to other episodes than what was stored last."""
@@ -152,7 +161,22 @@ class Replay:
         else:
             chain = ((self.position - self.size) % self.capacity, self.size, self.n_envs, self.n_steps, self.gamma)
             gather_n_steps(self.rows, slots, *chain, self._packed, self._action, self._continues)
-        return self._batch.to(self._device)
+        batch = self._batch if self._action.shape[2] == 1 else self._as_batch()
+        return batch.to(self._device)
+
+    def _as_batch(self) -> Batch:
+        """What was gathered last; with one outcome it shares memory with what is gathered next."""
+        S, B, K = self._action.shape
+        D = (self._packed.shape[2] - 3 * K) // (K + 1)
+        packed = torch.from_numpy(self._packed)
+        outcome = packed[..., D:].view(S, B, K, D + 3)
+        return Batch(
+            obs=packed[..., :D],
+            next_obs=outcome[..., :D].flatten(1, 2),
+            action=torch.from_numpy(self._action),
+            reward=outcome[..., D + 1].flatten(1, 2),
+            continues=torch.from_numpy(self._continues).flatten(1, 2),
+        )
 
     def get_state(self) -> State:
         """The transitions stored, [S, size, ...], sharing memory, and where the ring stands."""
@@ -185,6 +209,20 @@ def _store(
             row[2 * D] = action[s, n]
             row[2 * D + 1] = reward[s, n]
             row[2 * D + 2] = 1.0 if terminated[s, n] else 2.0 if ended[s, n] else 0.0
+
+
+@compiled
+def _store_outcomes(rows: Any, position: int, obs: Any, next_obs: Any, reward: Any, terminated: Any) -> None:
+    S, N, K, D = next_obs.shape
+    for s in range(S):
+        for n in range(N):
+            row = rows[s, (position + n) % rows.shape[1]]
+            row[:D] = obs[s, n]
+            for k in range(K):
+                outcome = row[D + k * (D + 3) :]
+                outcome[:D] = next_obs[s, n, k]
+                outcome[D], outcome[D + 1] = k, reward[s, n, k]
+                outcome[D + 2] = 1.0 if terminated[s, n, k] else 0.0
 
 
 @compiled
