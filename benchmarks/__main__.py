@@ -8,6 +8,7 @@ from importlib import import_module
 
 COMMANDS = {
     "compare": "train DQN and Stable-Baselines3's DQN on a stock's early years, compare them on the later ones",
+    "counterfactual": "count the steps that DQN saves where it learns from the actions not taken too",
     "curves": "draw learning curves of DQN, A2C and PPO, ours and Stable-Baselines3's, with intervals over seeds",
     "forecast": "forecast returns walking forward, trade on it, and say whether either beats doing nothing",
     "speed": "measure envs and agents against their peers, and print the ratios beside the goals",
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command that the arguments begin with, each a module of this package with a ``main``."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: python -m benchmarks COMMAND [OPTIONS]\n")
-        print("\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items()))
+        print("\n".join(f"  {name:14} {text}" for name, text in COMMANDS.items()))
         print("\nEach command explains itself: python -m benchmarks COMMAND --help")
         return 0
     if arguments[0] not in COMMANDS:
