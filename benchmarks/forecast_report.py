@@ -183,8 +183,7 @@ def trading_findings(results: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{claim} a Sharpe ratio above buy-and-hold's by an interval that excludes 0"
         + (f" ({', '.join(better)})." if better else "."),
-        f"{richer} of {len(traders)} end with more than buy-and-hold; {still} never trade, because no forecast of "
-        "theirs beats the cost of a round trip and the margin.",
+        f"{richer} of {len(traders)} end with more than buy-and-hold; {still} never trade.",
     ]
     if any(found["survivorship_biased"] for found in markets.values()):
         lines.append(
@@ -206,6 +205,7 @@ def draw(results: Mapping[str, Any], studies: Mapping[str, Study], path: Path) -
     for axes in (top, bottom):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*top.get_legend_handles_labels(), loc="outside upper center", frameon=False, ncols=len(NAMES))
     figure.savefig(path)
 
 
@@ -223,7 +223,6 @@ def _draw_forecasts(axes: Any, market: str, study: Study, horizon: int, last: in
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.set_ylabel(f"return of the next {horizon} bars, %")
     axes.set_title(f"{market}: forecasts and what came", loc="left", fontsize=11)
-    axes.legend(loc="upper left", frameon=False, fontsize=9, ncols=3)
 
 
 def _draw_skills(axes: Any, markets: Mapping[str, Any]) -> None:
@@ -234,10 +233,9 @@ def _draw_skills(axes: Any, markets: Mapping[str, Any]) -> None:
         skill = 100.0 * np.array([row["skill"] for row in rows])
         ends = 100.0 * np.array([row["skill_interval_95"] for row in rows])
         axes.vlines(at, ends[:, 0], ends[:, 1], color=COLOURS[name], linewidth=2.0)
-        axes.plot(at, skill, "o", color=COLOURS[name], markersize=4.5, label=name)
+        axes.plot(at, skill, "o", color=COLOURS[name], markersize=4.5)
     axes.axhline(0.0, color="#000000", linewidth=1.0)
     axes.set_xticks(np.arange(len(markets)), [market.removeprefix("us-stocks/") for market in markets])
     axes.set_xlim(-0.6, len(markets) - 0.4)
     axes.set_ylabel("skill, %")
     axes.set_title("skill against “the price stays where it is”, with 95% intervals", loc="left", fontsize=11)
-    axes.legend(loc="lower left", frameon=False, fontsize=9, ncols=5)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from benchmarks import speed_agents, speed_env, speed_sb3, speed_scale, speed_start
+from benchmarks import speed_agents, speed_env, speed_lstm, speed_sb3, speed_scale, speed_start
 from benchmarks.report import PACKAGES, plain
 from benchmarks.timing import Measured, Part
 
@@ -29,6 +29,7 @@ PARTS: Mapping[str, ModuleType] = {
     "env": speed_env,
     "scale": speed_scale,
     "agents": speed_agents,
+    "lstm": speed_lstm,
     "sb3": speed_sb3,
 }
 
@@ -42,7 +43,7 @@ Trust the ratios; the rates hold for this machine at this hour."""
 class SpeedSettings:
     """Options of ``python -m benchmarks speed``."""
 
-    parts: tuple[Literal["start", "env", "scale", "agents", "sb3"], ...] = ("start", "env", "scale", "agents", "sb3")
+    parts: tuple[Literal["start", "env", "scale", "agents", "lstm", "sb3"], ...] = tuple(PARTS)
     """What to measure: sb3 is what our envs give to Stable-Baselines3."""
     env: Literal["TradingEnv", "CartPole-v1"] = "TradingEnv"
     """What the part agents learns in."""

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from benchmarks import speed_agents, speed_env, speed_sb3, speed_start
+from benchmarks import speed_agents, speed_env, speed_lstm, speed_sb3, speed_start
 from benchmarks.__main__ import main
 
 
@@ -23,9 +23,9 @@ def quick(tmp_path_factory):
 
 def test_every_part_reports_its_rates_and_ratios(quick):
     text, results = quick
-    assert list(results["parts"]) == ["start", "env", "scale", "agents", "sb3"]
+    assert list(results["parts"]) == ["start", "env", "scale", "agents", "lstm", "sb3"]
     assert results["quick"] is True
-    for module, part in ((speed_env, "env"), (speed_agents, "agents"), (speed_sb3, "sb3")):
+    for module, part in ((speed_env, "env"), (speed_agents, "agents"), (speed_lstm, "lstm"), (speed_sb3, "sb3")):
         found = {item["name"]: item for item in results["parts"][part]["measured"]}
         assert list(found)[: len(module.GOALS)] == [goal.name for goal in module.GOALS]
         rates = results["parts"][part]["rates"]
@@ -54,6 +54,8 @@ def test_every_goal_is_measured(quick):
         ) == least
     assert goals["DQN, 64 seeds, against SB3's DQN"] == 25.0
     assert goals["a study of 16 seeds of DQN, against SB3 on all cores"] == 8.0
+    assert goals["A2C with an LSTM, 16 seeds, against RecurrentPPO"] == 4.0
+    assert goals["LSTM forecaster's epoch, 1 seed, against torch.nn.LSTM"] == 1 / 1.3
     assert goals["import trading_env"] == 0.3
     assert goals["first gym.make, reset and step"] == 1.0
 
