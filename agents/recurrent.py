@@ -49,6 +49,7 @@ class RecurrentNet(Parameters):
         shapes |= {"head.weight": (hidden_size, len(gains)), "head.bias": (1, len(gains))}
         shapes |= {"log_std": (1, len(log_std))} if log_std else {}
         super().__init__(len(seeds), shapes, device)
+        self.memory_size = hidden_size
         self.lstm = LSTM(weights_in(self.values), weights_in(self.grads))
         self.weight, self.bias = self.values["head.weight"], self.values["head.bias"]
         self.log_std = self.values.get("log_std")  # [S, 1, A]
@@ -85,6 +86,58 @@ class RecurrentNet(Parameters):
         torch.bmm(out.flatten(1, 2).mT, d_out, out=self.grads["head.weight"])
         torch.sum(d_out, 1, keepdim=True, out=self.grads["head.bias"])
         self.lstm.backward(torch.bmm(d_out, self.weight.mT).view(out.shape))
+
+
+class RecurrentActorCritic(RecurrentNet):
+    """S policies and S critics, each with an LSTM of its own: rows 2s and 2s + 1 of one network of 2S.
+
+    Outputs are [S, B, A + 1], the policy's and the value; what is remembered is [S, B, 2H], the policy's and the
+    critic's. So clipping and optimisers take policy and critic one by one. Their first LSTMs are alike.
+
+    Args:
+        obs_size: D.
+        hidden_size: H.
+        n_outputs: A.
+        seeds: One seed per policy.
+        device: Where the parameters live.
+        log_std: First logarithms of standard deviations of actions, if it has them.
+    """
+
+    def __init__(
+        self,
+        obs_size: int,
+        hidden_size: int,
+        n_outputs: int,
+        seeds: Sequence[int],
+        device: torch.device,
+        log_std: Sequence[float] = (),
+    ) -> None:
+        gains = [0.01] * n_outputs + [1.0]  # the first policy hardly prefers an action
+        super().__init__(obs_size, hidden_size, gains, [seed for seed in seeds for _ in range(2)], device, log_std)
+        self.memory_size = 2 * hidden_size
+        if self.log_std is not None:
+            self.log_std = self.values["log_std"][0::2]  # [S, 1, A]
+
+    def act(self, obs: Floats, before: Recalled) -> tuple[Floats, Recalled]:
+        """Outputs [S, B, A + 1] for obs [S, B, D], and what is remembered then, NumPy to NumPy."""
+        S, B, _ = obs.shape
+        rows = [part.reshape(S, B, 2, -1).swapaxes(1, 2).reshape(2 * S, B, -1) for part in before]
+        out, after = super().act(np.repeat(obs, 2, 0), (rows[0], rows[1]))
+        both = [part.reshape(S, 2, B, -1).swapaxes(1, 2).reshape(S, B, -1) for part in after]
+        return np.concatenate((out[0::2, :, :-1], out[1::2, :, -1:]), -1), (both[0], both[1])
+
+    def forward(self, obs: torch.Tensor, state: State, starts: torch.Tensor) -> torch.Tensor:
+        """Outputs for sequences, [S, T * B, A + 1]; arguments as `LSTM.forward` has them."""
+        S, B, _ = state.hidden.shape
+        rows = State(*(part.reshape(S, B, 2, -1).transpose(1, 2).reshape(2 * S, B, -1) for part in state))
+        out = super().forward(obs.repeat_interleave(2, 0), rows, starts.repeat_interleave(2, 0))
+        return torch.cat((out[0::2, :, :-1], out[1::2, :, -1:]), -1)
+
+    def backward(self, d_out: torch.Tensor) -> None:
+        """Writes the gradient of sum(d_out * outputs) of the last `forward`, d_out [S, T * B, A + 1]."""
+        rows = d_out.new_zeros(2 * len(d_out), *d_out.shape[1:])
+        rows[0::2, :, :-1], rows[1::2, :, -1] = d_out[..., :-1], d_out[..., -1]
+        super().backward(rows)
 
 
 class Carried:
@@ -142,12 +195,12 @@ class Carried:
 
 
 class RecurrentAgent(SeedAgent):
-    """An agent of a `RecurrentNet`, `self.net`; its configuration has `lstm_size`."""
+    """An agent of a `RecurrentNet`, `self.net`."""
 
     net: RecurrentNet
 
     def _build_carried(self) -> None:
-        sizes = (len(self.seeds), self.n_envs, self.config.lstm_size)
+        sizes = (len(self.seeds), self.n_envs, self.net.memory_size)
         self.carried = Carried(*sizes, self.envs_type.autoreset_mode)
 
     def _begin(self, total_timesteps: int) -> None:
@@ -170,7 +223,7 @@ class RecurrentAgent(SeedAgent):
         return self._best(self.net.act(obs, self._nothing(obs.shape[1]))[0])
 
     def _nothing(self, batch: int) -> Recalled:
-        shape = (len(self.seeds), batch, self.config.lstm_size)
+        shape = (len(self.seeds), batch, self.net.memory_size)
         return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
 
     def predict(
@@ -186,7 +239,8 @@ class RecurrentAgent(SeedAgent):
             observation: One observation or a batch of them; for several seeds one, or one batch, for each,
                 with a leading S.
             state: What the last call returned, hidden state and cell, [S, B, H] each: with one seed in the shape
-                of sb3-contrib's RecurrentPPO. None at the beginning.
+                of sb3-contrib's RecurrentPPO. Where a critic has an LSTM of its own, its H follow the policy's.
+                None at the beginning.
             episode_start: Where an observation is its episode's first, so that nothing is remembered, (B,) or (S, B)
                 or a single one for all.
             deterministic: Whether never to explore.

@@ -1,7 +1,8 @@
 """A2C with an LSTM for S seeds at once: policy and critic see the past through its hidden state (Mnih et al. 2016).
 
-The network is an LSTM on the observation, and on its hidden state one linear layer that gives the policy and the
-value. Every `n_steps` steps of its N envs it takes one step down the loss
+Policy and critic are each an LSTM on the observation, and one linear layer on its hidden state. (Sharing one LSTM, the
+critic's large errors drown the policy's gradient: on CartPole neither this nor sb3-contrib's RecurrentPPO with
+`shared_lstm` got anywhere.) Every `n_steps` steps of its N envs they take one step down the loss
 
     -mean(advantage * log pi(action | past)) - ent_coef * mean(entropy) + vf_coef * mean((V(past) - return)^2),
 
@@ -11,7 +12,7 @@ remembered there counts as given. So `n_steps` bounds how far apart a cause and 
 
 The memory of an env is zero where an episode begins. V(next_obs) counts after a truncation, with the memory of the
 episode that was cut off, and not after a termination. The loss is the mean over the batch and the sum over seeds, and
-each seed's gradient is clipped by its own norm, so S seeds are S independent runs in one pass.
+each network's gradient is clipped by its own norm, so S seeds are S independent runs in one pass.
 
 Differences from the paper: (1) envs in step instead of asynchronous workers; (2) means over the batch instead of
 sums; (3) clipping of the gradient's norm; (4) Adam unless `use_rms_prop`; (5) within a rollout the next episode
@@ -34,7 +35,7 @@ from agents.envs import Floats, SeedEnvs, Step
 from agents.lstm import State
 from agents.networks import Adam
 from agents.optimizers import RMSprop
-from agents.recurrent import Recalled, RecurrentAgent, RecurrentNet
+from agents.recurrent import Recalled, RecurrentActorCritic, RecurrentAgent
 from agents.returns import explained_variance
 from agents.rollout import Rollout
 from agents.schedules import Schedule, as_schedule
@@ -59,11 +60,11 @@ class RecurrentA2CConfig:
     vf_coef: float = 0.5
     """Weight of the critic in the loss."""
     max_grad_norm: float = 0.5
-    """Largest norm of one seed's gradient."""
+    """Largest norm of the gradient of one seed's policy, and of its critic."""
     use_rms_prop: bool = False
     """RMSprop, else Adam."""
     lstm_size: int = 64
-    """Width of the LSTM."""
+    """Width of each LSTM."""
     log_std_init: float = 0.0
     """First logarithm of the standard deviation of Box actions."""
 
@@ -93,7 +94,7 @@ class Losses(NamedTuple):
 
 
 def recurrent_a2c_gradient(
-    net: RecurrentNet,
+    net: RecurrentActorCritic,
     distribution: Distribution,
     outputs: torch.Tensor,
     action: torch.Tensor,
@@ -122,7 +123,7 @@ def recurrent_a2c_gradient(
     d_pi, d_log_std = distribution.gradient(likelihood, advantage / -B, -ent_coef / B)
     error = (outputs[..., -1] - returns) * alive  # [S, B]
     if d_log_std is not None:
-        net.grads["log_std"].copy_(d_log_std)
+        net.grads["log_std"][0::2].copy_(d_log_std)
     d_value = error[..., None] * (2.0 * vf_coef / B)
     net.backward(torch.cat((d_pi * alive[..., None], d_value), -1))
     return Losses(-advantage * likelihood.log_prob, error.square(), likelihood.entropy)
@@ -138,6 +139,7 @@ class RecurrentA2C(RecurrentAgent):
 
     Config = RecurrentA2CConfig
     config: RecurrentA2CConfig
+    net: RecurrentActorCritic
     takes_box_actions = True
     _memory = ("carried", "rollout", "_starts", "_alive", "_first", "_acting", "_rate")
 
@@ -146,8 +148,7 @@ class RecurrentA2C(RecurrentAgent):
         self.distribution = distribution_for(spaces)
         A = self.distribution.n_outputs
         log_std = [config.log_std_init] * A if self.distribution.normal else []
-        gains = [0.01] * A + [1.0]  # the first policy hardly prefers an action
-        self.net = RecurrentNet(spaces.obs_size, config.lstm_size, gains, self.seeds, self.device, log_std)
+        self.net = RecurrentActorCritic(spaces.obs_size, config.lstm_size, A, self.seeds, self.device, log_std)
         self.optimizer = (RMSprop if config.use_rms_prop else Adam)(self.net, config.max_grad_norm, eps=1e-5)
         self._build_carried()
         self._build_rollout()
@@ -270,7 +271,10 @@ class RecurrentA2C(RecurrentAgent):
 
     def _arrays(self) -> dict[str, torch.Tensor]:
         parts = {"net": self.net.values, "optimizer": self.optimizer.state()}
-        return {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+        arrays = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+        return {
+            name: array.view(-1, 2, *array.shape[1:]) for name, array in arrays.items()
+        }  # [S, policy or critic, ...]
 
 
 if __name__ == "__main__":

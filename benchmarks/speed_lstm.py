@@ -81,8 +81,7 @@ def sb3_model() -> Any:
     from sb3_contrib import RecurrentPPO
     from stable_baselines3.common.env_util import make_vec_env
 
-    policy = {"lstm_hidden_size": SIZES["lstm_size"], "net_arch": {"pi": [], "vf": []}}
-    policy |= {"shared_lstm": True, "enable_critic_lstm": False}
+    policy = {"lstm_hidden_size": SIZES["lstm_size"], "net_arch": {"pi": [], "vf": []}}  # policy's and critic's
     once = {"n_steps": SIZES["n_steps"], "n_epochs": 1, "batch_size": ROLLOUT, "normalize_advantage": False}
     envs = make_vec_env(training_env, SIZES["n_envs"], seed=0)
     options: dict[str, Any] = {"seed": 0, "device": "cpu", "policy_kwargs": policy}

@@ -20,7 +20,7 @@ from agents.dqn import DQN
 from agents.envs import SeedEnvs, Step
 from agents.evaluation import evaluate
 from agents.lstm import State, lstm_cell, weights_in
-from agents.recurrent import Carried, RecurrentNet
+from agents.recurrent import Carried, RecurrentActorCritic, RecurrentNet
 from agents.recurrent_a2c import RecurrentA2C, recurrent_a2c_gradient
 from agents.recurrent_dqn import RecurrentDQN, recurrent_q_gradient
 from agents.sequence_replay import SequenceReplay, Sequences
@@ -181,9 +181,9 @@ def test_learning_in_envs_that_reset_at_the_next_step_ignores_dead_rows(algorith
 @pytest.mark.parametrize("S", [1, 3])
 def test_a2cs_gradient_agrees_with_autograd(S, kind):
     distribution = kind(A)
-    net = stirred(RecurrentNet(D, H, [1.0] * (A + 1), range(S), CPU, [0.1] * A if kind is Gaussian else []))
+    net = stirred(RecurrentActorCritic(D, H, A, range(S), CPU, [0.1] * A if kind is Gaussian else []))
     obs, advantage = numbers(S, T, B, D), numbers(S, T * B, seed=2)
-    first, starts = State(numbers(S, B, H, seed=3), numbers(S, B, H, seed=4)), numbers(S, T, B, seed=5) > 0.8
+    first, starts = State(numbers(S, B, 2 * H, seed=3), numbers(S, B, 2 * H, seed=4)), numbers(S, T, B, seed=5) > 0.8
     alive = (numbers(S, T * B, seed=6) > -1.0).float()
     assert 0 < alive.mean() < 1
     box = numbers(S, T * B, A, seed=7)
@@ -193,14 +193,17 @@ def test_a2cs_gradient_agrees_with_autograd(S, kind):
     recurrent_a2c_gradient(net, distribution, outputs, action, advantage, returns, alive, 0.1, 0.7)
 
     leaves = leaves_of(net)
-    expected = unrolled(leaves, obs, first, starts)[0].flatten(1, 2)
-    torch.testing.assert_close(outputs, expected.detach(), rtol=1e-5, atol=1e-6)
-    pi, value = expected[..., :-1], expected[..., -1]
+    halves = [
+        unrolled({name: leaf[k::2] for name, leaf in leaves.items()}, obs, State(*parts), starts)[0].flatten(1, 2)
+        for k, parts in enumerate(zip(*(part.chunk(2, -1) for part in first), strict=True))
+    ]
+    pi, value = halves[0][..., :-1], halves[1][..., -1]
+    torch.testing.assert_close(outputs, torch.cat((pi, value[..., None]), -1).detach(), rtol=1e-5, atol=1e-6)
     if kind is Categorical:
         reference = torch.distributions.Categorical(logits=pi)
         log_prob, entropy = reference.log_prob(action[..., 0]), reference.entropy() * alive
     else:
-        reference = torch.distributions.Normal(pi, leaves["log_std"].exp().expand_as(pi))
+        reference = torch.distributions.Normal(pi, leaves["log_std"][0::2].exp().expand_as(pi))
         log_prob, entropy = reference.log_prob(action).sum(-1), reference.entropy().sum(-1)
     loss = -(advantage * log_prob * alive) - 0.1 * entropy + 0.7 * (value - returns).square() * alive
     loss.mean(1).sum().backward()
@@ -322,7 +325,8 @@ def test_on_one_stream_of_batches_a_seeds_weights_agree_after_500_updates(algori
             if algorithm is RecurrentDQN:
                 agent._update(batch, 1e-3)
             else:
-                outputs = agent.net.forward(batch.obs, batch.state, batch.starts)
+                state = State(*(part.repeat(1, 1, 2) for part in batch.state))
+                outputs = agent.net.forward(batch.obs, state, batch.starts)
                 flat = (part.flatten(1, 2) for part in (batch.action.float(), batch.reward, batch.alive))
                 agent._update(outputs, *flat, 1e-3)
         return agent.net.values
@@ -330,7 +334,8 @@ def test_on_one_stream_of_batches_a_seeds_weights_agree_after_500_updates(algori
     with torch_threads(1):
         among, alone = trained(8, None), trained([3], 3)
     for name, value in alone.items():
-        torch.testing.assert_close(among[name][3], value[0], rtol=1e-4, atol=1e-5)
+        rows = len(value)  # policy and critic
+        torch.testing.assert_close(among[name][3 * rows : 4 * rows], value, rtol=1e-4, atol=1e-5)
 
 
 @each
@@ -389,17 +394,18 @@ def test_box_actions_are_learnt(aim):
 
 @each
 def test_predict_takes_and_returns_the_state_in_recurrent_ppos_shape(algorithm):
+    width = {RecurrentA2C: 32, RecurrentDQN: 16}[algorithm]  # policy and critic remember apart
     agent = algorithm(RecallFlag, **SMALL[algorithm])
     action, state = agent.predict(np.zeros((5, 2), np.float32), deterministic=True)
     assert action.shape == (5,)
-    assert [part.shape for part in state] == [(1, 5, 16), (1, 5, 16)]
+    assert [part.shape for part in state] == [(1, 5, width)] * 2
     action, state = agent.predict(np.zeros(2, np.float32))
     assert action.shape == ()
-    assert [part.shape for part in state] == [(1, 1, 16), (1, 1, 16)]
+    assert [part.shape for part in state] == [(1, 1, width)] * 2
     several = algorithm(RecallFlag, seeds=3, **SMALL[algorithm])
     action, state = several.predict(np.zeros((3, 5, 2), np.float32))
     assert action.shape == (3, 5)
-    assert [part.shape for part in state] == [(3, 5, 16), (3, 5, 16)]
+    assert [part.shape for part in state] == [(3, 5, width)] * 2
     with pytest.raises(ValueError, match="state must be two arrays"):
         several.predict(np.zeros((3, 4, 2), np.float32), state)
 
@@ -407,7 +413,7 @@ def test_predict_takes_and_returns_the_state_in_recurrent_ppos_shape(algorithm):
 @each
 def test_an_episodes_start_forgets_for_that_env_alone(algorithm):
     agent = algorithm(RecallFlag, seeds=2, **SMALL[algorithm])
-    obs, one = np.ones((2, 3, 2), np.float32), np.ones((2, 3, 16), np.float32)
+    obs, one = np.ones((2, 3, 2), np.float32), np.ones((2, 3, agent.net.memory_size), np.float32)
     starts = np.zeros((2, 3), np.bool_)
     starts[1, 2] = True
     _, after = agent.predict(obs, (one, one), starts)
