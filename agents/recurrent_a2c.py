@@ -82,7 +82,14 @@ class RecurrentA2CConfig:
             raise TypeError(f"use_rms_prop must be True or False, got {self.use_rms_prop!r}")
 
 
-PRESETS: dict[str, Preset] = {}
+PRESETS: dict[str, Preset] = {
+    "CartPole-v1": Preset(300_000, RecurrentA2CConfig(learning_rate="lin_3e-3", gamma=0.98, lstm_size=32), n_envs=8),
+}
+"""Timesteps per seed, hyperparameters and envs per seed for an env, by its id.
+
+CartPole-v1: the last weights of six of the seeds 0 to 7 hold the pole for 500.0 steps, the mean of 100 greedy
+episodes; those of seeds 4 and 7 for 218 and 173.
+"""
 
 
 class Losses(NamedTuple):

@@ -96,7 +96,25 @@ _AT_LEAST_1 = (
     "lstm_size",
 )
 
-PRESETS: dict[str, Preset] = {}
+PRESETS: dict[str, Preset] = {
+    "CartPole-v1": Preset(
+        80_000,
+        RecurrentDQNConfig(
+            learning_rate="lin_2e-3",
+            gamma=0.98,
+            train_freq=1,
+            target_update_interval=500,
+            exploration_fraction=0.2,
+            lstm_size=32,
+        ),
+        n_envs=4,
+    ),
+}
+"""Timesteps per seed, hyperparameters and envs per seed for an env, by its id.
+
+CartPole-v1: the last weights of the seeds 0 to 3 hold the pole for 132, 133, 295 and 500 steps, means of 100 greedy
+episodes: they learn, and do not solve it in this budget.
+"""
 
 
 def recurrent_q_gradient(

@@ -448,7 +448,7 @@ def test_a_file_gives_back_an_agent_that_acts_and_goes_on_learning(algorithm, tm
 @each
 def test_the_command_line_trains_and_explains_itself(algorithm, tmp_path, capsys):
     module = {RecurrentA2C: recurrent_a2c, RecurrentDQN: recurrent_dqn}[algorithm]
-    words = ["--env", "CartPole-v1", "--total-timesteps", "300", "--seeds", "2", "--no-progress-bar"]
+    words = ["--env", "CartPole-v1", "--total-timesteps", "300", "--seeds", "2", "--n-envs", "1", "--no-progress-bar"]
     main(algorithm, module.PRESETS, [*words, "--lstm-size", "8", "--eval-episodes", "2", "--save", f"{tmp_path}/x"])
     assert "seeds in" in capsys.readouterr().out
     assert algorithm.load(tmp_path / "x").config.lstm_size == 8
