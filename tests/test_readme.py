@@ -1,57 +1,97 @@
-"""Every block of the README and of the guide runs."""
+"""Every block and every command of the README and of docs/ runs, and every link leads somewhere."""
 
 import os
 import re
+import runpy
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-GUIDE = (ROOT / "docs" / "guide.md").read_text()
+GUIDES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+PAGES = {"README.md": README, **{f"docs/{name}": text for name, text in GUIDES.items()}}
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
-def blocks(language, text=README):
+def blocks(language, text):
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-CODE = blocks("python") + blocks("python", GUIDE)
-
-
-@pytest.mark.parametrize("number", range(len(CODE)))
-def test_a_python_block_runs(number, tmp_path):
-    command = [sys.executable, "-W", "error", "-c", CODE[number]]
+@pytest.mark.parametrize("code", blocks("python", README))
+def test_a_block_of_the_readme_runs_in_a_fresh_process(code, tmp_path):
+    command = [sys.executable, "-W", "error", "-c", code]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert result.returncode == 0, result.stderr
 
 
+CODE = {f"{name}-{number}": code for name, text in GUIDES.items() for number, code in enumerate(blocks("python", text))}
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_a_block_of_the_docs_runs_by_itself(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(CODE[name], name, "exec"), {"__name__": "block"})
+
+
 def commands():
     """The commands of the shell blocks and those in running text, less their comments."""
-    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
-    lines += re.findall(r"`((?:make|python -m) [^`]+)`", README)
+    lines = [line for text in PAGES.values() for block in blocks("sh", text) for line in block.splitlines()]
+    lines = [line.split("#")[0].strip() for line in lines]
+    lines += [line for text in PAGES.values() for line in re.findall(r"`((?:make|python -m) [^`]+)`", text)]
     return sorted({line for line in lines if line})
 
 
+HELP = {}
+
+
+def help_of(name, capsys, monkeypatch):
+    """What a module, and a command of it, says of itself; asked once."""
+    if name not in HELP:
+        monkeypatch.setattr(sys, "argv", [*name, "--help"])
+        monkeypatch.setenv("COLUMNS", "200")
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            warnings.filterwarnings("ignore", r".*found in sys\.modules", RuntimeWarning)
+            runpy.run_module(name[0], run_name="__main__", alter_sys=True)
+        assert ended.value.code in (0, None), name
+        HELP[name] = capsys.readouterr().out
+    return HELP[name]
+
+
 @pytest.mark.parametrize("command", commands())
-def test_a_command_exists(command):
+def test_a_command_exists(command, capsys, monkeypatch):
     words = command.split()
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", MAKEFILE, flags=re.MULTILINE), command
         return
     assert words[:2] == ["python", "-m"], command
     name = words[2:4] if words[2] == "benchmarks" else words[2:3]
-    helped = subprocess.run(
-        [sys.executable, "-m", *name, "--help"], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    assert helped.returncode == 0, helped.stderr
+    helped = help_of(tuple(name), capsys, monkeypatch)
     options = [word for word in words if word.startswith("--")]
-    assert all(option in helped.stdout for option in options), command
+    assert all(re.search(rf"{option}(?![\w-])", helped) for option in options), command
 
 
-def test_links_lead_to_files():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings(page):
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", PAGES[page]):
+        path, _, heading = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", file.read_text(), flags=re.MULTILINE)
+            assert heading in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_tests_that_are_named_exist(page):
+    text = re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL)
+    for name in re.findall(r"`((?:agents|benchmarks|tests|trading_env)/[\w/]*\.py)`", text):
+        assert (ROOT / name).exists(), name
+    known = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (\w+)", path.read_text())
+    }
+    assert set(re.findall(r"`(test_\w+)`", text)) <= known
