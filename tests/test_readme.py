@@ -5,7 +5,6 @@ import re
 import runpy
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -54,14 +53,14 @@ def help_of(name, capsys, monkeypatch):
     if name not in HELP:
         monkeypatch.setattr(sys, "argv", [*name, "--help"])
         monkeypatch.setenv("COLUMNS", "200")
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
-            warnings.filterwarnings("ignore", r".*found in sys\.modules", RuntimeWarning)
+        with pytest.raises(SystemExit) as ended:
             runpy.run_module(name[0], run_name="__main__", alter_sys=True)
         assert ended.value.code in (0, None), name
         HELP[name] = capsys.readouterr().out
     return HELP[name]
 
 
+@pytest.mark.filterwarnings(r"ignore:.*found in sys\.modules:RuntimeWarning")  # runs again what is imported already
 @pytest.mark.parametrize("command", commands())
 def test_a_command_exists(command, capsys, monkeypatch):
     words = command.split()
