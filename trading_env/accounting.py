@@ -82,6 +82,7 @@ NEXT_OPEN, NEXT_CLOSE, CLOSE = range(3)  # fill
 LOG_RETURN, PNL, EXCESS_LOG_RETURN, DIFFERENTIAL_SHARPE, MEAN_VARIANCE = range(5)  # reward
 MANY_LOTS = 1e12  # so many that a lot is less than the rounding which whole_lots forgives
 GAP_TOLERANCE = 1e-13  # of the notional: a smaller gap to the target is rounding, and no reason to pay a minimum
+TIE = 1.0 - 1e-12  # a position taken to the very edge of its maintenance is not closed for rounding
 ACCOUNT_SIZE = 4  # exposure, target, unrealised log return, drawdown: the observation's tail
 
 
@@ -276,7 +277,7 @@ def step_account(
         financing = financing_of(cash, units, c0, years, rules)
         cash -= financing
     pnl = before * (p - c0) + units * (c1 - p)
-    liquidated = units != 0.0 and cash + units * c1 < rules.maintenance * abs(units) * c1
+    liquidated = units != 0.0 and cash + units * c1 < TIE * rules.maintenance * abs(units) * c1
     if liquidated:
         fee = commission_of(-units, c1, rules)
         slip = rules.spread * abs(units) * c1

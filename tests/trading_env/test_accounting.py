@@ -312,6 +312,17 @@ def test_liquidation_closes_at_the_close_with_its_costs_and_the_agent_goes_on():
     assert env.step(1)[4]["units"] > 0.0  # the same choice enters again
 
 
+@pytest.mark.parametrize("target", [-4.0, 4.0])
+def test_a_position_taken_to_the_edge_of_its_maintenance_is_not_liquidated_for_rounding(target):
+    margin, costs = Margin(max_leverage=4.0, maintenance=0.25), Costs(0.003, 0.001, 0.0)
+    for price in np.linspace(1.1, 99.7, 200):
+        prices = [float(price)] * 3
+        env = make_env(prices, prices, actions=(0.0, target), margin=margin, costs=costs, fill="next_close")
+        env.reset()
+        info = env.step(1)[4]
+        assert info["exposure"] == pytest.approx(target, rel=1e-12)
+
+
 def test_a_gap_through_the_account_closes_whatever_is_chosen_but_hold_rides_on():
     opens, closes = [100.0, 100.0, 350.0, 60.0, 60.0], [100.0, 100.0, 60.0, 60.0, 60.0]
     for action, units in ((2, 0.0), (0, 0.0), (1, -10.0)):
