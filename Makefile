@@ -2,10 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types
+.PHONY: help venv demo certify certify-quick test lint types
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 venv: $(VENV)/.ready ## set up .venv with the pinned set of constraints.txt
 
@@ -17,6 +17,12 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: venv ## train DQN and SB3's DQN on a bundled stock, print and save the comparison (4 minutes)
 	$(BIN)/python -m benchmarks compare --demo
+
+certify: venv ## agents on problems whose optimum is known (an hour; what is kept is not trained again)
+	$(BIN)/python -m benchmarks certify
+
+certify-quick: venv ## its short form (2 minutes)
+	$(BIN)/python -m benchmarks certify --quick
 
 lint: venv ## ruff, lint and format
 	$(BIN)/ruff check .

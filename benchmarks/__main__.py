@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
+    "certify": "certify agents on problems whose optimum is known, as fractions of it, and run the controls",
     "compare": "train DQN and Stable-Baselines3's DQN on a stock's early years, compare them on the later ones",
     "counterfactual": "count the steps that DQN saves where it learns from the actions not taken too",
     "curves": "draw learning curves of DQN, A2C and PPO, ours and Stable-Baselines3's, with intervals over seeds",

@@ -1,0 +1,292 @@
+"""``python -m benchmarks certify``: agents on problems whose optimum is known, as fractions of it, and the controls.
+
+Axis letters: S seeds, K test paths, P points of a training.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+
+from benchmarks import certify_report, sb3
+from benchmarks.certified import AboveOptimumError, check_possible, optimal_rewards, path_rewards, score, score_interval
+from benchmarks.certify_controls import controls_of
+from benchmarks.curves import Linear, for_sb3
+from benchmarks.entries import ENTRIES, QUICK
+from benchmarks.problems import PROBLEMS, Entry
+
+Floats = npt.NDArray[np.float64]
+FIRST_SEED = 100  # of the certificate's training seeds; smaller ones served to choose hyperparameters
+FORMAT = 1  # of the kept results
+MODULES = {
+    "QLearning": "q_learning",
+    "TDLambda": "td_lambda",
+    "RecurrentA2C": "recurrent_a2c",
+    "RecurrentDQN": "recurrent_dqn",
+}
+
+DESCRIPTION = """\
+Trains agents, ours and Stable-Baselines3's, on problems whose optimum is known, and prints their mean reward over the
+optimal policy's on the same noise, with a 95% bootstrap interval over seeds and paths: last weights, no choice among
+seeds or checkpoints. Each result is kept in FOLDER/PROBLEM/, and what is there is not trained again, so that a long
+run can be done piece by piece. Fails loudly where a whole interval lies above the optimum, or a control fails."""
+
+
+@dataclass(frozen=True)
+class CertifySettings:
+    """Options of ``python -m benchmarks certify``."""
+
+    problems: tuple[str, ...] = tuple(PROBLEMS)
+    """Which problems."""
+    agents: tuple[str, ...] = ()
+    """Which agents, by class name; all unless given."""
+    sides: tuple[str, ...] = ("ours", "sb3")
+    """Ours, Stable-Baselines3's, or both."""
+    seeds: int = 10
+    """Training seeds of each."""
+    points: int = 20
+    """Tests of each training, by which the budget to 95% is found."""
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Ours alone, 2 seeds, short budgets, on most problems: a minute or two."""
+    controls: bool = True
+    """Whether to run the controls."""
+    folder: Path = Path("results/certify")
+    """Where results are kept."""
+    figure: Path = Path("docs/certify.png")
+    """Where the picture goes."""
+    table: Path = Path("docs/certify.md")
+    """Where the table goes."""
+    progress: bool = True
+    """Whether to show progress bars."""
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "points"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, known in (("problems", set(PROBLEMS)), ("sides", {"ours", "sb3"}), ("agents", _AGENTS)):
+            wrong = sorted(set(getattr(self, name)) - known)
+            if wrong:
+                raise ValueError(f"{name} must be of {sorted(known)}, got {wrong}")
+
+
+_AGENTS = {entry.agent for entry in ENTRIES}
+QUICK_SETTINGS: dict[str, Any] = {
+    "seeds": 2,
+    "points": 4,
+    "folder": Path("results/certify-quick"),
+    "figure": Path("results/certify-quick/certify.png"),
+    "table": Path("results/certify-quick/certify.md"),
+}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How an agent did on a problem.
+
+    Attributes:
+        entry: what was trained.
+        steps: that each seed had taken at each point [P].
+        seconds: that training had taken by then, of all seeds on all processes used [P].
+        rewards: mean rewards per step on the test paths [P, S, K].
+        optimal: those of the optimal policy [K].
+    """
+
+    entry: Entry
+    steps: Floats
+    seconds: Floats
+    rewards: Floats
+    optimal: Floats
+
+    @property
+    def difference(self) -> bool:
+        """Whether the score is a difference from the optimum, since that is 0."""
+        return PROBLEMS[self.entry.problem].optimum_is_zero
+
+    @property
+    def score(self) -> float:
+        """Of the last weights."""
+        return score(self.rewards[-1], self.optimal, difference=self.difference)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of the score."""
+        return score_interval(self.rewards[-1], self.optimal, difference=self.difference)
+
+    @property
+    def goal(self) -> float | None:
+        """The score to reach."""
+        if self.entry.goal_reward is not None:
+            return self.entry.goal_reward / float(self.optimal.mean())
+        return self.entry.goal
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; on a problem whose optimum is 0, whether the interval touches it."""
+        if self.difference:
+            return self.interval[0] <= 0.0
+        return None if self.goal is None else self.score >= self.goal
+
+    def budget_to(self, fraction: float) -> float | None:
+        """Steps from which on the mean score over seeds is that high; None where it never is."""
+        if self.difference:
+            return None
+        below = np.flatnonzero(self.rewards.mean((1, 2)) / self.optimal.mean() < fraction)
+        point = below[-1] + 1 if below.size else 0
+        return float(self.steps[point]) if point < len(self.steps) else None
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Trains what is missing, runs the controls, writes table and picture, and fails if anything is too good."""
+    settings = parse(list(arguments))
+    certificates = [certificate_of(settings, entry) for entry in chosen(settings)]
+    controls = controls_of(settings.quick) if settings.controls else []
+    certify_report.write(certificates, controls, settings)
+    certify_report.show(certificates, controls, settings)
+    check(certificates)
+    for control in controls:
+        control.require()
+
+
+def parse(arguments: list[str]) -> CertifySettings:
+    """The settings that the command line asks for; ``--quick`` changes the defaults of the others."""
+    default = CertifySettings(**QUICK_SETTINGS) if "--quick" in arguments else CertifySettings()
+    prog = "python -m benchmarks certify"
+    return tyro.cli(CertifySettings, prog=prog, args=arguments, default=default, description=DESCRIPTION)
+
+
+def chosen(settings: CertifySettings) -> Iterator[Entry]:
+    """The entries asked for."""
+    for entry in ENTRIES:
+        if entry.problem not in settings.problems or entry.side not in settings.sides:
+            continue
+        if settings.agents and entry.agent not in settings.agents:
+            continue
+        if settings.quick:
+            steps = QUICK.get((entry.problem, entry.name))
+            if steps is None:
+                continue
+            entry = replace(entry, total_timesteps=steps, goal=None, goal_reward=None)
+        yield entry
+
+
+def check(certificates: Sequence[Certificate]) -> None:
+    """Raises if any interval lies wholly above the optimum.
+
+    Raises:
+        AboveOptimumError: naming all that do.
+    """
+    wrong = []
+    for one in certificates:
+        try:
+            name = f"{one.entry.name} on {one.entry.problem}"
+            check_possible(name, one.interval[0], 0.0 if one.difference else 1.0)
+        except AboveOptimumError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise AboveOptimumError("\n".join(wrong))
+
+
+# -- training ----------------------------------------------------------------------------------------------------
+
+
+def certificate_of(settings: CertifySettings, entry: Entry) -> Certificate:
+    """The result kept by an earlier run with the same setting, else a new one, which is kept."""
+    words = "".join(c if c.isalnum() else " " for c in entry.name).split()
+    path = settings.folder / entry.problem / f"{'-'.join(words).lower()}.json"
+    setting = json.loads(json.dumps(_setting(settings, entry)))
+    optimal = optimal_rewards(entry.problem)
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["setting"] == setting:
+            return Certificate(entry, *(np.array(kept[name]) for name in ("steps", "seconds", "rewards")), optimal)
+    train = _train_ours if entry.side == "ours" else _train_sb3
+    steps, seconds, rewards = train(settings, entry)
+    result = {"steps": steps.tolist(), "seconds": seconds.tolist(), "rewards": rewards.tolist()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = time.strftime("%Y-%m-%d")
+    text = json.dumps({"setting": setting, "date": written, "optimal": optimal.tolist(), **result}, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    return Certificate(entry, steps, seconds, rewards, optimal)
+
+
+def _setting(settings: CertifySettings, entry: Entry) -> dict[str, Any]:
+    """All that a result depends on, as plain JSON but for tuples."""
+    described = {**asdict(entry), "goal": None, "goal_reward": None}
+    problem = {**asdict(PROBLEMS[entry.problem]), "about": None}
+    return {
+        "format": FORMAT,
+        "entry": described,
+        "problem": problem,
+        "seeds": settings.seeds,
+        "points": settings.points,
+    }
+
+
+def _seeds(settings: CertifySettings) -> list[int]:
+    return list(range(FIRST_SEED, FIRST_SEED + settings.seeds))
+
+
+def _train_ours(settings: CertifySettings, entry: Entry) -> tuple[Floats, Floats, Floats]:
+    """All seeds in one pass: steps and seconds [P], rewards [P, S, K]."""
+    problem = PROBLEMS[entry.problem]
+    options = {"n_envs": entry.n_envs, "device": "cpu", **entry.hyperparameters}
+    agent = _our_class(entry.agent)(problem.spec(**entry.keywords), seeds=_seeds(settings), **options)
+    judge = partial(_judge_seeds, entry=entry, runs=settings.seeds)
+    marking = sb3.Marking(judge, entry.total_timesteps // settings.points, entry.total_timesteps)
+    marking.mark(agent)
+    agent.learn(entry.total_timesteps, marking.tick, progress_bar=settings.progress)
+    marking.mark(agent)
+    return tuple(np.array(column, np.float64) for column in zip(*marking.marks, strict=True))  # type: ignore[return-value]
+
+
+def _judge_seeds(policy: Any, entry: Entry, runs: int) -> Floats:
+    return path_rewards(policy, PROBLEMS[entry.problem], runs, **entry.keywords)  # [S, K]
+
+
+def _judge_one(policy: Any, entry: Entry) -> list[float]:
+    rewards: list[float] = path_rewards(policy, PROBLEMS[entry.problem], 1, **entry.keywords)[0].tolist()
+    return rewards
+
+
+def _train_sb3(settings: CertifySettings, entry: Entry) -> tuple[Floats, Floats, Floats]:
+    """A process per core, a seed at a time in each; the seconds are those of all seeds over the processes."""
+    trained = sb3.train(
+        entry.agent,
+        PROBLEMS[entry.problem].spec(**entry.keywords),
+        _seeds(settings),
+        entry.total_timesteps,
+        policy="MlpLstmPolicy" if entry.agent.startswith("Recurrent") else "MlpPolicy",
+        n_envs=entry.n_envs,
+        progress_bar=settings.progress,
+        judge=partial(_judge_one, entry=entry),
+        every=entry.total_timesteps // settings.points,
+        **_sb3_options(entry),
+    )
+    marks = trained.marks  # [S][P] of (steps, seconds, [K])
+    steps = np.array([mark[0] for mark in marks[0]], np.float64)
+    seconds = np.array([[mark[1] for mark in seed] for seed in marks]).sum(0) / trained.processes
+    rewards = np.array([[mark[2] for mark in seed] for seed in marks]).swapaxes(0, 1)
+    return steps, seconds, rewards
+
+
+def _sb3_options(entry: Entry) -> dict[str, Any]:
+    """SB3's names and types; where the agent is one of ours too, its defaults where the entry is silent."""
+    if entry.agent in ("DQN", "A2C", "PPO"):
+        return for_sb3(entry.agent, asdict(_our_class(entry.agent).Config(**entry.hyperparameters)))
+    options: Mapping[str, Any] = entry.hyperparameters
+    return {k: Linear(float(v[4:])) if isinstance(v, str) and v.startswith("lin_") else v for k, v in options.items()}
+
+
+def _our_class(agent: str) -> Any:
+    """The agent of that name."""
+    return getattr(import_module(f"agents.{MODULES.get(agent, agent.lower())}"), agent)

@@ -1,0 +1,183 @@
+"""Certificates and controls as a table in the terminal, as a page, and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.controls import Control
+from benchmarks.figures import SIDE_COLOURS, SIDE_NAMES
+from benchmarks.problems import PROBLEMS
+
+if TYPE_CHECKING:
+    from benchmarks.certify import Certificate, CertifySettings
+
+COLUMNS = ("agent", "steps", "seeds", "score", "95%", "goal", "met", "steps to 95%")
+CONTROL_COLUMNS = ("control", "edge", "95%", "as it must be", "what must be")
+BASIS_POINT = 1e-4
+
+
+def cells(one: Certificate) -> list[str]:
+    """A row of the table."""
+    show = _basis_points if one.difference else _percent
+    low, high = one.interval
+    goal = "" if one.goal is None else show(one.goal)
+    if one.difference:
+        goal = "touches 0"
+    verdict = {True: "yes", False: "NO", None: ""}[one.met]
+    budget = one.budget_to(0.95)
+    reached = "" if one.difference else "not reached" if budget is None else f"{budget:,.0f}"
+    seeds, steps = str(one.rewards.shape[1]), f"{one.entry.total_timesteps:,}"
+    return [one.entry.name, steps, seeds, show(one.score), f"{show(low)} to {show(high)}", goal, verdict, reached]
+
+
+def control_cells(control: Control) -> list[str]:
+    """A row of the controls' table, in basis points a bar."""
+    low, high = (f"{end / BASIS_POINT:.2f}" for end in control.interval)
+    verdict = "yes" if control.passed else "NO"
+    return [control.name, f"{control.edge / BASIS_POINT:.2f}", f"{low} to {high}", verdict, control.expected]
+
+
+def headings(certificates: Sequence[Certificate]) -> dict[str, tuple[str, list[Certificate]]]:
+    """By problem: its title, and its certificates."""
+    found: dict[str, tuple[str, list[Certificate]]] = {}
+    for one in certificates:
+        best = f"optimal policy {one.optimal.mean():.6g} a step on the test paths"
+        title = f"{one.entry.problem}: {PROBLEMS[one.entry.problem].about}; {best}"
+        found.setdefault(one.entry.problem, (title, []))[1].append(one)
+    return found
+
+
+def show(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
+    """Prints all tables."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 130)
+    for title, ones in headings(certificates).values():
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        for column in COLUMNS:
+            table.add_column(column, justify="left" if column == "agent" else "right", no_wrap=True)
+        for one in ones:
+            table.add_row(*cells(one))
+        console.print(table)
+    if controls:
+        table = Table(title="Controls, basis points a bar", title_justify="left", box=box.SIMPLE_HEAD)
+        for column in CONTROL_COLUMNS:
+            table.add_column(column, justify="right" if column in ("edge", "95%") else "left")
+        for control in controls:
+            table.add_row(*control_cells(control))
+        console.print(table)
+    console.print(_legend(settings), highlight=False, soft_wrap=True)
+    text = f"results in {settings.folder}, table in {settings.table}, picture in {settings.figure}"
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _legend(settings: CertifySettings) -> str:
+    return (
+        f"Score: mean reward over the optimal policy's on the same paths (null: basis points a step above it), last "
+        f"weights of {settings.seeds} training seeds; the interval resamples seeds and paths. Steps are per seed."
+    )
+
+
+def write(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
+    """Writes the page and the picture."""
+    for path in (settings.table, settings.figure):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    settings.table.write_text(page(certificates, controls, settings), encoding="utf-8")
+    draw(certificates, settings.figure)
+
+
+def page(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> str:
+    """All tables as Markdown."""
+    quick = " --quick" if settings.quick else ""
+    lines = [
+        "# Certified agents",
+        "",
+        f"Written by `python -m benchmarks certify{quick}`. {_legend(settings)}",
+        "",
+        f"![scores]({settings.figure.name})",
+    ]
+    for title, ones in headings(certificates).values():
+        lines += ["", f"## {title}", "", *_rows(COLUMNS, [cells(one) for one in ones])]
+    if controls:
+        lines += ["", "## Controls, basis points a bar", ""]
+        lines += _rows(CONTROL_COLUMNS, [control_cells(control) for control in controls])
+    return "\n".join(lines) + "\n"
+
+
+def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *rows)]
+
+
+def draw(certificates: Sequence[Certificate], path: Path) -> None:
+    """Scores and intervals, a row per agent, a panel per problem, of those that have an optimum to divide by."""
+    groups = {
+        problem: [one for one in ones if not one.difference]
+        for problem, (_, ones) in headings(certificates).items()
+        if not PROBLEMS[problem].optimum_is_zero
+    }
+    figure = Figure(figsize=(8.0, 0.8 + sum(0.45 + 0.24 * len(ones) for ones in groups.values())), dpi=150)
+    figure.set_layout_engine("constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(max(len(groups), 1), 1, squeeze=False, sharex=True, height_ratios=_heights(groups))
+    for axes, (problem, ones) in zip(grid[:, 0], groups.items(), strict=False):
+        for row, one in enumerate(ones):
+            _draw_score(axes, row, one)
+        axes.axvline(1.0, color="#000000", linewidth=0.8)
+        axes.set_yticks(range(len(ones)), [one.entry.name for one in ones], fontsize=8)
+        axes.set_ylim(len(ones) - 0.4, -0.6)
+        axes.set_title(problem, loc="left", fontsize=9)
+        axes.tick_params(axis="x", labelsize=8)
+        axes.grid(axis="x", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[-1, 0].set_xlim(_left_end(groups), 1.06)
+    label = (
+        "mean reward / optimal policy's on the same noise, 95% interval; bars mark goals, arrows scores further left"
+    )
+    grid[-1, 0].set_xlabel(label, fontsize=8)
+    handles = [
+        grid[0, 0].plot([], [], "o", color=colour, markersize=5, label=SIDE_NAMES[side])[0]
+        for side, colour in SIDE_COLOURS.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    figure.savefig(path)
+
+
+def _heights(groups: dict[str, list[Certificate]]) -> list[int] | None:
+    return [len(ones) for ones in groups.values()] or None
+
+
+def _left_end(groups: dict[str, list[Certificate]]) -> float:
+    """Where the axis begins: at 0.5, or further left for scores down to 0."""
+    scores = [one.score for ones in groups.values() for one in ones]
+    return float(np.clip(min(scores, default=0.5) - 0.05, -0.1, 0.5))
+
+
+def _draw_score(axes: object, row: int, one: Certificate) -> None:
+    from matplotlib.axes import Axes
+
+    assert isinstance(axes, Axes)
+    colour, (low, high) = SIDE_COLOURS[one.entry.side], one.interval
+    if one.score < -0.1:
+        axes.plot(-0.07, row, "<", color=colour, markersize=5)
+    else:
+        axes.plot([low, high], [row, row], color=colour, linewidth=1.8, solid_capstyle="butt")
+        axes.plot(one.score, row, "o", color=colour, markersize=4.5)
+    if one.goal is not None:
+        axes.plot(one.goal, row, "|", color="#000000", markersize=9)
+
+
+def _percent(value: float) -> str:
+    return f"{100.0 * value:.1f}%"
+
+
+def _basis_points(value: float) -> str:
+    return f"{value / BASIS_POINT + 0.0:.2f}"

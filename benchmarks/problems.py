@@ -1,0 +1,142 @@
+"""Problems whose optimum is known, and who is trained on each, how, and for how long.
+
+Rewards of some problems are a thousandth of a unit. Where the dynamics are linear in it, the unit is changed (`scale`,
+`step`, `sigma` and `cost` times a thousand): the same problem, with numbers that a network's first weights suit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+
+import trading_env  # noqa: F401  # registers the problems
+from trading_env.reference_cfm import QUARTER_TRADES, published_noise_seeds
+
+PATHS = 20  # that a problem is tested on, unless it names them
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A reference env, and the paths that agents are tested on.
+
+    Attributes:
+        env_id: of the reference env.
+        keywords: of the env.
+        training: further keywords, in training only.
+        testing: further keywords, in tests only.
+        noise_seeds: paths of the test, by reset's option "noise_seed"; None draws them by reset's seed.
+        optimum_is_zero: whether the best is to do nothing, so that no fraction of it can be taken.
+        about: the problem in a line.
+    """
+
+    env_id: str
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    testing: Mapping[str, Any] = field(default_factory=dict)
+    noise_seeds: tuple[int, ...] | None = None
+    optimum_is_zero: bool = False
+    about: str = ""
+
+    def spec(self, **changes: Any) -> EnvSpec:
+        """What copies of the env for training are made from."""
+        spec = gym.make(self.env_id, **{**self.keywords, **self.training, **changes}).spec
+        assert spec is not None
+        return spec
+
+    @property
+    def n_paths(self) -> int:
+        """K, the paths of the test."""
+        return PATHS if self.noise_seeds is None else len(self.noise_seeds)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An agent to train on a problem.
+
+    Attributes:
+        problem: a key of PROBLEMS.
+        agent: name of the class.
+        side: "ours" or "sb3".
+        total_timesteps: per seed.
+        n_envs: per seed.
+        hyperparameters: by our names; what is not named is our default, on either side.
+        goal: the score to reach; None where it is only reported.
+        goal_reward: the mean reward per step to reach, in place of a score.
+        keywords: of the env, beside the problem's: what this agent sees.
+        note: what a reader must know of it.
+    """
+
+    problem: str
+    agent: str
+    side: Literal["ours", "sb3"]
+    total_timesteps: int
+    n_envs: int = 1
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    goal: float | None = None
+    goal_reward: float | None = None
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """Unique among those of a problem."""
+        side = "SB3 " if self.side == "sb3" else ""
+        return f"{side}{self.agent}" + (f", {self.note}" if self.note else "")
+
+
+NOISE = tuple(range(1_000_000, 1_000_000 + PATHS))
+"""Paths that no training draws but by a chance of one in two thousand millions."""
+
+PROBLEMS: dict[str, Problem] = {
+    "regime": Problem(
+        "reference/RegimeObserved-v0",
+        {"stay": 0.95, "step": 0.005, "sigma": 0.01},
+        training={"episode_length": 200},
+        testing={"market_seed": 1},
+        about="TradingEnv, long or flat, the regime observed",
+    ),
+    "drift": Problem(
+        "reference/Drift-v0",
+        {"drift": 0.002},
+        training={"episode_length": 200},
+        testing={"market_seed": 1},
+        about="TradingEnv, long or flat, returns with a drift",
+    ),
+    "null": Problem(
+        "reference/Null-v0",
+        training={"episode_length": 200},
+        testing={"market_seed": 1},
+        optimum_is_zero=True,
+        about="TradingEnv, returns that nobody can foresee",
+    ),
+    "ritter": Problem("reference/Ritter-v0", noise_seeds=NOISE, about="Ritter 2017: a mean-reverting price"),
+    "cfm-linear": Problem(
+        "reference/CFMLinear-v0",
+        {"actions": QUARTER_TRADES},
+        noise_seeds=tuple(published_noise_seeds()),
+        about="Chaouki et al. 2020: linear costs, nine trades, the published test paths",
+    ),
+    "cfm-quadratic": Problem(
+        "reference/CFMQuadratic-v0",
+        {"max_trade": 4.0},
+        noise_seeds=tuple(published_noise_seeds()),
+        about="Chaouki et al. 2020: quadratic costs, continuous trades",
+    ),
+    "moody-saffell": Problem(
+        "reference/MoodySaffell-v0",
+        {"scale": 1.5537, "cost": 2.0},
+        noise_seeds=NOISE,
+        about="Moody and Saffell 2001 at cost .002, times a thousand: a hidden trend",
+    ),
+    "regime-hidden": Problem(
+        "reference/RegimeHidden-v0",
+        {"step": 1.0, "sigma": 10.0, "cost": 1.0},
+        testing={"n_steps": 5000},
+        noise_seeds=NOISE,
+        about="the regime hidden, times a thousand",
+    ),
+}
