@@ -225,6 +225,8 @@ class SeedAgent(ABC):
             raise ValueError("there is no run to resume: save(path, training=True) writes one, learn begins one")
         check_int("log_interval", log_interval, 1)
         envs = self._connected()
+        if self.num_timesteps >= self.goal:
+            return self
         self._obs = self._next_obs(envs)
         return self._run(envs, callback, progress_bar, log_interval)
 

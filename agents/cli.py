@@ -166,10 +166,11 @@ def _number_or_text(word: str) -> float | str:
 
 
 def _show(seeds: Sequence[int], returns: npt.NDArray[np.float64]) -> None:
-    """Prints a table of the returns [S, N], one row per seed."""
-    table = Table(title=f"Return of {returns.shape[1]} greedy episodes, last weights")
+    """Prints a table of the returns [S, N], one row per seed, with four digits: in trading they may be small."""
+    print(f"Return of {returns.shape[1]} greedy episodes, last weights:")
+    table = Table()
     for column in ("seed", "mean", "std", "min", "max"):
         table.add_column(column, justify="right")
     for seed, row in zip(seeds, returns, strict=True):
-        table.add_row(str(seed), *(f"{value:.1f}" for value in (row.mean(), row.std(), row.min(), row.max())))
+        table.add_row(str(seed), *(f"{value:#.4g}" for value in (row.mean(), row.std(), row.min(), row.max())))
     Console().print(table)

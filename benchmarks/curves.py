@@ -362,7 +362,7 @@ def print_curves(curves: Curves) -> None:
     """Prints the last point of each curve and when it reached the threshold."""
     console = Console()
     if not console.is_terminal:
-        console.width = max(console.width, 120)
+        console.width = max(console.width, 140)
     title = "Interquartile mean over seeds, with its 95% interval"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("env", "algorithm", "side"):

@@ -1,9 +1,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from agents.cli import main
+from agents.cli import _show, main
 from agents.dqn import DQN, PRESETS
 
 RUN = ["--env", "CartPole-v1", "--total-timesteps", "300", "--no-progress-bar", "--eval-episodes", "2"]
@@ -18,6 +19,13 @@ def test_it_trains_evaluates_and_saves(capsys, tmp_path):
     assert DQN.load(path).config.net_arch == (16,)
     assert DQN.load(path).config.learning_rate == "lin_1e-3"
     assert DQN.load(path).seeds == (5, 8)
+
+
+def test_small_returns_are_shown_too(capsys):
+    _show((0,), np.array([[0.00012, 0.00034]]))
+    shown = capsys.readouterr().out
+    assert "Return of 2 greedy episodes" in shown
+    assert all(value in shown for value in ("0.0002300", "0.0001100", "0.0001200", "0.0003400"))
 
 
 def test_one_number_means_that_many_seeds(tmp_path, capsys):

@@ -421,6 +421,11 @@ def test_a_run_that_reached_its_end_is_not_run_again(tmp_path, capsys):
     assert (tmp_path / "run.safetensors").read_bytes() == before
 
 
+def test_an_ended_run_stays_as_it_is_in_envs_without_a_state_too(tmp_path):
+    DQN("CartPole-v1").learn(20).save(tmp_path / "run", training=True)
+    assert DQN.load(tmp_path / "run", env="CartPole-v1").resume().num_timesteps == 20  # and no warning
+
+
 def test_a_checkpoint_is_not_overwritten_by_another_run(tmp_path):
     main(QLearning, {}, command(tmp_path / "run", tmp_path / "agent"))
     with pytest.raises(SystemExit, match=r"exists: go on from it with --resume"):

@@ -46,6 +46,19 @@ def test_a_quick_run_draws_prints_and_keeps_its_curves(tmp_path, capsys, monkeyp
         run(tmp_path, "--seeds", "3")
 
 
+def test_the_table_is_printed_whole(capsys):
+    scores = np.full((10, 2), -0.005)
+    names = [("CartPole-v1", "DQN"), ("regime", "A2C")]
+    steps = np.array([0.0, 123_456.0])
+    curves.print_curves(
+        {(*name, side): curves.Curve(steps, steps, scores, 2) for name in names for side in curves.SIDES}
+    )
+    text = capsys.readouterr().out
+    assert "algorithm" in text
+    assert "123,456.0" in text
+    assert "…" not in text  # nothing is cut off
+
+
 def test_the_optimal_policy_scores_1_on_the_regime_market():
     world = WORLDS["regime"]
     best = gym.make(world.env_id, **world.keywords).unwrapped.optimal_policy()
