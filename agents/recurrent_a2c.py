@@ -36,7 +36,7 @@ from agents.lstm import State
 from agents.networks import Adam
 from agents.optimizers import RMSprop
 from agents.recurrent import Recalled, RecurrentActorCritic, RecurrentAgent
-from agents.returns import explained_variance
+from agents.returns import explained_variance, normalized
 from agents.rollout import Rollout
 from agents.schedules import Schedule, as_schedule
 from agents.streams import Streams
@@ -56,13 +56,15 @@ class RecurrentA2CConfig:
     gae_lambda: float = 0.95
     """Which advantage: 0 is TD(0), 1 is n-step, between them GAE."""
     ent_coef: float = 0.0
-    """Weight of the entropy in the loss."""
+    """Weight of the entropy in the loss. Unless advantages are normalised, it counts in units of the reward."""
     vf_coef: float = 0.5
     """Weight of the critic in the loss."""
     max_grad_norm: float = 0.5
     """Largest norm of the gradient of one seed's policy, and of its critic."""
     use_rms_prop: bool = False
     """RMSprop, else Adam."""
+    normalize_advantage: bool = False
+    """Whether advantages are normalised within each batch."""
     lstm_size: int = 64
     """Width of each LSTM."""
     log_std_init: float = 0.0
@@ -78,8 +80,9 @@ class RecurrentA2CConfig:
             check_float(field, getattr(self, field), 0.0)
         check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
         check_float("log_std_init", self.log_std_init, -20.0, 20.0)
-        if not isinstance(self.use_rms_prop, bool):
-            raise TypeError(f"use_rms_prop must be True or False, got {self.use_rms_prop!r}")
+        for field in ("use_rms_prop", "normalize_advantage"):
+            if not isinstance(getattr(self, field), bool):
+                raise TypeError(f"{field} must be True or False, got {getattr(self, field)!r}")
 
 
 PRESETS: dict[str, Preset] = {
@@ -237,6 +240,8 @@ class RecurrentA2C(RecurrentAgent):
     ) -> None:
         """One step of the optimiser, just after a pass forward."""
         returns = advantage + outputs[..., -1]  # [S, B]
+        if self.config.normalize_advantage:
+            advantage = normalized(advantage, alive)
         coefs = (self.config.ent_coef, self.config.vf_coef)
         batch = (outputs, action, advantage, returns, alive)
         self._losses = recurrent_a2c_gradient(self.net, self.distribution, *batch, *coefs)

@@ -85,12 +85,22 @@ def _gae(
                 advantage[s, t, n] = further
 
 
-def normalized(x: torch.Tensor) -> torch.Tensor:
-    """Each seed's numbers less their mean, by their standard deviation, [S, B]; a single one stays as it is."""
+def normalized(x: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
+    """Each seed's numbers less their mean, by their standard deviation, [S, B]; a single one stays as it is.
+
+    Args:
+        x: [S, B].
+        counts: 1 for the numbers that mean and deviation are of, else 0, [S, B]; all of them unless given.
+    """
     if x.shape[1] < 2:
         return x
-    std, mean = torch.std_mean(x, 1, keepdim=True)  # [S, 1]
-    return (x - mean).div_(std.add_(1e-8))
+    if counts is None:
+        std, mean = torch.std_mean(x, 1, keepdim=True)  # [S, 1]
+        return (x - mean).div_(std.add_(1e-8))
+    n = counts.sum(1, keepdim=True)  # [S, 1]
+    centred = x - (x * counts).sum(1, keepdim=True) / n.clamp(min=1.0)
+    variance = (centred.square() * counts).sum(1, keepdim=True) / (n - 1.0).clamp(min=1.0)
+    return torch.where(n > 1.0, centred / (variance.sqrt() + 1e-8), x)
 
 
 def explained_variance(value: npt.NDArray[Any], returns: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -211,6 +211,24 @@ def test_a2cs_gradient_agrees_with_autograd(S, kind):
         torch.testing.assert_close(net.grads[name], leaf.grad, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("normalizes", [True, False])
+def test_a2cs_policy_is_blind_to_the_rewards_unit_where_advantages_are_normalised(normalizes):
+    S, rows = 2, 12 * 4
+
+    def gradient(advantage, alive):
+        agent = RecurrentA2C(RecallFlag, seeds=S, n_envs=4, normalize_advantage=normalizes, **SMALL[RecurrentA2C])
+        outputs = agent.net.forward(numbers(S, 12, 4, 2), *start)
+        agent._update(outputs, (numbers(S, rows, 1, seed=1) > 0).long(), advantage, alive, 1e-2)
+        torch.testing.assert_close(agent._judged[1], advantage + outputs[..., -1])  # the critic's unit is the reward's
+        return agent.net.grads["head.weight"][0::2].clone()  # of the policies
+
+    start = State(torch.zeros(S, 4, 32), torch.zeros(S, 4, 32)), torch.zeros(S, 12, 4, dtype=torch.bool)
+    advantage, alive = numbers(S, rows, seed=2), (numbers(S, rows, seed=3) > -1.0).float()
+    dead_differ = torch.where(alive > 0, 50.0 * advantage - 7.0, 1e4)
+    close = torch.allclose(gradient(advantage, alive), gradient(dead_differ, alive), rtol=1e-3, atol=1e-6)
+    assert close == normalizes
+
+
 def sequences(S: int, length: int = T + 3, seed: int = 0) -> Sequences:
     shape = (S, length, B)
     ended = numbers(*shape, seed=seed + 4) > 0.8
@@ -468,6 +486,7 @@ def test_help_is_shown():
         (RecurrentA2C, {"n_steps": 1.5}, TypeError),
         (RecurrentA2C, {"gae_lambda": 2.0}, ValueError),
         (RecurrentA2C, {"use_rms_prop": 1}, TypeError),
+        (RecurrentA2C, {"normalize_advantage": None}, TypeError),
         (RecurrentDQN, {"burn_in": -1}, ValueError),
         (RecurrentDQN, {"sequence_length": 0}, ValueError),
         (RecurrentDQN, {"tau": 0.0}, ValueError),

@@ -70,6 +70,15 @@ def test_each_seed_is_normalised_by_itself():
     assert normalized(torch.full((1, 4), 5.0)).tolist() == [[0.0] * 4]
 
 
+def test_what_does_not_count_has_no_part_in_mean_and_deviation():
+    x = torch.tensor([[1.0, 2.0, 100.0, 3.0], [5.0, 7.0, 8.0, 9.0]])
+    counts = torch.tensor([[1.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]])
+    result = normalized(x, counts)
+    torch.testing.assert_close(result[0, [0, 1, 3]], torch.tensor([-1.0, 0.0, 1.0]))
+    assert torch.equal(result[1], x[1])  # one number has no deviation
+    torch.testing.assert_close(normalized(x, torch.ones_like(x)), normalized(x))
+
+
 def test_explained_variance_is_1_for_the_truth_0_for_a_constant_and_negative_for_worse():
     returns = np.array([[1.0, 2.0, 3.0]] * 3 + [[2.0, 2.0, 2.0]])
     value = np.array([[1.0, 2.0, 3.0], [9.0, 9.0, 9.0], [3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
