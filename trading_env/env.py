@@ -284,6 +284,17 @@ class TradingEnv(gym.Env[Any, Any]):
         self._before, self._info = self._info, {key: info[key] for key in KEYS}
         return float(call_reward(self.task.function, _as_arrays(self._before), _as_arrays(self._info))[0])
 
+    def _called_rewards(self, frame: Any) -> Any:
+        """The reward callable's word on every step of the episode so far (n,)."""
+        assert self.task.function is not None
+        assert self._opened is not None
+        first = dict.fromkeys(KEYS, 0.0) | {"bar": self._opened[1]}
+        first["equity"] = first["cash"] = self.task.initial_cash
+        rows = frame.reset_index()
+        after = {key: rows[key].to_numpy() for key in KEYS}
+        before = {key: np.concatenate([[first[key]], values[:-1]]) for key, values in after.items()}
+        return call_reward(self.task.function, before, after)
+
     def action_masks(self) -> Bools:
         """Which discrete actions have a meaning of their own now (A,), as sb3-contrib's MaskablePPO asks.
 
@@ -325,8 +336,8 @@ class TradingEnv(gym.Env[Any, Any]):
         """The episode so far as a DataFrame, one row a step, indexed by the step's last bar.
 
         The wants of the episode are run again through the kernel, so that keeping them costs 8 bytes a step.
-        Columns: time (where the market has it), close, want (target exposure or lots, NaN = hold), reward of
-        the kernel, and the keys of info.
+        Columns: time (where the market has it), close, action, want (what it asks for: target exposure or lots,
+        NaN = hold), reward, and the keys of info.
         """
         import pandas as pd
 
@@ -338,8 +349,11 @@ class TradingEnv(gym.Env[Any, Any]):
         steps = [self._kernel.call(want, state, clock, *self._constants, obs, mask) for want in self._asked]
         rows = np.array(steps, np.float64).reshape(-1, len(Step._fields))
         frame = pd.DataFrame(rows, columns=Step._fields).astype({"bar": np.int64}).set_index("bar")
-        market = task.markets[self._opened[0]]
-        frame.insert(0, "want", np.array(self._asked))
+        market, wants = task.markets[self._opened[0]], np.array(self._asked)
+        if task.function is not None and len(frame):
+            frame["reward"] = self._called_rewards(frame)
+        frame.insert(0, "want", wants)
+        frame.insert(0, "action", task.actions_of(wants))
         frame.insert(0, "close", market.close[frame.index])
         if market.time is not None:
             frame.insert(0, "time", market.time[frame.index])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class MeanVariance:
         _check(self, "risk_aversion", self.risk_aversion, math.inf)
 
 
-Reward = str | DifferentialSharpe | MeanVariance | RewardFunction
+Reward = str | DifferentialSharpe | MeanVariance | Mapping[str, float] | RewardFunction
 
 
 def _check(owner: object, name: str, value: Any, high: float) -> None:
@@ -53,8 +53,10 @@ def _check(owner: object, name: str, value: Any, high: float) -> None:
 def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
     """The kernel's name of the reward, its parameter, and the callable that replaces it, if any.
 
+    A mapping of its one field, as a spec read back from JSON has it, stands for a reward object.
+
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name or field.
         TypeError: neither a name, a reward object nor a callable.
     """
     if isinstance(reward, str):
@@ -63,6 +65,8 @@ def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
         if reward == "differential_sharpe":
             return reward, DifferentialSharpe().eta, None
         return reward, MeanVariance().risk_aversion, None
+    if isinstance(reward, Mapping):
+        reward = _from_fields(reward)
     if isinstance(reward, DifferentialSharpe):
         return "differential_sharpe", reward.eta, None
     if isinstance(reward, MeanVariance):
@@ -70,6 +74,14 @@ def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
     if isinstance(reward, type) or not callable(reward):
         raise TypeError(f"reward must be one of {NAMES}, DifferentialSharpe(), MeanVariance() or a callable")
     return "log_return", 0.0, reward
+
+
+def _from_fields(state: Mapping[str, float]) -> DifferentialSharpe | MeanVariance:
+    """The reward object whose fields these are."""
+    for kind in (DifferentialSharpe, MeanVariance):
+        if set(state) == {field.name for field in fields(kind)}:
+            return kind(**state)
+    raise ValueError(f"reward as a mapping must have the field eta or risk_aversion, got {dict(state)!r}")
 
 
 def call_reward(function: RewardFunction, before: Account, after: Account) -> Floats:

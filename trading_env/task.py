@@ -238,6 +238,13 @@ class Task:
         market = obs[..., :-ACCOUNT_SIZE].reshape(*obs.shape[:-1], self.window, -1)
         return {"market": market, "account": obs[..., -ACCOUNT_SIZE:]}
 
+    def actions_of(self, wants: Floats) -> Any:
+        """The actions (n,) that asked for the wants (n,): indices, or the numbers in [-1, 1] of continuous ones."""
+        if self.actions == "continuous":
+            return wants / self.margin.max_leverage
+        same = (wants[:, None] == self.wants) | (np.isnan(wants[:, None]) & np.isnan(self.wants))  # [n, A]
+        return same.argmax(1)
+
     # -- episodes -----------------------------------------------------------------------------------------
 
     @property

@@ -11,7 +11,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
-from trading_env import Costs, Margin, Market, TradingEnv
+from trading_env import Costs, DifferentialSharpe, Margin, Market, MeanVariance, TradingEnv
 
 ID = "trading_env:TradingEnv-v0"
 OPTIONS = [
@@ -21,6 +21,8 @@ OPTIONS = [
     {"actions": "lots", "lots": 2, "lot_size": 100.0, "reward": "mean_variance", "episode_length": 60},
     {"observation": "dict", "allow_short": True, "random_start": True, "episode_length": 100},
     {"observation": "compact", "sizing": "rebalance", "reward": "excess_log_return"},
+    {"reward": DifferentialSharpe(0.1), "costs": Costs(commission=0.002)},
+    {"reward": MeanVariance(1e-3)},
     {"data": ["us-stocks/AAPL", "us-stocks/IBM"], "window": 7, "features": ["log_return_1", "range"]},
     {"costs": {"commission": 0.001, "fixed": 1.0}, "margin": {"r_cash": 0.02, "maintenance": 0.1}},
 ]
@@ -173,6 +175,28 @@ def test_history_is_the_episode_as_it_was_told():
         assert history[key].tolist() == [step[4][key] for step in told]
     assert history.index.tolist() == [step[4]["bar"] for step in told]
     assert str(history["time"].iloc[0])[:10] == "2020-01-26"
+
+
+@pytest.mark.parametrize(
+    ("keywords", "actions"),
+    [
+        ({}, [2, 1, 0, 2]),
+        ({"actions": (0.5, 0.0, -1.0)}, [0, 2, 1, 0]),
+        ({"actions": "lots", "lots": 2}, [4, 0, 2, 3]),
+        ({"actions": "continuous", "margin": {"max_leverage": 2.0}}, [0.5, -0.25, 1.0, 0.0]),
+    ],
+)
+def test_history_has_the_actions_and_the_rewards_of_a_callable(keywords, actions):
+    def gain(before, after):
+        return after["equity"] - before["equity"] + 0.001 * after["bar"] * before["units"]
+
+    env = TradingEnv(small_market(), window=5, reward=gain, **keywords)
+    env.reset()
+    assert env.history()["action"].tolist() == []
+    continuous = env.action_space.shape == (1,)
+    rewards = [env.step(np.array([a], np.float32) if continuous else a)[1] for a in actions]
+    assert env.history()["action"].tolist() == actions
+    assert env.history()["reward"].tolist() == rewards
 
 
 def test_info_keeps_its_keys():
