@@ -95,7 +95,10 @@ def shuffled_control(
     resamples them, each the mean of its seeds.
 
     Args:
-        study, train, test, features: see the module.
+        study: see the module, and so for the next three.
+        train: the market whose bars change places.
+        test: the market that stays.
+        features: of both.
         shuffles: how many orders, 2 at least.
         seed: of the first.
     """
