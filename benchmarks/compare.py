@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from benchmarks import figures, report, sb3
 from benchmarks.evaluate import ENV_ID, PerSeed, Tracks, evaluate
@@ -16,7 +17,9 @@ from benchmarks.statistics import median_and_range
 from trading_env import FeatureScaler, Market, load, strategies
 from trading_env.strategies import StrategyPolicy
 
-ROWS = ("buy_and_hold", "flat", "random", "dqn", "sb3_dqn")
+ROWS = ("buy_and_hold", "flat", "random", "forecast", "dqn", "sb3_dqn")
+FORECAST = {"window": 20, "horizon": 5}  # bars seen and bars forecast, as `python -m benchmarks forecast` has them
+VALIDATION = 250  # bars, at most a quarter of those to learn from
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def compare(setup: Setup) -> dict[str, Row]:
     baselines = {name: Row(setup.tested(*strategy(setup, name))) for name in ("buy_and_hold", "flat")}
     turnover = median_and_range(dqn.tracks.measures()["turnover"]).median
     chance = Row(setup.tested(*random_traders(setup, turnover)))
-    return {**baselines, "random": chance, "dqn": dqn, "sb3_dqn": sb3_dqn}
+    return {**baselines, "random": chance, "forecast": forecast_trader(setup), "dqn": dqn, "sb3_dqn": sb3_dqn}
 
 
 def train_dqn(setup: Setup) -> Row:
@@ -119,6 +122,22 @@ def train_sb3_dqn(setup: Setup) -> Row:
         **settings.dqn.for_sb3(),
     )
     return Row(setup.tested(trained.agent, settings.seeds), trained.steps_per_second, trained.seconds)
+
+
+def forecast_trader(setup: Setup) -> Row:
+    """Who follows ridge's forecasts: fitted, and the margin above the costs chosen, on the training period alone."""
+    from benchmarks.forecast import ForecastSettings, traded, walked
+    from benchmarks.forecast_data import Windows, folds
+    from benchmarks.forecast_trader import round_trip_cost
+    from benchmarks.forecasters import ridge
+
+    market, keywords = load(setup.settings.data), {**setup.settings.env_keywords(), "window": 1}
+    windows = Windows.of(market, **FORECAST)
+    learnt = setup.test.first - int(windows.bar[0])  # windows whose last bar lies before the test period
+    fold = folds(len(windows.bar), learnt, 1, min(VALIDATION, learnt // 4), sum(FORECAST.values()))[0]
+    forecasts, margin = walked(ridge(), windows, fold, market, ForecastSettings.margins, keywords)
+    thresholds = np.full(forecasts.shape[1], round_trip_cost(keywords["costs"]) + margin)
+    return Row(traded(forecasts, thresholds, setup.test, keywords))
 
 
 def strategy(setup: Setup, name: str) -> tuple[StrategyPolicy, int]:

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from benchmarks.curves import Curves, World
 
 # Okabe and Ito's palette, which all readers can tell apart.
-COLOURS = {"buy_and_hold": "#000000", "flat": "#999999", "random": "#999999", "dqn": "#0072B2", "sb3_dqn": "#D55E00"}
+COLOURS = {
+    "buy_and_hold": "#000000",
+    "flat": "#999999",
+    "random": "#999999",
+    "forecast": "#009E73",
+    "dqn": "#0072B2",
+    "sb3_dqn": "#D55E00",
+}
 STYLES = {"flat": ":", "random": "--"}
 
 

@@ -177,7 +177,7 @@ def study(market: Market, settings: ForecastSettings, tick: Any = lambda: None) 
     for name, maker in settings.makers().items():
         bars, thresholds, margins = [], [], []
         for fold in parts:
-            forecast, margin = _fold(maker(), windows, fold, market, settings)
+            forecast, margin = walked(maker(), windows, fold, market, settings.margins, settings.keywords)
             bars.append(forecast)
             margins.append(margin)
             thresholds.append(np.full(forecast.shape[1], margin))
@@ -193,17 +193,20 @@ def study(market: Market, settings: ForecastSettings, tick: Any = lambda: None) 
     return Study(tested, time, truth, forecast_by, margin_by, tracks)
 
 
-def _fold(
-    forecaster: Any, windows: Windows, fold: Fold, market: Market, settings: ForecastSettings
+def walked(
+    forecaster: Any,
+    windows: Windows,
+    fold: Fold,
+    market: Market,
+    margins: Sequence[float],
+    keywords: Mapping[str, Any],
 ) -> tuple[Floats, float]:
     """The forecasts of a fold's test rows [S, n], and the margin that its validation chose."""
     validation = windows.part(fold.validation)
     forecaster.fit(*windows.part(fold.train), validation=validation)
     first, last = windows.bar[fold.validation][[0, -1]]
     period = between(market, first, last + 1)
-    margin = choose_margin(
-        aligned(forecaster.predict(validation[0]), period), period, settings.margins, settings.keywords
-    )
+    margin = choose_margin(aligned(forecaster.predict(validation[0]), period), period, margins, keywords)
     return forecaster.predict(windows.X[fold.test]), margin
 
 

@@ -122,5 +122,6 @@ def parse(arguments: list[str], prog: str) -> CompareSettings:
 
 DESCRIPTION = """\
 Trains DQN (agents.dqn) and Stable-Baselines3's DQN on the early years of a stock, with the same env, network,
-hyperparameters, budget and seeds, and tests both on the later years, beside buying and holding, staying flat and
-trading at random. Prints one table; writes results.json, equity.parquet and equity.png to FOLDER/NAME."""
+hyperparameters, budget and seeds, and tests both on the later years, beside buying and holding, staying flat,
+trading at random and following the forecasts of a linear regression (ridge). Prints one table; writes results.json,
+equity.parquet and equity.png to FOLDER/NAME."""

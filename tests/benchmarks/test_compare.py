@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from sklearn.linear_model import LinearRegression
 
-from benchmarks import compare, report
+from benchmarks import compare, forecasters, report
 from benchmarks.__main__ import main
+from benchmarks.forecasters import Regression
 from benchmarks.settings import CompareSettings, Hyperparameters, parse
-from trading_env import metrics
+from trading_env import Market, load, metrics
 
 TINY = {
     "--name": "tiny",
@@ -44,8 +46,8 @@ def results(written):
 
 
 def test_every_row_has_every_seed_and_every_metric(results):
-    assert tuple(results["rows"]) == compare.ROWS == ("buy_and_hold", "flat", "random", "dqn", "sb3_dqn")
-    assert [row["seeds"] for row in results["rows"].values()] == [1, 1, 7, 2, 2]
+    assert tuple(results["rows"]) == compare.ROWS == ("buy_and_hold", "flat", "random", "forecast", "dqn", "sb3_dqn")
+    assert [row["seeds"] for row in results["rows"].values()] == [1, 1, 7, 1, 2, 2]
     for row in results["rows"].values():
         for name in ("total_return", "sharpe", "sharpe_se", "max_drawdown", "turnover"):
             assert len(row["metrics"][name]) == row["seeds"]
@@ -117,6 +119,26 @@ def test_the_scaler_and_the_learners_see_the_training_years_only():
     table = task.features[task.firsts[0] - 4 :]
     np.testing.assert_allclose(table.mean(axis=0), 0.0, atol=0.05)
     np.testing.assert_allclose(table.std(axis=0), 1.0, atol=0.05)
+
+
+def test_who_follows_forecasts_learns_from_the_training_years_only(monkeypatch):
+    setup, whole = compare.Setup.of(CompareSettings(window=5)), load("us-stocks/AAPL")
+    later = np.where(np.arange(len(whole)) < setup.test.first, 1.0, 1.5)
+    bars = {name: getattr(whole, name) * later for name in ("close", "open", "high", "low", "volume")}
+    altered, seen = Market(**bars, time=whole.time, bars_per_year=whole.bars_per_year), {}
+
+    class Watched(Regression):
+        def fit(self, X, y, validation=None):
+            seen.setdefault("fitted", []).append((X, y, *validation))
+            return super().fit(X, y, validation)
+
+    for market in (whole, altered):
+        monkeypatch.setattr(compare, "load", lambda name, market=market: market)
+        monkeypatch.setattr(forecasters, "ridge", lambda: Watched(LinearRegression))
+        compare.forecast_trader(setup)
+    assert len(seen["fitted"]) == 2
+    for first, second in zip(*seen["fitted"], strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_demo_changes_the_defaults_only():
