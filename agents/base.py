@@ -417,4 +417,12 @@ def as_device(device: str | torch.device) -> torch.device:
     """The device named; "auto" is CUDA where there is one, else the CPU."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    if not isinstance(device, str | torch.device):
+        raise TypeError(f"device must be a name or a torch.device, got {device!r}")
+    try:
+        named = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be auto, cpu, cuda or another that torch knows, got {device!r}") from error
+    if named.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device must be one of this machine, which has no CUDA, got {device!r}")
+    return named

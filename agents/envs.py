@@ -144,9 +144,15 @@ class SeedEnvs:
         return self._seen(obs)
 
     def step(self, action: npt.NDArray[Any]) -> Step:
-        """Takes the actions: [S, N] ints counted from 0, or floats [S, N, *action_shape], which are clipped."""
+        """Takes the actions: [S, N] ints counted from 0, or floats [S, N, *action_shape], which are clipped.
+
+        Raises:
+            ValueError: If a reward is not finite, of which nothing could be learnt.
+        """
         flat = action.reshape(-1, *self.spaces.action_shape)
         obs, reward, terminated, truncated, info = self.vector_env.step(self.spaces.to_env(flat))
+        if not np.isfinite(reward).all():
+            raise ValueError(f"the env must give finite rewards, got {reward[~np.isfinite(reward)]}")
         seen = next_obs = self._seen(obs)
         ended = (terminated | truncated).reshape(self._shape)
         self._steps += 1

@@ -31,15 +31,21 @@ def exponential(start: float, end: float, decay: float, begin: int) -> Callable[
     return value
 
 
+def checked(schedule: Schedule, field: str) -> Schedule:
+    """The same schedule, which raises where it gives no finite number, or one below 0."""
+    return lambda remaining: check_float(field, schedule(remaining), 0.0)
+
+
 def as_schedule(value: float | str | Schedule, field: str) -> Schedule:
     """`value` as a schedule: a positive number, "lin_1e-3" (linear to zero), or a function of what remains.
 
     Raises:
         TypeError: If it is none of these.
-        ValueError: If the number is not positive and finite, or the text has another form.
+        ValueError: If the number is not positive and finite, or the text has another form; when a function that is
+            asked for its value gives one below 0 or not finite.
     """
     if callable(value):
-        return value
+        return checked(value, field)
     if isinstance(value, str):
         kind, _, start = value.partition("_")
         if kind != "lin":

@@ -325,6 +325,8 @@ def test_evaluation_counts_one_episode_of_every_env_and_no_more():
         ({"n_envs": 0}, ValueError),
         ({"seeds": 0}, ValueError),
         ({"verbose": "loud"}, TypeError),
+        ({"device": "foo"}, ValueError),
+        ({"device": 3}, TypeError),
         ({"threads": 0}, ValueError),
         ({"lerning_rate": 1e-3}, TypeError),
     ],

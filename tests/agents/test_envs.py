@@ -30,6 +30,15 @@ def test_a_copy_keeps_the_options_of_the_env_it_is_made_from():
     assert lengths == [False] * 6 + [True]
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_reward_that_is_not_finite_is_refused(bad):
+    env = gym.wrappers.TransformReward(gym.make("CartPole-v1"), lambda reward: bad)
+    envs = make_envs(lambda: env, (0,), 1)
+    envs.reset()
+    with pytest.raises(ValueError, match="finite rewards"):
+        envs.step(zeros(1, 1))
+
+
 def test_a_seed_has_the_same_envs_alone_and_among_others():
     among, alone = make_envs("CartPole-v1", (5, 3, 9), 2), make_envs("CartPole-v1", (3,), 2)
     rng = np.random.default_rng(0)

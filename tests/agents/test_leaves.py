@@ -43,6 +43,14 @@ def test_a_bad_learning_rate_is_refused_by_name(bad):
         as_schedule(bad, "learning_rate")
 
 
+@pytest.mark.parametrize("bad", [-1.0, float("nan"), float("inf")])
+def test_a_function_that_gives_a_bad_learning_rate_is_refused_when_it_does(bad):
+    schedule = as_schedule(lambda remaining: bad if remaining < 0.5 else 1e-3, "learning_rate")
+    assert schedule(1.0) == 1e-3
+    with pytest.raises(ValueError, match="learning_rate must be"):
+        schedule(0.4)
+
+
 @pytest.mark.parametrize("bad", [None, True, [1e-3]])
 def test_a_learning_rate_of_a_wrong_type_is_refused_by_name(bad):
     with pytest.raises(TypeError, match="learning_rate"):
