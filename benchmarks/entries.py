@@ -50,6 +50,26 @@ _TREND_PPO: dict[str, Any] = {
     "gae_lambda": 0.9,
 }
 
+_TREND_LSTM: dict[str, Any] = {
+    "learning_rate": "lin_3e-3",
+    "n_steps": 32,
+    "gamma": 0.9,
+    "ent_coef": 0.3,
+    "normalize_advantage": True,
+    "lstm_size": 32,
+}
+_TREND_LSTM_DQN: dict[str, Any] = {
+    "learning_rate": "lin_2e-3",
+    "buffer_size": 100_000,
+    "batch_size": 32,
+    "train_freq": 1,
+    "gamma": 0.9,
+    "target_update_interval": 1_600,
+    "exploration_fraction": 0.5,
+    "exploration_final_eps": 0.1,
+    "lstm_size": 32,
+}
+
 ENTRIES: tuple[Entry, ...] = (
     Entry("regime", "DQN", "ours", 60_000, 1, _REGIME_DQN, goal=0.99),
     Entry("regime", "A2C", "ours", 40_000, 8, _REGIME_A2C, goal=0.99),
@@ -110,6 +130,8 @@ ENTRIES: tuple[Entry, ...] = (
         {**_ALL_ACTIONS, "learning_rate": "lin_1e-3", "gamma": 0.9, "batch_size": 128, "target_update_interval": 500},
         note="no memory, all actions",
     ),
+    Entry("moody-saffell", "RecurrentA2C", "ours", 300_000, 16, _TREND_LSTM, goal=0.9),
+    Entry("moody-saffell", "RecurrentDQN", "ours", 80_000, 32, _TREND_LSTM_DQN, goal=0.9),
     Entry("moody-saffell", "PPO", "ours", 100_000, 16, _TREND_PPO, note="no memory"),
     Entry("moody-saffell", "PPO", "sb3", 100_000, 16, _TREND_PPO, note="no memory"),
     Entry("moody-saffell", "PPO", "sb3", 100_000, 16, _TREND_PPO, keywords={"window": 20}, note="window of 20"),
