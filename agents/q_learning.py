@@ -197,7 +197,20 @@ class QLearning(SeedAgent):
         rows: Ints = np.ravel_multi_index(tuple(parts), spaces.obs_counts)
         return rows
 
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Actions, Any]:
+        """As `SeedAgent.predict`; a tuple of arrays, one per part of a Tuple space, is a batch as SB3 makes it."""
+        if isinstance(observation, tuple) and np.ndim(observation[0]) > 0:
+            observation = np.stack(observation, axis=-1)
+        return super().predict(observation, state, episode_start, deterministic)
+
     def _greedy(self, obs: Floats) -> Actions:
+        least = np.array(self.spaces.first_obs)  # [D]
+        known = (obs >= least) & (obs < least + self.spaces.obs_counts) & (obs == np.floor(obs))  # [S, B, D]
+        if not known.all():
+            wrong = obs[~known.all(-1)][0]
+            raise ValueError(f"observation must be one of the env's observation_space, got {wrong}")
         state = self._states(obs)  # [S, B]
         actions: Actions = self.table[np.arange(len(state))[:, None], state].argmax(-1)
         return actions

@@ -225,6 +225,20 @@ def test_predict_has_sb3s_shapes_and_gives_a_scalar_for_one_observation():
         several.predict(3)
 
 
+@pytest.mark.parametrize("bad", [16, -1, 1.5, float("nan")])
+def test_an_observation_that_has_no_row_is_refused(bad):
+    with pytest.raises(ValueError, match="observation must be one of"):
+        QLearning(LAKE).predict(bad, deterministic=True)
+
+
+def test_sb3s_evaluate_policy_runs_on_a_tuple_of_observations():
+    agent = QLearning(lambda: Loop(PAIR)).learn(200)
+    assert agent.predict((2, -4), deterministic=True)[0].shape == ()
+    mean, deviation = evaluate_policy(QLearning("Blackjack-v1").learn(500), gym.make("Blackjack-v1"), 5, warn=False)
+    assert -1.0 <= mean <= 1.0
+    assert deviation >= 0.0
+
+
 def test_sb3s_evaluate_policy_runs_on_one_seed():
     env = gym.make(LAKE, is_slippery=False)
     agent = QLearning(env, seeds=2, learning_rate=0.5, initial_value=1.0).learn(5_000)
