@@ -26,7 +26,7 @@ COLOURS = {
     "dqn": "#0072B2",
     "sb3_dqn": "#D55E00",
 }
-STYLES = {"flat": ":", "random": "--"}
+STYLES = {"flat": ":", "random": "--", "forecast": "--"}
 
 
 def equity_curves(rows: Mapping[str, Row], results: Mapping[str, Any], path: Path) -> None:
