@@ -67,7 +67,6 @@ class QLearningConfig:
         check_float("initial_value", self.initial_value, -math.inf)
 
 
-_TAXI = 100_000, QLearningConfig(learning_rate=0.7, exploration_fraction=0.6)
 PRESETS: dict[str, tuple[int, QLearningConfig]] = {
     "CliffWalking-v1": (20_000, QLearningConfig(learning_rate=0.5)),
     "FrozenLake-v1": (
@@ -80,8 +79,7 @@ PRESETS: dict[str, tuple[int, QLearningConfig]] = {
             exploration_final_eps=0.3,
         ),
     ),
-    "Taxi-v3": _TAXI,
-    "Taxi-v4": _TAXI,
+    "Taxi-v4": (100_000, QLearningConfig(learning_rate=0.7, exploration_fraction=0.6)),
 }
 """Timesteps per seed and hyperparameters that solve an env, by its id."""
 
@@ -228,7 +226,9 @@ class QLearning(SeedAgent):
 
 @compiled
 def choose(table: Doubles, state: Ints, drawn: Doubles, epsilon: float, action: Ints) -> None:
-    """Writes epsilon-greedy actions [S, N] for the states [S, N]; of equal values the first.
+    """Writes epsilon-greedy actions [S, N] for the states [S, N]; of equal values one drawn at random.
+
+    Always the first would see few of the states that other actions lead to while the table is still level.
 
     Args:
         table: [S, n_states, A].
@@ -241,15 +241,22 @@ def choose(table: Doubles, state: Ints, drawn: Doubles, epsilon: float, action: 
     A = table.shape[2]
     for s in range(S):
         for n in range(N):
-            best = 0
             if drawn[s, n] < epsilon:
-                best = int(drawn[s, N + n] * A)
-            else:
-                values = table[s, state[s, n]]
-                for a in range(1, A):
-                    if values[a] > values[best]:
-                        best = a
-            action[s, n] = best
+                action[s, n] = int(drawn[s, N + n] * A)
+                continue
+            values = table[s, state[s, n]]
+            highest, equal = values[0], 0
+            for a in range(A):
+                if values[a] > highest:
+                    highest, equal = values[a], 0
+                equal += values[a] == highest
+            left = int(drawn[s, N + n] * equal)  # equals to pass before the one to take
+            for a in range(A):
+                if values[a] == highest:
+                    action[s, n] = a
+                    if left == 0:
+                        break
+                    left -= 1
 
 
 @compiled

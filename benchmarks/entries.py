@@ -91,7 +91,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("null", "PPO", "ours", 40_000, 8, _REGIME_PPO),
     Entry("null", "PPO", "sb3", 40_000, 8, _REGIME_PPO),
     Entry(
-        *("ritter", "QLearning", "ours", 10_000_000, 10),
+        *("ritter", "QLearning", "ours", 10_000_000, 100),
         {
             "learning_rate": 1e-3,
             "gamma": 0.999,

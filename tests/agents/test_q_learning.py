@@ -127,11 +127,13 @@ def test_a_rate_of_one_over_visits_averages():
     assert table.item() == pytest.approx(rewards.mean(), rel=1e-12)
 
 
-def test_choices_are_greedy_first_of_equals_or_random():
+def test_choices_are_greedy_one_of_equals_or_random():
     table = np.array([[[0.0, 2.0, 2.0], [3.0, 1.0, 0.0]], [[0.0, 0.0, 0.0], [0.0, 1.0, 5.0]]])  # [2, 2, 3]
     state, action = np.array([[0, 1], [0, 1]]), np.full((2, 2), -1)
     choose(table, state, np.full((2, 4), 0.5), 0.5, action)
-    assert action.tolist() == [[1, 0], [0, 2]]
+    assert action.tolist() == [[2, 0], [1, 2]]
+    choose(table, state, np.array([[0.9, 0.9, 0.49, 0.99], [0.9, 0.9, 0.99, 0.99]]), 0.5, action)
+    assert action.tolist() == [[1, 0], [2, 2]]
     choose(table, state, np.array([[0.1, 0.1, 0.0, 0.99], [0.1, 0.9, 0.5, 0.0]]), 0.5, action)
     assert action.tolist() == [[0, 2], [1, 2]]
 
@@ -185,7 +187,7 @@ def test_cliff_walking_reaches_its_optimum():
 
 def test_taxi_comes_near_its_optimum():
     timesteps, config = PRESETS["Taxi-v4"]
-    agent = QLearning("Taxi-v4", **vars(config)).learn(timesteps // 2)
+    agent = QLearning("Taxi-v4", **vars(config)).learn(timesteps)
     env = gym.make("Taxi-v4")
     starts = np.flatnonzero(env.unwrapped.initial_state_distrib)
     scores = policy_values(env, agent.table[0].argmax(1), 0.99)[starts]
