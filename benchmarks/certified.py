@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.problems import Problem
+from benchmarks.problems import PROBLEMS, Problem
 
 Floats = npt.NDArray[np.float64]
 _RESET_SEED = 10_000  # of the first path where noise is drawn by the env
@@ -53,18 +53,19 @@ def path_rewards(policy: Any, problem: Problem, runs: int, **keywords: Any) -> F
     return (total / steps).reshape(runs, K)
 
 
+def optimal_rewards(problem_key: str, **keywords: Any) -> Floats:
+    """Mean rewards per step [K] of the optimal policy on the test paths, which depend on the env's keywords.
+
+    (A path begins with the returns that the first observation shows: another window is another path.)
+    """
+    return _optimal(problem_key, tuple(sorted(keywords.items()))).copy()
+
+
 @cache
-def _optimal(problem_key: str) -> Floats:
-    from benchmarks.problems import PROBLEMS
-
+def _optimal(problem_key: str, keywords: tuple[tuple[str, Any], ...]) -> Floats:
     problem = PROBLEMS[problem_key]
-    env: Any = gym.make(problem.env_id, **{**problem.keywords, **problem.testing}).unwrapped
-    return path_rewards(env.optimal_policy(), problem, 1)[0]
-
-
-def optimal_rewards(problem_key: str) -> Floats:
-    """Mean rewards per step [K] of the optimal policy on the test paths."""
-    return _optimal(problem_key).copy()
+    env: Any = gym.make(problem.env_id, **{**problem.keywords, **problem.testing, **dict(keywords)}).unwrapped
+    return path_rewards(env.optimal_policy(), problem, 1, **dict(keywords))[0]
 
 
 def score(rewards: Floats, optimal: Floats, *, difference: bool = False) -> float:

@@ -58,6 +58,8 @@ class CertifySettings:
     """Tests of each training, by which the budget to 95% is found."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
     """Ours alone, 2 seeds, short budgets, on most problems: a minute or two."""
+    train: bool = True
+    """Whether to train what is missing; else it is left out of the report."""
     controls: bool = True
     """Whether to run the controls."""
     folder: Path = Path("results/certify")
@@ -148,7 +150,8 @@ class Certificate:
 def main(arguments: Sequence[str]) -> None:
     """Trains what is missing, runs the controls, writes table and picture, and fails if anything is too good."""
     settings = parse(list(arguments))
-    certificates = [certificate_of(settings, entry) for entry in chosen(settings)]
+    found = (certificate_of(settings, entry) for entry in chosen(settings))
+    certificates = [certificate for certificate in found if certificate is not None]
     controls = controls_of(settings.quick) if settings.controls else []
     certify_report.write(certificates, controls, settings)
     certify_report.show(certificates, controls, settings)
@@ -199,16 +202,18 @@ def check(certificates: Sequence[Certificate]) -> None:
 # -- training ----------------------------------------------------------------------------------------------------
 
 
-def certificate_of(settings: CertifySettings, entry: Entry) -> Certificate:
-    """The result kept by an earlier run with the same setting, else a new one, which is kept."""
+def certificate_of(settings: CertifySettings, entry: Entry) -> Certificate | None:
+    """The result kept by an earlier run with the same setting, else a new one, which is kept, or None."""
     words = "".join(c if c.isalnum() else " " for c in entry.name).split()
     path = settings.folder / entry.problem / f"{'-'.join(words).lower()}.json"
     setting = json.loads(json.dumps(_setting(settings, entry)))
-    optimal = optimal_rewards(entry.problem)
+    optimal = optimal_rewards(entry.problem, **entry.keywords)
     if path.exists():
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["setting"] == setting:
             return Certificate(entry, *(np.array(kept[name]) for name in ("steps", "seconds", "rewards")), optimal)
+    if not settings.train:
+        return None
     train = _train_ours if entry.side == "ours" else _train_sb3
     steps, seconds, rewards = train(settings, entry)
     result = {"steps": steps.tolist(), "seconds": seconds.tolist(), "rewards": rewards.tolist()}

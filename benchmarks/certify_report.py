@@ -20,7 +20,7 @@ from benchmarks.problems import PROBLEMS
 if TYPE_CHECKING:
     from benchmarks.certify import Certificate, CertifySettings
 
-COLUMNS = ("agent", "steps", "seeds", "score", "95%", "goal", "met", "steps to 95%")
+COLUMNS = ("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "goal", "met", "steps to 95%")
 CONTROL_COLUMNS = ("control", "edge", "95%", "as it must be", "what must be")
 BASIS_POINT = 1e-4
 
@@ -36,7 +36,9 @@ def cells(one: Certificate) -> list[str]:
     budget = one.budget_to(0.95)
     reached = "" if one.difference else "not reached" if budget is None else f"{budget:,.0f}"
     seeds, steps = str(one.rewards.shape[1]), f"{one.entry.total_timesteps:,}"
-    return [one.entry.name, steps, seeds, show(one.score), f"{show(low)} to {show(high)}", goal, verdict, reached]
+    rewards = [f"{values.mean():.4g}" for values in (one.rewards[-1], one.optimal)]
+    score = [show(one.score), f"{show(low)} to {show(high)}"]
+    return [one.entry.name, steps, seeds, *rewards, *score, goal, verdict, reached]
 
 
 def control_cells(control: Control) -> list[str]:
@@ -50,8 +52,7 @@ def headings(certificates: Sequence[Certificate]) -> dict[str, tuple[str, list[C
     """By problem: its title, and its certificates."""
     found: dict[str, tuple[str, list[Certificate]]] = {}
     for one in certificates:
-        best = f"optimal policy {one.optimal.mean():.6g} a step on the test paths"
-        title = f"{one.entry.problem}: {PROBLEMS[one.entry.problem].about}; {best}"
+        title = f"{one.entry.problem}: {PROBLEMS[one.entry.problem].about}"
         found.setdefault(one.entry.problem, (title, []))[1].append(one)
     return found
 
@@ -82,8 +83,8 @@ def show(certificates: Sequence[Certificate], controls: Sequence[Control], setti
 
 def _legend(settings: CertifySettings) -> str:
     return (
-        f"Score: mean reward over the optimal policy's on the same paths (null: basis points a step above it), last "
-        f"weights of {settings.seeds} training seeds; the interval resamples seeds and paths. Steps are per seed."
+        "Reward: mean per step. Score: over the optimal policy's on the same paths (null: basis points above it), of "
+        f"the last weights of {settings.seeds} training seeds; the interval resamples seeds and paths. Steps are per seed."
     )
 
 

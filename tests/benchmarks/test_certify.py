@@ -44,6 +44,13 @@ def test_the_optimal_policy_earns_the_optimum_within_the_noise_of_its_paths(prob
     assert abs(rewards.mean() - env.optimum()) < 4 * error
 
 
+def test_other_keywords_of_the_env_are_other_paths_of_the_optimal_policy_too():
+    one, twenty = (optimal_rewards("moody-saffell", window=window) for window in (1, 20))
+    assert np.array_equal(one, optimal_rewards("moody-saffell"))
+    assert not np.allclose(one, twenty)
+    np.testing.assert_array_equal(optimal_rewards("ritter"), optimal_rewards("ritter", observation="box"))
+
+
 def test_the_published_paths_give_the_nine_trades_their_score():
     assert optimal_rewards("cfm-linear").mean() * 4998 == pytest.approx(1257, abs=1.0)
     np.testing.assert_allclose(entries.PUBLISHED_DDPG * 4998, 1242.03)
@@ -146,8 +153,11 @@ def test_the_quick_form_certifies_and_keeps_what_it_found(tmp_path, capsys, monk
     monkeypatch.setattr(certify, "_train_ours", never)
     assert main(["certify", "--quick", "--no-progress", "--no-controls", *where]) == 0
     assert "REINFORCE" in capsys.readouterr().out
+    more_seeds = ["certify", "--quick", "--no-progress", "--no-controls", "--seeds", "3", *where]
     with pytest.raises(AssertionError, match="trained again"):
-        main(["certify", "--quick", "--no-progress", "--no-controls", "--seeds", "3", *where])
+        main(more_seeds)
+    assert main([*more_seeds, "--no-train"]) == 0  # nothing is kept of so many seeds, and nothing trained
+    assert "REINFORCE" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
