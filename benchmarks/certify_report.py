@@ -84,7 +84,7 @@ def show(certificates: Sequence[Certificate], controls: Sequence[Control], setti
 def _legend(settings: CertifySettings) -> str:
     return (
         "Reward: mean per step. Score: over the optimal policy's on the same paths (null: basis points above it), of "
-        f"the last weights of {settings.seeds} training seeds; the interval resamples seeds and paths. Steps are per seed."
+        f"the last weights of {settings.seeds} training seeds; intervals resample seeds and paths. Steps are per seed."
     )
 
 

@@ -106,7 +106,7 @@ REGIME: dict[str, Recipe] = {
 }
 
 
-MOST_STEPS = 200_000  # in CartPole: A2C's preset has 500,000, for which SB3's ten seeds take half an hour
+MOST_STEPS = 100_000  # in CartPole: A2C's preset has 500,000, for which SB3's ten seeds take half an hour
 
 
 @dataclass(frozen=True)
