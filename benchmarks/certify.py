@@ -152,6 +152,11 @@ def main(arguments: Sequence[str]) -> None:
     settings = parse(list(arguments))
     found = (certificate_of(settings, entry) for entry in chosen(settings))
     certificates = [certificate for certificate in found if certificate is not None]
+    if not certificates:
+        trained = (
+            "no such agent is trained on it" if settings.train else f"nothing of these settings is in {settings.folder}"
+        )
+        raise SystemExit(f"certify: nothing to report: {trained}")
     controls = controls_of(settings.quick) if settings.controls else []
     certify_report.write(certificates, controls, settings)
     certify_report.show(certificates, controls, settings)

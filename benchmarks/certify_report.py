@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +93,9 @@ def write(certificates: Sequence[Certificate], controls: Sequence[Control], sett
     for path in (settings.table, settings.figure):
         path.parent.mkdir(parents=True, exist_ok=True)
     settings.table.write_text(page(certificates, controls, settings), encoding="utf-8")
-    draw(certificates, settings.figure)
+    groups = drawable(certificates)
+    if groups:
+        draw(groups, settings.figure)
 
 
 def page(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> str:
@@ -103,9 +105,9 @@ def page(certificates: Sequence[Certificate], controls: Sequence[Control], setti
         "# Certified agents",
         "",
         f"Written by `python -m benchmarks certify{quick}`. {_legend(settings)}",
-        "",
-        f"![scores]({settings.figure.name})",
     ]
+    if drawable(certificates):
+        lines += ["", f"![scores]({settings.figure.name})"]
     for title, ones in headings(certificates).values():
         lines += ["", f"## {title}", "", *_rows(COLUMNS, [cells(one) for one in ones])]
     if controls:
@@ -118,18 +120,21 @@ def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *rows)]
 
 
-def draw(certificates: Sequence[Certificate], path: Path) -> None:
-    """Scores and intervals, a row per agent, a panel per problem, of those that have an optimum to divide by."""
-    groups = {
-        problem: [one for one in ones if not one.difference]
-        for problem, (_, ones) in headings(certificates).items()
-        if not PROBLEMS[problem].optimum_is_zero
-    }
+def drawable(certificates: Sequence[Certificate]) -> dict[str, list[Certificate]]:
+    """By problem: the certificates that have an optimum to divide by."""
+    found = {problem: ones for problem, (_, ones) in headings(certificates).items()}
+    return {problem: ones for problem, ones in found.items() if not PROBLEMS[problem].optimum_is_zero}
+
+
+def draw(groups: Mapping[str, list[Certificate]], path: Path) -> None:
+    """Scores and intervals, a row per agent, a panel per problem."""
     figure = Figure(figsize=(8.0, 0.8 + sum(0.45 + 0.24 * len(ones) for ones in groups.values())), dpi=150)
     figure.set_layout_engine("constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(max(len(groups), 1), 1, squeeze=False, sharex=True, height_ratios=_heights(groups))
-    for axes, (problem, ones) in zip(grid[:, 0], groups.items(), strict=False):
+    grid = figure.subplots(
+        len(groups), 1, squeeze=False, sharex=True, height_ratios=[len(ones) for ones in groups.values()]
+    )
+    for axes, (problem, ones) in zip(grid[:, 0], groups.items(), strict=True):
         for row, one in enumerate(ones):
             _draw_score(axes, row, one)
         axes.axvline(1.0, color="#000000", linewidth=0.8)
@@ -152,14 +157,10 @@ def draw(certificates: Sequence[Certificate], path: Path) -> None:
     figure.savefig(path)
 
 
-def _heights(groups: dict[str, list[Certificate]]) -> list[int] | None:
-    return [len(ones) for ones in groups.values()] or None
-
-
-def _left_end(groups: dict[str, list[Certificate]]) -> float:
+def _left_end(groups: Mapping[str, list[Certificate]]) -> float:
     """Where the axis begins: at 0.5, or further left for scores down to 0."""
     scores = [one.score for ones in groups.values() for one in ones]
-    return float(np.clip(min(scores, default=0.5) - 0.05, -0.1, 0.5))
+    return float(np.clip(min(scores) - 0.05, -0.1, 0.5))
 
 
 def _draw_score(axes: object, row: int, one: Certificate) -> None:

@@ -156,8 +156,14 @@ def test_the_quick_form_certifies_and_keeps_what_it_found(tmp_path, capsys, monk
     more_seeds = ["certify", "--quick", "--no-progress", "--no-controls", "--seeds", "3", *where]
     with pytest.raises(AssertionError, match="trained again"):
         main(more_seeds)
-    assert main([*more_seeds, "--no-train"]) == 0  # nothing is kept of so many seeds, and nothing trained
-    assert "REINFORCE" not in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="nothing of these settings is in"):
+        main([*more_seeds, "--no-train"])
+    assert (tmp_path / "c.md").read_text() == page.split("\n## Controls")[0]  # the page of the last run stands
+    (tmp_path / "c.png").unlink()
+    assert main(["certify", "--quick", "--no-progress", "--no-controls", "--problems", "null", *where]) == 0
+    assert "null" in (tmp_path / "c.md").read_text()
+    assert "![scores]" not in (tmp_path / "c.md").read_text()
+    assert not (tmp_path / "c.png").exists()  # no optimum to divide by, nothing to draw
 
 
 @pytest.mark.parametrize(
