@@ -97,10 +97,12 @@ class Replay:
     def reserve(self, transitions: int) -> None:
         """Makes room for that many transitions per seed, up to `buffer_size`; short runs thus stay small.
 
-        Must be called before more are added than were reserved so far: a ring that has wrapped cannot grow.
+        Must be called before more are added than were reserved so far: a ring that has wrapped cannot grow. It at
+        least doubles, so that a run of many calls copies each transition once or twice; what is not yet filled costs
+        no memory, since the system gives zeroed pages when they are first written.
         """
         S, C, width = self.rows.shape
-        capacity = min(self.buffer_size, max(transitions, C))
+        capacity = C if transitions <= C else min(self.buffer_size, max(transitions, 2 * C))
         if capacity > C:
             grown = np.zeros((S, capacity, width), np.float32)
             grown[:, :C] = self.rows

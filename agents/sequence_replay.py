@@ -72,10 +72,11 @@ class SequenceReplay:
     def reserve(self, steps: int) -> None:
         """Makes room for that many steps of each env, up to the capacity; short runs thus stay small.
 
-        Must be called before more are added than were reserved so far: a ring that has wrapped cannot grow.
+        Must be called before more are added than were reserved so far: a ring that has wrapped cannot grow. It at
+        least doubles, so that a run of many calls copies each step once or twice.
         """
         C = self.rows.shape[1]
-        capacity = min(self.capacity, max(steps, C))
+        capacity = C if steps <= C else min(self.capacity, max(steps, 2 * C))
         if capacity > C:
             grown = [np.zeros((len(x), capacity, *x.shape[2:]), np.float32) for x in (self.rows, self.states)]
             grown[0][:, :C], grown[1][:, :C] = self.rows, self.states
