@@ -2,6 +2,11 @@
 
 All compiled code of the package is in this file: numba's cache watches only the file that a function is in.
 
+What an agent does cannot be foreseen, and a processor that guesses a branch wrong loses more time than the arithmetic
+takes. So the account chooses between numbers (`a if x else b`) where it can, and the envs of a vector env go through it
+LANES at a time, in a loop that the compiler turns into instructions on four or eight of them at once. Such instructions
+round as the others do: results are the same, bit for bit.
+
 Words: U units (negative = short), B cash, c_t the close of bar t, p the fill price before spread,
 E = B + U c_t equity, w a target exposure (notional / equity after the trade), d the units traded.
 Array letters: N sub-envs, T bars, F features, A actions, D observation.
@@ -55,10 +60,25 @@ Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-# Columns of the state block [N, 2 len(STATE)]: one row is all that an episode's account remembers, and beside it
-# what it remembered before the last step, so that the other actions of that step can be tried.
+# What an episode's account remembers: a row [len(STATE)] of the scalar env, which has beside it what was remembered
+# before the last step, so that the other actions of that step can be tried; a column of BLOCK in the vector env.
 STATE = ("cash", "units", "target", "equity", "entry", "peak", "initial", "dsr_a", "dsr_b", "years")
 CASH, UNITS, TARGET, EQUITY, ENTRY, PEAK, INITIAL, DSR_A, DSR_B, YEARS = range(len(STATE))
+
+LANES = 64
+BLOCK = np.dtype([(name, np.float64, (LANES,)) for name in STATE])
+"""LANES accounts, a column per number: of a known size, so that the compiler sees that columns lie apart."""
+BENCH = np.dtype(
+    [
+        (name, np.float64, (LANES,))
+        for name in (
+            *("want", "c0", "p", "c1"),  # what is asked for, and the prices: what goes in
+            *("reward", "exposure", "unrealised", "drawdown"),
+            *("pnl", "commission", "slippage", "financing", "turnover"),
+        )
+    ]
+)
+"""What else a bar of LANES accounts takes and gives."""
 
 # Columns of the clock block [N, 4]: row in the stacked tables, the episode's last row, the market's first, and the
 # row before the last step (-1: no step yet).
@@ -81,6 +101,7 @@ INFO = (
 NEXT_OPEN, NEXT_CLOSE, CLOSE = range(3)  # fill
 LOG_RETURN, PNL, EXCESS_LOG_RETURN, DIFFERENTIAL_SHARPE, MEAN_VARIANCE = range(5)  # reward
 MANY_LOTS = 1e12  # so many that a lot is less than the rounding which whole_lots forgives
+NEAR = 0.1  # log(a / b) up to which its series has all digits
 GAP_TOLERANCE = 1e-13  # of the notional: a smaller gap to the target is rounding, and no reason to pay a minimum
 TIE = 1.0 - 1e-12  # a position taken to the very edge of its maintenance is not closed for rounding
 ACCOUNT_SIZE = 4  # exposure, target, unrealised log return, drawdown: the observation's tail
@@ -148,10 +169,11 @@ def as_rules(values: Floats) -> Rules:
 
 @inlined
 def commission_of(d: float, p: float, rules: Rules) -> float:
-    """Commission of a trade of d units at price p before spread, currency."""
+    """Commission of a trade of d units at price p before spread, currency; 0 of no trade."""
     side = 1.0 if d > 0.0 else -1.0
     rate = rules.commission * p * (1.0 + side * rules.spread) + rules.per_unit
-    return max(rules.minimum, rules.fixed + rate * abs(d))
+    commission = max(rules.minimum, rules.fixed + rate * abs(d))
+    return 0.0 if d == 0.0 else commission
 
 
 @inlined
@@ -174,11 +196,8 @@ def trade_to_target(w: float, units: float, equity: float, p: float, rules: Rule
     The cost is piecewise linear (the minimum commission binds or does not), so that the equation has a closed
     form on either piece, and just one piece holds its own solution.
     """
-    if w == 0.0:
-        return -units
-    gap = w * equity - units * p
-    if abs(gap) <= GAP_TOLERANCE * (abs(w * equity) + abs(units * p)):  # there already, but for rounding
-        return 0.0
+    goal, held = w * equity, units * p
+    gap = goal - held
     side = 1.0 if gap > 0.0 else -1.0
     lean = side * w  # cost makes a trade smaller where lean > 0, larger where lean < 0, in either direction
     s, f = rules.spread, rules.commission
@@ -187,9 +206,9 @@ def trade_to_target(w: float, units: float, equity: float, p: float, rules: Rule
     if rules.minimum > rules.fixed and size * p * (rate - s) + rules.fixed < rules.minimum:
         size = (abs(gap) - lean * rules.minimum) / (p * (1.0 + lean * s))
     d = side * size
-    if size <= 0.0 or (units + d) * w < 0.0:
-        return 0.0
-    return d
+    there = abs(gap) <= GAP_TOLERANCE * (abs(goal) + abs(held))  # but for rounding
+    d = 0.0 if there | (size <= 0.0) | ((units + d) * w < 0.0) else d
+    return -units if w == 0.0 else d
 
 
 @inlined
@@ -207,31 +226,36 @@ def units_to_trade(
 ) -> tuple[float, float]:
     """Units d that the want asks for at price p, and the target that the account remembers from now on.
 
-    A want is a target exposure, or a number of lots; NaN (or 0 lots) is "hold".
+    A want is a target exposure, NaN for "hold"; or a number of lots.
     """
-    hold = math.isnan(want) or (rules.lots == 1.0 and want == 0.0)
-    if hold:
-        return 0.0, target
-    if equity <= 0.0:  # the gap to the fill price ate the account: whatever was asked for, close
-        return -units, 0.0
     if rules.lots == 1.0:
-        d = want * rules.lot_size
-        if beyond_margin(d, units, equity, p, rules):
-            return 0.0, target
-        left = equity - cost_of(d, p, rules)
-        chosen = (units + d) * p / left if left > 0.0 else 0.0
-    else:
-        chosen = want
-        if rules.rebalance == 0.0 and chosen == target:
-            return 0.0, target
-        d = trade_to_target(chosen, units, equity, p, rules)
-        if chosen != 0.0:
-            d = whole_lots(d, rules.lot_size)
-    if abs(d) * p < rules.min_trade * equity:
-        d = 0.0
-    if rules.lots == 1.0 and d == 0.0:
-        chosen = target
-    return d, chosen
+        return lots_to_trade(want, target, units, equity, p, rules)
+    hold = math.isnan(want)
+    chosen = 0.0 if hold else want
+    d = trade_to_target(chosen, units, equity, p, rules)
+    if rules.lot_size != 0.0 and chosen != 0.0:
+        d = whole_lots(d, rules.lot_size)
+    d = 0.0 if abs(d) * p < rules.min_trade * equity else d
+    d = 0.0 if (rules.rebalance == 0.0) & (chosen == target) else d
+    broke = equity <= 0.0  # the gap to the fill price ate the account: whatever was asked for, close
+    d, chosen = -units if broke else d, 0.0 if broke else chosen
+    return 0.0 if hold else d, target if hold else chosen
+
+
+@inlined
+def lots_to_trade(
+    want: float, target: float, units: float, equity: float, p: float, rules: Rules
+) -> tuple[float, float]:
+    """As `units_to_trade`, of a want that is a number of lots."""
+    if want == 0.0:
+        return 0.0, target
+    if equity <= 0.0:
+        return -units, 0.0
+    d = want * rules.lot_size
+    if beyond_margin(d, units, equity, p, rules) or abs(d) * p < rules.min_trade * equity:
+        return 0.0, target
+    left = equity - cost_of(d, p, rules)
+    return d, (units + d) * p / left if left > 0.0 else 0.0
 
 
 @inlined
@@ -267,17 +291,15 @@ def step_account(
         financing = financing_of(cash, units, c0, years, rules)
         cash -= financing
     d, target = units_to_trade(want, target, units, cash + units * p, p, rules)
-    commission, slippage, traded = 0.0, 0.0, abs(d) * p
-    if d != 0.0:
-        commission = commission_of(d, p, rules)
-        slippage = rules.spread * traded
-        cash -= d * p + slippage + commission
-        units += d
+    traded = abs(d) * p
+    commission, slippage = commission_of(d, p, rules), rules.spread * traded
+    cash -= d * p + slippage + commission
+    units += d
     if rules.fill == CLOSE:
         financing = financing_of(cash, units, c0, years, rules)
         cash -= financing
     pnl = before * (p - c0) + units * (c1 - p)
-    liquidated = units != 0.0 and cash + units * c1 < TIE * rules.maintenance * abs(units) * c1
+    liquidated = (units != 0.0) & (cash + units * c1 < TIE * rules.maintenance * abs(units) * c1)
     if liquidated:
         fee = commission_of(-units, c1, rules)
         slip = rules.spread * abs(units) * c1
@@ -291,37 +313,39 @@ def step_account(
 
 @inlined
 def average_entry(entry: float, before: float, d: float, p: float, spread: float) -> float:
-    """Average entry price of the open position after a trade of d units at p; 0 when flat."""
+    """Average entry price of the open position after a trade of d units (or none) at p; 0 when flat."""
     after = before + d
-    if after == 0.0:
-        return 0.0
-    paid = p * (1.0 + spread) if d > 0.0 else p * (1.0 - spread)
-    if before * after <= 0.0:  # opened, or turned from one side to the other
-        return paid
-    if abs(after) <= abs(before):
-        return entry
-    return (abs(before) * entry + abs(d) * paid) / abs(after)
+    paid = p * (1.0 + (spread if d > 0.0 else -spread))
+    average = (abs(before) * entry + abs(d) * paid) / abs(after)
+    average = entry if abs(after) <= abs(before) else average
+    average = paid if before * after <= 0.0 else average  # opened, or turned from one side to the other
+    return 0.0 if after == 0.0 else average
 
 
 @inlined
-def log_ratio(a: float, b: float) -> float:
-    """log(a / b) of positive numbers, to rounding: 2 artanh((a - b) / (a + b)), by its series where they are close.
-
-    A bar's return is small: the series is then four times as fast as a logarithm, and keeps the digits that a / b,
-    which is near 1, has lost.
-    """
+def log_near(a: float, b: float) -> float:
+    """log(a / b) of positive numbers that are close: 2 artanh((a - b) / (a + b)) by its series."""
     x = (a - b) / (a + b)
-    if not abs(x) <= 0.05:
-        return math.log(a / b)
     y = x * x
-    terms = 1.0 + y * (1 / 3 + y * (1 / 5 + y * (1 / 7 + y * (1 / 9 + y * (1 / 11 + y / 13)))))
+    terms = 1.0 + y * (1 / 3 + y * (1 / 5 + y * (1 / 7 + y * (1 / 9 + y * (1 / 11 + y * (1 / 13))))))
     return 2.0 * x * terms
 
 
 @inlined
-def log_growth(equity: float, previous: float, floor: float) -> float:
+def log_ratio(a: float, b: float) -> float:
+    """log(a / b) of positive numbers, to rounding.
+
+    A bar's return is small: the series is then four times as fast as a logarithm, and keeps the digits that a / b,
+    which is near 1, has lost.
+    """
+    near = log_near(a, b)
+    return near if abs(near) <= NEAR else math.log(a / b)
+
+
+@inlined
+def log_growth(equity: float, previous: float, floor: float, log: Any) -> float:
     """log(E' / E), equity floored at the ruin level."""
-    return log_ratio(max(equity, floor), max(previous, floor))
+    return log(max(equity, floor), max(previous, floor))
 
 
 @inlined
@@ -335,15 +359,15 @@ def differential_sharpe(a: float, b: float, simple_return: float) -> float:
 
 @inlined
 def reward_of(
-    equity: float, previous: float, floor: float, c0: float, c1: float, a: float, b: float, rules: Rules
+    equity: float, previous: float, floor: float, c0: float, c1: float, a: float, b: float, rules: Rules, log: Any
 ) -> float:
     """Reward of a step from equity ``previous`` to ``equity``; a and b as in differential_sharpe."""
     if rules.reward == LOG_RETURN:
-        return log_growth(equity, previous, floor)
+        return log_growth(equity, previous, floor, log)
     if rules.reward == PNL:
         return equity - previous
     if rules.reward == EXCESS_LOG_RETURN:
-        return log_growth(equity, previous, floor) - log_ratio(c1, c0)
+        return log_growth(equity, previous, floor, log) - log(c1, c0)
     if rules.reward == DIFFERENTIAL_SHARPE:
         return differential_sharpe(a, b, equity / previous - 1.0)
     gain = equity - previous
@@ -357,20 +381,81 @@ def exposure_of(units: float, close: float, equity: float) -> float:
 
 
 @inlined
-def unrealised_of(units: float, close: float, entry: float) -> float:
+def unrealised_of(units: float, close: float, entry: float, log: Any) -> float:
     """Unrealised log return of the open position, signed by its side; 0 when flat."""
     side = 0.0 if units == 0.0 else math.copysign(1.0, units)
-    return side * log_ratio(close, entry if units != 0.0 else close)
+    return side * log(close, entry if units != 0.0 else close)
+
+
+class After(NamedTuple):
+    """What an account is after a bar, and what the bar brought: columns of STATE and INFO, and of the observation."""
+
+    cash: float
+    units: float
+    target: float
+    equity: float
+    entry: float
+    peak: float
+    dsr_a: float
+    dsr_b: float
+    reward: float
+    exposure: float
+    unrealised: float
+    drawdown: float
+    pnl: float
+    commission: float
+    slippage: float
+    financing: float
+    turnover: float
+
+
+@inlined
+def advance(
+    cash: float,
+    units: float,
+    target: float,
+    equity: float,
+    entry: float,
+    peak: float,
+    initial: float,
+    dsr_a: float,
+    dsr_b: float,
+    years: float,
+    want: float,
+    c0: float,
+    p: float,
+    c1: float,
+    rules: Rules,
+    log: Any,
+) -> After:
+    """A bar of an account (see STATE), from close c0 over a trade at p to c1. ``log`` is log_ratio or log_near."""
+    before, previous = units, equity
+    cash, units, target, d, _, pnl, commission, slippage, financing, traded = step_account(
+        cash, units, target, want, c0, p, c1, years, rules
+    )
+    equity = cash + units * c1
+    reward = reward_of(equity, previous, rules.ruin_fraction * initial, c0, c1, dsr_a, dsr_b, rules, log)
+    if rules.reward == DIFFERENTIAL_SHARPE:
+        simple_return = equity / previous - 1.0
+        dsr_a += rules.reward_parameter * (simple_return - dsr_a)
+        dsr_b += rules.reward_parameter * (simple_return * simple_return - dsr_b)
+    entry, peak = average_entry(entry, before, d, p, rules.spread), max(peak, equity)
+    entry = 0.0 if units == 0.0 else entry  # liquidated
+    return After(
+        *(cash, units, target, equity, entry, peak, dsr_a, dsr_b),
+        reward,
+        *(exposure_of(units, c1, equity), unrealised_of(units, c1, entry, log), 1.0 - equity / peak),
+        *(pnl, commission, slippage, financing, traded / previous),
+    )
 
 
 @inlined
 def observe_market(j: int, row: int, flat: Float32s, n_features: int, obs: Float32s) -> None:
     """Fills the head of obs[j] (D,): the last rows of the flat table up to ``row``, oldest first."""
     width = obs.shape[1] - ACCOUNT_SIZE
-    window = flat[(row + 1) * n_features - width : (row + 1) * n_features]
-    market = obs[j, :width]  # slices first: an index into obs costs a check each
+    first, market = np.uint64((row + 1) * n_features - width), obs[j]
     for i in range(width):
-        market[i] = window[i]
+        market[i] = flat[first + np.uint64(i)]  # unsigned: a signed index costs a check each
 
 
 @inlined
@@ -381,76 +466,25 @@ def observe_account(j: int, exposure: float, target: float, unrealised: float, d
 
 
 @inlined
-def step_row(
-    j: int,
-    want: float,
-    state: Floats,
-    clock: Ints,
-    opens: Floats,
-    closes: Floats,
-    flat: Float32s,
-    n_features: int,
-    rules: Rules,
-    obs: Float32s,
-) -> Step:
-    """One step of env j: moves state[j] and clock[j] in place, fills obs[j], returns a Step.
-
-    The arrays are passed whole with an index: plain floats leave them, go through the account, and return.
-    """
-    row = clock[j, ROW]
-    observe_market(j, row + 1, flat, n_features, obs)  # first: the processor copies while it divides
-    clock[j, PAST_ROW] = row
-    for k in range(len(STATE)):
-        state[j, len(STATE) + k] = state[j, k]
-    c0, c1 = closes[row], closes[row + 1]
+def fill_price(row: int, opens: Floats, closes: Floats, rules: Rules) -> float:
+    """The price before spread at which an order given at that row is filled."""
     if rules.fill == NEXT_OPEN:
-        p = opens[row + 1]
-    elif rules.fill == NEXT_CLOSE:
-        p = c1
-    else:
-        p = c0
-    before, previous, initial = state[j, UNITS], state[j, EQUITY], state[j, INITIAL]
-    cash, units, target, d, _, pnl, commission, slippage, financing, traded = step_account(
-        state[j, CASH], before, state[j, TARGET], want, c0, p, c1, state[j, YEARS], rules
-    )
-    equity = cash + units * c1
-    floor = rules.ruin_fraction * initial
-    a, b = state[j, DSR_A], state[j, DSR_B]
-    reward = reward_of(equity, previous, floor, c0, c1, a, b, rules)
-    if rules.reward == DIFFERENTIAL_SHARPE:
-        simple_return = equity / previous - 1.0
-        state[j, DSR_A] = a + rules.reward_parameter * (simple_return - a)
-        state[j, DSR_B] = b + rules.reward_parameter * (simple_return * simple_return - b)
-    entry, peak = state[j, ENTRY], max(state[j, PEAK], equity)
-    if units == 0.0:
-        entry = 0.0
-    elif d != 0.0:
-        entry = average_entry(entry, before, d, p, rules.spread)
-    state[j, CASH], state[j, UNITS], state[j, TARGET], state[j, EQUITY] = cash, units, target, equity
-    state[j, ENTRY], state[j, PEAK] = entry, peak
-    clock[j, ROW] = row + 1
+        return opens[row + 1]
+    return closes[row + 1] if rules.fill == NEXT_CLOSE else closes[row]
+
+
+@inlined
+def end_of(j: int, equity: float, reward: float, initial: float, clock: Ints, rules: Rules) -> tuple[bool, bool, int]:
+    """Moves clock[j] a row on; returns terminated, truncated, and the bar reached.
+
+    Terminated and truncated at once stands for a step that float64 cannot hold.
+    """
+    row = clock[j, ROW] + 1
+    clock[j, PAST_ROW], clock[j, ROW] = row - 1, row
     lost = not math.isfinite(reward)  # equity, or what the reward makes of it, has left float64
-    terminated = equity <= floor or lost
-    truncated = (row + 1 == clock[j, LAST] and not terminated) or lost
-    exposure = exposure_of(units, c1, equity)
-    unrealised = unrealised_of(units, c1, entry)
-    observe_account(j, exposure, target, unrealised, 1.0 - equity / peak, obs)
-    return Step(
-        reward,
-        terminated,
-        truncated,
-        row + 1 - clock[j, OFFSET],
-        equity,
-        cash,
-        units,
-        exposure,
-        p,
-        pnl,
-        commission,
-        slippage,
-        financing,
-        traded / previous,
-    )
+    terminated = (equity <= rules.ruin_fraction * initial) | lost
+    truncated = ((row == clock[j, LAST]) & (not terminated)) | lost
+    return terminated, truncated, row - clock[j, OFFSET]
 
 
 @inlined
@@ -479,26 +513,34 @@ def step_one(
     obs: Float32s,
     mask: Bools,
 ) -> tuple[Any, ...]:
-    """The scalar env's step: one want, N = 1, obs (D,), mask (A,); otherwise as step_rows. A Step as a plain tuple."""
-    rules, flat, n_features = as_rules(values), table.reshape(-1), table.shape[1]
-    step = step_row(0, want, state, clock, opens, closes, flat, n_features, rules, obs.reshape(1, -1))
-    close, target = closes[clock[0, ROW]], state[0, TARGET]
-    mask_actions(0, step.units, target, step.equity, close, values, rules, mask.reshape(1, -1))
+    """The scalar env's step: account (2 len(STATE),), clock (1, 4), obs (D,), mask (A,). A Step as a plain tuple."""
+    rules, row, out = as_rules(values), clock[0, ROW], obs.reshape(1, -1)
+    observe_market(0, row + 1, table.reshape(-1), table.shape[1], out)
+    for k in range(len(STATE)):
+        state[len(STATE) + k] = state[k]
+    s, c1, p = state, closes[row + 1], fill_price(row, opens, closes, rules)
+    account = (s[CASH], s[UNITS], s[TARGET], s[EQUITY], s[ENTRY], s[PEAK], s[INITIAL], s[DSR_A], s[DSR_B], s[YEARS])
+    after = advance(*account, want, closes[row], p, c1, rules, log_ratio)
+    s[CASH], s[UNITS], s[TARGET], s[EQUITY] = after.cash, after.units, after.target, after.equity
+    s[ENTRY], s[PEAK], s[DSR_A], s[DSR_B] = after.entry, after.peak, after.dsr_a, after.dsr_b
+    terminated, truncated, bar = end_of(0, after.equity, after.reward, s[INITIAL], clock, rules)
+    observe_account(0, after.exposure, after.target, after.unrealised, after.drawdown, out)
+    mask_actions(0, after.units, after.target, after.equity, c1, values, rules, mask.reshape(1, -1))
     return (
-        step.reward,
-        step.terminated,
-        step.truncated,
-        step.bar,
-        step.equity,
-        step.cash,
-        step.units,
-        step.exposure,
-        step.price,
-        step.pnl,
-        step.commission,
-        step.slippage,
-        step.financing,
-        step.turnover,
+        after.reward,
+        terminated,
+        truncated,
+        bar,
+        after.equity,
+        after.cash,
+        after.units,
+        after.exposure,
+        p,
+        after.pnl,
+        after.commission,
+        after.slippage,
+        after.financing,
+        after.turnover,
     )
 
 
@@ -511,12 +553,125 @@ def first_bad_action(actions: Ints, n_wants: int) -> int:
     return -1
 
 
+@inlined
+def lay_out(
+    first: int,
+    n: int,
+    actions: Ints,
+    wants: Floats,
+    waiting: Bools,
+    clock: Ints,
+    opens: Floats,
+    closes: Floats,
+    rules: Rules,
+    bench: Any,
+) -> None:
+    """Lays wants and prices of the n envs from ``first`` on on the bench."""
+    want, c0, p, c1 = bench.want, bench.c0, bench.p, bench.c1
+    for i in range(n):
+        j = first + i
+        row = clock[j, ROW] - waiting[j]  # behind the last bar there is no price: those that wait look back
+        want[i], c0[i], c1[i] = wants[actions[j]], closes[row], closes[row + 1]
+        p[i] = fill_price(row, opens, closes, rules)
+
+
+@inlined
+def work(n: int, before: Any, after: Any, bench: Any, rules: Rules, log: Any) -> None:
+    """Takes n accounts of a block through the bar on the bench: the loop that the compiler widens."""
+    b, a = before, after
+    b_cash, b_units, b_target, b_equity, b_entry = b.cash, b.units, b.target, b.equity, b.entry
+    b_peak, b_initial, b_dsr_a, b_dsr_b, b_years = b.peak, b.initial, b.dsr_a, b.dsr_b, b.years
+    cash, units, target, equity, entry = a.cash, a.units, a.target, a.equity, a.entry
+    peak, initial, dsr_a, dsr_b, years = a.peak, a.initial, a.dsr_a, a.dsr_b, a.years
+    want, c0, p, c1 = bench.want, bench.c0, bench.p, bench.c1
+    reward, exposure, unrealised, drawdown = bench.reward, bench.exposure, bench.unrealised, bench.drawdown
+    pnl, commission, slippage = bench.pnl, bench.commission, bench.slippage
+    financing, turnover = bench.financing, bench.turnover
+    for i in range(n):
+        moved = advance(
+            *(b_cash[i], b_units[i], b_target[i], b_equity[i], b_entry[i], b_peak[i], b_initial[i]),
+            *(b_dsr_a[i], b_dsr_b[i], b_years[i], want[i], c0[i], p[i], c1[i]),
+            rules,
+            log,
+        )
+        cash[i], units[i], target[i], equity[i] = moved.cash, moved.units, moved.target, moved.equity
+        entry[i], peak[i], dsr_a[i], dsr_b[i] = moved.entry, moved.peak, moved.dsr_a, moved.dsr_b
+        initial[i], years[i] = b_initial[i], b_years[i]
+        reward[i], exposure[i], unrealised[i] = moved.reward, moved.exposure, moved.unrealised
+        drawdown[i], pnl[i], commission[i], slippage[i] = moved.drawdown, moved.pnl, moved.commission, moved.slippage
+        financing[i], turnover[i] = moved.financing, moved.turnover
+
+
+@inlined
+def far_logs(n: int, bench: Any) -> int:
+    """How many of the logs on the bench are beyond what log_near can do."""
+    reward, unrealised, far = bench.reward, bench.unrealised, 0
+    for i in range(n):
+        far += (not abs(reward[i]) <= NEAR) | (not abs(unrealised[i]) <= NEAR)
+    return far
+
+
+@inlined
+def exact_logs(n: int, before: Any, after: Any, bench: Any, rules: Rules) -> None:
+    """Does again the logs that are beyond what log_near can do."""
+    for i in range(n):
+        if not abs(bench.reward[i]) <= NEAR:
+            floor = rules.ruin_fraction * before.initial[i]
+            bench.reward[i] = log_growth(after.equity[i], before.equity[i], floor, log_ratio)
+        if not abs(bench.unrealised[i]) <= NEAR:
+            bench.unrealised[i] = unrealised_of(after.units[i], bench.c1[i], after.entry[i], log_ratio)
+
+
+@inlined
+def copy_column(first: int, n: int, column: Floats, out: Floats) -> None:
+    """Writes the first n of a column behind the others."""
+    out = out[first : first + n]
+    for i in range(n):
+        out[i] = column[i]
+
+
+@inlined
+def report(first: int, n: int, account: Any, bench: Any, reward: Floats, info: Floats) -> None:
+    """Copies what the bar brought to the outputs."""
+    copy_column(first, n, bench.reward, reward)
+    copy_column(first, n, account.equity, info[0])
+    copy_column(first, n, account.cash, info[1])
+    copy_column(first, n, account.units, info[2])
+    copy_column(first, n, bench.exposure, info[3])
+    copy_column(first, n, bench.p, info[4])
+    copy_column(first, n, bench.pnl, info[5])
+    copy_column(first, n, bench.commission, info[6])
+    copy_column(first, n, bench.slippage, info[7])
+    copy_column(first, n, bench.financing, info[8])
+    copy_column(first, n, bench.turnover, info[9])
+
+
+@inlined
+def usual(rules: Rules) -> bool:
+    """Whether nothing but proportional costs, target exposures and log returns is asked for."""
+    costs = rules.fixed + rules.minimum + rules.per_unit + rules.lot_size + rules.min_trade + rules.maintenance
+    rates = abs(rules.r_cash) + abs(rules.r_margin) + abs(rules.r_borrow)
+    return costs + rates == 0.0 and rules.lots == 0.0 and rules.reward == LOG_RETURN
+
+
+@inlined
+def as_usual(rules: Rules) -> Rules:
+    """Usual rules with their zeros as constants: the compiler leaves out what these rule out."""
+    r = rules
+    return Rules(
+        *(r.spread, r.commission, 0.0, 0.0, 0.0, 0.0, 0.0, r.max_leverage, 0.0, r.ruin_fraction),
+        *(0.0, 0.0, 0.0, 1.0, r.fill, r.rebalance, 0.0, 0.0, 0.0, r.mask_repeats),
+    )
+
+
 @compiled
 def step_rows(
     actions: Ints,
     wants: Floats,
     waiting: Bools,
-    state: Floats,
+    before: Any,
+    after: Any,
+    benches: Any,
     clock: Ints,
     opens: Floats,
     closes: Floats,
@@ -530,13 +685,15 @@ def step_rows(
     bar: Ints,
     mask: Bools,
 ) -> int:
-    """The vector env's step: row j under wants[actions[j]]; rows ``waiting`` for a reset stay untouched.
+    """The vector env's step: env j under wants[actions[j]]. Of those ``waiting`` for a reset only the flags count.
 
     Args:
         actions: indices into ``wants`` (N,).
         wants: target exposures or lots, NaN for hold (A,).
-        waiting: rows to leave alone (N,).
-        state: accounts (N, 2 len(STATE)), moved in place.
+        waiting: envs that have ended and will be reset (N,).
+        before: accounts, N of them in BLOCKs.
+        after: output, as many.
+        benches: scratch, a BENCH (1,).
         clock: where each env stands (N, 4), moved in place.
         opens: the markets' opens, stacked (T,).
         closes: the markets' closes, stacked (T,).
@@ -546,7 +703,7 @@ def step_rows(
         reward: output (N,).
         terminated: output (N,).
         truncated: output (N,).
-        info: output (N, len(INFO)): a row is one cache line or two.
+        info: output (len(INFO), N).
         bar: output (N,).
         mask: output (N, A), or (N, 0) for none.
 
@@ -556,28 +713,30 @@ def step_rows(
     bad = first_bad_action(actions, wants.shape[0])
     if bad >= 0:
         return -1 - bad
-    rules = as_rules(values)
-    flat = table.reshape(-1)
-    n_ended = 0
-    for j in range(actions.shape[0]):
-        if waiting[j]:
-            reward[j], terminated[j], truncated[j] = 0.0, False, False
-            continue
-        want = wants[actions[j]]
-        step = step_row(j, want, state, clock, opens, closes, flat, table.shape[1], rules, obs)
-        reward[j], terminated[j], truncated[j], bar[j] = (
-            step.reward,
-            step.terminated,
-            step.truncated,
-            step.bar,
-        )
-        info[j, 0], info[j, 1], info[j, 2] = step.equity, step.cash, step.units
-        info[j, 3], info[j, 4], info[j, 5] = step.exposure, step.price, step.pnl
-        info[j, 6], info[j, 7], info[j, 8] = step.commission, step.slippage, step.financing
-        info[j, 9] = step.turnover
-        close = closes[clock[j, ROW]]
-        mask_actions(j, step.units, state[j, TARGET], step.equity, close, values, rules, mask)
-        n_ended += step.terminated or step.truncated
+    rules, flat, bench, n_ended = as_rules(values), table.reshape(-1), benches[0], 0
+    plain = usual(rules)
+    for block in range(before.shape[0]):
+        first, old, new = block * LANES, before[block], after[block]
+        n = min(LANES, actions.shape[0] - first)
+        lay_out(first, n, actions, wants, waiting, clock, opens, closes, rules, bench)
+        if plain:
+            work(n, old, new, bench, as_usual(rules), log_near)
+            if far_logs(n, bench):
+                exact_logs(n, old, new, bench, rules)
+        else:
+            work(n, old, new, bench, rules, log_ratio)
+        report(first, n, new, bench, reward, info)
+        for i in range(n):
+            j = first + i
+            if waiting[j]:
+                reward[j], terminated[j], truncated[j] = 0.0, False, False
+                continue
+            equity, target = new.equity[i], new.target[i]
+            observe_market(j, clock[j, ROW] + 1, flat, table.shape[1], obs)
+            observe_account(j, bench.exposure[i], target, bench.unrealised[i], bench.drawdown[i], obs)
+            terminated[j], truncated[j], bar[j] = end_of(j, equity, bench.reward[i], new.initial[i], clock, rules)
+            mask_actions(j, new.units[i], target, equity, bench.c1[i], values, rules, mask)
+            n_ended += terminated[j] | truncated[j]
     return n_ended
 
 
@@ -585,16 +744,17 @@ def step_rows(
 def observe_rows(
     rows: Ints, state: Floats, clock: Ints, closes: Floats, table: Float32s, values: Floats, obs: Float32s, mask: Bools
 ) -> None:
-    """Fills obs[j] and mask[j] for each j in rows: what an env shows as it stands."""
+    """Fills obs[j] and mask[j] for each j in rows (n,), whose accounts are in state (n, >= len(STATE)), in order."""
     rules, flat = as_rules(values), table.reshape(-1)
-    for j in rows:
+    for i in range(rows.shape[0]):
+        j = rows[i]
         close = closes[clock[j, ROW]]
-        units, equity = state[j, UNITS], state[j, EQUITY]
-        exposure, drawdown = exposure_of(units, close, equity), 1.0 - equity / state[j, PEAK]
-        unrealised = unrealised_of(units, close, state[j, ENTRY])
+        units, target, equity = state[i, UNITS], state[i, TARGET], state[i, EQUITY]
+        exposure, drawdown = exposure_of(units, close, equity), 1.0 - equity / state[i, PEAK]
+        unrealised = unrealised_of(units, close, state[i, ENTRY], log_ratio)
         observe_market(j, clock[j, ROW], flat, table.shape[1], obs)
-        observe_account(j, exposure, state[j, TARGET], unrealised, drawdown, obs)
-        mask_actions(j, units, state[j, TARGET], equity, close, values, rules, mask)
+        observe_account(j, exposure, target, unrealised, drawdown, obs)
+        mask_actions(j, units, target, equity, close, values, rules, mask)
 
 
 @compiled
@@ -622,11 +782,32 @@ def new_state(initial_cash: float, years: float) -> Floats:
 
 
 def before_last_step(state: Floats, clock: Ints) -> tuple[Floats, Ints]:
-    """Copies of state and clock as they were before the last step of each row."""
+    """Copies of states (n, 2 len(STATE)) and clocks as they were before the last step of each row."""
     state, clock = state.copy(), clock.copy()
     state[:, : len(STATE)] = state[:, len(STATE) :]
     clock[:, ROW] = clock[:, PAST_ROW]
     return state, clock
+
+
+def new_blocks(n: int) -> Any:
+    """BLOCKs with room for n accounts, all zeros."""
+    return np.zeros(-(-n // LANES), BLOCK)
+
+
+def columns(blocks: Any) -> Floats:
+    """The numbers in BLOCKs (B, len(STATE), LANES), sharing their memory."""
+    numbers: Floats = blocks.view(np.float64).reshape(len(blocks), len(STATE), LANES)
+    return numbers
+
+
+def get_accounts(blocks: Any, rows: Ints) -> Floats:
+    """The accounts (n, len(STATE)) with these numbers (n,) in BLOCKs."""
+    return columns(blocks)[rows // LANES, :, rows % LANES]
+
+
+def set_accounts(blocks: Any, rows: Ints, accounts: Floats) -> None:
+    """Writes the accounts (n, len(STATE)) into BLOCKs, under these numbers (n,)."""
+    columns(blocks)[rows // LANES, :, rows % LANES] = accounts
 
 
 # -- hindsight: the best path through known prices ------------------------------------------------------------

@@ -267,15 +267,15 @@ class TradingEnv(gym.Env[Any, Any]):
         return float(action[0]) * self.task.margin.max_leverage
 
     def _begin(self, i: int, start: int) -> tuple[Any, Any]:
-        """State (1, ...) and clock (1, 3) at the start of an episode."""
+        """State (...,) and clock (1, ...) at the start of an episode."""
         state, clock = self.task.begin(i, start)
-        return state[None], np.array([clock])
+        return state, np.array([clock])
 
     def _observe(self) -> tuple[Any, Bools]:
         """The flat observation (D,) and the mask (A,) of the account as it stands."""
         obs, mask, task = self._blank.copy(), self._no_mask.copy(), self.task
         world = (task.closes, task.table, task.rules)
-        observe_rows(np.zeros(1, np.int64), self._state, self._clock, *world, obs[None], mask[None])
+        observe_rows(np.zeros(1, np.int64), self._state[None], self._clock, *world, obs[None], mask[None])
         return obs, mask
 
     def _called_reward(self, info: dict[str, Any]) -> float:
@@ -316,7 +316,7 @@ class TradingEnv(gym.Env[Any, Any]):
         """
         if self._opened is None:
             raise ResetNeeded("call reset before afterstates: no episode has begun")
-        return _first_env(afterstates(self.task, self._state, self._clock))
+        return _first_env(afterstates(self.task, self._state[None], self._clock))
 
     def counterfactual(self) -> Counterfactual:
         """After a step: reward (A,) and next observation (A, D) of every action from the account as it was.
@@ -329,7 +329,7 @@ class TradingEnv(gym.Env[Any, Any]):
         """
         if self._opened is None or self._clock[0, PAST_ROW] < 0:
             raise ResetNeeded("call step before counterfactual: no step has been made")
-        reward, obs, terminated = counterfactual(self.task, self._state, self._clock, _as_arrays(self._before))
+        reward, obs, terminated = counterfactual(self.task, self._state[None], self._clock, _as_arrays(self._before))
         return Counterfactual(reward[0], _first_env(self.task.shaped(obs)), terminated[0])
 
     def history(self) -> Any:

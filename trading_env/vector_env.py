@@ -13,7 +13,21 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from trading_env import env_state
-from trading_env.accounting import INFO, PAST_ROW, STATE, Bools, Bound, Floats, Ints, observe_rows, step_rows
+from trading_env.accounting import (
+    BENCH,
+    INFO,
+    PAST_ROW,
+    STATE,
+    Bools,
+    Bound,
+    Floats,
+    Ints,
+    get_accounts,
+    new_blocks,
+    observe_rows,
+    set_accounts,
+    step_rows,
+)
 from trading_env.checks import integer
 from trading_env.env import KEYS, beyond_float64, check_options
 from trading_env.rewards import call_reward
@@ -76,7 +90,8 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._discrete = len(self.task.wants) > 0
         self._identity, self._indexed = np.arange(num_envs), (num_envs,)
         self._no_mask = np.empty((num_envs, 0), np.bool_)
-        self._state = np.zeros((num_envs, 2 * len(STATE)))
+        self._now, self._past_accounts = new_blocks(num_envs), new_blocks(num_envs)  # a step goes from one to the other
+        self._bench = np.zeros(1, BENCH)
         self._clock = np.zeros((num_envs, PAST_ROW + 1), np.int64)
         self._begun = False  # every sub-env has an episode, running or ended
         self._ended = np.zeros(num_envs, np.bool_)  # its last step ended the episode
@@ -147,7 +162,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
         rows = np.flatnonzero(mask)
         episodes = [self.task.draw(self._rngs[j], datas[j], starts[j]) for j in rows]
-        info, bar = np.zeros((self.num_envs, len(INFO))), np.zeros(self.num_envs, np.int64)
+        info, bar = np.zeros((len(INFO), self.num_envs)), np.zeros(self.num_envs, np.int64)
         obs = np.empty((self.num_envs, self.task.width), np.float32)
         mask = np.empty((self.num_envs, len(self.task.wants)), np.bool_)
         self._begin(rows, episodes, info, bar)
@@ -198,17 +213,20 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _begin(self, rows: Ints, episodes: Sequence[tuple[int, int]], info: Any, bar: Ints) -> None:
         """Starts the episodes (market, first bar) in the given rows; writes their info."""
+        accounts = []
         for j, (market, start) in zip(rows, episodes, strict=True):
             state, clock = self.task.begin(market, start)
-            self._state[j, : len(STATE)], self._clock[j, :PAST_ROW] = state[: len(STATE)], clock[:PAST_ROW]
-            bar[j] = start
-        info[rows] = 0.0
-        info[rows, :2] = self.task.initial_cash  # equity, cash
+            accounts.append(state[: len(STATE)])
+            self._clock[j, :PAST_ROW], bar[j] = clock[:PAST_ROW], start
+        set_accounts(self._now, rows, np.reshape(accounts, (-1, len(STATE))))
+        info[:, rows] = 0.0
+        info[:2, rows] = self.task.initial_cash  # equity, cash
 
     def _observe(self, rows: Ints, obs: Any, mask: Bools) -> None:
         """Writes observation and mask of the given rows."""
         task = self.task
-        observe_rows(rows, self._state, self._clock, task.closes, task.table, task.rules, obs, mask)
+        accounts = get_accounts(self._now, rows)
+        observe_rows(rows, accounts, self._clock, task.closes, task.table, task.rules, obs, mask)
 
     # -- step ---------------------------------------------------------------------------------------------
 
@@ -232,8 +250,9 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         indices, wants = self._asked(actions)
         obs, reward = np.empty((n, self._width), FLOAT32), np.empty(n)
         terminated, truncated = np.empty(n, BOOL), np.empty(n, BOOL)
-        info, bar, mask = np.empty((n, len(INFO))), np.empty(n, INT64), np.empty((n, len(task.wants)), BOOL)
-        inputs, world = (indices, wants, self._ended, self._state, self._clock), self._world
+        info, bar, mask = np.empty((len(INFO), n)), np.empty(n, INT64), np.empty((n, len(task.wants)), BOOL)
+        accounts, world = (self._now, self._past_accounts, self._bench, self._clock), self._world
+        inputs = (indices, wants, self._ended, *accounts)
         outputs = (obs, reward, terminated, truncated, info, bar, mask)
         if self._kernel is None:
             self._kernel = Bound.of(step_rows, *inputs, *world, *outputs)
@@ -243,7 +262,8 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise ValueError(f"actions[{j}] must be in [0, {len(wants) - 1}], got {indices[j]}")
         if n_ended and (lost := terminated & truncated).any():
             j = int(lost.argmax())
-            raise beyond_float64(bar[j], info[j, 0])
+            raise beyond_float64(bar[j], info[0, j])
+        self._now, self._past_accounts = self._past_accounts, self._now
         report = self._report(info, bar, mask)
         if task.function is not None:
             reward = self._called_reward(report)
@@ -254,6 +274,16 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     # -- state --------------------------------------------------------------------------------------------
 
     _changing = ("_state", "_clock", "_begun", "_ended", "_any_ended", "_before", "_past", "_rng_seeds")
+
+    @property
+    def _state(self) -> Floats:
+        """The accounts, and beside them what they were before the last step (N, 2 len(STATE))."""
+        return np.hstack([get_accounts(blocks, self._identity) for blocks in (self._now, self._past_accounts)])
+
+    @_state.setter
+    def _state(self, state: Floats) -> None:
+        set_accounts(self._now, self._identity, state[:, : len(STATE)])
+        set_accounts(self._past_accounts, self._identity, state[:, len(STATE) :])
 
     def get_state(self) -> dict[str, Any]:
         """The running episodes and the random streams, as copies: arrays and plain JSON."""
@@ -358,8 +388,8 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         }
 
     def _report(self, info: Floats, bar: Ints, mask: Bools) -> dict[str, Any]:
-        """Info: a column of the block per key (N,), the bar, and the mask of discrete actions (N, A)."""
-        report: dict[str, Any] = dict(zip(INFO, info.T, strict=False))  # strict costs 1 us
+        """Info: a row of the block per key (N,), the bar, and the mask of discrete actions (N, A)."""
+        report: dict[str, Any] = dict(zip(INFO, info, strict=False))  # strict costs 1 us
         report["bar"] = bar
         if self._discrete:
             report["action_mask"] = mask

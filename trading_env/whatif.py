@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 
 from trading_env.accounting import (
+    BENCH,
     INFO,
     PAST_ROW,
+    STATE,
     Bools,
     Float32s,
     Floats,
     Ints,
     before_last_step,
+    new_blocks,
     observe_rows,
+    set_accounts,
     step_rows,
     trade_rows,
 )
@@ -89,9 +93,12 @@ def _step(task: Task, wants: Floats, state: Floats, clock: Ints) -> dict[str, An
     n = len(wants)
     obs, reward, bar = np.empty((n, task.width), np.float32), np.empty(n), np.empty(n, np.int64)
     terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
-    info, mask = np.empty((n, len(INFO))), np.empty((n, 0), np.bool_)
+    info, mask = np.empty((len(INFO), n)), np.empty((n, 0), np.bool_)
+    before, rows = new_blocks(n), np.arange(n)
+    set_accounts(before, rows, state[:, : len(STATE)])
+    accounts = (before, new_blocks(n), np.zeros(1, BENCH), clock)
     world = (task.opens, task.closes, task.table, task.rules)
     outputs = (obs, reward, terminated, truncated, info, bar, mask)
-    step_rows(np.arange(n), wants, np.zeros(n, np.bool_), state, clock, *world, *outputs)
-    after = {**dict(zip(INFO, info.T, strict=True)), "bar": bar}
+    step_rows(rows, wants, np.zeros(n, np.bool_), *accounts, *world, *outputs)
+    after = {**dict(zip(INFO, info, strict=True)), "bar": bar}
     return {"obs": obs, "reward": reward, "terminated": terminated, "info": after}
