@@ -54,8 +54,9 @@ def random_policy(market: Market, turnover: float, seed: int = 0) -> Floats:
     if chance > 1.0:
         raise ValueError(f"turnover must be at most one trade per bar, {market.bars_per_year:g} a year, got {turnover}")
     rng = np.random.default_rng(seed)
+    first = rng.integers(2)  # before the bars' draws, whose number says how many bars follow
     changes = rng.random(len(market)) < chance
-    return np.asarray((rng.integers(2) + np.cumsum(changes)) % 2, np.float64)
+    return np.asarray((first + np.cumsum(changes)) % 2, np.float64)
 
 
 def volatility_target(market: Market, target: float = 0.15, lookback: int = 20, most: float = 1.0) -> Floats:
