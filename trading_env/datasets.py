@@ -51,8 +51,8 @@ def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
     Args:
         data: a name of `names()`; the path of a .csv, .csv.gz or .parquet file; a DataFrame; or a Market,
             which comes back as it is. Named markets are cached, since they cannot change.
-        on_missing: "raise", "drop" or "ffill" rows with a missing price or volume; see
-            `trading_env.frames.from_frame`. Named markets and Markets have none.
+        on_missing: "raise", "drop" or "ffill" rows with a missing value; see `trading_env.frames.from_frame`.
+            Named markets and Markets have none.
         options: for files and DataFrames: ticker, columns, name, metadata, bars_per_year, as `from_frame`.
 
     Raises:

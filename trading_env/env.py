@@ -110,7 +110,7 @@ class TradingEnv(gym.Env[Any, Any]):
     | reward | "log_return" | see Rewards |
     | observation | "flat" | "flat", "dict" or "compact" |
     | random_start, episode_length | False, None | a start drawn uniformly; steps until truncation |
-    | on_missing | "raise" | "raise", "drop" or "ffill": what to do with missing prices |
+    | on_missing | "raise" | "raise", "drop" or "ffill": what to do with missing values |
     | render_mode | None | "ansi": a short text; "rgb_array": price with trades, exposure, equity, drawdown (H, W, 3) |
 
     ``reset`` takes ``options={"start": bar, "data": index}``.

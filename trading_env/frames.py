@@ -19,6 +19,9 @@ from trading_env.validation import (
     Times,
     as_column,
     as_times,
+    check_bars,
+    check_leading_nan,
+    check_times,
     row_label,
 )
 
@@ -50,8 +53,9 @@ def from_frame(
         frame: the rows, in order of time.
         ticker: which instrument of a frame with two levels of columns; needed if it holds several.
         columns: names of the further columns to keep, by default all.
-        on_missing: what to do with rows where a price or the volume is NaN: "raise"; "drop" it; or "ffill"
-            with the last value before it (leading rows still raise). Reported in metadata["on_missing"].
+        on_missing: what to do with rows where a price or the volume is NaN, or a further column after its
+            leading NaN: "raise"; "drop" the row; or "ffill" with the last value before it (leading prices and
+            volumes still raise). Reported in metadata["on_missing"].
         name: the market's name, by default the ticker or "market".
         metadata: source, terms and the like; JSON values.
         bars_per_year: read off the timestamps unless given.
@@ -234,23 +238,46 @@ def _times(frame: pd.DataFrame, positions: list[int]) -> Times | None:
 def _repair(
     bars: dict[str, Floats], extras: dict[str, Floats], time: Times | None, on_missing: str
 ) -> tuple[dict[str, Floats], dict[str, Floats], Times | None, dict[str, Any]]:
-    """Bars without NaN, dropped or filled from the past, and the report of what was done."""
+    """Columns without NaN, dropped or filled from the past, and the report of what was done.
+
+    Further columns keep their leading NaN: before it begins, a column is not missing.
+    """
     missing = {name: np.isnan(values) for name, values in bars.items()}
+    missing |= {name: _after_leading(np.isnan(values)) for name, values in extras.items()}
     rows = np.logical_or.reduce(list(missing.values()))
     report = _report(missing, np.flatnonzero(rows), time, on_missing)
     if not rows.any():
         return bars, extras, time, report
     if on_missing == "ffill":
-        return {k: _forward_fill(k, v, missing[k], time) for k, v in bars.items()}, extras, time, report
+        filled = [{k: _forward_fill(k, v, missing[k], time) for k, v in arrays.items()} for arrays in (bars, extras)]
+        return filled[0], filled[1], time, report
     keep = ~rows
     if not keep.any():
-        raise ValueError("on_missing='drop' leaves no row: every row has a missing price or volume")
+        raise ValueError("on_missing='drop' leaves no row: every row has a missing value")
+    _check_kept(bars, extras, time, rows)
     kept = [{k: v[keep] for k, v in arrays.items()} for arrays in (bars, extras)]
     return kept[0], kept[1], None if time is None else time[keep], report
 
 
+def _after_leading(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``missing`` without its leading rows."""
+    result: NDArray[np.bool_] = missing & ~np.logical_and.accumulate(missing)
+    return result
+
+
+def _check_kept(
+    bars: dict[str, Floats], extras: dict[str, Floats], time: Times | None, rows: NDArray[np.bool_]
+) -> None:
+    """Raises as Market does, but naming the frame's rows: Market counts those that are left of dropping ``rows``."""
+    if time is not None:
+        check_times(time[~rows], np.flatnonzero(~rows))
+    check_bars({name: np.where(rows, 1.0, values) for name, values in bars.items()}, time)
+    for name, values in extras.items():
+        check_leading_nan(name, np.where(rows | np.isnan(values), 1.0, values), time)
+
+
 def _forward_fill(name: str, values: Floats, missing: NDArray[np.bool_], time: Times | None) -> Floats:
-    """``values`` with each NaN replaced by the last value before it."""
+    """``values`` with each missing one replaced by the last before it."""
     if missing[0]:
         raise ValueError(f"{name} is missing at {row_label(time, 0)}: on_missing='ffill' has no value before it")
     last = np.maximum.accumulate(np.where(missing, 0, np.arange(values.size)))

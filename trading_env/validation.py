@@ -22,14 +22,15 @@ BAR_COLUMNS = (*PRICES, "volume")
 ON_MISSING = ("raise", "drop", "ffill")
 
 
-def row_label(time: Times | None, row: int) -> str:
+def row_label(time: Times | None, row: int, number: int | None = None) -> str:
     """``row``'s timestamp and number, for messages: "2008-09-15 (row 3)", without timestamps "row 3"."""
+    number = row if number is None else number
     if time is None:
-        return f"row {row}"
+        return f"row {number}"
     stamp = time[row]
     if np.isnat(stamp):
-        return f"NaT (row {row})"
-    return f"{np.datetime_as_string(stamp, unit='auto')} (row {row})"
+        return f"NaT (row {number})"
+    return f"{np.datetime_as_string(stamp, unit='auto')} (row {number})"
 
 
 def as_column(name: str, values: Any, *, copy: bool = True) -> Floats:
@@ -98,15 +99,20 @@ def _parse_times(values: Any) -> Times:
     return array
 
 
-def check_times(time: Times) -> None:
-    """Raises ValueError unless the timestamps are there and strictly increase."""
+def check_times(time: Times, numbers: NDArray[np.intp] | None = None) -> None:
+    """Raises ValueError unless the timestamps are there and strictly increase.
+
+    ``numbers``: what to call the rows (T,), by default 0, 1, 2, ...
+    """
+    numbers = np.arange(time.size) if numbers is None else numbers
     missing = np.isnat(time)
     if missing.any():
-        raise ValueError(f"time must have no missing timestamps, got {row_label(time, int(missing.argmax()))}")
+        row = int(missing.argmax())
+        raise ValueError(f"time must have no missing timestamps, got {row_label(time, row, numbers[row])}")
     late = time[1:] <= time[:-1]
     if late.any():
         row = int(late.argmax()) + 1
-        before, after = row_label(time, row - 1), row_label(time, row)
+        before, after = (row_label(time, i, numbers[i]) for i in (row - 1, row))
         what = "duplicate timestamp" if time[row] == time[row - 1] else "unsorted timestamps"
         raise ValueError(f"time must strictly increase, got {what}: {after} follows {before}")
 

@@ -153,6 +153,57 @@ def test_ffill_takes_the_last_value_before_and_never_one_after():
         Market.from_frame(frame(Volume=changed(CLOSE, 0, np.nan)), on_missing="ffill")
 
 
+def test_further_columns_are_repaired_behind_their_leading_nan():
+    data = frame(x=changed(CLOSE, [0, 1, 4, 9], np.nan), y=np.full(10, np.nan))
+    with pytest.raises(ValueError, match=r"column 'x' must be finite .* got nan at 2020-01-07 \(row 4\)"):
+        Market.from_frame(data)
+    filled = Market.from_frame(data, on_missing="ffill")
+    np.testing.assert_array_equal(filled.column("x"), [np.nan, np.nan, 12, 13, 13, 15, 16, 17, 18, 18])
+    dropped = Market.from_frame(data, on_missing="drop")
+    np.testing.assert_array_equal(dropped.column("x"), [np.nan, np.nan, 12, 13, 15, 16, 17, 18])
+    np.testing.assert_array_equal(dropped.close, np.delete(CLOSE, [4, 9]))
+    for market in (filled, dropped):
+        assert np.isnan(market.column("y")).all()
+        report = market.metadata["on_missing"]
+        assert (report["rows"], report["first"], report["columns"]) == (2, "2020-01-07 (row 4)", {"x": 2})
+
+
+@pytest.mark.parametrize("on_missing", ["drop", "ffill"])
+def test_a_yfinance_frame_with_an_empty_row_of_one_ticker_is_repaired(on_missing):
+    data = two_levels(["AAPL", "IBM"])
+    data.loc[DAYS[3], (slice(None), "IBM")] = np.nan
+    market = Market.from_frame(data, ticker="IBM", on_missing=on_missing)
+    expected = np.delete(CLOSE, 3) if on_missing == "drop" else np.where(CLOSE == 13, 12, CLOSE)
+    np.testing.assert_array_equal(market.close, expected)
+    np.testing.assert_array_equal(market.column("Adj Close"), expected)
+    assert market.metadata["on_missing"]["columns"]["Adj Close"] == 1
+    assert len(Market.from_frame(data, ticker="AAPL")) == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Volume": changed(CLOSE, 7, -1.0)}, "volume must be finite and not negative, got -1.0 at "),
+        ({"Low": changed(CLOSE - 1, 7, 17.5)}, "low must not exceed open, got low=17.5 and open=16.5 at "),
+        ({"x": changed(CLOSE, [0, 1, 7], [np.nan, np.nan, np.inf])}, "column 'x' must be finite .* got inf at "),
+    ],
+)
+def test_what_is_wrong_after_a_drop_is_named_by_the_row_of_the_frame(changes, message):
+    data = frame(Close=changed(CLOSE, [1, 4], np.nan), **changes)
+    with pytest.raises(ValueError, match=rf"{message}2020-01-10 \(row 7\)"):
+        Market.from_frame(data, on_missing="drop")
+    with pytest.raises(ValueError, match=f"{message}row 7"):
+        Market.from_frame(data.reset_index(drop=True), on_missing="drop")
+
+
+def test_a_wrong_timestamp_after_a_drop_is_named_by_the_row_of_the_frame():
+    data = frame(Close=changed(CLOSE, [1, 4], np.nan))
+    with pytest.raises(ValueError, match=r"duplicate timestamp: 2020-01-09 \(row 7\) follows 2020-01-09 \(row 6\)"):
+        Market.from_frame(data.assign(Date=DAYS[[0, 1, 2, 3, 4, 5, 6, 6, 8, 9]]), on_missing="drop")
+    with pytest.raises(ValueError, match=r"time must have no missing timestamps, got NaT \(row 7\)"):
+        Market.from_frame(data.assign(Date=DAYS.where(np.arange(10) != 7)), on_missing="drop")
+
+
 def test_ffill_that_makes_an_impossible_bar_still_raises():
     data = frame(Close=changed(CLOSE, 5, np.nan), Low=CLOSE - 0.8)
     with pytest.raises(ValueError, match=r"low must not exceed close, got low=14.2 and close=14.0 at 2020-01-08"):
