@@ -181,20 +181,21 @@ class StrategyPolicy:
         episode_start: npt.NDArray[np.bool_] | None = None,
         deterministic: bool = True,
     ) -> tuple[Any, State]:
-        """Actions for one observation (D,) or a batch (N, D), and the state to hand in at the next call.
+        """Actions for one observation or a batch of N, and the state to hand in at the next call.
 
         Args:
-            observation: only its shape is used.
+            observation: (D,) or (N, D), or a dict with "account" (4,) or (N, 4); only its shape is used.
             state: of the last call; None at the first decision of an episode.
             episode_start: which envs begin an episode now (N,).
             deterministic: has no effect.
         """
-        n = 1 if np.ndim(observation) == 1 else len(observation)
+        shape = np.shape(observation["account"] if isinstance(observation, dict) else observation)
+        n = 1 if len(shape) == 1 else shape[0]
         step = np.zeros(n, np.int64) if state is None else state[0]
         if episode_start is not None:
             step = np.where(episode_start, 0, step)
         action = self.actions[step]
-        return action[0] if np.ndim(observation) == 1 else action, (step + 1,)
+        return action[0] if len(shape) == 1 else action, (step + 1,)
 
 
 def _actions(targets: Floats, task: Any, nearest: bool) -> npt.NDArray[Any]:

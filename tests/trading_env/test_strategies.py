@@ -129,6 +129,21 @@ def test_a_batch_of_envs_and_a_new_episode_start_at_the_first_bar():
     assert action.tolist() == [2, 2]
 
 
+def test_a_dict_observation_is_one_env_or_a_batch_by_its_entries():
+    market, exposures = make_market(bars=20), np.tile([1.0, 0.0], 10)
+    envs = [make_env(market, observation=kind) for kind in ("dict", "flat")]
+    as_dict, as_flat = (play(StrategyPolicy(exposures, env), env)[0] for env in envs)
+    np.testing.assert_array_equal(as_dict, as_flat)
+    for n in (1, 2, 3):
+        envs = gym.make_vec(ENV, n, data=market, features=np.zeros((20, 1)), window=1, observation="dict")
+        policy = StrategyPolicy(exposures, envs)
+        obs, _ = envs.reset()
+        action, state = policy.predict(obs)
+        assert action.tolist() == [2] * n
+        obs, *_ = envs.step(action)
+        assert policy.predict(obs, state)[0].tolist() == [0] * n
+
+
 def test_stable_baselines3_evaluates_a_strategy():
     market = make_market()
     env = make_env(market)
