@@ -117,11 +117,11 @@ def feature_table(
         features: one of
 
             - "default": log_return_1, log_return_5, log_return_20, range, volume_change and volatility_20,
-              less those whose columns the market lacks;
-            - a sequence of names: columns of the market ("close", "volume", further ones by their names);
-              default features; calendar columns ("doy", "dom", "month", "year", "n_holidays"); technical
-              indicators by TA-Lib's names, as "RSI_14" or ("RSI", {"timeperiod": 14}), see
-              `trading_env.indicators`;
+              less those whose columns the market lacks; always computed, whatever columns the market has;
+            - a sequence of names, each looked up in this order: columns of the market ("close", "volume",
+              further ones by their names); default features; calendar columns ("doy", "dom", "month", "year",
+              "n_holidays"); technical indicators by TA-Lib's names, as "RSI_14" or
+              ("RSI", {"timeperiod": 14}), see `trading_env.indicators`;
             - a callable Market -> DataFrame or array (T, F);
             - an array (T, F).
         scaler: a fitted FeatureScaler, or its ``to_dict()``.
@@ -132,13 +132,13 @@ def feature_table(
             the message names the column and the row.
     """
     if isinstance(features, str) and features == "default":
-        features = default_features(market)
-    if callable(features):
+        table = _from_columns([(name, _default_writer(name, market)) for name in default_features(market)], market)
+    elif callable(features):
         table = _from_values(features(market), market, "the feature callable's result")
     elif isinstance(features, np.ndarray):
         table = _from_values(features, market, "features")
     elif isinstance(features, Sequence) and not isinstance(features, str):
-        table = _from_names(features, market)
+        table = _from_columns([column for name in features for column in _columns(name, market)], market)
     else:
         raise TypeError(f"features must be 'default', a list of names, a callable or an array (T, F), got {features!r}")
     if isinstance(scaler, Mapping):
@@ -148,8 +148,7 @@ def feature_table(
     return table if scaler is None else scaler.transform(table)
 
 
-def _from_names(names: Sequence[Any], market: Market) -> FeatureTable:
-    columns = [column for name in names for column in _columns(name, market)]
+def _from_columns(columns: Sequence[Column], market: Market) -> FeatureTable:
     if not columns:
         raise ValueError("features must have at least one name, got none")
     values = np.empty((len(market), len(columns)), np.float32)

@@ -165,6 +165,14 @@ def test_columns_of_the_market_come_by_name_before_all_others():
     assert table.warmup == 5
 
 
+def test_the_default_set_is_computed_whatever_the_markets_columns_are_called():
+    plain = random_market(40)
+    named = random_market(40, columns={name: np.full(40, 7.0) for name in DEFAULTS})
+    assert bits(feature_table(named), 40) == bits(feature_table(plain), 40)
+    assert feature_table(named).names == DEFAULTS
+    assert (feature_table(named, DEFAULTS).values == 7).all()
+
+
 def test_leading_nan_of_a_column_count_as_warmup():
     column = np.r_[np.full(33, np.nan), np.ones(7)]
     assert feature_table(random_market(40, columns={"x": column}), ["x", "log_return_1"]).warmup == 33
