@@ -19,7 +19,7 @@ from trading_env.checks import integer
 from trading_env.market import Market
 from trading_env.scaler import FeatureScaler
 from trading_env.tables import FeatureTable, checked_table
-from trading_env.validation import Floats
+from trading_env.validation import Floats, as_column
 
 __all__ = [
     "DEFAULT_FEATURES",
@@ -239,7 +239,7 @@ def sliding_windows(series: Any, window_size: int, horizon: int = 1) -> Any:
     -1_steps. A row is dated at its label: the first, window_size + horizon - 1 steps after the series begins.
 
     Args:
-        series: a pandas Series of numbers (n,), or a sequence, which is then indexed by position.
+        series: a pandas Series of numbers (n,), or a sequence or array, which is then indexed by position.
         window_size: past values in a row.
         horizon: steps from the last past value to the label.
 
@@ -247,15 +247,17 @@ def sliding_windows(series: Any, window_size: int, horizon: int = 1) -> Any:
         DataFrame (n - window_size - horizon + 1, window_size + 1).
 
     Raises:
-        TypeError: window_size or horizon is no int, or the series holds no numbers.
-        ValueError: one is below 1, or the series is too short or has a NaN.
+        TypeError: window_size or horizon is no int, or the series is a DataFrame or holds no numbers.
+        ValueError: one is below 1, or the series is too short, has a NaN or more than one axis.
     """
     import pandas as pd
 
     window_size, horizon = integer("window_size", window_size, 1), integer("horizon", horizon, 1)
-    series = series if isinstance(series, pd.Series) else pd.Series(series)
+    if isinstance(series, pd.DataFrame):
+        raise TypeError(f"series must be a pandas Series or a sequence of numbers, got a DataFrame {series.shape}")
+    series = series if isinstance(series, pd.Series) else pd.Series(as_column("series", series))
     if series.dtype.kind not in "iuf":
-        raise TypeError(f"series must hold real numbers, got dtype {series.dtype}")
+        raise TypeError(f"series must be real numbers, got dtype {series.dtype}")
     values = series.to_numpy(np.float64)
     first = window_size + horizon - 1
     if values.size <= first:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading_env.checks import choice, integer, number
+from trading_env.validation import as_column
 
 Floats = npt.NDArray[np.float64]
 
@@ -126,9 +127,15 @@ def sharpe_standard_error(
 
 def long_run_covariance(moments: npt.ArrayLike, lags: int) -> Floats:
     """Newey and West's covariance (K, K) of centred moments (T, K): weights 1 - lag / (lags + 1), divisor T."""
-    values = np.asarray(moments, np.float64)
+    try:
+        values = np.asarray(moments)
+    except ValueError as error:
+        raise ValueError("moments must be real numbers (T, K), got rows of different lengths") from error
+    if values.dtype.kind not in "iuf" or values.ndim != 2:
+        raise TypeError(f"moments must be real numbers (T, K), got {values.dtype} of shape {values.shape}")
+    values = values.astype(np.float64)
     covariance = values.T @ values
-    for lag in range(1, lags + 1):
+    for lag in range(1, integer("lags", lags, 0) + 1):
         product = values[lag:].T @ values[:-lag]
         covariance += (1.0 - lag / (lags + 1.0)) * (product + product.T)
     result: Floats = covariance / len(values)
@@ -229,9 +236,7 @@ def _curve(equity: npt.ArrayLike) -> Floats:
 
 def _series(name: str, values: Any) -> Floats:
     """A series (T,) of finite numbers, checked."""
-    series = np.asarray(values, np.float64)
-    if series.ndim != 1 or series.size == 0:
-        raise ValueError(f"{name} must be a series (T,) with T >= 1, got shape {series.shape}")
+    series = as_column(name, values, copy=False)
     if not np.isfinite(series).all():
         bar = int(np.isfinite(series).argmin())
         raise ValueError(f"{name} must be finite, got {series[bar]} at {bar}")

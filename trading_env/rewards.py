@@ -72,7 +72,9 @@ def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
     if isinstance(reward, MeanVariance):
         return "mean_variance", reward.risk_aversion, None
     if isinstance(reward, type) or not callable(reward):
-        raise TypeError(f"reward must be one of {NAMES}, DifferentialSharpe(), MeanVariance() or a callable")
+        raise TypeError(
+            f"reward must be one of {NAMES}, DifferentialSharpe(), MeanVariance() or a callable, got {reward!r}"
+        )
     return "log_return", 0.0, reward
 
 

@@ -276,7 +276,11 @@ def test_the_horizon_counts_from_the_last_past_value():
         (TEN, 3, True, TypeError, "horizon must be an integer, got True"),
         (TEN, 9, 2, ValueError, "series must have at least 11 values, got 10"),
         ([1.0, np.nan, 1.0], 1, 1, ValueError, "series must be finite, got nan at 1"),
-        (["a", "b"], 1, 1, TypeError, "series must hold real numbers"),
+        (["a", "b"], 1, 1, TypeError, "series must be real numbers, got .*'a'"),
+        (pd.Series(["a", "b"]), 1, 1, TypeError, "series must be real numbers, got dtype"),
+        (pd.DataFrame({"close": TEN}), 3, 1, TypeError, r"series must be a pandas Series .* got a DataFrame \(10, 1\)"),
+        (np.ones((10, 1)), 3, 1, ValueError, r"series must be one-dimensional, got shape \(10, 1\)"),
+        (3.0, 3, 1, ValueError, r"series must be one-dimensional, got shape \(\)"),
     ],
 )
 def test_windows_that_cannot_be_raise(series, window, horizon, error, message):

@@ -111,7 +111,9 @@ def test_equal_returns_have_no_ratio():
     ("equity", "message"),
     [
         ([1.0], "at least two"),
-        ([[1.0, 2.0]], "shape"),
+        ([[1.0, 2.0]], r"equity must be one-dimensional, got shape \(1, 2\)"),
+        ("curve.csv", r"equity must be one-dimensional, got shape \(\)"),
+        (None, r"equity must be one-dimensional, got shape \(\)"),
         ([1.0, math.nan, 1.0], "equity must be finite, got nan at 1"),
         ([1.0, 0.0, 1.0], "positive before its last value, got 0.0 at 1"),
     ],
@@ -128,3 +130,34 @@ def test_wrong_arguments_are_refused():
         metrics.sharpe_standard_error(RETURNS, 252, method="lo")
     with pytest.raises(ValueError, match="lags"):
         metrics.sharpe_standard_error(RETURNS, 252, method="gmm", lags=3)
+
+
+SERIES = {
+    "equity": (metrics.simple_returns, metrics.total_return, metrics.max_drawdown, metrics.max_drawdown_length),
+    "returns": (
+        metrics.hit_rate,
+        lambda values: metrics.annual_volatility(values, 252),
+        lambda values: metrics.sharpe_ratio(values, 252),
+        lambda values: metrics.sharpe_standard_error(values, 252),
+        lambda values: metrics.sortino_ratio(values, 252),
+    ),
+    "turnover": (
+        lambda values: metrics.annual_turnover(values, 252),
+        lambda values: metrics.break_even_cost(EQUITY, values, RETURNS),
+    ),
+    "exposure": (metrics.mean_exposure,),
+    "commission": (lambda values: metrics.cost_paid(values, RETURNS),),
+    "slippage": (lambda values: metrics.cost_paid(RETURNS, values),),
+    "costs": (lambda values: metrics.break_even_cost(EQUITY, RETURNS, values),),
+    "moments": (lambda values: metrics.long_run_covariance(values, 1),),
+}
+
+
+@pytest.mark.parametrize("name", SERIES)
+@pytest.mark.parametrize(
+    "values", ["abc", ["a", "b"], np.array([1.0, "x"], object), [1.0, None], [[1.0], [1.0, 2.0]], [True, False]]
+)
+def test_what_is_no_series_of_numbers_is_refused_by_name(name, values):
+    for metric in SERIES[name]:
+        with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
+            metric(values)
