@@ -72,6 +72,7 @@ register(
     id="TradingEnv-v0",
     entry_point="trading_env.env:TradingEnv",
     vector_entry_point="trading_env.vector_env:TradingVectorEnv",
+    order_enforce=False,  # it refuses a step without a reset itself
 )
 _register("reference/CFMLinear-v0", "reference_cfm", "CFM")
 _register("reference/CFMMaxPosition-v0", "reference_cfm", "CFM", risk=0.0, limit=2.0)

@@ -187,7 +187,8 @@ class TradingEnv(gym.Env[Any, Any]):
         """
         if not self._running:
             raise ResetNeeded("call reset before step: no episode is running")
-        want = self._want(action)
+        known = type(action) is int and 0 <= action < len(self._wants)
+        want = self._wants[action] if known else self._want(action)
         obs, mask = self._blank.copy(), self._no_mask.copy()  # the fastest way to fresh arrays
         (
             reward,
