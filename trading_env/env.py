@@ -14,6 +14,7 @@ from gymnasium.error import ResetNeeded
 from trading_env import env_state
 from trading_env.accounting import INFO, PAST_ROW, Bools, Bound, Step, observe_rows, step_one
 from trading_env.checks import choice
+from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
@@ -128,7 +129,9 @@ class TradingEnv(gym.Env[Any, Any]):
 
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}
 
+    @shows_keywords
     def __init__(self, data: Any = "us-stocks/AAPL", *, render_mode: str | None = None, **keywords: Any) -> None:
+        check_keywords(TradingEnv, keywords)
         if render_mode is not None:
             choice("render_mode", render_mode, tuple(self.metadata["render_modes"]))
         self.render_mode = render_mode

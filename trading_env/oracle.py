@@ -14,6 +14,7 @@ import numpy as np
 
 from trading_env.accounting import BRANCH_CASH, BRANCH_GROWTH, BRANCH_TARGET, BRANCH_UNITS, Floats, Ints, grow_branches
 from trading_env.checks import integer, number
+from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.task import Task
 
 
@@ -39,6 +40,7 @@ class Hindsight:
         return math.exp(self.log_growth)
 
 
+@shows_keywords
 def hindsight(env: Any, *, start: int | None = None, index: int = 0, **keywords: Any) -> Hindsight:
     """The best log growth that any sequence of actions reaches in an episode of the env, knowing all prices.
 
@@ -76,6 +78,7 @@ def _task_of(env: Any, keywords: dict[str, Any]) -> Task:
     """The task of an env, or of data and keywords."""
     task = getattr(getattr(env, "unwrapped", None), "task", None)
     if not isinstance(task, Task):
+        check_keywords(hindsight, keywords)
         return Task(env, **keywords)
     if keywords:
         raise TypeError(f"hindsight takes keywords only beside data, got an env and {sorted(keywords)}")

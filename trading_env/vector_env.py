@@ -30,6 +30,7 @@ from trading_env.accounting import (
 )
 from trading_env.checks import integer
 from trading_env.env import KEYS, beyond_float64, check_options
+from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
@@ -61,6 +62,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         ValueError: an argument out of range; the message names it.
     """
 
+    @shows_keywords
     def __init__(
         self,
         num_envs: int = 1,
@@ -70,6 +72,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         **keywords: Any,
     ) -> None:
+        check_keywords(TradingVectorEnv, keywords)
         self.num_envs = integer("num_envs", num_envs, 1, MAX_ENVS)
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         if render_mode is not None:

@@ -1,0 +1,53 @@
+"""Every keyword is shown in the signatures, with its default, and a misspelt one is refused by name."""
+
+import inspect
+
+import gymnasium as gym
+import pytest
+from gymnasium.vector import AutoresetMode
+
+from trading_env import TradingEnv, TradingVectorEnv, hindsight
+from trading_env.task import Task
+
+TASK = {name: p.default for name, p in inspect.signature(Task).parameters.items() if name != "data"}
+OWN = {
+    TradingEnv: {"data": "us-stocks/AAPL", "render_mode": None},
+    TradingVectorEnv: {
+        "num_envs": 1,
+        "data": "us-stocks/AAPL",
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+        "render_mode": None,
+    },
+    hindsight: {"env": inspect.Parameter.empty, "start": None, "index": 0},
+}
+
+
+@pytest.mark.parametrize("owner", OWN)
+def test_a_signature_shows_all_keywords_and_defaults(owner):
+    parameters = inspect.signature(owner).parameters
+    assert {name: p.default for name, p in parameters.items()} == OWN[owner] | TASK
+    assert {"window": 30, "on_missing": "raise"}.items() <= TASK.items()
+    assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in TASK)
+
+
+def test_a_subclass_has_its_own_signature():
+    class Mine(TradingEnv):
+        def __init__(self, years):
+            super().__init__()
+
+    assert list(inspect.signature(Mine).parameters) == ["years"]
+
+
+@pytest.mark.parametrize(
+    ("make", "owner"),
+    [
+        (TradingEnv, "TradingEnv"),
+        (TradingVectorEnv, "TradingVectorEnv"),
+        (lambda **keywords: hindsight("us-stocks/AAPL", **keywords), "hindsight"),
+        (lambda **keywords: gym.make("trading_env:TradingEnv-v0", **keywords), "TradingEnv"),
+        (lambda **keywords: gym.make_vec("trading_env:TradingEnv-v0", 2, **keywords), "TradingVectorEnv"),
+    ],
+)
+def test_a_misspelt_keyword_is_named_beside_the_known_ones(make, owner):
+    with pytest.raises(TypeError, match=f"{owner} has no keyword 'comission'; known are .*'costs'.*'on_missing'"):
+        make(window=5, comission=1e-3)
