@@ -103,7 +103,8 @@ def check_causality(
 
     Raises:
         LookAheadError: something moved; it names the first, and its bar.
-        TypeError: subject is none of these, or an argument has a wrong type.
+        TypeError: subject is none of these (a vector env is not), its features are an array made beforehand, or
+            an argument has a wrong type.
         ValueError: a cut is out of range, the market is too short to cut, or its data cannot be used.
     """
     number("tolerance", tolerance, least=0.0)
@@ -308,19 +309,22 @@ def _moved_later(before: _Shown, after: _Shown, cut: int) -> list[str]:
 
 def _resolve(subject: Any, market: Any) -> tuple[Callable[[Market], Any] | None, Market]:
     """How to make the env of a market (None where the subject is features), and the market."""
-    if isinstance(subject, np.ndarray):
-        raise TypeError("an array of features has no rule to check: give the callable that makes it")
+    _refuse_array(subject)
+    _refuse_vector(subject)
     if isinstance(subject, gym.Env):
         return _resolve_env(subject, market)
     if isinstance(subject, Mapping):
         keywords = dict(subject)
+        _refuse_array(keywords.get("features"))
         data = keywords.pop("data", "us-stocks/AAPL")
         return lambda m: TradingEnv(m, **keywords), _one_market(data if market is None else market, keywords)
     if market is None:
         raise TypeError("market must be given beside features or a callable, got None")
     loaded = load(market)
-    if callable(subject) and isinstance(env := subject(loaded), gym.Env):
-        _check_trading_env(env)
+    shown = subject(loaded) if callable(subject) else None
+    _refuse_vector(shown)
+    if isinstance(shown, gym.Env):
+        _check_trading_env(shown)
         return subject, loaded
     return None, loaded
 
@@ -329,6 +333,7 @@ def _resolve_env(env: gym.Env[Any, Any], market: Any) -> tuple[Callable[[Market]
     """How to make an env like this one of another market, and the market."""
     _check_trading_env(env)
     spec, keywords = env.spec, env.unwrapped.keywords  # type: ignore[attr-defined]
+    _refuse_array(keywords.get("features"))
     if spec is None and env is not env.unwrapped:
         raise TypeError(
             f"{env!r} has no spec to make others from, wrappers and all: make it by gym.make, or give a callable "
@@ -343,6 +348,18 @@ def _resolve_env(env: gym.Env[Any, Any], market: Any) -> tuple[Callable[[Market]
 def _check_trading_env(env: Any) -> None:
     if not isinstance(env.unwrapped, TradingEnv):
         raise TypeError(f"an env must be a TradingEnv to be checked, got {env!r}")
+
+
+def _refuse_array(features: Any) -> None:
+    if isinstance(features, np.ndarray):
+        raise TypeError(
+            "an array of features has no rule to check: give the callable that makes it, also as features= of an env"
+        )
+
+
+def _refuse_vector(env: Any) -> None:
+    if hasattr(env, "num_envs"):
+        raise TypeError(f"a vector env shows what TradingEnv shows: give one with the same keywords, got {env!r}")
 
 
 def _one_market(data: Any, keywords: Mapping[str, Any]) -> Market:

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_env import FeatureScaler, Market, TradingEnv, check_causality, load
+from trading_env import FeatureScaler, Market, TradingEnv, TradingVectorEnv, check_causality, load
 from trading_env.causality import LookAheadError, changed_future
 from trading_env.features import DEFAULT_FEATURES
+from trading_env.sb3 import TradingVecEnv
 
 ID = "trading_env:TradingEnv-v0"
 N = 160
@@ -247,6 +248,12 @@ def test_a_changed_future_is_valid_and_keeps_the_past(up):
     ("subject", "keywords", "error", "message"),
     [
         (np.zeros((N, 2)), {}, TypeError, "an array of features"),
+        (lambda: TradingEnv(small_market(), features=np.zeros((N, 2))), {}, TypeError, "the callable that makes it"),
+        (lambda: gym.make(ID, data=small_market(), features=np.zeros((N, 2))), {}, TypeError, "an array of features"),
+        ({"features": np.zeros((N, 2))}, {}, TypeError, "an array of features"),
+        (lambda: TradingVectorEnv(2, small_market()), {}, TypeError, "a vector env .* give one with the same keywords"),
+        (lambda: gym.make_vec(ID, 2), {"market": small_market()}, TypeError, "a vector env"),
+        (lambda: TradingVecEnv(2, data=small_market()), {}, TypeError, "a vector env"),
         (lambda: gym.wrappers.TimeLimit(TradingEnv(small_market()), 9), {}, TypeError, "no spec"),
         (lambda: gym.make("CartPole-v1"), {}, TypeError, "must be a TradingEnv"),
         (lambda: gym.make(ID, data=["us-stocks/AAPL", "us-stocks/IBM"]), {}, TypeError, "several datasets"),
@@ -260,6 +267,15 @@ def test_a_changed_future_is_valid_and_keeps_the_past(up):
 )
 def test_a_wrong_argument_is_named(subject, keywords, error, message):
     if callable(subject):
-        subject, keywords = subject(), {"market": None}
+        subject, keywords = subject(), {"market": None, **keywords}
     with pytest.raises(error, match=message):
         check_causality(subject, **{"market": small_market(), **keywords})
+
+
+def test_an_env_that_makes_its_array_from_the_market_is_checked_and_a_vector_env_is_not():
+    def make(market):
+        return TradingEnv(market, features=market.close[:, None], window=3)
+
+    assert "feature_0" in check_causality(make, small_market(), cuts=4).names
+    with pytest.raises(TypeError, match="a vector env"):
+        check_causality(lambda market: TradingVectorEnv(2, market), small_market())
