@@ -162,11 +162,12 @@ class TradingEnv(gym.Env[Any, Any]):
 
         Raises:
             TypeError: an option of a wrong type.
-            ValueError: an unknown option, or one out of range.
+            ValueError: an unknown option, or one out of range. Nothing has changed then.
         """
-        super().reset(seed=seed)
         options = check_options(options, ("start", "data"))
-        self._opened = self.task.draw(self.np_random, options.get("data"), options.get("start"))
+        data, start = self.task.asked(options.get("data"), options.get("start"))
+        super().reset(seed=seed)
+        self._opened = self.task.draw(self.np_random, data, start)
         self._state, self._clock = self._begin(*self._opened)
         self._asked = array.array("d")
         self._running = True

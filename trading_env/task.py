@@ -252,20 +252,30 @@ class Task:
         """Whether episodes differ: a random start or several datasets."""
         return self.random_start or len(self.markets) > 1
 
-    def draw(self, rng: np.random.Generator, data: Any = None, start: Any = None) -> tuple[int, int]:
-        """Index of the market and its first decision bar of a new episode; what is None is drawn.
+    def asked(self, data: Any, start: Any) -> tuple[int | None, int | None]:
+        """The options of a reset, checked before anything is drawn; None stays.
 
         Raises:
             TypeError: data or start is no integer.
-            ValueError: data or start is out of range.
+            ValueError: data or start is out of range; without data, of the range of one that may be drawn.
         """
-        if data is None:
-            i = int(rng.integers(len(self.markets))) if len(self.markets) > 1 else 0
-        else:
-            i = integer("options['data']", data, 0, len(self.markets) - 1)
-        first, end = self.firsts[i], len(self.markets[i]) - 1
+        if data is not None:
+            data = integer("options['data']", data, 0, len(self.markets) - 1)
         if start is not None:
-            return i, integer("options['start']", start, first, end - 1)
+            rows = range(len(self.markets)) if data is None else (data,)
+            first, end = max(self.firsts[i] for i in rows), min(len(self.markets[i]) for i in rows) - 1
+            name = "options['start']" if len(rows) == 1 else "options['start'] of whichever data is drawn"
+            start = integer(name, start, first, end - 1)
+        return data, start
+
+    def draw(self, rng: np.random.Generator, data: int | None = None, start: int | None = None) -> tuple[int, int]:
+        """Index of the market and its first decision bar of a new episode; what is None is drawn."""
+        i = data
+        if i is None:
+            i = int(rng.integers(len(self.markets))) if len(self.markets) > 1 else 0
+        if start is not None:
+            return i, start
+        first, end = self.firsts[i], len(self.markets[i]) - 1
         if self.random_start:
             return i, int(rng.integers(first, end - (self.episode_length or 1) + 1))
         return i, first

@@ -156,15 +156,16 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
         Raises:
             TypeError: a seed or an option of a wrong type.
-            ValueError: an unknown option, one out of range, or one of a wrong length.
+            ValueError: an unknown option, one out of range, or one of a wrong length. Nothing has changed then.
         """
         options = check_options(options, ("start", "data", "reset_mask"))
         mask = self._reset_mask(options.get("reset_mask"))
         starts, datas = self._per_env("start", options), self._per_env("data", options)
         seeds = self._seeds(seed)
-        self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
         rows = np.flatnonzero(mask)
-        episodes = [self.task.draw(self._rngs[j], datas[j], starts[j]) for j in rows]
+        asked = [self.task.asked(datas[j], starts[j]) for j in rows]
+        self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
+        episodes = [self.task.draw(self._rngs[j], *which) for j, which in zip(rows, asked, strict=True)]
         info, bar = np.zeros((len(INFO), self.num_envs)), np.zeros(self.num_envs, np.int64)
         obs = np.empty((self.num_envs, self.task.width), np.float32)
         mask = np.empty((self.num_envs, len(self.task.wants)), np.bool_)

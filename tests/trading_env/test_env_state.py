@@ -211,3 +211,45 @@ def test_a_reference_env_refuses_the_state_of_another_one():
     other = gym.make("trading_env:reference/Ritter-v0", n_steps=10, sigma=0.2).unwrapped
     with pytest.raises(ValueError, match="env with other keywords"):
         other.set_state(env.get_state())
+
+
+REFUSED = [
+    {"seed": 5, "options": {"start": 1}},
+    {"options": {"start": 59}},
+    {"options": {"start": 45}},  # one of the two markets ends before
+    {"seed": 5, "options": {"data": 2}},
+    {"seed": 5, "options": {"start": 9, "data": 0.0}},
+    {"seed": 5, "options": {"begin": 9}},
+    {"seed": 5, "options": 3},
+    {"seed": -1, "options": {"start": 9}},
+    {"seed": 2.5},
+]
+BY_ENV = [
+    {"seed": 5, "options": {"start": np.array([9, 9, 9, 1])}},
+    {"seed": 5, "options": {"data": [0, 1, 0, 2]}},
+    {"seed": 5, "options": {"reset_mask": np.zeros(4, bool)}},
+    {"seed": [1, 2, 3]},
+    {"seed": [1, 2, 3, -1]},
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "refused"),
+    [
+        *((TradingEnv, reset) for reset in REFUSED),
+        *((lambda **keywords: TradingVectorEnv(N, **keywords), reset) for reset in [*REFUSED, *BY_ENV]),
+    ],
+)
+def test_a_refused_reset_changes_nothing(make, refused):
+    keywords = {**COMMON, "data": [market(1), market(2, 40)], "reward": excess}
+    env, twin = make(**keywords), make(**keywords)
+    for each in (env, twin):
+        each.reset(seed=3)
+    for step, action in enumerate(actions_of(env.action_space, 4)):
+        if step == 2:
+            with pytest.raises((TypeError, ValueError, gym.error.Error)):
+                env.reset(**refused)
+        assert_same(env.step(action), twin.step(action))
+    assert env.np_random_seed == twin.np_random_seed
+    assert_same(env.get_state(), twin.get_state())
+    assert_same(env.reset(), twin.reset())
