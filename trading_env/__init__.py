@@ -1,11 +1,12 @@
 """A registered Gymnasium environment for trading: exact account, no look-ahead, fast.
 
-Importing it registers TradingEnv-v0. Names load when first used, and with them numba and pandas.
+Importing it registers TradingEnv-v0. Names and modules load when first used, and with them numba and pandas.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from gymnasium.envs.registration import register
@@ -52,14 +53,20 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a public name from its module (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    """Loads a public name from its module, or a module (PEP 562)."""
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _modules():
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__, *_modules()})
+
+
+def _modules() -> set[str]:
+    return {module.name for module in iter_modules(__path__)}
 
 
 def _register(name: str, module: str, env: str, **keywords: Any) -> None:
