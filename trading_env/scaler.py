@@ -20,8 +20,8 @@ _CHUNK = 1 << 16
 class FeatureScaler:
     """Subtracts the mean and divides by the standard deviation of the rows that it was fitted on, once.
 
-    Fit it on the training split only. Afterwards it is frozen: fitting it again raises, and so does a table
-    with other columns. A column without spread is divided by 1.
+    Fit it on the training split only. Afterwards it is frozen, and so are its copies: fitting it again raises, and
+    so does a table with other columns. A column without spread is divided by 1.
 
     Attributes:
         names_: of the columns, F of them.
@@ -29,10 +29,12 @@ class FeatureScaler:
         scale_: standard deviation (divisor n), 1 where that is 0: float64 (F,), read-only.
     """
 
+    names_: tuple[str, ...]
+    mean_: Floats
+    scale_: Floats
+
     def __init__(self) -> None:
-        self.names_: tuple[str, ...] = ()
-        self.mean_: Floats = np.empty(0)
-        self.scale_: Floats = np.empty(0)
+        self._freeze((), np.empty(0), np.empty(0))
 
     @property
     def fitted(self) -> bool:
@@ -117,7 +119,14 @@ class FeatureScaler:
 
     def _freeze(self, names: tuple[str, ...], mean: Floats, scale: Floats) -> None:
         mean.flags.writeable = scale.flags.writeable = False
-        self.names_, self.mean_, self.scale_ = names, mean, scale
+        for name, value in (("names_", names), ("mean_", mean), ("scale_", scale)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name} of a FeatureScaler cannot be set: fit or from_dict gives it its values")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (self.from_dict, (self.to_dict(),)) if self.fitted else (type(self), ())
 
     def __repr__(self) -> str:
         return f"FeatureScaler({', '.join(self.names_) if self.fitted else 'not fitted'})"

@@ -1,4 +1,6 @@
+import copy
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -57,6 +59,22 @@ def test_a_fitted_scaler_is_frozen():
         scaler.fit(market(30))
     with pytest.raises(ValueError, match="read-only"):
         scaler.mean_[0] = 0.0
+
+
+@pytest.mark.parametrize("twin", [lambda s: s, copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+def test_no_attribute_can_be_rebound_nor_a_copys(twin):
+    original = FeatureScaler().fit(market(30))
+    scaler = twin(original)
+    for name in ("names_", "mean_", "scale_", "other"):
+        with pytest.raises(AttributeError, match=f"{name} of a FeatureScaler cannot be set"):
+            setattr(scaler, name, getattr(scaler, name, None))
+        with pytest.raises(AttributeError, match=f"{name} of a FeatureScaler cannot be set"):
+            setattr(twin(FeatureScaler()), name, ())
+    for values in (scaler.mean_, scaler.scale_):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 0.0
+    assert scaler.to_dict() == original.to_dict()
+    assert not twin(FeatureScaler()).fitted
 
 
 def test_other_columns_are_refused():
