@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent / "data"
 _TICKERS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
-_INDICES = ("nasdaq", "sp500")
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 _US_STOCKS = {
@@ -32,17 +31,23 @@ _US_STOCKS = {
     "survivorship_biased": True,
     "survivorship_note": "The companies were chosen because they were large and well known afterwards.",
 }
-_ARCH = {
-    "source": "Yahoo! Finance, as packaged in arch (arch.data)",
-    "terms": "see the arch package (NCSA licence) and its source",
-    "survivorship_biased": False,
-    "survivorship_note": "An index of changing members, without dividends; it cannot be traded itself.",
+_MEMBERS = "An index of changing members, without dividends; it cannot be traded itself."
+_ARCH = {  # name: source and note. arch's other sets are no prices, or (crude) monthly means of prices
+    "nasdaq": ("Yahoo! Finance", _MEMBERS),
+    "sp500": ("Yahoo! Finance", _MEMBERS),
+    "vix": ("Cboe's volatility index", "One index, of implied volatility; it cannot be traded itself."),
+    "wti": ("FRED, series DCOILWTICO", "One spot price, of crude oil at Cushing; what storage costs is not in it."),
 }
+_CLOSES_ALONE = ("vix", "wti")
 
 
 def names() -> tuple[str, ...]:
-    """Names that `load` knows. "nasdaq" and "sp500" need the extra ``arch``."""
-    return (*_INDICES, *(f"us-stocks/{ticker}" for ticker in _TICKERS))
+    """Names that `load` knows.
+
+    "nasdaq", "sp500", "vix" and "wti" need the extra ``arch``. The last two are closes alone, of the days that have
+    one: an env on them needs fill="next_close" or "close".
+    """
+    return (*_ARCH, *(f"us-stocks/{ticker}" for ticker in _TICKERS))
 
 
 def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
@@ -83,7 +88,7 @@ def _from_file(path: str, **options: Any) -> Market:
 
 @cache
 def _named(name: str) -> Market:
-    return _index(name) if name in _INDICES else _stock(name)
+    return _from_arch(name) if name in _ARCH else _stock(name)
 
 
 def _stock(name: str) -> Market:
@@ -96,10 +101,20 @@ def _stock(name: str) -> Market:
     return Market.from_arrays(time=time, **bars, name=name, metadata=_US_STOCKS)
 
 
-def _index(name: str) -> Market:
-    """An index of arch.data; every price times Adj Close / Close, which is 1 in arch's own files."""
+def _from_arch(name: str) -> Market:
+    """A set of arch.data; every price times Adj Close / Close, which is 1 in arch's own files."""
     frame = optional(f"arch.data.{name}", "arch", f"the dataset {name!r}").load()
+    source, note = _ARCH[name]
+    metadata = {
+        "source": f"{source}, as packaged in arch (arch.data)",
+        "terms": "see the arch package (NCSA licence) and its source",
+        "survivorship_biased": False,
+        "survivorship_note": note,
+    }
+    if name in _CLOSES_ALONE:  # holidays are rows without a value
+        frame = frame.set_axis(["close"], axis=1)
+        return Market.from_frame(frame, on_missing="drop", name=name, metadata=metadata)
     factor = frame["Adj Close"] / frame["Close"]
     for column in ("Open", "High", "Low", "Close"):
         frame[column] *= factor
-    return Market.from_frame(frame, columns=(), name=name, metadata=_ARCH)
+    return Market.from_frame(frame, columns=(), name=name, metadata=metadata)

@@ -84,6 +84,22 @@ def test_arch_indices_load_by_name(name):
     assert market.metadata["survivorship_biased"] is False
 
 
+@pytest.mark.parametrize(
+    ("name", "bars", "dropped", "first", "first_close"),
+    [("vix", 1259, 46, "2014-01-03", 13.76), ("wti", 8321, 290, "1986-01-02", 25.56)],
+)
+def test_archs_daily_prices_load_by_name_without_holidays(name, bars, dropped, first, first_close):
+    market = load(name)
+    assert (market.name, len(market), market.column_names) == (name, bars, ("close",))
+    assert (market.time_of(0), market.close[0]) == (f"{first} (row 0)", first_close)
+    assert market.bars_per_year == 252.0
+    assert market.metadata["on_missing"]["rows"] == dropped
+    assert market.metadata["survivorship_biased"] is False
+    trading_env.TradingEnv(name, fill="next_close").reset()
+    with pytest.raises(ValueError, match=f"fill='next_open' needs the column open, which '{name}' lacks"):
+        trading_env.TradingEnv(name)
+
+
 def test_sp500_gained_what_the_literature_says():
     close = load("sp500").close
     assert close[-1] / close[0] - 1 == pytest.approx(1.0412, abs=5e-5)
@@ -127,7 +143,7 @@ def test_paths_and_frames_load_with_options(tmp_path):
             "us-stocks/XYZ",
             {},
             ValueError,
-            r"data must be one of \['nasdaq', 'sp500', 'us-stocks/AAPL'.*'us-stocks/XYZ'",
+            r"data must be one of \['nasdaq', 'sp500', 'vix', 'wti', 'us-stocks/AAPL'.*'us-stocks/XYZ'",
         ),
         ("notes.txt", {}, ValueError, r"or end in \['.csv', '.csv.gz', '.parquet'\]; got 'notes.txt'"),
         ("none.csv", {}, ValueError, r"data: no such file 'none\.csv'"),
