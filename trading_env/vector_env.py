@@ -53,7 +53,8 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     Args:
         num_envs: N.
         data: as in TradingEnv.
-        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP or DISABLED, as AutoresetMode or by name.
+        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP or DISABLED, as AutoresetMode or by name; by name
+            the spec of `gym.make_vec` can be written to JSON.
         render_mode: None.
         **keywords: the other keywords of TradingEnv.
 

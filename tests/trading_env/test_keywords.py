@@ -1,9 +1,10 @@
-"""Every keyword is shown in the signatures, with its default, and a misspelt one is refused by name."""
+"""Keywords are shown in signatures with their defaults, refused by name if misspelt, and survive a spec in JSON."""
 
 import inspect
 
 import gymnasium as gym
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
 from trading_env import TradingEnv, TradingVectorEnv, hindsight
@@ -51,3 +52,16 @@ def test_a_subclass_has_its_own_signature():
 def test_a_misspelt_keyword_is_named_beside_the_known_ones(make, owner):
     with pytest.raises(TypeError, match=f"{owner} has no keyword 'comission'; known are .*'costs'.*'on_missing'"):
         make(window=5, comission=1e-3)
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("write", [lambda mode: mode.name.lower(), lambda mode: mode.name, lambda mode: mode.value])
+def test_a_vector_envs_spec_with_an_autoreset_mode_by_name_survives_json(mode, write):
+    envs = gym.make_vec("trading_env:TradingEnv-v0", 2, autoreset_mode=write(mode), window=3, episode_length=1)
+    again = gym.make_vec(EnvSpec.from_json(envs.spec.to_json()))
+    assert again.spec == envs.spec
+    assert again.num_envs == 2
+    for each in (envs, again):
+        assert each.metadata["autoreset_mode"] is each.unwrapped.autoreset_mode is mode
+        each.reset(seed=0)
+        assert ("final_obs" in each.step(each.action_space.sample())[4]) == (mode is AutoresetMode.SAME_STEP)
