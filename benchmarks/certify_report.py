@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,10 +106,11 @@ def page(certificates: Sequence[Certificate], controls: Sequence[Control], setti
     lines = [
         "# Certified agents",
         "",
-        f"Written by `python -m benchmarks certify{quick}`. {_legend(settings)}",
+        *textwrap.wrap(f"Written by `python -m benchmarks certify{quick}`. {_legend(settings)}", 120),
     ]
     if drawable(certificates):
-        lines += ["", f"![scores]({settings.figure.name})"]
+        picture = Path(os.path.relpath(settings.figure, settings.table.parent)).as_posix()
+        lines += ["", f"![scores]({picture})"]
     for title, ones in headings(certificates).values():
         lines += ["", f"## {title}", "", *_rows(COLUMNS, [cells(one) for one in ones])]
     if controls:
@@ -144,23 +147,23 @@ def draw(groups: Mapping[str, list[Certificate]], path: Path) -> None:
         axes.tick_params(axis="x", labelsize=8)
         axes.grid(axis="x", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    grid[-1, 0].set_xlim(_left_end(groups), 1.06)
-    label = (
-        "mean reward / optimal policy's on the same noise, 95% interval; bars mark goals, arrows scores further left"
-    )
+    grid[-1, 0].set_xlim(*_ends(groups))
+    label = "mean reward / optimal policy's on the same noise, 95% interval; upright bars: goals; arrows: scores further left"
     grid[-1, 0].set_xlabel(label, fontsize=8)
     handles = [
         grid[0, 0].plot([], [], "o", color=colour, markersize=5, label=SIDE_NAMES[side])[0]
         for side, colour in SIDE_COLOURS.items()
+        if any(one.entry.side == side for ones in groups.values() for one in ones)
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
     figure.savefig(path)
 
 
-def _left_end(groups: Mapping[str, list[Certificate]]) -> float:
-    """Where the axis begins: at 0.5, or further left for scores down to 0."""
-    scores = [one.score for ones in groups.values() for one in ones]
-    return float(np.clip(min(scores) - 0.05, -0.1, 0.5))
+def _ends(groups: Mapping[str, list[Certificate]]) -> tuple[float, float]:
+    """Where the axis begins: at 0.5, or further left for scores down to 0; and where it ends, to hold all intervals."""
+    shown = [one for ones in groups.values() for one in ones]
+    left = np.clip(min(one.score for one in shown) - 0.05, -0.1, 0.5)
+    return float(left), max(1.06, *(one.interval[1] + 0.02 for one in shown))
 
 
 def _draw_score(axes: object, row: int, one: Certificate) -> None:

@@ -9,6 +9,9 @@ says what must come of it:
     peek       the next bar's return among the features: the edge must lie above the honest one, by far.
     hindsight  nobody may earn more than who knows all prices.
 
+What none of them sees: a further column of the market that knew the future when it was made. It goes with its bar, and
+is lost with the honest part of an edge. See how much of the edge is left with such columns a bar late.
+
 Axis letters: S seeds, T bars.
 """
 
@@ -81,7 +84,11 @@ def edge_interval(
 
 
 def null_control(study: Study, train: Market, test: Market, features: Any = "default", *, seed: int = 0) -> Control:
-    """The study on markets as long and as volatile as these two, in which nobody can win."""
+    """The study on markets as long and as volatile as these two, in which nobody can win.
+
+    Simple returns have mean 0 there, so holding has a log growth of -sigma^2 / 2 a bar: a study whose edge is counted
+    above holding should count it above half of it, as `benchmarks.certify_controls` does, else staying flat wins.
+    """
     growth = study(null_like(train, seed), null_like(test, seed + 1), features)
     return _no_edge("null market", growth)
 
@@ -132,8 +139,16 @@ def hindsight_control(growth: Floats, test: Market, **keywords: Any) -> Control:
         growth: plain log growth of equity, above nothing.
         test: the market.
         keywords: of TradingEnv, as in the test.
+
+    Raises:
+        ValueError: growth is not of the bars that the bound covers.
     """
-    bound = hindsight(test, **keywords).log_growth
+    best_path = hindsight(test, **keywords)
+    if growth.ndim != 2 or growth.shape[1] != len(best_path.actions):
+        raise ValueError(
+            f"growth must have shape (S, {len(best_path.actions)}), a bar of the test each: {growth.shape}"
+        )
+    bound = best_path.log_growth
     best = float(growth.sum(1).max())
     passed = best <= bound + _ROUNDING * max(1.0, abs(bound))
     expected = f"the best seed's sum, {best:.4g}, must not exceed the hindsight bound {bound:.4g}"

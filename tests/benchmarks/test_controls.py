@@ -130,6 +130,12 @@ def test_the_hindsight_bound_holds_for_its_own_path_and_not_above_it():
         controls.hindsight_control(growth, test, **TASK).require()
 
 
+def test_growth_of_other_bars_than_the_bounds_is_refused():
+    test = market()
+    with pytest.raises(ValueError, match=r"growth must have shape \(S, 394\)"):
+        controls.hindsight_control(np.zeros((2, 10)), test, **TASK)
+
+
 def test_the_interval_of_what_never_varies_is_a_point():
     assert controls.edge_interval(np.full((3, 50), 0.25)) == pytest.approx((0.25, 0.25))
 
