@@ -148,7 +148,7 @@ def draw(groups: Mapping[str, list[Certificate]], path: Path) -> None:
         axes.grid(axis="x", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     grid[-1, 0].set_xlim(*_ends(groups))
-    label = "mean reward / optimal policy's on the same noise, 95% interval; upright bars: goals; arrows: scores further left"
+    label = "mean reward / optimal policy's on the same noise, 95% interval; upright bars: goals; arrows: further left"
     grid[-1, 0].set_xlabel(label, fontsize=8)
     handles = [
         grid[0, 0].plot([], [], "o", color=colour, markersize=5, label=SIDE_NAMES[side])[0]

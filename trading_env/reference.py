@@ -234,6 +234,12 @@ def _checked_actions(actions: Any, space: spaces.Space[Any], n: int) -> Any:
     return values
 
 
+def _check_render_mode(render_mode: Any) -> None:
+    """TypeError, as of a keyword that is not there: Stable-Baselines3 asks for "rgb_array" and goes on from that."""
+    if render_mode is not None:
+        raise TypeError(f"render_mode must be None, as nothing is drawn, got {render_mode!r}")
+
+
 class _Known:
     """What both faces of a problem say of its solution."""
 
@@ -255,8 +261,7 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
     metadata: dict[str, Any] = {"render_modes": []}
 
     def __init__(self, *, render_mode: str | None = None, **keywords: Any) -> None:
-        if render_mode is not None:
-            raise ValueError(f"render_mode must be None, got {render_mode!r}")
+        _check_render_mode(render_mode)
         self.render_mode = None
         self.problem = self.problem_class(**keywords)
         self.action_space, self.observation_space = self.problem.action_space(), self.problem.observation_space()
@@ -327,8 +332,7 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         **keywords: Any,
     ) -> None:
-        if render_mode is not None:
-            raise ValueError(f"render_mode must be None, got {render_mode!r}")
+        _check_render_mode(render_mode)
         self.render_mode = None
         self.num_envs = integer("num_envs", num_envs, 1)
         self.autoreset_mode = _autoreset_mode(autoreset_mode)

@@ -9,7 +9,9 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
+from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
+from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from trading_env.reference_cfm import QUARTER_TRADES, CFMEnv
@@ -52,6 +54,15 @@ def test_the_env_checkers_pass_without_a_warning(name, keywords):
         warnings.simplefilter("error")
         check_env(gym.make(id_of(name), **keywords).unwrapped)
         check_env_sb3(gym.make(id_of(name), **keywords))
+
+
+@pytest.mark.filterwarnings("ignore:.*render_mode='rgb_array'")  # which SB3 asks for first
+@pytest.mark.parametrize("name", CASES)
+def test_stable_baselines3_makes_the_envs_by_id(name):
+    env = make_vec_env(f"reference/{name}-v0", n_envs=2, seed=0, env_kwargs=CASES[name])
+    env.reset()
+    assert env.step([env.action_space.sample()] * 2)[1].shape == (2,)
+    assert PPO("MlpPolicy", id_of(name), n_steps=8, batch_size=8).get_env().num_envs == 1
 
 
 @pytest.mark.parametrize(("name", "keywords"), MORE)
