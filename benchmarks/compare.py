@@ -17,7 +17,13 @@ from benchmarks.statistics import median_and_range
 from trading_env import FeatureScaler, Market, load, strategies
 from trading_env.strategies import StrategyPolicy
 
-ROWS = ("buy_and_hold", "flat", "random", "forecast", "dqn", "sb3_dqn")
+STRATEGIES = ("buy_and_hold", "flat", "volatility_target", "time_series_momentum", "moving_average_crossover")
+ROWS = (*STRATEGIES, "random", "forecast", "dqn", "sb3_dqn")
+FRACTIONS = {
+    "actions": "continuous",
+    "allow_short": False,
+    "min_trade": 0.05,
+}  # exposures between, without small trades
 FORECAST = {"window": 20, "horizon": 5}  # bars seen and bars forecast, as `python -m benchmarks forecast` has them
 VALIDATION = 250  # bars, at most a quarter of those to learn from
 
@@ -87,7 +93,7 @@ def main(arguments: Sequence[str]) -> None:
 def compare(setup: Setup) -> dict[str, Row]:
     """The rows of the table, by name, in the order of `ROWS`."""
     dqn, sb3_dqn = train_dqn(setup), train_sb3_dqn(setup)
-    baselines = {name: Row(setup.tested(*strategy(setup, name))) for name in ("buy_and_hold", "flat")}
+    baselines = {name: strategy(setup, name) for name in STRATEGIES}
     turnover = median_and_range(dqn.tracks.measures()["turnover"]).median
     chance = Row(setup.tested(*random_traders(setup, turnover)))
     return {**baselines, "random": chance, "forecast": forecast_trader(setup), "dqn": dqn, "sb3_dqn": sb3_dqn}
@@ -140,9 +146,12 @@ def forecast_trader(setup: Setup) -> Row:
     return Row(traded(forecasts, thresholds, setup.test, keywords))
 
 
-def strategy(setup: Setup, name: str) -> tuple[StrategyPolicy, int]:
-    """A strategy of `trading_env.strategies` as a policy in the test env, and its one run."""
-    return _policy(setup, getattr(strategies, name)(setup.test)), 1
+def strategy(setup: Setup, name: str) -> Row:
+    """A strategy of `trading_env.strategies`, with its own settings."""
+    keywords = {**setup.keywords, **(FRACTIONS if name == "volatility_target" else {})}
+    exposures = getattr(strategies, name)(setup.test)
+    policy = StrategyPolicy(exposures, gym.make(ENV_ID, data=setup.test, **keywords))
+    return Row(evaluate(policy, setup.test, 1, **keywords))
 
 
 def random_traders(setup: Setup, turnover: float) -> tuple[PerSeed, int]:

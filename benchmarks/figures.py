@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette, which all readers can tell apart.
 COLOURS = {
     "buy_and_hold": "#000000",
-    "flat": "#999999",
+    "flat": "#666666",
+    "volatility_target": "#56B4E9",
+    "time_series_momentum": "#CC79A7",
+    "moving_average_crossover": "#E69F00",
     "random": "#999999",
     "forecast": "#009E73",
     "dqn": "#0072B2",
     "sb3_dqn": "#D55E00",
 }
 STYLES = {"flat": ":", "random": "--", "forecast": "--"}
+NAMES = {"dqn": "DQN", "sb3_dqn": "Stable-Baselines3's DQN", "forecast": "forecast trader"}  # else the row's, in words
 
 
 def equity_curves(rows: Mapping[str, Row], results: Mapping[str, Any], path: Path) -> None:
@@ -44,11 +48,13 @@ def _draw(axes: Axes, name: str, row: Row) -> None:
     equity = row.tracks.equity / row.tracks.equity[:, :1]  # [K, T+1]
     when: Any = row.tracks.time  # a split by date has timestamps
     colour = COLOURS[name]
-    label = name if len(equity) == 1 else f"{name} (median and range of {len(equity)} seeds)"
+    label = NAMES.get(name, name.replace("_", " "))
+    label += f" (median and range of {len(equity)} seeds)" if len(equity) > 1 else ""
     if len(equity) > 1:
         alpha = 0.15 if name == "random" else 0.25
         axes.fill_between(when, equity.min(axis=0), equity.max(axis=0), color=colour, alpha=alpha, linewidth=0.0)
-    axes.plot(when, np.median(equity, axis=0), STYLES.get(name, "-"), color=colour, linewidth=1.5, label=label)
+    width = 1.8 if name in ("dqn", "sb3_dqn", "buy_and_hold") else 1.1
+    axes.plot(when, np.median(equity, axis=0), STYLES.get(name, "-"), color=colour, linewidth=width, label=label)
 
 
 def _label(axes: Axes, results: Mapping[str, Any]) -> None:
@@ -73,7 +79,7 @@ def _label(axes: Axes, results: Mapping[str, Any]) -> None:
     )
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", frameon=False, fontsize=9)
+    axes.legend(loc="upper left", frameon=False, fontsize=8)
 
 
 SIDE_COLOURS = {"ours": "#0072B2", "sb3": "#D55E00"}

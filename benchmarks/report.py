@@ -101,10 +101,10 @@ def print_comparison(results: Mapping[str, Any], console: Console | None = None)
     """Prints the table, and under it what a reader must know to judge it."""
     console = console or Console()
     if not console.is_terminal:
-        console.width = max(console.width, 100)
+        console.width = max(console.width, 120)
     table = Table(title=_title(results), title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
-    for column in ("policy", "seeds"):
-        table.add_column(column, no_wrap=True)
+    table.add_column("policy", overflow="fold")
+    table.add_column("seeds", no_wrap=True)
     for column in ("total\nreturn", "Sharpe\n± s.e.", "Sharpe\n95%", "max\ndrawdown", "turnover\nper year"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("train\nsteps/s", justify="right", no_wrap=True)

@@ -46,8 +46,11 @@ def results(written):
 
 
 def test_every_row_has_every_seed_and_every_metric(results):
-    assert tuple(results["rows"]) == compare.ROWS == ("buy_and_hold", "flat", "random", "forecast", "dqn", "sb3_dqn")
-    assert [row["seeds"] for row in results["rows"].values()] == [1, 1, 7, 1, 2, 2]
+    assert tuple(results["rows"]) == compare.ROWS
+    assert compare.ROWS[:5] == compare.STRATEGIES
+    assert compare.ROWS[5:] == ("random", "forecast", "dqn", "sb3_dqn")
+    assert 0.0 < results["rows"]["volatility_target"]["metrics"]["exposure"][0] < 1.0
+    assert [row["seeds"] for row in results["rows"].values()] == [1, 1, 1, 1, 1, 7, 1, 2, 2]
     for row in results["rows"].values():
         for name in ("total_return", "sharpe", "sharpe_se", "max_drawdown", "turnover"):
             assert len(row["metrics"][name]) == row["seeds"]
