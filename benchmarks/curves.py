@@ -106,6 +106,9 @@ REGIME: dict[str, Recipe] = {
 }
 
 
+MOST_STEPS = 100_000  # in CartPole, where A2C's preset has 500,000: --budget-scale 5
+
+
 @dataclass(frozen=True)
 class CurveSettings:
     """Options of ``python -m benchmarks curves``."""
@@ -244,6 +247,7 @@ def recipe_of(settings: CurveSettings, env: str, algorithm: str) -> Recipe:
         config = our_class(algorithm).Config(**recipe.hyperparameters)
     else:
         steps, config, n_envs = import_module(f"agents.{algorithm.lower()}").PRESETS[env]
+        steps = min(steps, MOST_STEPS)
     return Recipe(max(round(steps * settings.budget_scale), settings.points), n_envs, asdict(config))
 
 
