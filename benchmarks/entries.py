@@ -133,7 +133,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry("moody-saffell", "RecurrentA2C", "ours", 300_000, 16, _TREND_LSTM, goal=0.9),
     Entry("moody-saffell", "RecurrentDQN", "ours", 80_000, 32, _TREND_LSTM_DQN, goal=0.9),
-    Entry("moody-saffell", "RecurrentPPO", "sb3", 200_000, 16, _TREND_LSTM_PPO),
+    Entry("moody-saffell", "RecurrentPPO", "sb3", 100_000, 16, _TREND_LSTM_PPO),
     Entry("moody-saffell", "PPO", "ours", 100_000, 16, _TREND_PPO, note="no memory"),
     Entry("moody-saffell", "PPO", "sb3", 100_000, 16, _TREND_PPO, note="no memory"),
     Entry("moody-saffell", "PPO", "sb3", 100_000, 16, _TREND_PPO, keywords={"window": 20}, note="window of 20"),
