@@ -191,7 +191,7 @@ class SeedAgent(ABC):
             progress_bar: Whether to show one.
             reset_num_timesteps: Whether to begin at step 0 with new episodes; if not, everything goes on.
                 What was learnt stays in any case.
-            log_interval: Timesteps between reports, for `verbose` and TensorBoard.
+            log_interval: Timesteps between reports, for `verbose` and TensorBoard; the end of training has one too.
         """
         self.total_timesteps = check_int("total_timesteps", total_timesteps, 1)
         check_int("log_interval", log_interval, 1)
@@ -233,7 +233,8 @@ class SeedAgent(ABC):
     def _run(self, envs: SeedEnvs, callback: Callback | None, progress_bar: bool, log_interval: int) -> Self:
         """Steps from `num_timesteps` to `goal`."""
         bar = max(self.goal - self.num_timesteps, 0) if progress_bar else None
-        reporter = Reporter(type(self).__name__, self.seeds, envs, self.verbose, self.tensorboard_log, bar)
+        shown = (self.verbose, self.tensorboard_log, bar, self.num_timesteps)
+        reporter = Reporter(type(self).__name__, self.seeds, envs, *shown)
         with reporter, torch_threads(self.threads):
             next_report = self.num_timesteps + log_interval
             while self.num_timesteps < self.goal:
@@ -246,6 +247,8 @@ class SeedAgent(ABC):
                     next_report += log_interval
                 if callback is not None and callback(self) is False:
                     break
+            if reporter.active:
+                reporter.report(self.num_timesteps, self._metrics())
         return self
 
     def _next_obs(self, envs: SeedEnvs) -> Floats:

@@ -29,6 +29,7 @@ class Reporter:
         verbose: 1 prints a line at each report.
         tensorboard_log: Folder for TensorBoard, or None.
         bar: Length of the progress bar in timesteps, or None.
+        num_timesteps: Steps per seed taken before.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Reporter:
         verbose: int = 0,
         tensorboard_log: str | os.PathLike[str] | None = None,
         bar: int | None = None,
+        num_timesteps: int = 0,
     ) -> None:
         self._seeds = seeds
         self._envs = envs
@@ -46,8 +48,8 @@ class Reporter:
         self._writers = _writers(tensorboard_log, name, seeds) if tensorboard_log is not None else []
         self._bar = tqdm(total=bar, unit="step", desc=name) if bar is not None else None
         self._left = bar or 0
-        self._started = time.perf_counter()
-        self._first_step: int | None = None
+        self._started, self._first_step = time.perf_counter(), num_timesteps
+        self._reported = num_timesteps
         self.active = bool(self._writers or verbose)
 
     def __enter__(self) -> "Reporter":
@@ -68,7 +70,13 @@ class Reporter:
             self._left -= timesteps
 
     def report(self, num_timesteps: int, values: Mapping[str, Any]) -> None:
-        """Writes `values`, each a number or one per seed [S], and the last episodes' means and the speed."""
+        """Writes `values`, each a number or one per seed [S], and the last episodes' means and the speed.
+
+        Means of episodes are left out before one has ended, and so is a second report of the same timestep.
+        """
+        if num_timesteps == self._reported:
+            return
+        self._reported = num_timesteps
         table = {key: np.broadcast_to(np.asarray(value), len(self._seeds)) for key, value in values.items()}
         table |= self._rollout() | {"time/fps": self._speed(num_timesteps)}
         for s, writer in enumerate(self._writers):
@@ -80,9 +88,13 @@ class Reporter:
             tqdm.write(f"step {num_timesteps:>9,}  {shown}")
 
     def _rollout(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Means over the last episodes, NaN for seeds that have ended none."""
+
         def means(windows: Sequence[Any]) -> np.ndarray[Any, Any]:
             return np.array([np.mean(window) if window else np.nan for window in windows])
 
+        if not any(self._envs.lengths):
+            return {}
         return {
             "rollout/ep_rew_mean": means(self._envs.returns),
             "rollout/ep_len_mean": means(self._envs.lengths),
@@ -90,9 +102,6 @@ class Reporter:
 
     def _speed(self, num_timesteps: int) -> np.ndarray[Any, Any]:
         """Timesteps of all seeds together per second, once per seed."""
-        if self._first_step is None:
-            self._first_step, self._started = num_timesteps, time.perf_counter()
-            return np.full(len(self._seeds), np.nan)
         elapsed = time.perf_counter() - self._started
         return np.full(len(self._seeds), len(self._seeds) * (num_timesteps - self._first_step) / elapsed)
 

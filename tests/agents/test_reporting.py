@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from agents.a2c import A2C
 from agents.dqn import DQN
+from agents.ppo import PPO
 
 SMALL = {"learning_starts": 20, "train_freq": 1, "net_arch": (8,)}
 
@@ -29,6 +31,35 @@ def test_tensorboard_gets_sb3s_keys(match_env, tmp_path):
     assert written["train/learning_rate"][0].value == pytest.approx(1e-4)
     assert 0 < written["train/loss"][-1].value < 1
     assert written["time/fps"][-1].value > 0
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [(DQN, SMALL), (A2C, {}), (PPO, {"n_steps": 64, "batch_size": 32, "n_epochs": 2})],
+)
+def test_a_run_shorter_than_the_interval_is_logged_at_its_end(algorithm, options, match_env, tmp_path):
+    algorithm(match_env, tensorboard_log=tmp_path, **options).learn(128)
+    written = scalars(tmp_path / f"{algorithm.__name__}_1")
+    for key in ("rollout/ep_rew_mean", "rollout/ep_len_mean", "train/learning_rate", "train/n_updates", "time/fps"):
+        assert [event.step for event in written[key]] == ([130] if algorithm is A2C else [128]), key
+        assert written[key][0].value > 0
+
+
+def test_the_end_of_training_is_logged_and_not_twice(match_env, tmp_path):
+    agent = DQN(match_env, tensorboard_log=tmp_path, **SMALL)
+    agent.learn(130, log_interval=50)
+    agent.learn(100, log_interval=50, reset_num_timesteps=False)
+    agent.learn(100, callback=lambda agent: agent.num_timesteps < 70, log_interval=50)
+    steps = [[event.step for event in scalars(tmp_path / f"DQN_{k}")["time/fps"]] for k in (1, 2, 3)]
+    assert steps == [[50, 100, 130], [180, 230], [50, 70]]
+
+
+def test_nothing_is_said_of_episodes_before_one_has_ended(match_env, tmp_path, capsys):
+    DQN(match_env, tensorboard_log=tmp_path, verbose=1, **SMALL).learn(9)
+    written = scalars(tmp_path / "DQN_1")
+    assert "time/fps" in written
+    assert not any(key.startswith("rollout/ep") for key in written)
+    assert "nan" not in capsys.readouterr().out
 
 
 def test_every_seed_is_a_run_and_a_second_training_another(match_env, tmp_path):
