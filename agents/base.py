@@ -27,8 +27,10 @@ from agents.streams import generator
 from agents.validation import check_int, check_seeds
 
 Actions = npt.NDArray[Any]  # ints for Discrete actions, floats for a Box
-Callback = Callable[[Any], bool | None]
+Callback = Callable[[Any], bool | np.bool_ | None]
 """Called with the agent after each step of its envs; returning False ends training."""
+Callbacks = Callback | Sequence[Callback] | None
+"""One callback, or several, of which each is called and each can end training."""
 
 
 class Preset(NamedTuple):
@@ -177,7 +179,7 @@ class SeedAgent(ABC):
     def learn(
         self,
         total_timesteps: int,
-        callback: Callback | None = None,
+        callback: Callbacks = None,
         progress_bar: bool = False,
         reset_num_timesteps: bool = True,
         log_interval: int = 1_000,
@@ -187,14 +189,16 @@ class SeedAgent(ABC):
         Args:
             total_timesteps: Steps per seed; with N envs per seed rounded up to a multiple of N, and to whole rollouts
                 where an algorithm learns from these.
-            callback: Called with the agent after each step of its envs; returning False ends training.
+            callback: Called with the agent after each step of its envs; returning False ends training. A list or a
+                tuple of such functions will do as well: all are called, and any can end training.
             progress_bar: Whether to show one.
             reset_num_timesteps: Whether to begin at step 0 with new episodes; if not, everything goes on.
                 What was learnt stays in any case.
             log_interval: Timesteps between reports, for `verbose` and TensorBoard; the end of training has one too.
         """
-        self.total_timesteps = check_int("total_timesteps", total_timesteps, 1)
+        callbacks = as_callbacks(callback)
         check_int("log_interval", log_interval, 1)
+        self.total_timesteps = check_int("total_timesteps", total_timesteps, 1)
         envs = self._connected()
         if reset_num_timesteps:
             self.num_timesteps = 0
@@ -203,9 +207,9 @@ class SeedAgent(ABC):
         self._begin(total_timesteps)
         self._obs = obs
         self.goal = self.num_timesteps + self._whole(total_timesteps)
-        return self._run(envs, callback, progress_bar, log_interval)
+        return self._run(envs, callbacks, progress_bar, log_interval)
 
-    def resume(self, callback: Callback | None = None, progress_bar: bool = False, log_interval: int = 1_000) -> Self:
+    def resume(self, callback: Callbacks = None, progress_bar: bool = False, log_interval: int = 1_000) -> Self:
         """Goes on with a run of `learn` that ended early, towards its goal and on its schedules; returns the agent.
 
         An agent that was written by `save(path, training=True)` and loaded ends with the same weights as if it had
@@ -224,13 +228,14 @@ class SeedAgent(ABC):
         if self.goal == 0:
             raise ValueError("there is no run to resume: save(path, training=True) writes one, learn begins one")
         check_int("log_interval", log_interval, 1)
+        callbacks = as_callbacks(callback)
         envs = self._connected()
         if self.num_timesteps >= self.goal:
             return self
         self._obs = self._next_obs(envs)
-        return self._run(envs, callback, progress_bar, log_interval)
+        return self._run(envs, callbacks, progress_bar, log_interval)
 
-    def _run(self, envs: SeedEnvs, callback: Callback | None, progress_bar: bool, log_interval: int) -> Self:
+    def _run(self, envs: SeedEnvs, callbacks: Sequence[Callback], progress_bar: bool, log_interval: int) -> Self:
         """Steps from `num_timesteps` to `goal`."""
         bar = max(self.goal - self.num_timesteps, 0) if progress_bar else None
         shown = (self.verbose, self.tensorboard_log, bar, self.num_timesteps)
@@ -245,7 +250,8 @@ class SeedAgent(ABC):
                 if reporter.active and self.num_timesteps >= next_report:
                     reporter.report(self.num_timesteps, self._metrics())
                     next_report += log_interval
-                if callback is not None and callback(self) is False:
+                answers = [callback(self) for callback in callbacks]  # all are called
+                if any(isinstance(answer, bool | np.bool_) and not answer for answer in answers):
                     break
             if reporter.active:
                 reporter.report(self.num_timesteps, self._metrics())
@@ -384,6 +390,19 @@ class SeedAgent(ABC):
 
     def _set_memory(self, memory: State) -> None:
         set_attributes(self, self._memory, memory)
+
+
+def as_callbacks(callback: Callbacks) -> tuple[Callback, ...]:
+    """The callbacks meant: none, one, or several.
+
+    Raises:
+        TypeError: If one cannot be called, as Stable-Baselines3's cannot.
+    """
+    given = () if callback is None else tuple(callback) if isinstance(callback, list | tuple) else (callback,)
+    for one in given:
+        if not callable(one) or isinstance(one, type):
+            raise TypeError(f"callback must be a function of the agent, or a list of such functions, got {one!r}")
+    return given
 
 
 def with_seed_axis(observation: npt.ArrayLike, n_seeds: int, spaces: Spaces) -> Floats:
