@@ -319,7 +319,7 @@ class SeedAgent(ABC):
         saving.restore(agent, arrays, saving.facts_of(self))
         return agent
 
-    def best_on(self, validation_env: EnvLike, episodes: int = 20) -> Self:
+    def best_on(self, validation_env: EnvLike, episodes: int = 20, max_steps: int | None = 10_000) -> Self:
         """The seed with the highest mean return of greedy episodes in another env, as an agent of its own.
 
         Of equal seeds it is the first. The choice fits the validation env, so what the agent earns there is no
@@ -328,8 +328,10 @@ class SeedAgent(ABC):
         Args:
             validation_env: As `env` of the agent.
             episodes: Episodes of each seed; where all are alike, as with one start and no chance, 1 will do.
+            max_steps: As in `agents.evaluation.evaluate`.
         """
-        return self[int(evaluate(self, validation_env, episodes).mean(1).argmax())]
+        returns = evaluate(self, validation_env, episodes, max_steps=max_steps)  # [S, N]
+        return self[int(returns.mean(1).argmax())]
 
     # Files
 

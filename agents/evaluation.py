@@ -1,11 +1,12 @@
 """How well agents do: returns of whole episodes. Axis letters: S seeds, N episodes, D observation."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from agents.envs import EnvLike, make_envs
+from agents.envs import EnvLike, SeedEnvs, make_envs
 from agents.validation import check_int
 
 if TYPE_CHECKING:
@@ -13,25 +14,56 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    agent: "SeedAgent", env: EnvLike, episodes: int = 100, deterministic: bool = True
+    agent: "SeedAgent",
+    env: EnvLike,
+    episodes: int = 100,
+    deterministic: bool = True,
+    max_steps: int | None = 10_000,
 ) -> npt.NDArray[np.float64]:
     """Undiscounted returns of `episodes` episodes of every seed, [S, N].
 
     Each episode has an env of its own, seeded from the agent's seed but not as in training, so that short
     episodes are not counted more often than long ones. What an agent remembers goes from step to step.
+
+    Args:
+        agent: Whose seeds act.
+        env: As `env` of the agent.
+        episodes: N.
+        deterministic: Whether never to explore.
+        max_steps: Most steps of an episode; None for no limit. Without one of the env's, an agent that goes in circles
+            would never come to an end. A longer episode counts with its return so far, and a warning says so.
+
+    Raises:
+        ValueError: If the env has other spaces than the agent was made for.
     """
-    seeds = agent.seeds
-    envs = make_envs(env, seeds, check_int("episodes", episodes, 1), "evaluate", agent.envs_type)
-    total = np.zeros((len(seeds), episodes))
-    running, starts = np.ones(total.shape, np.bool_), np.ones(total.shape, np.bool_)
-    obs, state = envs.reset(), None  # [S, N, D]
-    lead = total.shape[len(seeds) == 1 :]
+    count = check_int("episodes", episodes, 1)
+    limit = None if max_steps is None else check_int("max_steps", max_steps, 1)
+    envs = make_envs(env, agent.seeds, count, "evaluate", agent.envs_type)
+    try:
+        if envs.spaces != agent.spaces:
+            raise ValueError(f"env has {envs.spaces}, but the agent was made for {agent.spaces}")
+        return _returns(agent, envs, (len(agent.seeds), count), deterministic, limit)
+    finally:
+        envs.vector_env.close()
+
+
+def _returns(
+    agent: "SeedAgent", envs: SeedEnvs, shape: tuple[int, int], deterministic: bool, limit: int | None
+) -> npt.NDArray[np.float64]:
+    """Returns [S, N] of the first episode of each sub-env, of so many steps at most."""
+    total = np.zeros(shape)
+    running, starts = np.ones(shape, np.bool_), np.ones(shape, np.bool_)
+    obs, state, steps = envs.reset(), None, 0  # [S, N, D]
+    lead = shape[len(agent.seeds) == 1 :]
     while running.any():
+        if steps == limit:
+            left = f"{running.sum()} of {running.size} episodes"
+            warnings.warn(f"{left} did not end in max_steps={limit} and count as they stand", stacklevel=3)
+            break
         seen: Any = obs.reshape((*lead, *agent.spaces.obs_shape))
         action, state = agent.predict(seen, state, starts.reshape(lead), deterministic=deterministic)
-        step = envs.step(action.reshape(*total.shape, *agent.spaces.action_shape) - agent.spaces.first_action)
+        step = envs.step(action.reshape(*shape, *agent.spaces.action_shape) - agent.spaces.first_action)
         total += np.where(running, step.reward, 0.0)
         running &= ~step.ended
-        obs, starts = step.obs, step.ended
-    envs.vector_env.close()
+        obs, starts, steps = step.obs, step.ended, steps + 1
     return total
