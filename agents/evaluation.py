@@ -1,10 +1,12 @@
 """How well agents do: returns of whole episodes. Axis letters: S seeds, N episodes, D observation."""
 
 import warnings
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.vector import SyncVectorEnv
 
 from agents.envs import EnvLike, SeedEnvs, make_envs
 from agents.validation import check_int
@@ -23,7 +25,8 @@ def evaluate(
     """Undiscounted returns of `episodes` episodes of every seed, [S, N].
 
     Each episode has an env of its own, seeded from the agent's seed but not as in training, so that short
-    episodes are not counted more often than long ones. What an agent remembers goes from step to step.
+    episodes are not counted more often than long ones. What an agent remembers goes from step to step. A features
+    extractor that has `look_at(env)` looks at this env meanwhile, and not at the one trained in.
 
     Args:
         agent: Whose seeds act.
@@ -42,7 +45,8 @@ def evaluate(
     try:
         if envs.spaces != agent.spaces:
             raise ValueError(f"env has {envs.spaces}, but the agent was made for {agent.spaces}")
-        return _returns(agent, envs, (len(agent.seeds), count), deterministic, limit)
+        with nullcontext() if agent.features is None else agent.features.looking_at(_one_of(envs)):
+            return _returns(agent, envs, (len(agent.seeds), count), deterministic, limit)
     finally:
         envs.vector_env.close()
 
@@ -67,3 +71,9 @@ def _returns(
         running &= ~step.ended
         obs, starts, steps = step.obs, step.ended, steps + 1
     return total
+
+
+def _one_of(envs: SeedEnvs) -> Any:
+    """The vector env, or one of its sub-envs where it says nothing of them itself."""
+    vector = envs.vector_env
+    return vector.envs[0] if isinstance(vector, SyncVectorEnv) else vector

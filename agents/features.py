@@ -5,7 +5,9 @@ A memory can then keep small observations, such as the number of a row, and the 
 Axis letters: S seeds, B batch, D observation, K features.
 """
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,11 @@ from agents.validation import check_int
 
 Floats = npt.NDArray[np.float32]
 Extractor = Callable[[torch.Tensor], torch.Tensor]
-"""Maps observations [B, D] to features [B, K], K being its attribute `features_dim`; a `torch.nn.Module`, say."""
+"""Maps observations [B, D] to features [B, K], K being its attribute `features_dim`; a `torch.nn.Module`, say.
+
+One that reads from what belongs to an env, such as a table of its data, has a method `look_at(env)`, which makes it
+read from another env's.
+"""
 
 
 def check_extractor(extractor: Extractor | None, dim: int | None) -> None:
@@ -71,3 +77,16 @@ class Features:
         """The same, NumPy to NumPy."""
         features: Floats = self(torch.from_numpy(obs).to(self._device)).cpu().numpy()
         return features
+
+    @contextmanager
+    def looking_at(self, env: Any) -> Iterator[None]:
+        """Reads from what belongs to another env for a while, by a copy of the extractor that looks at it."""
+        own = self.extractor
+        try:
+            if hasattr(own, "look_at"):
+                twin = pickle.loads(pickle.dumps(own))  # copy.deepcopy may give the very same, to share a table
+                twin.look_at(env)
+                self.extractor = twin
+            yield
+        finally:
+            self.extractor = own

@@ -29,8 +29,8 @@ AGENTS = {
 every_agent = pytest.mark.parametrize(("algorithm", "options"), AGENTS.values(), ids=AGENTS)
 
 
-def trading(observation: str) -> gym.Env:
-    market = simulators.ornstein_uhlenbeck(120, 3)
+def trading(observation: str, seed: int = 3) -> gym.Env:
+    market = simulators.ornstein_uhlenbeck(120, seed)
     keywords = {"data": market, "window": 6, "actions": (0.0, 1.0), "random_start": True, "episode_length": 25}
     return gym.make("trading_env:TradingEnv-v0", observation=observation, **keywords)
 
@@ -91,6 +91,40 @@ def test_an_extractor_that_is_a_module_serves_as_well(match_env, algorithm, opti
     for name, array in plain._arrays().items():
         assert torch.equal(agent._arrays()[name], array), name
     assert evaluate(agent, lambda: Indexed(match_env()), episodes=2).shape == (2, 2)
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["vector env", "sub-envs"])
+@every_agent
+def test_in_another_market_it_is_evaluated_by_that_markets_data(algorithm, options, wrapped):
+    def other(observation):
+        env = trading(observation, seed=8)
+        return gym.wrappers.TransformReward(env, lambda reward: 2.0 * reward) if wrapped else env
+
+    compact = trading("compact")
+    seen = algorithm(compact, seeds=2, features_extractor=FeatureWindows.of(compact), **options).learn(160)
+    plain = algorithm(trading("flat"), seeds=2, **options).learn(160)
+    for agent in (seen, plain):
+        with torch.no_grad():
+            net = agent.q_net if algorithm is DQN else agent.net
+            net.flat.mul_(3.0)  # so that what is seen decides
+    extractor, table = seen.features.extractor, seen.features.extractor.table.copy()
+    assert np.array_equal(evaluate(seen, other("compact"), 5), evaluate(plain, other("flat"), 5))
+    assert seen.best_on(other("compact"), 5).seeds == plain.best_on(other("flat"), 5).seeds
+    assert seen.features.extractor is extractor
+    assert np.array_equal(extractor.table, table, equal_nan=True)
+    seen.learn(64, reset_num_timesteps=False), plain.learn(64, reset_num_timesteps=False)
+    for name, array in plain._arrays().items():
+        assert torch.equal(seen._arrays()[name], array), name
+
+
+def test_an_env_that_the_extractor_cannot_look_at_is_refused():
+    compact = trading("compact")
+    agent = DQN(compact, features_extractor=FeatureWindows.of(compact), **SMALL)
+    market = simulators.ornstein_uhlenbeck(120, 3)
+    other = gym.make("trading_env:TradingEnv-v0", observation="compact", data=market, window=7, actions=(0.0, 1.0))
+    with pytest.raises(ValueError, match="env must have window 6"):
+        evaluate(agent, other, 2)
+    assert agent.features.extractor.window == 6
 
 
 @every_agent
