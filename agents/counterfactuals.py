@@ -17,7 +17,7 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from agents.afterstates import offered
-from agents.envs import Floats, SeedEnvs, Step
+from agents.envs import Floats, SeedEnvs, Step, check_finite
 
 
 class Outcomes(NamedTuple):
@@ -58,6 +58,8 @@ class CounterfactualEnvs(SeedEnvs):
         reward, terminated, next_obs = self._counterfactual()
         rows = np.asarray(next_obs, np.float32).reshape(*self._shape, self.spaces.n_actions, -1)
         shape = rows.shape[:3]
+        check_finite("counterfactual observations", rows)
+        check_finite("counterfactual rewards", reward)
         self.outcomes = Outcomes(reward.reshape(shape), terminated.reshape(shape), rows)
 
 

@@ -5,6 +5,7 @@ Axis letters: S seeds, N envs per seed, D observation (flattened).
 
 import importlib
 import inspect
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ EPISODE_WINDOW = 100  # episodes that the running means cover, as SB3's stats_wi
 
 @dataclass(frozen=True)
 class Spaces:
-    """What an agent must know of its env: Box observations of floats, Discrete actions or a bounded Box of floats.
+    """What an agent must know of its env: Box observations, Discrete actions or a bounded Box of floats.
 
     Attributes:
         obs_shape: Shape of one observation; networks see it flattened.
@@ -52,8 +53,6 @@ class Spaces:
         """The spaces of an env; ValueError if an agent cannot work with them."""
         if not isinstance(observation_space, gym.spaces.Box):
             raise ValueError(f"observation_space must be a Box, got {observation_space}")
-        if not np.issubdtype(observation_space.dtype, np.floating) or not observation_space.shape:
-            raise ValueError(f"observation_space must be a Box of floats with an axis, got {observation_space}")
         shape = observation_space.shape
         if isinstance(action_space, gym.spaces.Discrete):
             return cls(shape, int(action_space.n), int(action_space.start))
@@ -147,12 +146,11 @@ class SeedEnvs:
         """Takes the actions: [S, N] ints counted from 0, or floats [S, N, *action_shape], which are clipped.
 
         Raises:
-            ValueError: If a reward is not finite, of which nothing could be learnt.
+            ValueError: If a reward or an observation is not finite, of which nothing could be learnt.
         """
         flat = action.reshape(-1, *self.spaces.action_shape)
         obs, reward, terminated, truncated, info = self.vector_env.step(self.spaces.to_env(flat))
-        if not np.isfinite(reward).all():
-            raise ValueError(f"the env must give finite rewards, got {reward[~np.isfinite(reward)]}")
+        check_finite("rewards", reward)
         seen = next_obs = self._seen(obs)
         ended = (terminated | truncated).reshape(self._shape)
         self._steps += 1
@@ -189,7 +187,14 @@ class SeedEnvs:
         return [one for seed in self._agent_seeds for one in env_seeds(seed, self._shape[1], self._purpose, *more)]
 
     def _seen(self, obs: Any) -> Floats:
-        return np.asarray(obs, np.float32).reshape(*self._shape, -1)
+        """Observations as float32 [S, N, D]; integers beyond 2^24 are rounded.
+
+        Raises:
+            ValueError: If one is not finite: a network that has seen it would be lost for good.
+        """
+        seen = np.asarray(obs, np.float32).reshape(*self._shape, -1)
+        check_finite("observations", seen)
+        return seen
 
     def _renewed(self, seen: Floats, info: dict[str, Any], ended: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
         """What to act on next, and what the last actions led to, where sub-envs `ended` [S * N] were reset."""
@@ -197,7 +202,7 @@ class SeedEnvs:
         rows = next_obs.reshape(len(ended), -1)
         for i in np.flatnonzero(ended):
             rows[i] = np.asarray(info["final_obs"][i], np.float32).reshape(-1)
-        return seen, next_obs
+        return seen, self._seen(next_obs)
 
     def _record(self, ended: npt.NDArray[np.bool_]) -> None:
         for s, n in np.argwhere(ended):
@@ -205,6 +210,14 @@ class SeedEnvs:
             self.lengths[s].append(int(self._steps - self._start[s, n]))
             self._return[s, n] = 0.0
             self._start[s, n] = self._steps
+
+
+def check_finite(what: str, values: npt.NDArray[Any]) -> None:
+    """Checks what an env gives; ValueError if a number is not finite."""
+    if math.isfinite(np.vdot(values, values)):  # in a tenth of the time of the next line, which decides
+        return
+    if not np.isfinite(values).all():
+        raise ValueError(f"the env must give finite {what}, got {values[~np.isfinite(values)]}")
 
 
 def env_seeds(seed: int, n_envs: int, purpose: str, *more: int) -> list[int]:

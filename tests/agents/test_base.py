@@ -1,10 +1,14 @@
 """What all agents share, beside what each algorithm's tests say."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from stable_baselines3.common.callbacks import CheckpointCallback
 
+from agents.a2c import A2C
 from agents.dqn import DQN
+from agents.evaluation import evaluate
+from agents.recurrent_dqn import RecurrentDQN
 
 SMALL = {"learning_starts": 20, "train_freq": 1, "net_arch": (8,)}
 
@@ -33,3 +37,39 @@ def test_what_is_no_callback_is_refused_before_the_first_step(match_env):
             with pytest.raises(TypeError, match="callback must be a function of the agent, or a list"):
                 train()
     assert (agent.num_timesteps, agent.goal) == (1, 10)
+
+
+class Recast(gym.ObservationWrapper):
+    """The side that MatchEnv shows, in another form."""
+
+    FORMS = {
+        "uint8 image": (gym.spaces.Box(0, 255, (1, 3), np.uint8), lambda one_hot: one_hot[None] * 255),
+        "int64": (gym.spaces.Box(-9, 9, (3,), np.int64), lambda one_hot: 2 * one_hot - 1),
+        "a number": (gym.spaces.Box(-1.0, 1.0, (), np.float32), lambda one_hot: one_hot.argmax() - 1),
+    }
+
+    def __init__(self, env: gym.Env, form: str) -> None:
+        super().__init__(env)
+        self.observation_space, self._cast = self.FORMS[form]
+
+    def observation(self, observation):
+        return np.asarray(self._cast(observation), self.observation_space.dtype)
+
+
+@pytest.mark.parametrize("form", Recast.FORMS)
+def test_any_box_of_numbers_is_learnt_from(form, match_env, tmp_path):
+    def make():
+        return Recast(match_env(), form)
+
+    agent = DQN(make, seeds=2, learning_rate=5e-3, gamma=0.5, **SMALL).learn(1_000)
+    assert evaluate(agent, make, 3).mean() > 7  # of 10; at random 3.3
+    agent.save(tmp_path / "agent")
+    obs = make().reset(seed=0)[0]
+    both = np.stack([obs, obs])
+    assert np.array_equal(
+        DQN.load(tmp_path / "agent").predict(both, deterministic=True)[0], agent.predict(both, deterministic=True)[0]
+    )
+    assert agent[0].predict(obs, deterministic=True)[0].shape == ()
+    assert agent[0].predict(np.stack([obs] * 5), deterministic=True)[0].shape == (5,)
+    for algorithm, options in ((A2C, {}), (RecurrentDQN, {"learning_starts": 50, "lstm_size": 4})):
+        assert evaluate(algorithm(make, n_envs=2, **options).learn(100), make, 2).shape == (1, 2)

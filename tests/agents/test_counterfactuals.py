@@ -148,6 +148,19 @@ def test_an_env_that_cannot_tell_is_refused_at_construction(match_env):
     assert callable(counterfactual_of(gym.wrappers.TimeLimit(TellingMatch(), 5)))
 
 
+@pytest.mark.parametrize(("place", "what"), [(0, "rewards"), (1, "observations")])
+def test_outcomes_that_are_not_finite_are_refused(place, what):
+    class Sick(TellingMatch):
+        def counterfactual(self):
+            pair = super().counterfactual()
+            parts = [part.copy() for part in pair]
+            parts[place].flat[1] = np.nan
+            return told(*parts, pair.terminated)
+
+    with pytest.raises(ValueError, match=f"finite counterfactual {what}"):
+        DQN(Sick, counterfactual=True, **SMALL).learn(5)
+
+
 def test_several_steps_are_refused_for_counterfactuals():
     with pytest.raises(ValueError, match="counterfactual=True needs n_steps=1"):
         DQN(TellingMatch, counterfactual=True, n_steps=2)
