@@ -14,9 +14,9 @@ from trading_env.reference import Policy, Problem, ReferenceEnv, ReferenceVector
 from trading_env.reference_cfm_solution import (
     BandPolicy,
     LinearPolicy,
-    TablePolicy,
     band_solution,
     quadratic_solution,
+    table_policy,
     table_solution,
 )
 from trading_env.validation import Floats
@@ -146,7 +146,7 @@ class CFM(Problem):
             return LinearPolicy(self, solution.a, solution.b)
         if self._is_band:
             return BandPolicy(self, band_solution(self.psi, self.risk, self.limit, self.theta))
-        return TablePolicy(self, table_solution(self))
+        return table_policy(self)
 
     @property
     def _is_linear_quadratic(self) -> bool:

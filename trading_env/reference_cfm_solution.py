@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 _MOST_POSITIONS = 1001
 _BAND_POSITIONS = 401  # 1 + a multiple of 4, for Simpson's rule on its half
-_TABLE_POSITIONS = {"quadratic": 81, "linear": 161}  # smooth values need fewer
+_CELLS = {"quadratic": 40, "linear": 80}  # at least, from position 0 to the end of a grid; smooth values need fewer
+_SIGNALS = {"quadratic": 101, "linear": 201}  # of a grid of signals
+_USEFUL = 5.0  # stationary standard deviations of the signal: positions that pay only beyond are left out
 _MOST_ITERATIONS = 100_000
 
 
@@ -153,25 +155,66 @@ class Table(NamedTuple):
 def table_solution(problem: CFM) -> Table:
     """Relative value iteration over signal and position.
 
-    Trades from a tuple: exact positions, all that they reach from 0. Continuous: a grid of positions; under quadratic
-    costs the best one between its points by a parabola, under linear ones its points only, which loses about
-    risk cell^2 / 12 a step.
+    Trades from a tuple: exact positions, all that they reach from 0. Continuous: a grid of positions, the best one
+    between its points by a parabola.
+
+    Raises:
+        ValueError: too many positions, for trades that are too small.
     """
+    theta = problem.theta
     continuous = problem.actions == "continuous"
-    signals, transition = autoregressive_grid(
-        1.0 - problem.theta, math.sqrt(2.0 * problem.theta), 101 + 200 * (not continuous)
-    )
-    positions = _positions(problem)
+    points = _SIGNALS[problem.cost] if continuous else 301
+    signals, transition = autoregressive_grid(1.0 - theta, math.sqrt(2.0 * theta), points)
+    positions, cells = _grid(problem) if continuous else (_reached(problem), 0)
     rewards = problem.gain_of(signals[:, None], positions)  # [X, M]
-    best = _best_of_grid(problem, positions, rewards) if continuous else _best_of_trades(problem, positions, rewards)
+    if not continuous:
+        best = _best_of_trades(problem, positions, rewards)
+    elif problem.cost == "linear":
+        best = _best_in_band(problem.psi, positions, rewards, cells)
+    else:
+        best = _best_nearby(problem.psi, positions, rewards, cells)
     gain, future = relative_value_iteration(best, transition, len(positions))
     return Table(gain, signals, positions, future)
 
 
-def _positions(problem: CFM) -> Floats:
-    """The grid of positions (M,), increasing: even, or all that the trades reach from 0."""
-    if problem.actions == "continuous":
-        return np.linspace(-problem.limit, problem.limit, _TABLE_POSITIONS[problem.cost])
+def _grid(problem: CFM) -> tuple[Floats, int]:
+    """An even grid of positions (M,) as far as they can be of use, and the largest trade in its cells.
+
+    The cell divides the largest trade. Where the limit ends the grid it divides that, and the trade as nearly as it
+    can: to a part in thousands.
+    """
+    limit, trade = problem.limit, problem.largest_trade
+    reach = min(limit, _useful(problem))
+    least = max(_CELLS[problem.cost], math.ceil(2.0 * reach / trade))
+    if 2 * least + 1 > _MOST_POSITIONS:
+        raise ValueError(
+            f"max_trade must be at least {4.0 * reach / (_MOST_POSITIONS - 1):.3g} for a known optimum: positions "
+            f"up to {reach:.3g} would be too many, got {trade!r}"
+        )
+    if reach < limit:
+        per_trade = max(2, math.ceil(least * trade / reach))
+        cell = trade / per_trade
+        half = math.ceil(reach / cell)
+    else:
+        counts = np.arange(least, min(2 * least, _MOST_POSITIONS // 2) + 1)
+        per_limit = counts * (trade / limit)
+        half = int(counts[np.abs(per_limit - np.rint(per_limit)).argmin()])
+        cell, per_trade = limit / half, max(2, round(half * trade / limit))
+    return cell * np.arange(-half, half + 1.0), min(per_trade, 2 * half)
+
+
+def _useful(problem: CFM) -> float:
+    """The largest position that is worth while."""
+    if problem.risk == 0.0:
+        return math.inf
+    useful = _USEFUL / math.sqrt(1.0 - problem.theta / 2.0) / (2.0 * problem.risk)
+    if problem.cost == "linear":
+        return useful
+    return min(useful, 6.0 * quadratic_solution(problem.risk, problem.psi, problem.theta).position)
+
+
+def _reached(problem: CFM) -> Floats:
+    """All positions (M,) that the trades reach from 0, increasing."""
     reached, fresh = {0.0}, {0.0}
     while fresh:
         trades = (x + trade for x in fresh for trade in problem.actions)
@@ -196,15 +239,36 @@ def _best_of_trades(problem: CFM, positions: Floats, rewards: Floats) -> Callabl
     return best
 
 
-def _best_of_grid(problem: CFM, positions: Floats, rewards: Floats) -> Callable[[Floats], Floats]:
-    """The value (X, M) of the best trade of any size up to the largest."""
-    trades = positions[:, None] - positions  # [M to, M from]
-    costs = np.where(np.abs(trades) <= problem.largest_trade + 1e-12, problem.price_of(trades), np.inf)
-    smooth = problem.cost == "quadratic"
+def _best_in_band(psi: float, positions: Floats, rewards: Floats, cells: int) -> Callable[[Floats], Floats]:
+    """The value (X, M) of the best trade of at most so many cells, under the cost psi |d|.
+
+    The worth of a position is concave, so that the best is to trade to the nearer edge of a band, or towards it.
+    """
+    rows = np.arange(len(positions))
+    up, down = np.minimum(rows + cells, len(rows) - 1), np.maximum(rows - cells, 0)
 
     def best(future: Floats) -> Floats:
-        values = (rewards + future).T[:, :, None] - costs[:, None, :]  # [M to, X, M from]
-        return refined_maximum(values)[0] if smooth else values.max(axis=0)
+        worth = rewards + future
+        after_buy, low = (part[:, None] for part in refined_maximum((worth - psi * positions).T))  # [X, 1]
+        after_sale, high = (part[:, None] for part in refined_maximum((worth + psi * positions).T))
+        bought = np.where(up <= low, worth[:, up] - psi * positions[up], after_buy) + psi * positions
+        sold = np.where(down >= high, worth[:, down] + psi * positions[down], after_sale) - psi * positions
+        value: Floats = np.where(rows < low, bought, np.where(rows > high, sold, worth))
+        return value
+
+    return best
+
+
+def _best_nearby(psi: float, positions: Floats, rewards: Floats, cells: int) -> Callable[[Floats], Floats]:
+    """The value (X, M) of the best trade of at most so many cells, under the cost psi d^2."""
+    shifts = np.arange(-cells, cells + 1)
+    costs = psi * np.square(shifts * (positions[1] - positions[0]))
+    to = shifts[:, None] + np.arange(len(positions)) + cells  # [shifts, M]: columns of the padded worth
+
+    def best(future: Floats) -> Floats:
+        padded = np.pad(rewards + future, ((0, 0), (cells, cells)), constant_values=-np.inf)
+        values = padded.T[to] - costs[:, None, None]  # [shifts, M, X]
+        return refined_maximum(values)[0].T
 
     return best
 
@@ -275,6 +339,16 @@ class BandPolicy(_TradePolicy):
         return np.asarray(np.clip(position, low, high))
 
 
+def table_policy(problem: CFM) -> Policy:
+    """The policy of `table_solution`."""
+    table = table_solution(problem)
+    if problem.actions != "continuous" or problem.cost == "quadratic":
+        return TablePolicy(problem, table)
+    values = problem.gain_of(table.signals[:, None], table.positions) + table.future
+    worth = np.gradient(values, table.positions, axis=1, edge_order=2)
+    return BandPolicy(problem, Band(table.gain, table.signals, table.positions, worth))
+
+
 class TablePolicy(_TradePolicy):
     """Makes the best trade by the worth of the future, interpolated at the signal seen."""
 
@@ -285,10 +359,8 @@ class TablePolicy(_TradePolicy):
     def _target(self, signal: Floats, position: Floats) -> Floats:
         problem, (_, signals, positions, future) = self.problem, self.table
         worth = problem.gain_of(signal[:, None], positions) + interpolated(signals, future, signal)  # [N, M]
-        if problem.actions == "continuous":
-            trades = positions - position[:, None]
-            costs = np.where(np.abs(trades) <= problem.largest_trade * (1.0 + 1e-6), problem.price_of(trades), np.inf)
-            place = refined_maximum((worth - costs).T)[1] if problem.cost == "quadratic" else (worth - costs).argmax(1)
+        if problem.actions == "continuous":  # as far towards it as the largest trade goes
+            place = refined_maximum((worth - problem.price_of(positions - position[:, None])).T)[1]
             return np.asarray(np.interp(place, np.arange(len(positions)), positions))
         before = positions[_nearest(positions, position)]  # which float32 has rounded
         after = problem.clipped(before[:, None] + np.array(problem.actions))  # [N, A]

@@ -12,7 +12,9 @@ import numpy as np
 
 from trading_env.validation import Floats
 
-_MOST_ITERATIONS = 200_000
+_MOST_ITERATIONS = 20_000
+_PATIENCE, _STALLED, _MOST_STALLS = 100, 0.97, 5  # iterations, and what their error must fall to; else it has stalled
+_JITTER = 1e-4  # relative error at which an iteration that has stalled is good enough
 _TAIL = 6.0  # stationary standard deviations that a grid covers: the rest has a chance of 2e-9
 _WIDEST_CELL = 0.5  # of the noise: the trapezoid rule on a normal density is exact to rounding up to here
 
@@ -57,6 +59,10 @@ def relative_value_iteration(
 ) -> tuple[float, Floats]:
     """Optimal mean reward per step, and what the future is worth (X, M), up to a constant.
 
+    The gain lies between the smallest and the largest change of the value in an iteration, and is taken as their
+    middle. Where they come no closer, the middle counts if that is exact to 1e-4 (a maximum refined by a parabola may
+    jitter); else the value moves only half of the way from then on, for chains with a period.
+
     Args:
         best: given the worth (X, M) of the future by the position taken now, the value (X, M) of choosing best,
             by the position held before.
@@ -65,20 +71,30 @@ def relative_value_iteration(
         tolerance: of the mean reward, as a fraction of it or of the largest reward's 1e-3.
 
     Raises:
-        RuntimeError: no convergence, which a chain that forgets its start cannot have.
+        ValueError: no convergence in reasonable time: the chain forgets its start too slowly, or never.
     """
     value = np.zeros((len(transition), n_positions))
-    scale = 0.0
-    for _ in range(_MOST_ITERATIONS):
+    scale, before, stalls, share = 0.0, math.inf, 0, 1.0
+    for i in range(1, _MOST_ITERATIONS + 1):
         future = transition @ value
-        new = best(future)
-        gains = new - value
-        low, high = float(gains.min()), float(gains.max())
+        change = best(future) - value
+        low, high = float(change.min()), float(change.max())
         scale = scale or 1e-3 * max(abs(low), abs(high), 1e-300)
-        value = new - new[len(new) // 2, n_positions // 2]
-        if high - low <= tolerance * max(abs(low + high) / 2.0, scale):
+        error = (high - low) / max(abs(low + high), 2.0 * scale)
+        value += share * change
+        value -= value[len(value) // 2, n_positions // 2]
+        stalled = i % _PATIENCE == 0 and error > before * _STALLED
+        if error <= tolerance / 2.0 or (stalled and error <= _JITTER):
             return (low + high) / 2.0, transition @ value
-    raise RuntimeError(f"value iteration has not converged in {_MOST_ITERATIONS} iterations")
+        if stalled:
+            stalls, share = stalls + 1, 0.5
+            if stalls == _MOST_STALLS:
+                break
+        before = error if i % _PATIENCE == 0 else before
+    raise ValueError(
+        "these parameters have no optimum that value iteration finds in reasonable time: the state forgets its "
+        f"start too slowly, or never (the mean reward is between {low:.6g} and {high:.6g})"
+    )
 
 
 def best_switch(rewards: Floats, costs: Floats) -> Callable[[Floats], Floats]:
@@ -95,6 +111,9 @@ def best_switch(rewards: Floats, costs: Floats) -> Callable[[Floats], Floats]:
 def refined_maximum(values: Floats) -> tuple[Floats, Floats]:
     """Largest value of each column of smooth values (M, ...), between the rows by a parabola, and its place.
 
+    Rows at the ends may be -inf, where something is forbidden: the parabola keeps to three finite ones, and its
+    maximum between them, so that it moves without jumps as the values do.
+
     Returns:
         Maxima (...), and places (...) in rows, as floats.
     """
@@ -102,9 +121,18 @@ def refined_maximum(values: Floats) -> tuple[Floats, Floats]:
     largest, place = values.max(axis=0), k.astype(np.float64)
     if len(values) < 3:
         return largest, place
+
+    def row(offset: int) -> Floats:
+        return np.asarray(np.take_along_axis(values, (inner + offset)[None], 0)[0])
+
     inner = np.clip(k, 1, len(values) - 2)
-    left, middle, right = (np.take_along_axis(values, (inner + i)[None], 0)[0] for i in (-1, 0, 1))
-    curve = left - 2.0 * middle + right
-    smooth = (k == inner) & (curve < 0.0)
-    shift = 0.5 * (left - right) / np.where(smooth, curve, 1.0)
-    return np.where(smooth, largest - 0.25 * (left - right) * shift, largest), place + np.where(smooth, shift, 0.0)
+    inner = np.clip(inner + np.isinf(row(-1)) - np.isinf(row(1)), 1, len(values) - 2)
+    left, middle, right = row(-1), row(0), row(1)
+    smooth = np.isfinite(left) & np.isfinite(right)
+    slope, curve = np.zeros_like(middle), np.full_like(middle, -1.0)
+    np.subtract(right, left, out=slope, where=smooth)
+    np.add(left + right, -2.0 * middle, out=curve, where=smooth)
+    smooth &= curve < 0.0
+    shift = np.clip(-0.5 * slope / np.where(smooth, curve, -1.0), -1.0, 1.0)
+    refined = middle + 0.5 * slope * shift + 0.5 * curve * np.square(shift)
+    return np.where(smooth, refined, largest), np.where(smooth, inner + shift, place)

@@ -28,7 +28,12 @@ from trading_env.reference_markets import (
 from trading_env.reference_moody_saffell import MoodySaffell, MoodySaffellVectorEnv
 from trading_env.reference_regime import Regime, RegimeVectorEnv
 from trading_env.reference_ritter import Ritter, RitterVectorEnv, performance, ritter_solution
-from trading_env.reference_solvers import autoregressive_grid, best_switch, relative_value_iteration
+from trading_env.reference_solvers import (
+    autoregressive_grid,
+    best_switch,
+    refined_maximum,
+    relative_value_iteration,
+)
 from trading_env.reference_trends import trend_solution
 
 
@@ -132,8 +137,38 @@ def test_a_binding_limit_lowers_the_quadratic_optimum_and_a_wide_one_does_not():
 def test_the_band_of_linear_costs_agrees_with_value_iteration(psi, risk, limit, theta):
     band = CFM(psi=psi, risk=risk, limit=limit, theta=theta)
     table = CFM(psi=psi, risk=risk, limit=limit, theta=theta, max_trade=1.999999 * limit)
-    assert band.optimum() == pytest.approx(table_solution(table).gain, rel=6e-3)
-    assert band.optimum() >= table_solution(table).gain * (1 - 1e-3)
+    assert band.optimum() == pytest.approx(table_solution(table).gain, rel=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "gain"),
+    [
+        ({"max_trade": 0.1}, 0.1604),
+        ({"max_trade": 0.2}, 0.2063),
+        ({"max_trade": 0.3}, 0.2258),
+        ({"max_trade": 0.6}, 0.2430),
+        ({"cost": "quadratic", "psi": 1.0, "max_trade": 0.2}, 0.5409),
+        ({"cost": "quadratic", "psi": 1.0, "max_trade": 0.5}, 0.6649),
+        ({"cost": "quadratic", "psi": 1.0, "max_trade": 1.0}, 0.6754),
+    ],
+    ids=str,
+)
+def test_a_binding_largest_trade_has_the_optimum_of_an_independent_dynamic_program(keywords, gain):
+    """That one knows only positions in steps of .05, and so is a little lower."""
+    assert CFM(**keywords).optimum() == pytest.approx(gain, rel=1e-3)
+
+
+def test_a_limit_far_beyond_all_use_changes_nothing():
+    near, far = (CFM(max_trade=1.0, limit=limit).optimum() for limit in (9.0, 1000.0))
+    assert far == pytest.approx(near, rel=1e-6)
+    with pytest.raises(ValueError, match=r"max_trade must be at least .* got 0\.001"):
+        CFM(max_trade=0.001).optimum()
+
+
+def test_a_parabola_keeps_off_forbidden_rows():
+    values = np.array([[-np.inf, 0.0], [1.0, 1.0], [4.0, 4.0], [5.0, 5.0], [-np.inf, 4.0]])
+    best, place = refined_maximum(values)
+    np.testing.assert_allclose((best, place), [(5.0, 5.0), (3.0, 3.0)])
 
 
 def test_without_costs_the_band_is_the_best_position_of_the_moment():
@@ -166,6 +201,9 @@ def test_a_limit_without_risk_aversion_makes_hysteresis():
         {"cost": "quadratic", "psi": 1.0},
         {"cost": "quadratic", "psi": 0.5, "limit": 1.0, "theta": 0.2},
         {"max_trade": 0.5},
+        {"max_trade": 0.1},
+        {"limit": 1.0, "max_trade": 0.37},
+        {"cost": "quadratic", "psi": 1.0, "max_trade": 0.2},
     ],
     ids=str,
 )
