@@ -1,9 +1,10 @@
 """Forecasters of returns from windows of features: all with `fit(X, y)` and `predict(X)`.
 
 X [n, W, F] are windows of W bars, oldest first; y [n] is the return from the window's last price to the one to
-forecast. `predict` gives a forecast of each seed, [S, n], one row where there is no chance in it. A forecaster sees
-the rows it is fitted on and nothing else: means and deviations for scaling are theirs. `validation`, later rows
-(X, y) that are not fitted, serves to choose what a forecaster has to choose, such as when to stop.
+forecast; lists will do as well as arrays. `predict` gives a forecast of each seed, [S, n], one row where there is no
+chance in it, for windows like the fitted ones. A forecaster sees the rows it is fitted on and nothing else: means and
+deviations for scaling are theirs. `validation`, later rows (X, y) that are not fitted, serves to choose what a
+forecaster has to choose, such as when to stop.
 
 Axis letters: S seeds, n windows, W bars of a window, F features, B batch, H hidden.
 """
@@ -37,7 +38,7 @@ class LastValue:
 
     def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Self:
         """Nothing is learnt."""
-        check_windows(X, y)
+        check_rows(X, y)
         return self
 
     def predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -60,14 +61,15 @@ class MeanOfLast:
 
     def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Self:
         """Nothing is learnt."""
-        check_windows(X, y)
+        check_rows(X, y)
         return self
 
     def predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """The mean return of each window's last bars times the horizon, [1, n]."""
-        if check_windows(X).shape[1] < self.bars:
-            raise ValueError(f"bars must be at most the window's {X.shape[1]}, got {self.bars}")
-        mean: npt.NDArray[np.float64] = X[None, :, -self.bars :, self.column].mean(2, dtype=np.float64)
+        windows = check_windows(X)
+        if windows.shape[1] < self.bars:
+            raise ValueError(f"bars must be at most the window's {windows.shape[1]}, got {self.bars}")
+        mean: npt.NDArray[np.float64] = windows[None, :, -self.bars :, self.column].mean(2, dtype=np.float64)
         return self.horizon * mean
 
 
@@ -101,11 +103,14 @@ class LSTMForecaster:
         self.learning_rate = check_float("learning_rate", learning_rate, 0.0, above=True)
         self.max_grad_norm = check_float("max_grad_norm", max_grad_norm, 0.0, above=True)
         self.net: RecurrentNet | None = None
+        self._fitted: tuple[int, ...] | None = None  # (W, F)
         self.best_epoch = np.zeros(len(self.seeds), np.int64)  # [S], whose weights it has; 0 are the first ones
 
     def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Self:
         """Learns from windows X [n, W, F] and their returns y [n], and returns itself."""
-        check_windows(X, y)
+        X, y = check_rows(X, y)
+        validation = check_validation(validation)
+        self._fitted, self.best_epoch = X.shape[1:], np.zeros_like(self.best_epoch)
         self._x_mean, self._x_std = X.mean((0, 1)), _spread(X.std((0, 1)))  # [F]
         self._y_mean, self._y_std = float(y.mean()), float(_spread(np.array(y.std())))
         scaled = torch.from_numpy(self._scaled(X))  # [W, n, F]
@@ -157,11 +162,11 @@ class LSTMForecaster:
         """Forecasts [S, n] of the returns of windows X [n, W, F].
 
         Raises:
-            ValueError: If it is not fitted.
+            ValueError: If it is not fitted, or was fitted to windows of another shape.
         """
-        check_windows(X)
-        if self.net is None:
-            raise ValueError("the forecaster is not fitted: call fit(X, y) first")
+        X = check_windows(X)
+        check_fitted(X, self._fitted)
+        assert self.net is not None
         scaled, S, parts = torch.from_numpy(self._scaled(X)), len(self.seeds), []
         for start in range(0, len(X), 512):
             x = scaled[:, start : start + 512].expand(S, -1, -1, -1)  # [S, W, B, F]
@@ -194,17 +199,48 @@ def squared_error_gradient(net: RecurrentNet, x: torch.Tensor, target: torch.Ten
     return error
 
 
-def check_windows(X: npt.NDArray[Any], y: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-    """X, if it is [n, W, F], and y, if it is given, [n], both finite.
+def check_windows(X: npt.ArrayLike, name: str = "X") -> npt.NDArray[Any]:
+    """X as an array [n, W, F].
 
     Raises:
-        ValueError: If they are not.
+        ValueError: If it is none, or not finite.
     """
-    if X.ndim != 3 or len(X) == 0 or not np.isfinite(X).all():
-        raise ValueError(f"X must be finite windows (n, W, F) and at least one, got shape {X.shape}")
-    if y is not None and (y.shape != X.shape[:1] or not np.isfinite(y).all()):
-        raise ValueError(f"y must be {len(X)} finite returns, one for each window, got shape {y.shape}")
-    return X
+    windows = np.asarray(X)
+    if windows.ndim != 3 or len(windows) == 0 or windows.dtype.kind not in "fiu" or not np.isfinite(windows).all():
+        shape = f"{windows.dtype} of shape {windows.shape}"
+        raise ValueError(f"{name} must be finite windows (n, W, F) and at least one, got {shape}")
+    return windows
+
+
+def check_rows(X: npt.ArrayLike, y: npt.ArrayLike, of: str = "") -> Validation:
+    """Windows X [n, W, F] and their returns y [n] as arrays; `of` says whose they are.
+
+    Raises:
+        ValueError: If they are not, or not finite.
+    """
+    windows, returns = check_windows(X, f"{of}X"), np.asarray(y)
+    if returns.shape != windows.shape[:1] or returns.dtype.kind not in "fiu" or not np.isfinite(returns).all():
+        shape = f"{returns.dtype} of shape {returns.shape}"
+        raise ValueError(f"{of}y must be {len(windows)} finite returns, one for each window, got {shape}")
+    return windows, returns
+
+
+def check_validation(validation: Validation | None) -> Validation | None:
+    """A validation (X, y) as arrays, if there is one; ValueError as in `check_rows`."""
+    return None if validation is None else check_rows(*validation, of="validation's ")
+
+
+def check_fitted(windows: npt.NDArray[Any], fitted: tuple[int, ...] | None) -> None:
+    """Checks windows [n, W, F] against the (W, F) of those fitted.
+
+    Raises:
+        ValueError: If they have others, or none were fitted.
+    """
+    if fitted is None:
+        raise ValueError("the forecaster is not fitted: call fit(X, y) first")
+    if windows.shape[1:] != fitted:
+        expected, got = (f"{bars} bars of {features} features" for bars, features in (fitted, windows.shape[1:]))
+        raise ValueError(f"X must be windows of {expected} as fitted, got {got}")
 
 
 def _spread(deviation: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -20,7 +20,8 @@ def rmse(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 def mae(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """Mean absolute error."""
-    return float(np.abs(np.asarray(forecast) - np.asarray(truth)).mean())
+    forecasts, true = _pair(forecast, truth)
+    return float(np.abs(forecasts - true).mean())
 
 
 def malr(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
@@ -29,7 +30,7 @@ def malr(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     Raises:
         ValueError: a return is -1 or less, so that nothing would be left.
     """
-    given = [np.asarray(values, np.float64) for values in (forecast, truth)]
+    given = _pair(forecast, truth)
     if min(values.min() for values in given) <= -1.0:
         raise ValueError("returns must be above -1")
     return float(np.abs(np.log1p(given[0]) - np.log1p(given[1])).mean())
@@ -37,7 +38,7 @@ def malr(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 def directional_accuracy(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """Share of forecasts with the sign of the truth, among those where neither is 0; NaN where there are none."""
-    signs, true = np.broadcast_arrays(np.sign(np.asarray(forecast)), np.sign(np.asarray(truth)))
+    signs, true = np.broadcast_arrays(*(np.sign(values) for values in _pair(forecast, truth)))
     said = (signs != 0) & (true != 0)
     return float((signs == true)[said].mean()) if said.any() else float("nan")
 
@@ -65,5 +66,19 @@ def skill_interval(
 
 def _squares(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """Squared errors in the shape of the forecasts."""
-    result: Floats = np.square(np.asarray(forecast, np.float64) - np.asarray(truth, np.float64))
+    forecasts, true = _pair(forecast, truth)
+    result: Floats = np.square(forecasts - true)
     return result
+
+
+def _pair(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Forecasts (n,) or (S, n) and the truth (n,) as arrays.
+
+    Raises:
+        ValueError: they have other shapes, such as (n, 1), which NumPy would take for n seeds of one forecast.
+    """
+    forecasts, true = np.asarray(forecast, np.float64), np.asarray(truth, np.float64)
+    if true.ndim != 1 or not true.size or forecasts.ndim not in (1, 2) or forecasts.shape[-1:] != true.shape:
+        shapes = f"{forecasts.shape} and {true.shape}"
+        raise ValueError(f"forecast must be (n,) or (S, n) and the truth (n,), got {shapes}")
+    return forecasts, true

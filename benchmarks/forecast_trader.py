@@ -34,8 +34,8 @@ def forecast_exposures(forecast: npt.ArrayLike, threshold: npt.ArrayLike, short:
         short: whether to sell short instead of being out.
     """
     values, least = np.broadcast_arrays(np.asarray(forecast, np.float64), np.asarray(threshold, np.float64))
-    if (least < 0.0).any():
-        raise ValueError(f"threshold must not be negative, got {least.min()}")
+    if not (least >= 0.0).all():
+        raise ValueError(f"threshold must not be negative or NaN, got {least[~(least >= 0.0)][0]}")
     signals = np.where(values > least, 1.0, np.where(values < -least, -1.0 if short else 0.0, np.nan))
     last = np.maximum.accumulate(np.where(np.isnan(signals), -1, np.arange(len(signals))))
     return np.where(last >= 0, signals[last], 0.0)

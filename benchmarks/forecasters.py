@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.forecasters import Forecaster, LastValue, LSTMForecaster, MeanOfLast, Validation, check_windows
+from agents.forecasters import (
+    Forecaster,
+    LastValue,
+    LSTMForecaster,
+    MeanOfLast,
+    Validation,
+    check_fitted,
+    check_rows,
+    check_validation,
+    check_windows,
+)
 
 RIDGE_ALPHAS = (1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0)
 
@@ -20,7 +30,9 @@ class Regression:
     """A regressor of scikit-learn on flattened windows.
 
     Args:
-        candidates: Functions that make one; if there are several, the validation chooses among the fitted ones.
+        candidates: Functions that make one; if there are several, the validation chooses among the fitted ones. Without
+            one the last fifth of the rows does, which then must come in the order of time: what forecasts it best when
+            fitted on the rows before it is fitted on all.
     """
 
     def __init__(self, *candidates: Callable[[], Any]) -> None:
@@ -28,22 +40,37 @@ class Regression:
             raise ValueError("candidates must be at least one")
         self._candidates = candidates
         self.model: Any = None
+        self._fitted: tuple[int, ...] | None = None  # (W, F)
 
     def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Regression:
         """Learns from windows X [n, W, F] and their returns y [n], and returns itself."""
-        check_windows(X, y)
-        if len(self._candidates) > 1 and validation is None:
-            raise ValueError(f"validation must be given, to choose among {len(self._candidates)} candidates")
-        models = [make().fit(_flat(X), y) for make in self._candidates]
-        errors = [0.0 if validation is None else _error(model, *validation) for model in models]
-        self.model = models[int(np.argmin(errors))]
+        X, y = check_rows(X, y)
+        validation = check_validation(validation)
+        self._fitted = X.shape[1:]
+        if len(self._candidates) == 1:
+            self.model = self._candidates[0]().fit(_flat(X), y)
+        elif validation is not None:
+            check_fitted(validation[0], self._fitted)
+            self.model = self._best(X, y, validation)[1]
+        else:
+            tail = -max(len(X) // 5, 1)
+            if len(X) < 2:
+                raise ValueError(f"X must be two windows or more, to choose among candidates, got {len(X)}")
+            best, _ = self._best(X[:tail], y[:tail], (X[tail:], y[tail:]))
+            self.model = best().fit(_flat(X), y)
         return self
+
+    def _best(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation) -> tuple[Callable[[], Any], Any]:
+        """The candidate that forecasts the validation best when fitted on (X, y), and its model."""
+        models = [make().fit(_flat(X), y) for make in self._candidates]
+        best = int(np.argmin([_error(model, *validation) for model in models]))
+        return self._candidates[best], models[best]
 
     def predict(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Forecasts [1, n] of the returns of windows X [n, W, F]."""
-        if self.model is None:
-            raise ValueError("the forecaster is not fitted: call fit(X, y) first")
-        return np.asarray(self.model.predict(_flat(check_windows(X))), np.float64)[None]
+        windows = check_windows(X)
+        check_fitted(windows, self._fitted)
+        return np.asarray(self.model.predict(_flat(windows)), np.float64)[None]
 
 
 def _flat(X: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -55,7 +82,7 @@ def _error(model: Any, X: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
 
 
 def ridge() -> Regression:
-    """Linear regression on standardised features, whose penalty the validation chooses."""
+    """Linear regression on standardised features, whose penalty the validation chooses, or the last rows."""
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

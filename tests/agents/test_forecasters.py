@@ -97,3 +97,47 @@ def test_bad_input_is_refused_by_name():
     for name in ("lstm_size", "epochs", "batch_size", "learning_rate", "max_grad_norm"):
         with pytest.raises(ValueError, match=name):
             LSTMForecaster(**{name: 0})
+
+
+@pytest.mark.parametrize("make", [LastValue, lambda: MeanOfLast(2), lambda: LSTMForecaster(epochs=1)])
+def test_lists_are_taken_as_arrays_are(make):
+    X, y = remembered(20)
+    X = X.astype(float)
+    expected = make().fit(X, y, (X, y)).predict(X)
+    listed = make().fit(X.tolist(), y.tolist(), (X.tolist(), y.tolist())).predict(X.tolist())
+    assert np.array_equal(listed, expected)
+    with pytest.raises(ValueError, match="X must be finite windows"):
+        make().fit([[["a"]]], [0.0])
+
+
+def test_windows_of_another_shape_than_fitted_are_refused_by_both():
+    X, y = remembered(20)
+    forecaster = LSTMForecaster(epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match="6 bars of 3 features as fitted, got 6 bars of 1 features"):
+        forecaster.predict(X[:, :, :1])
+    with pytest.raises(ValueError, match="6 bars of 3 features as fitted, got 4 bars of 3 features"):
+        forecaster.predict(X[:, 2:])
+    with pytest.raises(ValueError, match="as fitted, got 6 bars of 1 features"):
+        LSTMForecaster(epochs=1).fit(X, y, (X[:, :, :1], y))
+
+
+def test_a_validation_is_checked_as_the_fitted_rows_are():
+    X, y = remembered(20)
+    sick = np.where(np.arange(20) == 3, np.nan, y)
+    for bad, match in (
+        ((X, sick), "validation's y"),
+        ((X, y[:-1]), "validation's y"),
+        ((X * np.inf, y), "validation's X"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            LSTMForecaster(epochs=1).fit(X, y, bad)
+
+
+def test_a_second_fit_forgets_the_first():
+    X, y = remembered(200)
+    misleading = (X, 2 * y.mean() - y)  # whatever is learnt is wrong there
+    options = {"seeds": 2, "lstm_size": 8, "epochs": 4, "learning_rate": 1e-2}
+    again = LSTMForecaster(**options).fit(X, y, (X, y)).fit(X, y, misleading)
+    fresh = LSTMForecaster(**options).fit(X, y, misleading)
+    assert np.array_equal(again.best_epoch, fresh.best_epoch)
+    assert np.array_equal(again.predict(X), fresh.predict(X))

@@ -43,6 +43,19 @@ def test_errors_by_hand():
     assert math.isnan(forecast_metrics.directional_accuracy([0.0], [1.0]))
 
 
+@pytest.mark.parametrize("metric", ["rmse", "mae", "malr", "directional_accuracy"])
+def test_forecasts_and_truths_of_other_shapes_are_refused(metric):
+    measure, truth = getattr(forecast_metrics, metric), np.full(3, 0.1)
+    for bad in (truth[:, None], truth[:2], truth[None, None], 0.1, []):
+        with pytest.raises(ValueError, match=r"forecast must be \(n,\) or \(S, n\) and the truth \(n,\)"):
+            measure(bad, truth)
+        with pytest.raises(ValueError, match="forecast must be"):
+            measure(truth, bad)
+    for judge in (forecast_metrics.skill, forecast_metrics.skill_interval):
+        with pytest.raises(ValueError, match="forecast must be"):
+            judge(truth, truth[:, None], truth)
+
+
 def test_several_seeds_count_by_their_mean_not_by_their_mean_forecast():
     truth, forecast = np.zeros(3), np.array([[1.0, 1.0, 1.0], [-3.0, -3.0, -3.0]])
     assert forecast_metrics.rmse(forecast, truth) == 2.0
@@ -119,9 +132,28 @@ def test_regressions_learn_a_line_and_ask_the_validation(name):
         make().predict(X)
 
 
-def test_a_choice_without_a_validation_is_refused():
-    with pytest.raises(ValueError, match="validation must be given"):
-        forecasters.ridge().fit(np.ones((5, 2, 2)), np.ones(5))
+def test_without_a_validation_the_last_fifth_chooses_and_all_rows_are_fitted():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 4, 2))
+    y = 0.1 * X[:, 1, 1]
+    assert forecast_metrics.skill(forecasters.ridge().fit(X, y).predict(X), np.zeros(100), y) > 0.9
+    y[80:] = rng.normal(size=20)  # no line holds there: the strongest penalty is best
+    model = forecasters.ridge().fit(X, y).model
+    assert model[-1].alpha == max(forecasters.RIDGE_ALPHAS)
+    np.testing.assert_allclose(model[0].mean_, X.reshape(100, 8).mean(0))
+    with pytest.raises(ValueError, match="X must be two windows or more"):
+        forecasters.ridge().fit(X[:1], y[:1])
+
+
+def test_regressions_check_validation_and_windows_as_other_forecasters_do():
+    X, y = np.random.default_rng(0).normal(size=(20, 4, 2)), np.zeros(20)
+    with pytest.raises(ValueError, match="validation's y must be 20 finite returns"):
+        forecasters.ridge().fit(X, y, (X, y * np.nan))
+    with pytest.raises(ValueError, match="4 bars of 2 features as fitted, got 2 bars of 4 features"):
+        forecasters.ridge().fit(X, y, (X.reshape(20, 2, 4), y))
+    fitted = forecasters.ridge().fit(X.tolist(), y.tolist(), (X.tolist(), y.tolist()))
+    with pytest.raises(ValueError, match="4 bars of 2 features as fitted, got 2 bars of 4 features"):
+        fitted.predict(X.reshape(20, 2, 4))
 
 
 # ---------------------------------------------------------------------------------------------------- trader
@@ -144,6 +176,8 @@ def test_exposures_change_only_where_a_forecast_beats_the_threshold():
     assert forecast_exposures(forecast, varying).tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
     with pytest.raises(ValueError, match="threshold must not be negative"):
         forecast_exposures(forecast, -0.01)
+    with pytest.raises(ValueError, match="threshold must not be negative or NaN, got nan"):
+        forecast_exposures(forecast, [0.02] * 7 + [np.nan])
 
 
 def test_the_trader_acts_in_the_env_as_stable_baselines3_expects():
