@@ -1,6 +1,9 @@
 import json
 import os
 import pickle
+import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -130,6 +133,44 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(agent, tmp_path, monkey
         agent.learn(10).save(tmp_path / "agent")
     assert os.listdir(tmp_path) == ["agent.safetensors"]
     assert (tmp_path / "agent.safetensors").read_bytes() == old
+
+
+def test_what_reaches_the_disk_first_is_the_file_itself_and_then_its_folder(agent, tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def record(handle):
+        synced.append((os.fstat(handle).st_ino, os.fstat(handle).st_size))
+        fsync(handle)
+
+    monkeypatch.setattr(checkpoints.os, "fsync", record)
+    agent.save(tmp_path / "agent")
+    file = (tmp_path / "agent.safetensors").stat()
+    assert synced[0] == (file.st_ino, file.st_size)
+    assert [number for number, _ in synced] == [file.st_ino, tmp_path.stat().st_ino]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o007, 0o660)])
+def test_the_file_has_the_mode_that_the_umask_says(umask, mode, agent, tmp_path):
+    before = os.umask(umask)
+    try:
+        agent.save(tmp_path / "agent")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "agent.safetensors").stat().st_mode) == mode
+
+
+def test_killed_writes_do_not_pile_up(agent, tmp_path):
+    killed = """
+import os, sys, torch
+from agents import checkpoints
+checkpoints.os.replace = lambda *paths: os._exit(9)
+checkpoints.write(sys.argv[1], {"x": torch.zeros(3)}, {})
+"""
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", killed, str(tmp_path / "agent")], check=False).returncode == 9
+    assert len(os.listdir(tmp_path)) == 1
+    agent.save(tmp_path / "agent")
+    assert os.listdir(tmp_path) == ["agent.safetensors"]
 
 
 def test_facts_are_plain_json(agent, tmp_path):
