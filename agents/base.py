@@ -6,6 +6,7 @@ An algorithm is one file with a subclass that says what it is made of (`_build`)
 Axis letters: S seeds, N envs per seed, B batch, D observation.
 """
 
+import dataclasses
 import os
 import warnings
 from abc import ABC, abstractmethod
@@ -18,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 from agents import checkpoints, saving
-from agents.envs import EnvLike, Floats, SeedEnvs, Spaces, make_envs
+from agents.envs import EnvLike, Floats, SeedEnvs, Spaces, as_source, make_envs
 from agents.evaluation import evaluate
 from agents.features import Extractor, Features, check_extractor
 from agents.reporting import Reporter
@@ -96,9 +97,7 @@ class SeedAgent(ABC):
         envs = make_envs(env, checked, check_int("n_envs", n_envs, 1), kind=self._training_envs(config))
         self._set_up(config, checked, n_envs, envs.spaces, as_device(device), env, features_extractor)
         self._envs: SeedEnvs | None = envs
-        self.verbose = check_int("verbose", verbose, 0)
-        self.tensorboard_log = tensorboard_log
-        self.threads = None if threads is None else check_int("threads", threads, 1)
+        self._set_shown(verbose, tensorboard_log, threads)
 
     def _set_up(
         self,
@@ -117,7 +116,7 @@ class SeedAgent(ABC):
             raise ValueError(f"features_extractor must be None for {type(self).__name__}, got {features_extractor!r}")
         self.features = None if features_extractor is None else Features(features_extractor, device)
         self.config, self.seeds, self.n_envs, self.spaces, self.device = config, seeds, n_envs, spaces, device
-        self.verbose, self.tensorboard_log, self.threads = 0, None, 1
+        self._set_shown(0, None, 1)
         self.num_timesteps = self.n_updates = 0
         self.exploration_rate = 0.0
         self.total_timesteps = self.goal = 0
@@ -126,6 +125,14 @@ class SeedAgent(ABC):
         self._obs: Floats | None = None  # [S, N, D], what to act on next
         self._predicting = [generator(seed, "predict") for seed in seeds]
         self._build()
+
+    def _set_shown(self, verbose: int, tensorboard_log: str | os.PathLike[str] | None, threads: int | None) -> None:
+        """What does not change what is learnt."""
+        self.verbose = check_int("verbose", verbose, 0)
+        if not isinstance(tensorboard_log, str | os.PathLike | None):
+            raise TypeError(f"tensorboard_log must be a folder or None, got {tensorboard_log!r}")
+        self.tensorboard_log = tensorboard_log
+        self.threads = None if threads is None else check_int("threads", threads, 1)
 
     @classmethod
     def _training_envs(cls, config: Any) -> type[SeedEnvs]:
@@ -354,6 +361,10 @@ class SeedAgent(ABC):
         env: EnvLike | None = None,
         device: str | torch.device = "auto",
         features_extractor: Extractor | None = None,
+        *,
+        verbose: int = 0,
+        tensorboard_log: str | os.PathLike[str] | None = None,
+        threads: int | None = 1,
         **changes: Any,
     ) -> Self:
         """The agent that `save` wrote, with all that the file holds; `resume` goes on with its training.
@@ -363,10 +374,14 @@ class SeedAgent(ABC):
             env: What to go on learning in; not needed to predict.
             device: Where to put it.
             features_extractor: As the agent was made with: no file holds it.
+            verbose: As the constructor has it, like the two that follow.
+            tensorboard_log: See there.
+            threads: See there.
             changes: Hyperparameters to change, but none that shapes a network, or a buffer that the file holds.
 
         Raises:
             FileNotFoundError: If there is no such file.
+            TypeError: If there is no such hyperparameter, or `env` is none.
             ValueError: If it is corrupt, another program's, or another algorithm's, or if its agent had a features
                 extractor and none is given, or had none, or another.
         """
@@ -374,16 +389,32 @@ class SeedAgent(ABC):
         if facts.get("algorithm") != cls.__name__:
             raise ValueError(f"{path} holds {facts.get('algorithm')!r}, not {cls.__name__}")
         check_extractor(features_extractor, facts.get("features_dim"))
+        if env is not None:
+            as_source(env)
         agent = cls.__new__(cls)
         try:
-            config = cls.Config(**{**saving.with_functions(facts["config"]), **changes})
+            config = cls.Config(**saving.with_functions(facts["config"]))
+        except checkpoints.DAMAGE as error:
+            raise ValueError(f"{path} does not hold a whole {cls.__name__}: {error!r}") from error
+        config, asked = cls._changed(config, changes), "".join(f", {name}={changes[name]!r}" for name in changes)
+        try:
             spaces = cls.envs_type.spaces_type.from_facts(facts["spaces"])
             shared = (facts["n_envs"], spaces, as_device(device), env, features_extractor)
             agent._set_up(config, check_seeds(facts["seeds"]), *shared)
             saving.restore(agent, arrays, facts)
         except checkpoints.DAMAGE as error:
-            raise ValueError(f"{path} does not hold a whole {cls.__name__}: {error!r}") from error
+            raise ValueError(f"{path} does not hold a whole {cls.__name__}{asked}: {error!r}") from error
+        agent._set_shown(verbose, tensorboard_log, threads)
         return agent
+
+    @classmethod
+    def _changed(cls, config: Any, changes: dict[str, Any]) -> Any:
+        """The configuration with other hyperparameters; TypeError if there is one that it has not."""
+        known = [field.name for field in dataclasses.fields(cls.Config)]
+        unknown = [name for name in changes if name not in known]
+        if unknown:
+            raise TypeError(f"{', '.join(unknown)}: no hyperparameter of {cls.__name__}, which has {', '.join(known)}")
+        return dataclasses.replace(config, **changes)
 
     def _get_memory(self) -> State:
         if "_memory" not in vars(type(self)):  # inherited, it might leave something out

@@ -246,7 +246,7 @@ def make_envs(
         TypeError: If `env` is none of these.
         ValueError: If it is an env without a spec, or its spaces do not suit.
     """
-    source = _source(env)
+    source = as_source(env)
     total = len(seeds) * n_envs
     mode = kind.autoreset_mode
     vector = _native(source, total, mode) if isinstance(source, EnvSpec) else None
@@ -256,7 +256,8 @@ def make_envs(
     return kind(vector, seeds, n_envs, purpose)
 
 
-def _source(env: EnvLike) -> EnvSpec | Callable[[], gym.Env[Any, Any]]:
+def as_source(env: EnvLike) -> EnvSpec | Callable[[], gym.Env[Any, Any]]:
+    """What envs are made from; TypeError or ValueError if `env` is no such thing."""
     if isinstance(env, str):
         module, _, name = env.rpartition(":")
         if module:

@@ -55,9 +55,34 @@ def test_a_loaded_agent_learns_on_in_the_env_it_is_given(agent, tmp_path, match_
 
 def test_a_change_that_does_not_fit_the_weights_is_refused(agent, tmp_path):
     agent.save(tmp_path / "agent")
-    for change in ({"net_arch": (17,)}, {"net_arch": (16, 16)}, {"no_such": 1}):
-        with pytest.raises(ValueError, match="does not hold a whole DQN"):
-            DQN.load(tmp_path / "agent", **change)
+    for width in ((17,), (16, 16)):
+        with pytest.raises(ValueError, match=r"does not hold a whole DQN, net_arch=\(1\d, ?(16)?\)"):
+            DQN.load(tmp_path / "agent", net_arch=width)
+
+
+def test_a_change_that_is_none_is_refused_by_its_name_and_not_as_damage(agent, tmp_path, match_env):
+    agent.save(tmp_path / "agent")
+    with pytest.raises(TypeError, match="no_such: no hyperparameter of DQN, which has learning_rate, "):
+        DQN.load(tmp_path / "agent", no_such=1)
+    with pytest.raises(ValueError, match=r"^gamma must be in"):
+        DQN.load(tmp_path / "agent", gamma=2.0)
+    with pytest.raises(TypeError, match=r"^batch_size must be an int"):
+        DQN.load(tmp_path / "agent", batch_size="many")
+    with pytest.raises(TypeError, match=r"^env must be an id"):
+        DQN.load(tmp_path / "agent", env=5)
+
+
+def test_loading_takes_what_the_constructor_takes(agent, tmp_path, match_env, capsys):
+    agent.save(tmp_path / "agent")
+    loaded = DQN.load(tmp_path / "agent", env=match_env, verbose=1, tensorboard_log=tmp_path / "log", threads=None)
+    assert (loaded.verbose, loaded.tensorboard_log, loaded.threads) == (1, tmp_path / "log", None)
+    loaded.learn(20)
+    assert "step        20" in capsys.readouterr().out
+    assert (tmp_path / "log" / "DQN_1").is_dir()
+    for make in (lambda **wrong: DQN.load(tmp_path / "agent", **wrong), lambda **wrong: DQN(match_env, **wrong)):
+        for wrong in ({"verbose": "loud"}, {"threads": "all"}, {"tensorboard_log": 3}):
+            with pytest.raises(TypeError, match=f"{next(iter(wrong))} must be"):
+                make(**wrong)
 
 
 def test_a_learning_rate_that_is_a_function_must_be_given_again(match_env, tmp_path):
