@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, Self
 
+import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import torch
+from gymnasium.vector import VectorEnv
 
 from agents import checkpoints, saving
 from agents.envs import EnvLike, Floats, SeedEnvs, Spaces, as_source, make_envs
@@ -138,6 +140,20 @@ class SeedAgent(ABC):
     def _training_envs(cls, config: Any) -> type[SeedEnvs]:
         """How it sees the envs in which it learns."""
         return cls.envs_type
+
+    @property
+    def observation_space(self) -> gym.Space[Any]:
+        """Of a single env; ValueError if it was loaded without one."""
+        return self._connected().vector_env.single_observation_space
+
+    @property
+    def action_space(self) -> gym.Space[Any]:
+        """Of a single env; ValueError if it was loaded without one."""
+        return self._connected().vector_env.single_action_space
+
+    def get_env(self) -> VectorEnv[Any, Any, Any] | None:
+        """The vector env of all seeds in which it learns, S * N sub-envs; None before there is one."""
+        return None if self._envs is None else self._envs.vector_env
 
     @property
     def input_size(self) -> int:

@@ -1,16 +1,48 @@
 """What all agents share, beside what each algorithm's tests say."""
 
+import subprocess
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
 from stable_baselines3.common.callbacks import CheckpointCallback
 
+import agents
 from agents.a2c import A2C
 from agents.dqn import DQN
 from agents.evaluation import evaluate
 from agents.recurrent_dqn import RecurrentDQN
 
 SMALL = {"learning_starts": 20, "train_freq": 1, "net_arch": (8,)}
+
+
+def test_agents_are_names_of_the_package_which_loads_them_when_first_used():
+    for name in agents.__all__:
+        assert getattr(agents, name).__name__ == name
+        assert name in dir(agents)
+    with pytest.raises(AttributeError, match="module 'agents' has no attribute 'SAC'"):
+        agents.SAC  # noqa: B018
+    code = (
+        "import sys, agents; assert 'torch' not in sys.modules; from agents import DQN; assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_agent_has_its_envs_spaces_as_sb3s_have(match_env, aim, tmp_path):
+    agent = DQN(lambda: match_env(4, start=2), seeds=2, n_envs=3, **SMALL)
+    assert agent.observation_space == gym.spaces.Box(0.0, 1.0, (4,), np.float32)
+    assert agent.action_space == gym.spaces.Discrete(4, start=2)
+    assert A2C(aim).action_space == aim.action_space
+    assert agent.get_env().num_envs == 6
+    with pytest.raises(AttributeError):
+        agent.action_space = gym.spaces.Discrete(3)
+    agent.save(tmp_path / "agent")
+    loaded = DQN.load(tmp_path / "agent")
+    assert loaded.get_env() is None
+    with pytest.raises(ValueError, match="no env to learn in"):
+        loaded.action_space  # noqa: B018
+    assert agent[1].action_space == agent.action_space
 
 
 def test_a_callback_that_returns_numpys_false_ends_training(match_env):
