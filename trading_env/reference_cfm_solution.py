@@ -20,6 +20,7 @@ from trading_env.reference_solvers import (
     refined_maximum,
     relative_value_iteration,
     stationary,
+    worth_of_a_unit,
 )
 from trading_env.validation import Floats
 
@@ -31,7 +32,6 @@ _BAND_POSITIONS = 401  # 1 + a multiple of 4, for Simpson's rule on its half
 _CELLS = {"quadratic": 40, "linear": 80}  # at least, from position 0 to the end of a grid; smooth values need fewer
 _SIGNALS = {"quadratic": 101, "linear": 201}  # of a grid of signals
 _USEFUL = 5.0  # stationary standard deviations of the signal: positions that pay only beyond are left out
-_MOST_ITERATIONS = 100_000
 
 
 # -- quadratic costs: a linear policy ----------------------------------------------------------------------------
@@ -94,23 +94,16 @@ def band_solution(psi: float, risk: float, limit: float, theta: float) -> Band:
 
     Source: derived here; for one level, Martin & Schoneborn (2011), "Mean reversion pays, but costs".
     """
-    deviation = 1.0 / math.sqrt(1.0 - theta / 2.0)
     signals, transition = autoregressive_grid(1.0 - theta, math.sqrt(2.0 * theta))
     reach = limit if risk == 0.0 else min(limit, float(signals[-1]) / (2.0 * risk))
     positions = np.linspace(-reach, reach, _BAND_POSITIONS)
-    flow = signals[:, None] - 2.0 * risk * positions  # [X, M]
-    switch = np.zeros_like(flow)
-    for _ in range(_MOST_ITERATIONS):
-        worth = flow + transition @ switch
-        new = np.clip(worth, -psi, psi)
-        change = float(np.abs(new - switch).max())
-        switch = new
-        if change <= 1e-10 * psi:
-            break
-    else:
-        raise RuntimeError(f"the worth of a unit has not converged in {_MOST_ITERATIONS} iterations")
-    levels = np.maximum(worth[:, _BAND_POSITIONS // 2 :] - psi, 0.0)  # [X, levels x >= 0]
-    gains = stationary(signals, deviation) @ levels
+    middle = _BAND_POSITIONS // 2
+    upper = np.empty((len(signals), middle + 1))  # worth of the levels x >= 0
+    sides = None
+    for j, level in enumerate(positions[middle:]):
+        upper[:, j], sides = worth_of_a_unit(signals - 2.0 * risk * level, transition, psi, sides)
+    worth = np.concatenate([-upper[::-1, :0:-1], upper], axis=1)  # [X, M]
+    gains = stationary(transition) @ np.maximum(upper - psi, 0.0)
     cell = positions[1] - positions[0]
     simpson = cell / 3.0 * (gains[0] + gains[-1] + 4.0 * gains[1:-1:2].sum() + 2.0 * gains[2:-1:2].sum())
     return Band(2.0 * float(simpson), signals, positions, worth)

@@ -15,7 +15,7 @@ from gymnasium import spaces
 
 from trading_env.checks import choice, integer, number
 from trading_env.reference import Bools, Ints, Policy, Problem, ReferenceEnv, ReferenceVectorEnv
-from trading_env.reference_solvers import relative_value_iteration
+from trading_env.reference_solvers import normal_cdf, relative_value_iteration
 from trading_env.validation import Floats
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -164,14 +164,8 @@ def price_transition(problem: Ritter) -> Floats:
     with np.errstate(divide="ignore"):
         edges = np.log((np.arange(1, problem.n_prices) + 0.5) * problem.tick / problem.mean)  # [X - 1]
     z = (edges - problem.centres[:, None]) / problem.sigma
-    below = np.concatenate([np.zeros((len(z), 1)), _normal_cdf(z), np.ones((len(z), 1))], axis=1)
+    below = np.concatenate([np.zeros((len(z), 1)), normal_cdf(z), np.ones((len(z), 1))], axis=1)
     return np.diff(below, axis=1)
-
-
-def _normal_cdf(z: Floats) -> Floats:
-    """The normal distribution function, elementwise."""
-    values = [0.5 * math.erfc(-x / math.sqrt(2.0)) for x in np.clip(z, -40.0, 40.0).ravel().tolist()]
-    return np.array(values).reshape(z.shape)
 
 
 @cache

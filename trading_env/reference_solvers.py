@@ -1,4 +1,4 @@
-"""Exact values of small Markov decision problems by relative value iteration.
+"""Exact values of small Markov decision problems, by policy iteration or by relative value iteration.
 
 Letters: X grid points of an exogenous signal, M positions held.
 """
@@ -15,8 +15,11 @@ from trading_env.validation import Floats
 _MOST_ITERATIONS = 20_000
 _PATIENCE, _STALLED, _MOST_STALLS = 100, 0.97, 5  # iterations, and what their error must fall to; else it has stalled
 _JITTER = 1e-4  # relative error at which an iteration that has stalled is good enough
+_MOST_POLICIES = 100
+MOST_POINTS = 4001  # of a signal: X^2 numbers must fit, and X^3 multiplications take seconds
+_DISCOUNT = 1.0 - 1e-12  # a step: so that never to trade has a worth too
 _TAIL = 6.0  # stationary standard deviations that a grid covers: the rest has a chance of 2e-9
-_WIDEST_CELL = 0.5  # of the noise: the trapezoid rule on a normal density is exact to rounding up to here
+WIDEST_CELL = 0.5  # of the noise: the trapezoid rule on a normal density is exact to rounding up to here
 
 
 def autoregressive_grid(decay: float, noise: float, points: int = 401) -> tuple[Floats, Floats]:
@@ -24,23 +27,65 @@ def autoregressive_grid(decay: float, noise: float, points: int = 401) -> tuple[
 
     The trapezoid rule on the density: exact to rounding for smooth functions, of second order in the cell where a
     value has kinks. More points are used where the signal is so persistent that the cells would be too wide.
+
+    Raises:
+        ValueError: a signal so persistent that there would be too many points.
     """
     if noise == 0.0:
         return np.zeros(1), np.ones((1, 1))
     reach = _TAIL / math.sqrt(1.0 - decay * decay)  # in units of the noise
-    half = max(points // 2, math.ceil(reach / _WIDEST_CELL))
+    half = max(points // 2, math.ceil(reach / WIDEST_CELL))
+    if 2 * half + 1 > MOST_POINTS:
+        raise ValueError(f"the signal is too persistent for a known optimum: it keeps {decay!r} of itself in a step")
     z = np.linspace(-reach, reach, 2 * half + 1)
     density = np.exp(-0.5 * (z - decay * z[:, None]) ** 2)
     return z * noise, density / density.sum(axis=1, keepdims=True)
 
 
-def stationary(grid: Floats, deviation: float) -> Floats:
-    """Chances (X,) of the points of a grid under a normal law."""
-    if len(grid) == 1:
-        return np.ones(1)
-    density = np.exp(-0.5 * np.square(grid / deviation))
-    result: Floats = density / density.sum()
+def stationary(transition: Floats) -> Floats:
+    """Chances (X,) of the points of a chain in the long run."""
+    n = len(transition)
+    chances = np.linalg.solve(np.eye(n) - transition.T + 1.0 / n, np.full(n, 1.0 / n))
+    result: Floats = np.maximum(chances, 0.0) / np.maximum(chances, 0.0).sum()
     return result
+
+
+def worth_of_a_unit(
+    flow: Floats, transition: Floats, cost: float, sides: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """What it is worth to hold a unit rather than not to: buy above ``cost``, sell below -cost, else wait.
+
+    Held, it earns flow (X,) a step, and each change costs ``cost``: optimal switching, D = flow + E clip(D', -cost,
+    cost). By policy iteration, which takes a handful of linear systems over the points where nothing is traded.
+
+    Args:
+        flow: (X,).
+        transition: of the signal (X, X).
+        cost: of each purchase and each sale.
+        sides: to begin with (X,): 1 buy, -1 sell, 0 wait.
+
+    Returns:
+        Worth (X,), and the sides it leads to.
+    """
+    sides = np.where(flow >= 0.0, 1.0, -1.0) if sides is None else sides
+    before = np.full(len(flow), np.inf)
+    for _ in range(_MOST_POLICIES):
+        switch = cost * sides
+        wait = np.flatnonzero(sides == 0.0)
+        inner = _DISCOUNT * transition[np.ix_(wait, wait)]
+        switch[wait] = np.linalg.solve(np.eye(len(wait)) - inner, flow[wait] + _DISCOUNT * (transition[wait] @ switch))
+        worth = flow + _DISCOUNT * (transition @ switch)
+        sides = (worth >= cost).astype(np.float64) - (worth <= -cost)
+        if np.abs(worth - before).max() <= 1e-12 * np.abs(worth).max():
+            return worth, sides
+        before = worth
+    raise ValueError(f"the worth of a unit has not settled after {_MOST_POLICIES} policies")
+
+
+def normal_cdf(z: Floats) -> Floats:
+    """The normal distribution function, elementwise."""
+    values = [0.5 * math.erfc(-x / math.sqrt(2.0)) for x in np.clip(z, -40.0, 40.0).ravel().tolist()]
+    return np.array(values).reshape(z.shape)
 
 
 def interpolated(grid: Floats, rows: Floats, x: Floats) -> Floats:

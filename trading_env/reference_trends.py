@@ -16,7 +16,7 @@ from gymnasium import spaces
 
 from trading_env.checks import flag, integer, number
 from trading_env.reference import Bools, Policy, Problem
-from trading_env.reference_solvers import best_switch, interpolated, relative_value_iteration
+from trading_env.reference_solvers import interpolated, stationary, worth_of_a_unit
 from trading_env.validation import Floats
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -112,7 +112,7 @@ class Trend(Problem):
     # -- solution -----------------------------------------------------------------------------------------
 
     def optimum(self) -> float:
-        """By value iteration over the belief and the position; see `Trend.chain` for the grid."""
+        """By policy iteration over the belief; see `Trend.chain` for the grid."""
         return trend_solution(self)[0]
 
     def optimal_policy(self) -> Policy:
@@ -122,12 +122,15 @@ class Trend(Problem):
 
 @cache
 def trend_solution(problem: Trend) -> tuple[float, Floats]:
-    """Optimal mean reward per step, and what holding each position is worth (X, 3) before costs."""
+    """Optimal mean reward per step, and what holding each position is worth (X, 3) before costs.
+
+    Short, flat and long are two units, each held or not, with the same rewards: two problems of optimal switching,
+    of which each earns E max(0, worth - cost) a step. Flat is never better than both others.
+    """
     _, transition, means = problem.chain()
-    rewards = means[:, None] * _POSITIONS
-    costs = problem.cost * np.abs(_POSITIONS[:, None] - _POSITIONS)
-    gain, future = relative_value_iteration(best_switch(rewards, costs), transition, len(_POSITIONS))
-    return gain, rewards + future
+    worth, _ = worth_of_a_unit(means, transition, problem.cost)
+    gain = 2.0 * float(stationary(transition) @ np.maximum(worth - problem.cost, 0.0))
+    return gain, worth[:, None] * _POSITIONS
 
 
 class FilterPolicy(Policy):
