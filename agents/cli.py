@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import tyro
@@ -16,8 +17,10 @@ from rich.table import Table
 
 from agents.base import Preset, SeedAgent
 from agents.callbacks import Checkpoint
+from agents.checkpoints import check_writable
 from agents.evaluation import evaluate
 from agents.schedules import Schedule
+from agents.validation import check_int
 
 Presets = Mapping[str, Preset | tuple[int, Any]]
 
@@ -61,13 +64,13 @@ def main(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str] 
     they are the algorithm's defaults.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    training, config = _parse(algorithm, presets, arguments)
-    checkpoint = None if training.checkpoint is None else Checkpoint(training.checkpoint, training.checkpoint_every)
-    if training.resume and checkpoint is None:
-        raise SystemExit("--resume needs --checkpoint, the file to go on from")
-    if checkpoint is not None and checkpoint.path.exists() and not training.resume:
-        raise SystemExit(f"{checkpoint.path} exists: go on from it with --resume, or remove it")
-    agent = _fresh(algorithm, training, config)
+    try:
+        training, config = _parse(algorithm, presets, arguments)
+        checkpoint = _checked(training)
+        agent = _fresh(algorithm, training, config)
+    except (ValueError, TypeError, OSError, ImportError, gym.error.Error) as error:
+        print(f"{_program(algorithm)}: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
     start, done = time.perf_counter(), 0
     if checkpoint is not None and checkpoint.path.exists():
         agent = _checkpointed(agent, checkpoint, training)
@@ -82,6 +85,21 @@ def main(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str] 
         agent.save(training.save)
     if training.eval_episodes:
         _show(agent.seeds, evaluate(agent, training.env, training.eval_episodes))
+
+
+def _checked(training: Training) -> Checkpoint | None:
+    """The checkpoint, if there is to be one; an error if something is wrong that would show only after training."""
+    check_int("total_timesteps", training.total_timesteps, 1)
+    check_int("eval_episodes", training.eval_episodes, 0)
+    checkpoint = None if training.checkpoint is None else Checkpoint(training.checkpoint, training.checkpoint_every)
+    if training.resume and checkpoint is None:
+        raise SystemExit("--resume needs --checkpoint, the file to go on from")
+    if checkpoint is not None and checkpoint.path.exists() and not training.resume:
+        raise SystemExit(f"{checkpoint.path} exists: go on from it with --resume, or remove it")
+    for path in (training.save, training.checkpoint):
+        if path is not None:
+            check_writable(path)
+    return checkpoint
 
 
 def _fresh(algorithm: type[SeedAgent], training: Training, config: Any) -> SeedAgent:
@@ -131,12 +149,16 @@ def _parse(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str
     )
     parsed: Any = tyro.cli(
         options,
-        prog=f"python -m agents.{Path(inspect.getfile(algorithm)).stem}",
+        prog=_program(algorithm),
         args=arguments,
         description=description,
         registry=_registry(),
     )
     return parsed.training, parsed.config
+
+
+def _program(algorithm: type[SeedAgent]) -> str:
+    return f"python -m agents.{Path(inspect.getfile(algorithm)).stem}"
 
 
 def _registry() -> tyro.constructors.ConstructorRegistry:

@@ -55,3 +55,32 @@ def test_a_bad_option_ends_with_an_error(capsys):
     with pytest.raises(SystemExit):
         main(DQN, {}, [*RUN, "--no-such", "1"])
     assert "no-such" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--env", "NoSuchEnv-v0"], "NoSuchEnv"),
+        (["--env", "no_such_package:Env-v0"], "No module named 'no_such_package'"),
+        (["--env", "Pendulum-v1"], "action_space must be Discrete for DQN"),
+        (["--seeds", "0"], "seeds must be at least 1, got 0"),
+        (["--total-timesteps", "-5"], "total_timesteps must be at least 1, got -5"),
+        (["--eval-episodes", "-1"], "eval_episodes must be at least 0"),
+        (["--checkpoint-every", "0", "--checkpoint", "CHECKPOINT"], "every must be at least 1"),
+        (["--save", "FILE/agent"], "FILE"),
+        (["--checkpoint", "FILE/run"], "FILE"),
+        (["--save", "FOLDER.d"], "FOLDER.d is a folder"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_before_training(wrong, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").touch()
+    (tmp_path / "FOLDER.d").mkdir()
+    monkeypatch.setattr(DQN, "learn", lambda *args, **keywords: pytest.fail("it trains"))
+    with pytest.raises(SystemExit) as left:
+        main(DQN, {}, [*RUN, *wrong])
+    assert left.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "python -m agents.dqn: error: " in line and said in line]
+    assert len(lines) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["FILE", "FOLDER.d"]
