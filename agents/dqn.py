@@ -45,18 +45,24 @@ PRESETS: dict[str, Preset] = {
     "CartPole-v1": Preset(
         100_000,
         DQNConfig(
-            learning_rate="lin_2e-3",
+            learning_rate="lin_3e-3",
             learning_starts=1_000,
             batch_size=128,
             gamma=0.98,
+            n_steps=10,
+            gradient_steps=2,
             target_update_interval=500,
-            exploration_final_eps=0.1,
+            exploration_final_eps=0.2,
             adam_eps=1e-4,
             net_arch=(128, 128),
         ),
     ),
 }
-"""Timesteps per seed and hyperparameters that solve an env, by its id."""
+"""Timesteps per seed and hyperparameters that solve an env, by its id.
+
+CartPole-v1: the last weights of each of the seeds 0 to 7, 100 to 111 and 200 to 207 hold the pole for 500 steps, the
+mean of 50 greedy episodes. With one-step targets, half the updates and half the exploration, 6 of 24 seeds do not.
+"""
 
 COURSE = DQNConfig(
     learning_rate=2.5e-4,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -106,6 +106,10 @@ REGIME: dict[str, Recipe] = {
 }
 
 
+CARTPOLE: dict[str, dict[str, Any]] = {
+    "DQN": {"learning_rate": "lin_2e-3", "n_steps": 1, "gradient_steps": 1, "exploration_final_eps": 0.1},
+}
+"""What differs from the preset: plain one-step DQN, half the updates."""
 MOST_STEPS = 100_000  # in CartPole, where A2C's preset has 500,000: --budget-scale 5
 
 
@@ -247,7 +251,7 @@ def recipe_of(settings: CurveSettings, env: str, algorithm: str) -> Recipe:
         config = our_class(algorithm).Config(**recipe.hyperparameters)
     else:
         steps, config, n_envs = import_module(f"agents.{algorithm.lower()}").PRESETS[env]
-        steps = min(steps, MOST_STEPS)
+        steps, config = min(steps, MOST_STEPS), replace(config, **CARTPOLE.get(algorithm, {}))
     return Recipe(max(round(steps * settings.budget_scale), settings.points), n_envs, asdict(config))
 
 
