@@ -95,7 +95,7 @@ def test_an_extractor_that_is_a_module_serves_as_well(match_env, algorithm, opti
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["vector env", "sub-envs"])
 @every_agent
-def test_in_another_market_it_is_evaluated_by_that_markets_data(algorithm, options, wrapped):
+def test_in_another_market_it_is_evaluated_by_that_markets_data(algorithm, options, wrapped, monkeypatch):
     def other(observation):
         env = trading(observation, seed=8)
         return gym.wrappers.TransformReward(env, lambda reward: 2.0 * reward) if wrapped else env
@@ -104,17 +104,20 @@ def test_in_another_market_it_is_evaluated_by_that_markets_data(algorithm, optio
     seen = algorithm(compact, seeds=2, features_extractor=FeatureWindows.of(compact), **options).learn(160)
     plain = algorithm(trading("flat"), seeds=2, **options).learn(160)
     for agent in (seen, plain):
-        with torch.no_grad():
-            net = agent.q_net if algorithm is DQN else agent.net
-            net.flat.mul_(3.0)  # so that what is seen decides
+        net = agent.q_net if algorithm is DQN else agent.net
+        net.flat.copy_(3.0 * torch.randn(net.flat.shape, generator=torch.Generator().manual_seed(0)))
+        next(iter(net.values.values())).mul_(100.0)  # the first weights: what is seen decides, and not the biases
     extractor, table = seen.features.extractor, seen.features.extractor.table.copy()
-    assert np.array_equal(evaluate(seen, other("compact"), 5), evaluate(plain, other("flat"), 5))
+    expected = evaluate(plain, other("flat"), 5)
+    assert np.array_equal(evaluate(seen, other("compact"), 5), expected)
     assert seen.best_on(other("compact"), 5).seeds == plain.best_on(other("flat"), 5).seeds
     assert seen.features.extractor is extractor
     assert np.array_equal(extractor.table, table, equal_nan=True)
     seen.learn(64, reset_num_timesteps=False), plain.learn(64, reset_num_timesteps=False)
     for name, array in plain._arrays().items():
         assert torch.equal(seen._arrays()[name], array), name
+    monkeypatch.setattr(FeatureWindows, "look_at", lambda *args: None)
+    assert not np.array_equal(evaluate(seen, other("compact"), 5), evaluate(plain, other("flat"), 5))
 
 
 def test_an_env_that_the_extractor_cannot_look_at_is_refused():
