@@ -137,6 +137,8 @@ class CFM(Problem):
             return quadratic_solution(self.risk, self.psi, self.theta).value
         if self._is_band:
             return band_solution(self.psi, self.risk, self.limit, self.theta).gain
+        if self._is_one_way:
+            return 0.0 if 0.0 in self.actions else -self.risk * self.limit**2
         return table_solution(self).gain
 
     def optimal_policy(self) -> Policy:
@@ -146,6 +148,8 @@ class CFM(Problem):
             return LinearPolicy(self, solution.a, solution.b)
         if self._is_band:
             return BandPolicy(self, band_solution(self.psi, self.risk, self.limit, self.theta))
+        if self._is_one_way:
+            return LinearPolicy(self, 1.0, 0.0)  # to stay, or the smallest trade
         return table_policy(self)
 
     @property
@@ -155,6 +159,11 @@ class CFM(Problem):
             return False
         solution = quadratic_solution(self.risk, self.psi, self.theta)
         return 5.0 * solution.position <= self.limit and 5.0 * solution.trade <= self.largest_trade
+
+    @property
+    def _is_one_way(self) -> bool:
+        """Whether no trade leads back: all positions but 0 are for ever, and lose by risk what the signal averages."""
+        return self.actions != "continuous" and (min(self.actions) >= 0.0 or max(self.actions) <= 0.0)
 
     @property
     def _is_band(self) -> bool:

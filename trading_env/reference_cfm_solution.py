@@ -167,6 +167,8 @@ def table_solution(problem: CFM) -> Table:
     else:
         best = _best_nearby(problem.psi, positions, rewards, cells)
     gain, future = relative_value_iteration(best, transition, len(positions))
+    if continuous or 0.0 in problem.actions:
+        gain = max(gain, 0.0)  # never to trade earns 0
     return Table(gain, signals, positions, future)
 
 

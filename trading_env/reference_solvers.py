@@ -13,7 +13,7 @@ import numpy as np
 from trading_env.validation import Floats
 
 _MOST_ITERATIONS = 20_000
-_PATIENCE, _STALLED, _MOST_STALLS = 100, 0.97, 5  # iterations, and what their error must fall to; else it has stalled
+_PATIENCE, _STALLED, _MOST_STALLS = 100, 0.97, 10  # iterations, and what their error must fall to; else it has stalled
 _JITTER = 1e-4  # relative error at which an iteration that has stalled is good enough
 _MOST_POLICIES = 100
 MOST_POINTS = 4001  # of a signal: X^2 numbers must fit, and X^3 multiplications take seconds
@@ -106,7 +106,7 @@ def relative_value_iteration(
 
     The gain lies between the smallest and the largest change of the value in an iteration, and is taken as their
     middle. Where they come no closer, the middle counts if that is exact to 1e-4 (a maximum refined by a parabola may
-    jitter); else the value moves only half of the way from then on, for chains with a period.
+    jitter); else the value moves only most of the way from then on, for chains with a period.
 
     Args:
         best: given the worth (X, M) of the future by the position taken now, the value (X, M) of choosing best,
@@ -132,7 +132,7 @@ def relative_value_iteration(
         if error <= tolerance / 2.0 or (stalled and error <= _JITTER):
             return (low + high) / 2.0, transition @ value
         if stalled:
-            stalls, share = stalls + 1, 0.5
+            stalls, share = stalls + 1, 0.8
             if stalls == _MOST_STALLS:
                 break
         before = error if i % _PATIENCE == 0 else before

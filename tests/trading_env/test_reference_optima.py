@@ -216,6 +216,31 @@ def test_the_policy_of_cfm_earns_the_optimum(keywords):
     assert_earns(env, env.optimum(), 1000, slack=0.01)  # an episode begins flat
 
 
+def test_trades_that_make_a_period_or_lead_one_way_have_an_optimum():
+    env = CFMVectorEnv(150, n_bars=1002, actions=(-1.0, 1.0))
+    assert_earns(env, env.optimum(), 1000, slack=0.01)
+    assert CFM(actions=(-0.1, -0.07, 0.0)).optimum() == 0.0
+    assert CFM(actions=(0.5, 1.0), limit=2.0).optimum() == pytest.approx(-0.3 * 2.0**2)
+    still = CFMVectorEnv(3, n_bars=12, actions=(0.0, 0.5))
+    np.testing.assert_array_equal(scores(still, still.optimal_policy(), 10, seed=0), 0.0)
+
+
+def test_costs_at_which_no_trade_pays_have_the_optimum_0():
+    for actions in ("continuous", (-1.0, 0.0, 1.0)):
+        assert CFM(psi=100.0, actions=actions).optimum() == 0.0
+
+
+def test_persistent_signals_have_an_optimum_or_are_refused():
+    assert 0.7912 < CFM(theta=1e-3).optimum() < CFM(theta=1e-3, psi=0.0).optimum()
+    knowing = MoodySaffell(decay=0.999, cost=0.0).optimum()
+    assert 0.95 * knowing < MoodySaffell(decay=0.999).optimum() < knowing
+    for problem in (CFM(theta=1e-6), MoodySaffell(decay=0.99999), Regime(stay=0.999999, step=1e-5)):
+        with pytest.raises(ValueError, match="persistent"):
+            problem.optimum()
+    with pytest.raises(ValueError, match="forgets"):
+        Ritter(n_prices=2, mean=0.1).optimum()
+
+
 # -- Ritter -----------------------------------------------------------------------------------------------------
 
 
