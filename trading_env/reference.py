@@ -271,8 +271,10 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode, flat, on the path of ``options["noise_seed"]``, or of one drawn from ``np_random``."""
+        asked = check_options(options, ("noise_seed",)).get("noise_seed")
+        asked = None if asked is None else _checked_noise_seed(asked)
         super().reset(seed=seed)
-        self._episodes.begin(self._only, [_noise_seed(check_options(options, ("noise_seed",)), self.np_random, 0)])
+        self._episodes.begin(self._only, [_noise_seed(asked, self.np_random)])
         self._begun = self._running = True
         return self._episodes.observe(self._only)[0], self._info()
 
@@ -376,10 +378,11 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
         mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not (mask | self._begun).all():
             raise ValueError(f"options['reset_mask'] must be bools ({self.num_envs},), True where none was reset")
+        asked = _asked_noise_seeds(options.get("noise_seed"), self.num_envs)
         seeds = self._seeds(seed)
         self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
         rows = np.flatnonzero(mask)
-        self._episodes.begin(rows, [_noise_seed(options, self._rngs[j], j) for j in rows.tolist()])
+        self._episodes.begin(rows, [_noise_seed(asked[j], self._rngs[j]) for j in rows.tolist()])
         self._begun[rows], self._ended[rows] = True, False
         return self._episodes.observe(self._all), self._episodes.info()
 
@@ -410,7 +413,7 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
             self._ended = ended.copy()
         if waiting.any():
             rows = np.flatnonzero(waiting)
-            self._episodes.begin(rows, [_noise_seed({}, self._rngs[j], j) for j in rows.tolist()])
+            self._episodes.begin(rows, [_noise_seed(None, self._rngs[j]) for j in rows.tolist()])
             obs = self._episodes.observe(self._all)
         return obs, reward, np.zeros(self.num_envs, np.bool_), ended, {**self._episodes.info(), **final}
 
@@ -444,9 +447,21 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
         return self._episodes.counterfactual()
 
 
-def _noise_seed(options: dict[str, Any], rng: np.random.Generator, j: int) -> int:
-    """The noise seed of sub-env j's new episode: the one asked for, or a draw."""
-    asked = options.get("noise_seed")
-    if asked is None:
-        return int(rng.integers(_NOISE_SEEDS))
-    return integer("options['noise_seed']", asked if np.ndim(asked) == 0 else asked[j], 0, 2**32 - 1)
+def _noise_seed(asked: int | None, rng: np.random.Generator) -> int:
+    """The noise seed of a new episode: the one asked for, or a draw."""
+    return int(rng.integers(_NOISE_SEEDS)) if asked is None else asked
+
+
+def _checked_noise_seed(value: Any) -> int:
+    return integer("options['noise_seed']", value, 0, 2**32 - 1)
+
+
+def _asked_noise_seeds(value: Any, n: int) -> list[int | None]:
+    """The noise seed asked for each of n sub-envs, by one or by n of them; None where none is."""
+    if value is None:
+        return [None] * n
+    if np.ndim(value) == 0:
+        return [_checked_noise_seed(value)] * n
+    if np.shape(value) != (n,):
+        raise ValueError(f"options['noise_seed'] must be one, or an array ({n},), got shape {np.shape(value)}")
+    return [_checked_noise_seed(one) for one in value]

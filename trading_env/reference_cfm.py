@@ -163,7 +163,7 @@ class CFM(Problem):
     @property
     def _is_one_way(self) -> bool:
         """Whether no trade leads back: all positions but 0 are for ever, and lose by risk what the signal averages."""
-        return self.actions != "continuous" and (min(self.actions) >= 0.0 or max(self.actions) <= 0.0)
+        return self.actions != "continuous" and bool(min(self.actions) >= 0.0 or max(self.actions) <= 0.0)
 
     @property
     def _is_band(self) -> bool:

@@ -23,6 +23,7 @@ from trading_env.vector_env import TradingVectorEnv
 
 _MOST_BARS, _EPISODE = 20_000, 1000  # by default
 _REACH = 25.0  # of the log price from its start: beyond, an account in float64 would lose digits
+_LARGEST_SIGMA = 10.0  # of a log return
 _NODES = 32  # of the quadrature over noisy returns
 _OF_LONG_OR_FLAT = ("actions", "lots", "allow_short", "sizing", "lot_size", "min_trade", "fill")
 
@@ -67,6 +68,10 @@ class _Known(ABC):
         """TradingEnv's keywords, by those of the reference env."""
 
     @abstractmethod
+    def _check_task(self) -> None:
+        """ValueError where the keywords leave no known optimum."""
+
+    @abstractmethod
     def optimum(self) -> float:
         """The best expected reward per step."""
 
@@ -82,19 +87,24 @@ class _Null(_Known):
         _refuse(keywords)
         return _with_defaults(null_market(sigma, n_bars, market_seed), keywords)
 
+    def _check_task(self) -> None:
+        if self.task.actions != "continuous" and not len(self._idle()):
+            wants = self.task.wants.tolist()
+            raise ValueError(f"actions must have one that stays flat, for the optimum 0, got {wants}")
+
+    def _idle(self) -> Any:
+        """The discrete actions that keep an account flat."""
+        return np.flatnonzero(np.isnan(self.task.wants) | (self.task.wants == 0.0))
+
     def optimum(self) -> float:
         """0: equity is a martingale less costs, so that its log falls on average; who never trades loses nothing."""
         return 0.0
 
     def optimal_policy(self) -> Policy:
         """Never trades."""
-        task = self.task
-        if task.actions == "continuous":
+        if self.task.actions == "continuous":
             return ConstantPolicy(np.zeros(1, np.float32))
-        idle = np.flatnonzero(np.isnan(task.wants) | (task.wants == 0.0))
-        if not len(idle):
-            raise ValueError(f"actions must have one that stays flat, for the optimum 0, got {task.wants.tolist()}")
-        return ConstantPolicy(int(idle[0]))
+        return ConstantPolicy(int(self._idle()[0]))
 
 
 class _Drift(_Known):
@@ -112,9 +122,11 @@ class _Drift(_Known):
         _refuse(keywords, *_OF_LONG_OR_FLAT)
         return _with_defaults(drift_market(drift, sigma, n_bars, market_seed), {**keywords, "actions": (0.0, 1.0)})
 
+    def _check_task(self) -> None:
+        _check_proportional(self.task)
+
     def optimum(self) -> float:
         """max(0, drift - entry / episode_length): always long, or never."""
-        _check_proportional(self.task)
         assert self.task.episode_length is not None
         return max(0.0, self.drift - math.log1p(self.task.costs.buy_rate) / self.task.episode_length)
 
@@ -143,9 +155,11 @@ class _Regime(_Known):
         fixed = {"features": ["state"], "window": 1, "actions": (0.0, 1.0), "fill": "close"}
         return _with_defaults(market, {**keywords, **fixed})
 
+    def _check_task(self) -> None:
+        _check_proportional(self.task)
+
     def optimum(self) -> float:
         """max(0, E log(1 + r | up) / 2 - (1 - stay) / 2 [log(1 + kb) - log(1 - ks)])."""
-        _check_proportional(self.task)
         nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
         gain = float(np.log1p(self.size + self.sigma * nodes) @ weights / weights.sum())
         costs = self.task.costs
@@ -159,14 +173,14 @@ class _Regime(_Known):
 
 def null_market(sigma: float = 0.01, n_bars: int | None = None, market_seed: int = 0) -> Market:
     """Independent log-normal returns of mean 0 (the simple ones) and deviation ``sigma`` (the log ones) a bar."""
-    number("sigma", sigma, above=0.0)
+    number("sigma", sigma, above=0.0, most=_LARGEST_SIGMA)
     return drift_market(-0.5 * sigma**2, sigma, n_bars, market_seed)
 
 
 def drift_market(drift: float = 5e-4, sigma: float = 0.01, n_bars: int | None = None, market_seed: int = 0) -> Market:
     """Independent normal log returns of mean ``drift`` and deviation ``sigma`` a bar."""
     number("drift", drift)
-    number("sigma", sigma, least=0.0)
+    number("sigma", sigma, least=0.0, most=_LARGEST_SIGMA)
     n_bars = _bars(drift, sigma**2) if n_bars is None else n_bars
     mu = (drift + sigma**2 / 2.0) * BARS_PER_YEAR
     return simulators.gbm(n_bars, market_seed, mu=mu, sigma=sigma * math.sqrt(BARS_PER_YEAR))
@@ -176,6 +190,9 @@ def regime_market(
     stay: float = 0.98, step: float = 0.001, sigma: float = 0.0, n_bars: int | None = None, market_seed: int = 0
 ) -> Market:
     """`simulators.regime_switching` with its state observed."""
+    number("stay", stay, least=0.0, most=1.0)
+    number("step", step, least=0.0, most=1.0)
+    number("sigma", sigma, least=0.0, most=1.0)
     if n_bars is None:
         persistence = min(stay / (1.0 - stay), _MOST_BARS) if stay < 1.0 else _MOST_BARS
         n_bars = _bars(0.5 * (step**2 + sigma**2), step**2 * persistence + sigma**2)
@@ -193,7 +210,8 @@ def _refuse(keywords: dict[str, Any], *fixed: str) -> None:
     """Raises TypeError for keywords that the optimum rests on."""
     wrong = sorted(set(keywords) & {"data", "margin", "reward", "random_start", *fixed})
     if wrong:
-        raise TypeError(f"{wrong} are fixed here: the optimum rests on them")
+        verb, whose = ("is", "it") if len(wrong) == 1 else ("are", "them")
+        raise TypeError(f"{', '.join(wrong)} {verb} fixed here: the optimum rests on {whose}")
 
 
 def _with_defaults(market: Market, keywords: dict[str, Any]) -> dict[str, Any]:
@@ -215,6 +233,7 @@ def _check_proportional(task: Task) -> None:
 class _Scalar(_Known, TradingEnv):
     def __init__(self, *, render_mode: str | None = None, **keywords: Any) -> None:
         TradingEnv.__init__(self, render_mode=render_mode, **self._task_keywords(**keywords))
+        self._check_task()
 
 
 class _Vector(_Known, TradingVectorEnv):
@@ -228,6 +247,7 @@ class _Vector(_Known, TradingVectorEnv):
     ) -> None:
         keywords = self._task_keywords(**keywords)
         TradingVectorEnv.__init__(self, num_envs, autoreset_mode=autoreset_mode, render_mode=render_mode, **keywords)
+        self._check_task()
 
 
 class NullEnv(_Null, _Scalar):

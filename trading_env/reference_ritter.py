@@ -19,6 +19,7 @@ from trading_env.reference_solvers import normal_cdf, relative_value_iteration
 from trading_env.validation import Floats
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+_SHORTEST_HALF_LIFE = math.log(2.0) / 2.0  # below, the log price overshoots its mean by more than it was away
 _LARGEST_SIGMA = 10.0  # of the log price in a step: exp of a draw stays finite
 
 
@@ -41,7 +42,7 @@ class Ritter(Problem):
 
     def __post_init__(self) -> None:
         number("risk_aversion", self.risk_aversion, least=0.0)
-        number("half_life", self.half_life, above=0.0)
+        number("half_life", self.half_life, above=_SHORTEST_HALF_LIFE)
         if number("sigma", self.sigma, above=0.0) > _LARGEST_SIGMA:
             raise ValueError(f"sigma must be at most {_LARGEST_SIGMA:g}, got {self.sigma!r}")
         number("tick", self.tick, above=0.0)
@@ -53,7 +54,20 @@ class Ritter(Problem):
         integer("n_steps", self.n_steps, 1)
         choice("observation", self.observation, ("index", "box"))
         if not self.tick <= number("mean", self.mean) <= self.tick * self.n_prices:
-            raise ValueError(f"mean must be one of the prices, {self.tick:g} ... {self.tick * self.n_prices:g}")
+            raise ValueError(
+                f"mean must be one of the prices, {self.tick:g} ... {self.tick * self.n_prices:g}, got {self.mean!r}"
+            )
+        self._check_rewards()
+
+    def _check_rewards(self) -> None:
+        """ValueError where squares of wealth would leave float64."""
+        shares = self.lot * max(self.max_trade, self.max_position)
+        wealth = self.tick * shares * (self.n_prices + 1.0 + self.impact * shares)
+        if not math.isfinite(max(1.0, self.risk_aversion) * wealth * wealth):
+            raise ValueError(
+                f"lot={self.lot!r}, tick={self.tick!r}, impact={self.impact!r} and risk_aversion="
+                f"{self.risk_aversion!r} make rewards too large for float64"
+            )
 
     @property
     def episode_length(self) -> int:

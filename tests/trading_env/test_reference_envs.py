@@ -252,6 +252,20 @@ WRONG = [
     (DriftEnv, {"episode_length": None}, TypeError, "episode_length"),
     (RegimeObservedEnv, {"fill": "next_close"}, TypeError, "fill"),
     (RegimeObservedEnv, {"step": 0.0}, ValueError, "step"),
+    (RitterEnv, {"half_life": 0.3, "observation": "box"}, ValueError, "half_life.*0.3$"),
+    (RitterEnv, {"half_life": np.log(2.0) / 2.0}, ValueError, "half_life"),
+    (RitterEnv, {"mean": 101.0}, ValueError, "mean.*got 101"),
+    (RitterEnv, {"lot": 1e300}, ValueError, r"lot=1e\+300"),
+    (RegimeObservedEnv, {"stay": None}, TypeError, "stay.*None"),
+    (RegimeObservedEnv, {"stay": "x"}, TypeError, "stay.*'x'"),
+    (RegimeObservedEnv, {"sigma": "x"}, TypeError, "sigma.*'x'"),
+    (RegimeObservedEnv, {"costs": {"fixed": 1.0}}, ValueError, "costs.*proportional"),
+    (DriftEnv, {"costs": {"minimum": 1.0}}, ValueError, "costs.*proportional"),
+    (DriftEnv, {"sigma": 1e200}, ValueError, r"sigma.*1e\+200"),
+    (NullEnv, {"sigma": 1e160}, ValueError, r"sigma.*1e\+160"),
+    (NullEnv, {"actions": (0.5, 1.0)}, ValueError, "actions.*stays flat"),
+    (RegimeObservedEnv, {"fill": "close"}, TypeError, "^fill is fixed here"),
+    (RegimeObservedEnv, {"fill": "close", "lots": 2}, TypeError, "^fill, lots are fixed here"),
 ]
 
 
@@ -281,6 +295,22 @@ def test_a_wrong_action_option_or_mode_is_named():
     scalar.reset()
     with pytest.raises(ValueError, match=r"1\.5"):
         scalar.step(np.array([1.5]))
+
+
+def test_noise_seeds_of_another_number_are_refused_before_anything_changes():
+    env = gym.make_vec(id_of("Ritter"), num_envs=3)
+    env.reset(seed=0)
+    for wrong in ([1, 2], [1, 2, 3, 4], [[1, 2, 3]]):
+        with pytest.raises(ValueError, match=r"noise_seed.*\(3,\)"):
+            env.reset(seed=5, options={"noise_seed": wrong})
+    with pytest.raises(TypeError, match="noise_seed"):
+        env.reset(options={"noise_seed": [1, 2, None]})
+    other = gym.make_vec(id_of("Ritter"), num_envs=3)
+    other.reset(seed=0)
+    np.testing.assert_array_equal(env.reset()[1]["noise_seed"], other.reset()[1]["noise_seed"])
+    assert env.reset(options={"noise_seed": [7, 8, 9]})[1]["noise_seed"].tolist() == [7, 8, 9]
+    with pytest.raises(TypeError, match=r"noise_seed.*\[7, 8\]"):
+        RitterEnv().reset(options={"noise_seed": [7, 8]})
 
 
 def test_disabled_autoreset_refuses_to_step_an_ended_episode():
