@@ -255,13 +255,25 @@ class NullEnv(_Null, _Scalar):
 
     ## Description
     Prices are a geometric Brownian motion without drift (`null_market`). Everything else is TradingEnv; see there
-    for spaces, info and episodes, and for all keywords but data, margin, reward and random_start.
+    for all keywords but data, margin, reward and random_start.
+
+    ## Action Space
+    As in TradingEnv, Discrete(3) by default: 0 sell all, 1 hold, 2 buy. One action must stay flat.
+
+    ## Observation Space
+    As in TradingEnv: by default Box float32, the features of the last five bars, then the account.
 
     ## Rewards
     log(E' / E).
 
     ## Starting State
     All cash, at a random bar.
+
+    ## Episode End
+    Truncated after episode_length steps; terminated by ruin, as in TradingEnv.
+
+    ## Info
+    As in TradingEnv.
 
     ## Arguments
     | keyword | default | meaning |
@@ -276,6 +288,9 @@ class NullEnv(_Null, _Scalar):
     ## Optimum
     0 a step, by never trading: without interest no position has a positive expected log return. On one path a lucky
     agent may be above it, and only its confidence interval says more.
+
+    ## Source
+    A martingale less costs; the argument is in `optimum`.
 
     ## Version History
     * v0: initial version
@@ -296,11 +311,20 @@ class DriftEnv(_Drift, _Scalar):
     ## Action Space
     Discrete(2): 0 flat, 1 long.
 
+    ## Observation Space
+    As in TradingEnv: by default Box float32, the features of the last five bars, then the account.
+
     ## Rewards
     log(E' / E).
 
     ## Starting State
     All cash, at a random bar.
+
+    ## Episode End
+    Truncated after episode_length steps; terminated by ruin, as in TradingEnv.
+
+    ## Info
+    As in TradingEnv.
 
     ## Arguments
     | keyword | default | meaning |
@@ -315,6 +339,11 @@ class DriftEnv(_Drift, _Scalar):
 
     ## Optimum
     Always long: the drift a step, less log(1 + kb) once; never, where an episode is too short to earn the entry.
+    This is the mean over market seeds; the mean on the path of one differs (by default by about 15%, as a standard
+    deviation over market seeds), however many its episodes.
+
+    ## Source
+    Derived here: log wealth of who is long is the log price, less the entry.
 
     ## Version History
     * v0: initial version
@@ -344,6 +373,12 @@ class RegimeObservedEnv(_Regime, _Scalar):
     ## Starting State
     All cash, at a random bar.
 
+    ## Episode End
+    Truncated after episode_length steps; terminated by ruin, as in TradingEnv.
+
+    ## Info
+    As in TradingEnv.
+
     ## Arguments
     | keyword | default | meaning |
     |---|---|---|
@@ -357,7 +392,12 @@ class RegimeObservedEnv(_Regime, _Scalar):
     ## Optimum
     Following the state earns log(1 + step) / 2 - (1 - stay) / 2 [log(1 + kb) - log(1 - ks)] a step, exactly, with kb
     and ks the cost of a buy and of a sale; where that is negative, staying flat is best. With noise the first log
-    is its expectation. `RegimeEnv` is the same market with additive rewards and shorts.
+    is its expectation. This is the mean over market seeds; the mean on the path of one differs (by default by about
+    5%, as a standard deviation over market seeds). `RegimeEnv` is the same market with additive rewards and shorts.
+
+    ## Source
+    Hamilton (1989), "A new approach to the economic analysis of nonstationary time series"; the optimum is derived
+    here.
 
     ## Version History
     * v0: initial version

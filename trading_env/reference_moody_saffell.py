@@ -126,8 +126,9 @@ class MoodySaffellEnv(ReferenceEnv):
     `gym.make_vec("reference/MoodySaffell-v0", num_envs=N)` makes a MoodySaffellVectorEnv, equal bit for bit.
 
     ## Optimum
-    The Kalman filter's mean m is all that the returns tell, an autoregressive process too; value iteration over
-    (m, w) on 601 points (relative error below 1e-4). The policy keeps the filter as its state.
+    The Kalman filter's mean m is all that the returns tell, an autoregressive process too; policy iteration over
+    m on 601 points or more (relative error below 1e-4). The policy keeps the filter as its state. Beyond a decay of
+    .99998, `optimum()` raises ValueError.
 
     ## Source
     Moody & Saffell (2001), "Learning to trade via direct reinforcement", section IV-A; Moody, Wu, Liao & Saffell

@@ -310,7 +310,9 @@ class RitterEnv(ReferenceEnv):
 
     ## Optimum
     Relative value iteration over all states: exact to 1e-7 of the mean reward. `performance` gives the exact moments
-    of any table of actions, and with them its Sharpe ratio.
+    of any table of actions, and with them its Sharpe ratio. Where a step of sigma
+    seldom moves the price by a tick, or the half life is of 100 steps and more, the start is forgotten so slowly that
+    `optimum()` raises ValueError, after some seconds.
 
     ## Source
     Ritter (2017), "Machine learning for trading".

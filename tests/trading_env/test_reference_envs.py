@@ -1,5 +1,6 @@
 """The reference environments as Gymnasium wants them: checkers, parity, seeds, autoreset, what-if, errors."""
 
+import itertools
 import warnings
 
 import gymnasium as gym
@@ -267,6 +268,23 @@ WRONG = [
     (RegimeObservedEnv, {"fill": "close"}, TypeError, "^fill is fixed here"),
     (RegimeObservedEnv, {"fill": "close", "lots": 2}, TypeError, "^fill, lots are fixed here"),
 ]
+
+
+HEADINGS = (
+    "Description|Action Space|Observation Space|Rewards|Starting State|Episode End|Info|Arguments|"
+    "Vectorized environment|Optimum|Source|Version History"
+)
+
+
+@pytest.mark.parametrize(
+    "env", [CFMEnv, RitterEnv, MoodySaffellEnv, RegimeEnv, NullEnv, DriftEnv, RegimeObservedEnv], ids=str
+)
+def test_a_docstring_has_all_headings_and_tables_that_markdown_reads(env):
+    lines = [line.strip() for line in env.__doc__.splitlines()]
+    assert [line[3:] for line in lines if line.startswith("## ")] == HEADINGS.split("|")
+    for above, line in itertools.pairwise(lines):
+        if above.startswith("|") and line.startswith("|"):
+            assert above.count("|") == line.count("|"), line
 
 
 @pytest.mark.parametrize(("env", "keywords", "error", "message"), WRONG)
