@@ -227,7 +227,7 @@ class CFMEnv(ReferenceEnv):
     Linear costs: an integral of optimal switching problems over the levels of the position (`band_solution`; signal
     on 401 points, positions on 401; relative error 1e-5 to 2e-5 by default, and more where costs eat most of the
     reward: 6e-4 at psi = 20). Quadratic costs: pi_t = a pi_{t-1} + b p_t (`quadratic_solution`), exact. Otherwise (a
-    tuple of trades, a binding limit or largest trade): value iteration (relative error about 1e-4), which takes
+    tuple of trades, a binding limit or largest trade): value iteration (relative error about 2e-4), which takes
     seconds, but minutes where the signal is much more persistent than by default (theta of .001). `optimum()` raises
     ValueError where trades are too small, or the signal too persistent, for that.
 

@@ -14,7 +14,7 @@ from trading_env.validation import Floats
 
 _MOST_ITERATIONS = 20_000
 _PATIENCE, _STALLED, _MOST_STALLS = 100, 0.97, 10  # iterations, and what their error must fall to; else it has stalled
-_JITTER = 1e-4  # relative error at which an iteration that has stalled is good enough
+_JITTER = 1e-4  # relative error at which an iteration that has stalled, or ends, is good enough
 _MOST_POLICIES = 100
 MOST_POINTS = 4001  # of a signal: X^2 numbers must fit, and X^3 multiplications take seconds
 _DISCOUNT = 1.0 - 1e-12  # a step: so that never to trade has a worth too
@@ -129,7 +129,8 @@ def relative_value_iteration(
         value += share * change
         value -= value[len(value) // 2, n_positions // 2]
         stalled = i % _PATIENCE == 0 and error > before * _STALLED
-        if error <= tolerance / 2.0 or (stalled and error <= _JITTER):
+        enough = max(tolerance / 2.0, _JITTER * (i / _MOST_ITERATIONS) ** 2)  # the longer it takes, the less is asked
+        if error <= enough or (stalled and error <= _JITTER):
             return (low + high) / 2.0, transition @ value
         if stalled:
             stalls, share = stalls + 1, 0.8
