@@ -256,7 +256,8 @@ def _train_ours(settings: CertifySettings, entry: Entry) -> tuple[Floats, Floats
     marking.mark(agent)
     agent.learn(entry.total_timesteps, marking.tick, progress_bar=settings.progress)
     marking.mark(agent)
-    return tuple(np.array(column, np.float64) for column in zip(*marking.marks, strict=True))  # type: ignore[return-value]
+    steps, seconds, rewards = (np.array(column, np.float64) for column in zip(*marking.marks, strict=True))
+    return steps, seconds, rewards
 
 
 def _judge_seeds(policy: Any, entry: Entry, runs: int) -> Floats:

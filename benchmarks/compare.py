@@ -19,11 +19,7 @@ from trading_env.strategies import StrategyPolicy
 
 STRATEGIES = ("buy_and_hold", "flat", "volatility_target", "time_series_momentum", "moving_average_crossover")
 ROWS = (*STRATEGIES, "random", "forecast", "dqn", "sb3_dqn")
-FRACTIONS = {
-    "actions": "continuous",
-    "allow_short": False,
-    "min_trade": 0.05,
-}  # exposures between, without small trades
+FRACTIONS = {"actions": "continuous", "allow_short": False, "min_trade": 0.05}  # what exposures between 0 and 1 take
 FORECAST = {"window": 20, "horizon": 5}  # bars seen and bars forecast, as `python -m benchmarks forecast` has them
 VALIDATION = 250  # bars, at most a quarter of those to learn from
 

@@ -341,8 +341,8 @@ def scores(policy: Any, world: World, episodes: int, runs: int) -> Floats:
     """Mean scores [S] of greedy episodes, the same ones for every seed, policy and side."""
     result = returns(policy, world, episodes, runs).mean(1)
     if world.optimal:
-        best = gym.make(world.env_id, **world.keywords).unwrapped.optimal_policy()  # type: ignore[attr-defined]
-        result = result / returns(best, world, episodes, 1).mean()
+        env: Any = gym.make(world.env_id, **world.keywords).unwrapped
+        result = result / returns(env.optimal_policy(), world, episodes, 1).mean()
     return result
 
 

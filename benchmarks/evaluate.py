@@ -136,8 +136,8 @@ def evaluate(policy: Policy, market: Market, runs: int = 1, **keywords: Any) -> 
     Raises:
         ValueError: keywords ask for random or shortened episodes.
     """
-    envs = gym.make_vec(ENV_ID, runs, data=market, **keywords)
-    task = envs.unwrapped.task  # type: ignore[attr-defined]
+    envs: Any = gym.make_vec(ENV_ID, runs, data=market, **keywords)
+    task = envs.unwrapped.task
     if task.drawn or task.episode_length is not None:
         raise ValueError("an evaluation is one whole episode: no random_start, no episode_length, one dataset")
     first, last = task.firsts[0], len(market) - 1

@@ -265,10 +265,10 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if n_ended < 0:
             j = -1 - n_ended
             raise ValueError(f"actions[{j}] must be in [0, {len(wants) - 1}], got {indices[j]}")
+        self._now, self._past_accounts = self._past_accounts, self._now  # with the clock, which has moved
         if n_ended and (lost := terminated & truncated).any():
             j = int(lost.argmax())
             raise beyond_float64(bar[j], info[0, j])
-        self._now, self._past_accounts = self._past_accounts, self._now
         report = self._report(info, bar, mask)
         if task.function is not None:
             reward = self._called_reward(report)

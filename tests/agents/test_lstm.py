@@ -49,7 +49,10 @@ def test_one_step_of_the_cell_by_hand():
     weights.bias[0] = torch.tensor([[0.1, 0.2, 0.3, 0.4]])
     x, hidden, cell = (torch.full((1, 1, 1), value) for value in (0.2, -1.0, 2.0))
     state = lstm_cell(x, State(hidden, cell), weights)
-    sigmoid = lambda z: 1.0 / (1.0 + np.exp(-z))  # noqa: E731
+
+    def sigmoid(z):
+        return 1.0 / (1.0 + np.exp(-z))
+
     cell = sigmoid(0.2 - 0.5 + 0.1) * 2.0 + sigmoid(0.4 - 0.5 + 0.2) * np.tanh(0.6 - 0.5 + 0.3)
     assert state.cell.item() == pytest.approx(cell, abs=1e-6)
     assert state.hidden.item() == pytest.approx(sigmoid(0.8 - 0.5 + 0.4) * np.tanh(cell), abs=1e-6)

@@ -65,6 +65,15 @@ def test_every_slot_is_drawn_about_equally_often():
     assert (np.abs(counts / counts.sum() - 0.2) < 0.01).all()
 
 
+def test_a_memory_that_grows_doubles_so_that_many_calls_do_not_copy_it_each_time():
+    replay = Replay(1, 100, 1, 1, CPU)
+    capacities = []
+    for transitions in range(10, 121, 5):
+        replay.reserve(transitions)
+        capacities.append(replay.capacity)
+    assert sorted(set(capacities)) == [10, 20, 40, 80, 100]
+
+
 def test_reserving_more_keeps_what_is_stored_and_stops_at_the_buffer_size():
     replay = filled(3, size=5)
     assert replay.rows.shape[1] == 3

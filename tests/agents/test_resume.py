@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
@@ -99,8 +100,9 @@ def test_in_the_native_trading_env_a_resumed_run_ends_with_the_weights_of_an_unb
 @pytest.mark.parametrize("name", ["A2C", "TDLambda"])
 def test_and_so_it_does_in_scalar_envs_side_by_side(name, tmp_path):
     algorithm, options = LEARNERS[name]
-    make = lambda: gym.make("trading_env:TradingEnv-v0", **TRADING)  # noqa: E731
-    check_exact(algorithm, make, 97, tmp_path / "run", n_envs=2, **options)
+    check_exact(
+        algorithm, partial(gym.make, "trading_env:TradingEnv-v0", **TRADING), 97, tmp_path / "run", n_envs=2, **options
+    )
 
 
 @pytest.mark.parametrize("env", ["FrozenLake-v1", "Taxi-v4", "CliffWalking-v1", "Blackjack-v1"])
@@ -111,8 +113,7 @@ def test_on_toy_text_a_resumed_run_ends_with_the_table_of_an_unbroken_one(env, s
 
 
 def test_a_time_limit_goes_on_counting(tmp_path):
-    make = lambda: gym.make("CliffWalking-v1", max_episode_steps=30)  # noqa: E731
-    check_exact(QLearning, make, 40, tmp_path / "run")
+    check_exact(QLearning, partial(gym.make, "CliffWalking-v1", max_episode_steps=30), 40, tmp_path / "run")
 
 
 def test_an_env_of_ones_own_is_asked_for_its_state(counter, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
@@ -358,8 +359,9 @@ def test_wrong_reset_options_raise_and_are_named(options, message):
         env.reset(options=options)
 
 
-def test_stepping_before_reset_or_after_the_end_raises():
-    env = TradingEnv(small_market(), window=5, episode_length=1)
+@pytest.mark.parametrize("make", [TradingEnv, partial(gym.make, "trading_env:TradingEnv-v0")])
+def test_stepping_before_reset_or_after_the_end_raises(make):
+    env = make(data=small_market(), window=5, episode_length=1)
     with pytest.raises(ResetNeeded):
         env.step(1)
     env.reset()

@@ -107,9 +107,12 @@ def test_a_step_that_float64_cannot_hold_raises_instead_of_reporting_nan():
             _, reward, *_ = env.step(t % 2 if isinstance(env, TradingEnv) else np.array([t % 2]))
             assert np.isfinite(reward).all()
 
-    for env in (TradingEnv(market, **keywords), TradingVectorEnv(1, market, **keywords)):
+    scalar, vector = TradingEnv(market, **keywords), TradingVectorEnv(1, market, **keywords)
+    for env in (scalar, vector):
         with pytest.raises(ValueError, match="float64 at bar"):
             run(env)
+    np.testing.assert_array_equal(vector.get_state()["_state"][0], scalar.get_state()["_state"])
+    np.testing.assert_array_equal(vector.get_state()["_clock"], scalar.get_state()["_clock"])
 
 
 @pytest.mark.parametrize("price", [1e-16, 1e16, 5e-324, 1e308])
