@@ -117,6 +117,13 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry("cfm-linear", "PPO", "ours", 200_000, 16, {**_CFM_PPO, "gamma": 0.99}),
     Entry("cfm-linear", "PPO", "sb3", 200_000, 16, {**_CFM_PPO, "gamma": 0.99}),
+    Entry(
+        *("cfm-max-position", "DQN", "ours", 100_000, 4),
+        {**_ALL_ACTIONS, "gamma": 0.99, "adam_eps": 1e-4, "target_update_interval": 1_000},
+        note="all actions",
+    ),
+    Entry("cfm-max-position", "PPO", "ours", 100_000, 16, {**_CFM_PPO, "gamma": 0.99}),
+    Entry("cfm-max-position", "PPO", "sb3", 100_000, 16, {**_CFM_PPO, "gamma": 0.99}),
     Entry("cfm-quadratic", "PPO", "ours", 100_000, 16, _CFM_PPO, goal=0.97),
     Entry("cfm-quadratic", "PPO", "sb3", 100_000, 16, _CFM_PPO),
     Entry(

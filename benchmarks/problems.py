@@ -120,6 +120,12 @@ PROBLEMS: dict[str, Problem] = {
         noise_seeds=tuple(published_noise_seeds()),
         about="Chaouki et al. 2020: linear costs, nine trades, the published test paths",
     ),
+    "cfm-max-position": Problem(
+        "reference/CFMMaxPosition-v0",
+        {"actions": (-4.0, -2.0, 0.0, 2.0, 4.0)},
+        noise_seeds=tuple(published_noise_seeds()),
+        about="Chaouki et al. 2020: linear costs, a largest position instead of risk, the published test paths",
+    ),
     "cfm-quadratic": Problem(
         "reference/CFMQuadratic-v0",
         {"max_trade": 4.0},
