@@ -92,10 +92,11 @@ def vector_blocks() -> dict[str, Chunk]:
     """Vector envs and the copying of their observations."""
     blocks: dict[str, Chunk] = {}
     for n in (16, 1024):
-        blocks[f"TradingEnv x {n}"] = vector_block(gym.make_vec(ENV_ID, n, **keywords()))
+        envs = gym.make_vec(ENV_ID, n, **keywords())
+        blocks[f"TradingEnv x {n}"] = vector_block(envs)
         cart = gym.make_vec("CartPole-v1", n, "vector_entry_point")
         blocks[f"CartPole x {n}"] = vector_block(cart)
-        blocks[f"copy x {n}"] = copy_block(n)
+        blocks[f"copy x {n}"] = copy_block(envs.reset(seed=0)[0])
     apart = gym.make_vec(ENV_ID, 1024, random_start=True, episode_length=252, **keywords())
     compact = gym.make_vec(ENV_ID, 1024, observation="compact", **keywords())
     blocks["TradingEnv x 1024, compact"] = vector_block(compact)
@@ -116,14 +117,16 @@ def vector_block(envs: Any) -> Chunk:
     return block
 
 
-def copy_block(n: int) -> Chunk:
-    """Copies of n observations into fresh arrays: what a step of n envs cannot do without."""
-    obs = np.zeros((n, WINDOW * FEATURES + 4), np.float32)
+def copy_block(obs: Any) -> Chunk:
+    """Copies of observations into fresh arrays: what a step cannot do without.
+
+    They must have been written: an array of fresh zeros is no memory yet, but one page of zeros read again and again.
+    """
 
     def block() -> int:
         for _ in range(BLOCK):
             obs.copy()
-        return BLOCK * n
+        return BLOCK * len(obs)
 
     return block
 

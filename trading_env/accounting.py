@@ -65,7 +65,7 @@ Bools = npt.NDArray[np.bool_]
 STATE = ("cash", "units", "target", "equity", "entry", "peak", "initial", "dsr_a", "dsr_b", "years")
 CASH, UNITS, TARGET, EQUITY, ENTRY, PEAK, INITIAL, DSR_A, DSR_B, YEARS = range(len(STATE))
 
-LANES = 64
+LANES = 32
 BLOCK = np.dtype([(name, np.float64, (LANES,)) for name in STATE])
 """LANES accounts, a column per number: of a known size, so that the compiler sees that columns lie apart."""
 BENCH = np.dtype(
@@ -74,7 +74,7 @@ BENCH = np.dtype(
         for name in (
             *("want", "c0", "p", "c1"),  # what is asked for, and the prices: what goes in
             *("reward", "exposure", "unrealised", "drawdown"),
-            *("pnl", "commission", "slippage", "financing", "turnover"),
+            *("pnl", "commission", "slippage", "financing", "traded", "turnover"),
         )
     ]
 )
@@ -168,11 +168,17 @@ def as_rules(values: Floats) -> Rules:
 
 
 @inlined
+def fee_rate(buys: bool, rules: Rules) -> float:
+    """Proportional commission per unit of notional at the price before spread, paid on the price with spread."""
+    return rules.commission * (1.0 + rules.spread) if buys else rules.commission * (1.0 - rules.spread)
+
+
+@inlined
 def commission_of(d: float, p: float, rules: Rules) -> float:
     """Commission of a trade of d units at price p before spread, currency; 0 of no trade."""
-    side = 1.0 if d > 0.0 else -1.0
-    rate = rules.commission * p * (1.0 + side * rules.spread) + rules.per_unit
-    commission = max(rules.minimum, rules.fixed + rate * abs(d))
+    commission = fee_rate(d > 0.0, rules) * p * abs(d)
+    if rules.fixed != 0.0 or rules.minimum != 0.0 or rules.per_unit != 0.0:
+        commission = max(rules.minimum, rules.fixed + rules.per_unit * abs(d) + commission)
     return 0.0 if d == 0.0 else commission
 
 
@@ -200,9 +206,11 @@ def trade_to_target(w: float, units: float, equity: float, p: float, rules: Rule
     gap = goal - held
     side = 1.0 if gap > 0.0 else -1.0
     lean = side * w  # cost makes a trade smaller where lean > 0, larger where lean < 0, in either direction
-    s, f = rules.spread, rules.commission
-    rate = s + f * (1.0 + side * s) + (rules.per_unit / p if rules.per_unit != 0.0 else 0.0)
-    size = (abs(gap) - lean * rules.fixed) / (p * (1.0 + lean * rate))
+    s, rate = rules.spread, rules.spread + fee_rate(gap > 0.0, rules)
+    if rules.per_unit != 0.0:
+        rate += rules.per_unit / p
+    less = lean * rules.fixed if rules.fixed != 0.0 else 0.0
+    size = (abs(gap) - less) / (p * (1.0 + lean * rate))
     if rules.minimum > rules.fixed and size * p * (rate - s) + rules.fixed < rules.minimum:
         size = (abs(gap) - lean * rules.minimum) / (p * (1.0 + lean * s))
     d = side * size
@@ -235,7 +243,8 @@ def units_to_trade(
     d = trade_to_target(chosen, units, equity, p, rules)
     if rules.lot_size != 0.0 and chosen != 0.0:
         d = whole_lots(d, rules.lot_size)
-    d = 0.0 if abs(d) * p < rules.min_trade * equity else d
+    if rules.min_trade != 0.0:
+        d = 0.0 if abs(d) * p < rules.min_trade * equity else d
     d = 0.0 if (rules.rebalance == 0.0) & (chosen == target) else d
     broke = equity <= 0.0  # the gap to the fill price ate the account: whatever was asked for, close
     d, chosen = -units if broke else d, 0.0 if broke else chosen
@@ -261,6 +270,8 @@ def lots_to_trade(
 @inlined
 def financing_of(cash: float, units: float, close: float, years: float, rules: Rules) -> float:
     """Financing over a bar, currency, paid > 0: margin interest and borrow fee less interest on cash."""
+    if rules.r_cash == 0.0 and rules.r_margin == 0.0 and rules.r_borrow == 0.0:
+        return 0.0
     earning = cash if rules.short_proceeds_earn == 1.0 else cash + min(units, 0.0) * close
     paid = rules.r_margin * max(-cash, 0.0) + rules.r_borrow * max(-units, 0.0) * close
     return years * (paid - rules.r_cash * max(earning, 0.0))
@@ -299,7 +310,8 @@ def step_account(
         financing = financing_of(cash, units, c0, years, rules)
         cash -= financing
     pnl = before * (p - c0) + units * (c1 - p)
-    liquidated = (units != 0.0) & (cash + units * c1 < TIE * rules.maintenance * abs(units) * c1)
+    needed = TIE * rules.maintenance * abs(units) * c1 if rules.maintenance != 0.0 else 0.0
+    liquidated = (units != 0.0) & (cash + units * c1 < needed)
     if liquidated:
         fee = commission_of(-units, c1, rules)
         slip = rules.spread * abs(units) * c1
@@ -315,7 +327,7 @@ def step_account(
 def average_entry(entry: float, before: float, d: float, p: float, spread: float) -> float:
     """Average entry price of the open position after a trade of d units (or none) at p; 0 when flat."""
     after = before + d
-    paid = p * (1.0 + (spread if d > 0.0 else -spread))
+    paid = p * (1.0 + spread if d > 0.0 else 1.0 - spread)
     average = (abs(before) * entry + abs(d) * paid) / abs(after)
     average = entry if abs(after) <= abs(before) else average
     average = paid if before * after <= 0.0 else average  # opened, or turned from one side to the other
@@ -327,7 +339,8 @@ def log_near(a: float, b: float) -> float:
     """log(a / b) of positive numbers that are close: 2 artanh((a - b) / (a + b)) by its series."""
     x = (a - b) / (a + b)
     y = x * x
-    terms = 1.0 + y * (1 / 3 + y * (1 / 5 + y * (1 / 7 + y * (1 / 9 + y * (1 / 11 + y * (1 / 13))))))
+    z = y * y
+    terms = (1.0 + y * (1 / 3)) + z * ((1 / 5 + y * (1 / 7)) + z * (1 / 9 + y * (1 / 11)))
     return 2.0 * x * terms
 
 
@@ -387,14 +400,47 @@ def unrealised_of(units: float, close: float, entry: float, log: Any) -> float:
     return side * log(close, entry if units != 0.0 else close)
 
 
-class After(NamedTuple):
-    """What an account is after a bar, and what the bar brought: columns of STATE and INFO, and of the observation."""
+class Moved(NamedTuple):
+    """An account after a bar, and what the bar brought."""
 
     cash: float
     units: float
     target: float
     equity: float
     entry: float
+    pnl: float
+    commission: float
+    slippage: float
+    financing: float
+    traded: float  # notional
+
+
+@inlined
+def move(
+    cash: float,
+    units: float,
+    target: float,
+    entry: float,
+    years: float,
+    want: float,
+    c0: float,
+    p: float,
+    c1: float,
+    rules: Rules,
+) -> Moved:
+    """Takes an account (see STATE) through a bar, from close c0 over a trade at p to c1."""
+    before = units
+    cash, units, target, d, _, pnl, commission, slippage, financing, traded = step_account(
+        cash, units, target, want, c0, p, c1, years, rules
+    )
+    entry = average_entry(entry, before, d, p, rules.spread)
+    entry = 0.0 if units == 0.0 else entry  # liquidated
+    return Moved(cash, units, target, cash + units * c1, entry, pnl, commission, slippage, financing, traded)
+
+
+class Measured(NamedTuple):
+    """The rest of an account after a bar: what no trade depends on."""
+
     peak: float
     dsr_a: float
     dsr_b: float
@@ -402,50 +448,38 @@ class After(NamedTuple):
     exposure: float
     unrealised: float
     drawdown: float
-    pnl: float
-    commission: float
-    slippage: float
-    financing: float
     turnover: float
 
 
 @inlined
-def advance(
-    cash: float,
-    units: float,
-    target: float,
+def measure(
+    previous: float,
     equity: float,
+    units: float,
     entry: float,
+    traded: float,
     peak: float,
     initial: float,
     dsr_a: float,
     dsr_b: float,
-    years: float,
-    want: float,
     c0: float,
-    p: float,
     c1: float,
     rules: Rules,
     log: Any,
-) -> After:
-    """A bar of an account (see STATE), from close c0 over a trade at p to c1. ``log`` is log_ratio or log_near."""
-    before, previous = units, equity
-    cash, units, target, d, _, pnl, commission, slippage, financing, traded = step_account(
-        cash, units, target, want, c0, p, c1, years, rules
-    )
-    equity = cash + units * c1
+) -> Measured:
+    """Measures an account that was moved from equity ``previous`` and remembered peak, initial, dsr_a and dsr_b.
+
+    ``log`` is log_ratio or log_near.
+    """
     reward = reward_of(equity, previous, rules.ruin_fraction * initial, c0, c1, dsr_a, dsr_b, rules, log)
     if rules.reward == DIFFERENTIAL_SHARPE:
         simple_return = equity / previous - 1.0
         dsr_a += rules.reward_parameter * (simple_return - dsr_a)
         dsr_b += rules.reward_parameter * (simple_return * simple_return - dsr_b)
-    entry, peak = average_entry(entry, before, d, p, rules.spread), max(peak, equity)
-    entry = 0.0 if units == 0.0 else entry  # liquidated
-    return After(
-        *(cash, units, target, equity, entry, peak, dsr_a, dsr_b),
-        reward,
-        *(exposure_of(units, c1, equity), unrealised_of(units, c1, entry, log), 1.0 - equity / peak),
-        *(pnl, commission, slippage, financing, traded / previous),
+    peak = max(peak, equity)
+    return Measured(
+        *(peak, dsr_a, dsr_b, reward, exposure_of(units, c1, equity)),
+        *(unrealised_of(units, c1, entry, log), 1.0 - equity / peak, traded / previous),
     )
 
 
@@ -518,38 +552,44 @@ def step_one(
     observe_market(0, row + 1, table.reshape(-1), table.shape[1], out)
     for k in range(len(STATE)):
         state[len(STATE) + k] = state[k]
-    s, c1, p = state, closes[row + 1], fill_price(row, opens, closes, rules)
-    account = (s[CASH], s[UNITS], s[TARGET], s[EQUITY], s[ENTRY], s[PEAK], s[INITIAL], s[DSR_A], s[DSR_B], s[YEARS])
-    after = advance(*account, want, closes[row], p, c1, rules, log_ratio)
-    s[CASH], s[UNITS], s[TARGET], s[EQUITY] = after.cash, after.units, after.target, after.equity
-    s[ENTRY], s[PEAK], s[DSR_A], s[DSR_B] = after.entry, after.peak, after.dsr_a, after.dsr_b
-    terminated, truncated, bar = end_of(0, after.equity, after.reward, s[INITIAL], clock, rules)
-    observe_account(0, after.exposure, after.target, after.unrealised, after.drawdown, out)
-    mask_actions(0, after.units, after.target, after.equity, c1, values, rules, mask.reshape(1, -1))
+    s, c0, c1, p = state, closes[row], closes[row + 1], fill_price(row, opens, closes, rules)
+    moved = move(s[CASH], s[UNITS], s[TARGET], s[ENTRY], s[YEARS], want, c0, p, c1, rules)
+    remembered = (s[PEAK], s[INITIAL], s[DSR_A], s[DSR_B])
+    of = (s[EQUITY], moved.equity, moved.units, moved.entry, moved.traded, *remembered)
+    measured = measure(*of, c0, c1, rules, log_ratio)
+    s[CASH], s[UNITS], s[TARGET], s[EQUITY], s[ENTRY] = moved.cash, moved.units, moved.target, moved.equity, moved.entry
+    s[PEAK], s[DSR_A], s[DSR_B] = measured.peak, measured.dsr_a, measured.dsr_b
+    terminated, truncated, bar = end_of(0, moved.equity, measured.reward, s[INITIAL], clock, rules)
+    observe_account(0, measured.exposure, moved.target, measured.unrealised, measured.drawdown, out)
+    mask_actions(0, moved.units, moved.target, moved.equity, c1, values, rules, mask.reshape(1, -1))
     return (
-        after.reward,
+        measured.reward,
         terminated,
         truncated,
         bar,
-        after.equity,
-        after.cash,
-        after.units,
-        after.exposure,
+        moved.equity,
+        moved.cash,
+        moved.units,
+        measured.exposure,
         p,
-        after.pnl,
-        after.commission,
-        after.slippage,
-        after.financing,
-        after.turnover,
+        moved.pnl,
+        moved.commission,
+        moved.slippage,
+        moved.financing,
+        measured.turnover,
     )
 
 
 @inlined
 def first_bad_action(actions: Ints, n_wants: int) -> int:
     """Index of the first action outside [0, n_wants), or -1."""
+    n_bad = 0
     for j in range(actions.shape[0]):
-        if actions[j] < 0 or actions[j] >= n_wants:
-            return j
+        n_bad += (actions[j] < 0) | (actions[j] >= n_wants)
+    if n_bad:
+        for j in range(actions.shape[0]):
+            if actions[j] < 0 or actions[j] >= n_wants:
+                return j
     return -1
 
 
@@ -576,30 +616,40 @@ def lay_out(
 
 
 @inlined
-def work(n: int, before: Any, after: Any, bench: Any, rules: Rules, log: Any) -> None:
-    """Takes n accounts of a block through the bar on the bench: the loop that the compiler widens."""
+def move_lanes(n: int, before: Any, after: Any, bench: Any, rules: Rules) -> None:
+    """Moves n accounts of a block through the bar on the bench."""
     b, a = before, after
-    b_cash, b_units, b_target, b_equity, b_entry = b.cash, b.units, b.target, b.equity, b.entry
-    b_peak, b_initial, b_dsr_a, b_dsr_b, b_years = b.peak, b.initial, b.dsr_a, b.dsr_b, b.years
+    b_cash, b_units, b_target, b_entry, b_initial, b_years = b.cash, b.units, b.target, b.entry, b.initial, b.years
     cash, units, target, equity, entry = a.cash, a.units, a.target, a.equity, a.entry
-    peak, initial, dsr_a, dsr_b, years = a.peak, a.initial, a.dsr_a, a.dsr_b, a.years
-    want, c0, p, c1 = bench.want, bench.c0, bench.p, bench.c1
-    reward, exposure, unrealised, drawdown = bench.reward, bench.exposure, bench.unrealised, bench.drawdown
+    initial, years, want, c0, p, c1 = a.initial, a.years, bench.want, bench.c0, bench.p, bench.c1
     pnl, commission, slippage = bench.pnl, bench.commission, bench.slippage
-    financing, turnover = bench.financing, bench.turnover
+    financing, traded = bench.financing, bench.traded
     for i in range(n):
-        moved = advance(
-            *(b_cash[i], b_units[i], b_target[i], b_equity[i], b_entry[i], b_peak[i], b_initial[i]),
-            *(b_dsr_a[i], b_dsr_b[i], b_years[i], want[i], c0[i], p[i], c1[i]),
+        moved = move(b_cash[i], b_units[i], b_target[i], b_entry[i], b_years[i], want[i], c0[i], p[i], c1[i], rules)
+        cash[i], units[i], target[i], equity[i] = moved.cash, moved.units, moved.target, moved.equity
+        entry[i], initial[i], years[i] = moved.entry, b_initial[i], b_years[i]
+        pnl[i], commission[i], slippage[i] = moved.pnl, moved.commission, moved.slippage
+        financing[i], traded[i] = moved.financing, moved.traded
+
+
+@inlined
+def measure_lanes(n: int, before: Any, after: Any, bench: Any, rules: Rules, log: Any) -> None:
+    """Measures n accounts that were moved: a loop apart, since a processor does not look far enough ahead for both."""
+    b, a = before, after
+    b_equity, b_peak, initial, b_dsr_a, b_dsr_b = b.equity, b.peak, b.initial, b.dsr_a, b.dsr_b
+    units, equity, entry, peak, dsr_a, dsr_b = a.units, a.equity, a.entry, a.peak, a.dsr_a, a.dsr_b
+    c0, c1, traded, reward, exposure = bench.c0, bench.c1, bench.traded, bench.reward, bench.exposure
+    unrealised, drawdown, turnover = bench.unrealised, bench.drawdown, bench.turnover
+    for i in range(n):
+        measured = measure(
+            *(b_equity[i], equity[i], units[i], entry[i], traded[i]),
+            *(b_peak[i], initial[i], b_dsr_a[i], b_dsr_b[i], c0[i], c1[i]),
             rules,
             log,
         )
-        cash[i], units[i], target[i], equity[i] = moved.cash, moved.units, moved.target, moved.equity
-        entry[i], peak[i], dsr_a[i], dsr_b[i] = moved.entry, moved.peak, moved.dsr_a, moved.dsr_b
-        initial[i], years[i] = b_initial[i], b_years[i]
-        reward[i], exposure[i], unrealised[i] = moved.reward, moved.exposure, moved.unrealised
-        drawdown[i], pnl[i], commission[i], slippage[i] = moved.drawdown, moved.pnl, moved.commission, moved.slippage
-        financing[i], turnover[i] = moved.financing, moved.turnover
+        peak[i], dsr_a[i], dsr_b[i], reward[i] = measured.peak, measured.dsr_a, measured.dsr_b, measured.reward
+        exposure[i], unrealised[i] = measured.exposure, measured.unrealised
+        drawdown[i], turnover[i] = measured.drawdown, measured.turnover
 
 
 @inlined
@@ -656,7 +706,10 @@ def usual(rules: Rules) -> bool:
 
 @inlined
 def as_usual(rules: Rules) -> Rules:
-    """Usual rules with their zeros as constants: the compiler leaves out what these rule out."""
+    """Usual rules with their zeros as constants: the compiler leaves out what is behind an ``if`` on them.
+
+    It may not leave out a product with zero, since NaN and infinity times zero are no zero.
+    """
     r = rules
     return Rules(
         *(r.spread, r.commission, 0.0, 0.0, 0.0, 0.0, 0.0, r.max_leverage, 0.0, r.ruin_fraction),
@@ -720,11 +773,13 @@ def step_rows(
         n = min(LANES, actions.shape[0] - first)
         lay_out(first, n, actions, wants, waiting, clock, opens, closes, rules, bench)
         if plain:
-            work(n, old, new, bench, as_usual(rules), log_near)
+            move_lanes(n, old, new, bench, as_usual(rules))
+            measure_lanes(n, old, new, bench, as_usual(rules), log_near)
             if far_logs(n, bench):
                 exact_logs(n, old, new, bench, rules)
         else:
-            work(n, old, new, bench, rules, log_ratio)
+            move_lanes(n, old, new, bench, rules)
+            measure_lanes(n, old, new, bench, rules, log_ratio)
         report(first, n, new, bench, reward, info)
         for i in range(n):
             j = first + i
@@ -732,11 +787,14 @@ def step_rows(
                 reward[j], terminated[j], truncated[j] = 0.0, False, False
                 continue
             equity, target = new.equity[i], new.target[i]
-            observe_market(j, clock[j, ROW] + 1, flat, table.shape[1], obs)
-            observe_account(j, bench.exposure[i], target, bench.unrealised[i], bench.drawdown[i], obs)
             terminated[j], truncated[j], bar[j] = end_of(j, equity, bench.reward[i], new.initial[i], clock, rules)
             mask_actions(j, new.units[i], target, equity, bench.c1[i], values, rules, mask)
             n_ended += terminated[j] | truncated[j]
+        for i in range(n):
+            j = first + i
+            if not waiting[j]:
+                observe_market(j, clock[j, ROW], flat, table.shape[1], obs)
+                observe_account(j, bench.exposure[i], new.target[i], bench.unrealised[i], bench.drawdown[i], obs)
     return n_ended
 
 

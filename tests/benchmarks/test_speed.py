@@ -92,7 +92,8 @@ def test_the_measured_env_is_the_one_described():
     envs = gym.make_vec(speed_env.ENV_ID, 2, **speed_env.keywords())
     assert envs.single_observation_space.shape == (30 * 5 + 4,)
     assert len(envs.unwrapped.task.markets[0]) == 2500
-    assert speed_env.copy_block(2)() == speed_env.vector_block(envs)() == 2 * speed_env.BLOCK
+    obs, _ = envs.reset(seed=0)
+    assert speed_env.copy_block(obs)() == speed_env.vector_block(envs)() == 2 * speed_env.BLOCK
 
 
 def test_a_failing_process_is_an_error():
