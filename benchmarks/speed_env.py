@@ -52,7 +52,7 @@ def measure(quick: bool, tick: Callable[[], Any]) -> Part:
         if importlib.util.find_spec(module) is None:
             remarks.append(f"{name} is not installed (pip install {name.lower()}): not compared with it")
         else:
-            blocks.update(_alone(name, peer_env(name)))
+            blocks.update(_alone(name, _begun(peer_env(name))))
     chunks = {name: chunk_of(0.02 if quick else 0.25, block) for name, block in blocks.items()}
     rates = interleave(chunks, rounds(quick), tick)
     setting = {"bars": BARS, "window": WINDOW, "features": FEATURES, "rounds": rounds(quick)}
@@ -157,6 +157,15 @@ def scalar_block(env: Any) -> Chunk:
     return block
 
 
+def _begun(env: Any) -> Any:
+    """The env after its first reset and step, without what Gymnasium's checker finds wrong in them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        env.reset(seed=0)
+        env.step(0)
+    return env
+
+
 def peer_env(name: str) -> Any:
     """Another project's env on the same prices, under gym.make."""
     import pandas as pd
@@ -169,6 +178,7 @@ def peer_env(name: str) -> Any:
         closes = frame["close"].to_numpy()
         same_window = type("StocksEnv", (envs.StocksEnv,), {"_process_data": lambda self: (closes, table)})
         frame.columns = frame.columns.str.capitalize()
+        gym.registry.pop("same-window-stocks-v0", None)
         gym.register("same-window-stocks-v0", entry_point=same_window)
         return gym.make("same-window-stocks-v0", df=frame, window_size=WINDOW, frame_bound=(WINDOW, BARS))
     for j in range(FEATURES):
