@@ -24,15 +24,17 @@ def calendar_features(index: pd.DatetimeIndex, period: Any = None) -> pd.DataFra
 
     Args:
         index: dates (T,), increasing; with a time zone, the local dates count.
-        period: a pandas offset or its alias ("W", "B", "MS"); by default the index's freq, or else what its
-            spacing says: a business day, a day, a week, a month or a quarter; a day for intraday bars.
+        period: a pandas offset or its alias ("W" is seven days, "MS" reaches to the next first of a month); by default
+            the index's freq, or else what its spacing says: a business day, a day, a week, a month, a quarter or a
+            year, from end to end where the dates are the last (business) days of months; a day for intraday bars.
 
     Returns:
         DataFrame (T, 5) of int64: doy, dom, month, year, n_holidays.
 
     Raises:
         TypeError: index is no DatetimeIndex.
-        ValueError: it has missing dates, or no spacing and no period is given.
+        ValueError: it has missing dates or does not increase, period is none or goes back, or there is no spacing
+            and no period is given.
     """
     import pandas as pd
 
@@ -40,17 +42,15 @@ def calendar_features(index: pd.DatetimeIndex, period: Any = None) -> pd.DataFra
         raise TypeError(f"index must be a pandas DatetimeIndex, got {type(index).__name__}")
     if index.hasnans:
         raise ValueError("index must have no missing dates")
-    offset = index.freq if period is None else pd.tseries.frequencies.to_offset(period)
-    if offset is None:
-        offset = _period(bars_per_year(index.tz_localize(None).to_numpy()))
-    days = index.tz_localize(None).normalize()
-    fields = {"doy": days.day_of_year, "dom": days.day, "month": days.month, "year": days.year}
-    table = pd.DataFrame({**fields, "n_holidays": _coming_holidays(days, offset)}, index=index)
-    return table.astype(np.int64)
+    if not (index.is_monotonic_increasing and index.is_unique):
+        raise ValueError("index must increase")
+    local = index.tz_localize(None)
+    offset = _offset(index.freq if period is None else period)
+    return _table(index, offset if offset is not None else _spacing(local, bars_per_year(local.to_numpy())))
 
 
 def market_column(market: Market, name: str) -> Floats:
-    """One calendar column (T,) of a market's own dates (UTC); the period is that of its bars_per_year.
+    """One calendar column (T,) of a market's own dates; the period is what its bars_per_year says.
 
     Raises:
         ValueError: the market has no timestamps.
@@ -59,8 +59,18 @@ def market_column(market: Market, name: str) -> Floats:
 
     if market.time is None:
         raise ValueError(f"feature {name!r} needs timestamps, which {market.name!r} has not")
-    table = calendar_features(pd.DatetimeIndex(market.time), _period(market.bars_per_year))
-    return table[name].to_numpy(np.float64)
+    index = pd.DatetimeIndex(market.time)
+    return _table(index, _spacing(index, market.bars_per_year))[name].to_numpy(np.float64)
+
+
+def _table(index: pd.DatetimeIndex, offset: Any) -> pd.DataFrame:
+    """The calendar columns of dates, with the holidays of an offset."""
+    import pandas as pd
+
+    days = index.tz_localize(None).normalize()
+    fields = {"doy": days.day_of_year, "dom": days.day, "month": days.month, "year": days.year}
+    table = pd.DataFrame({**fields, "n_holidays": _coming_holidays(days, offset)}, index=index)
+    return table.astype(np.int64)
 
 
 def _coming_holidays(days: pd.DatetimeIndex, offset: Any) -> Any:
@@ -85,15 +95,35 @@ def _holidays(first_year: int, last_year: int) -> Any:
     return USFederalHolidayCalendar().holidays(f"{first_year}-01-01", f"{last_year}-12-31").to_numpy()
 
 
-def _period(per_year: float | None) -> Any:
-    """The offset of one bar, a day at least, of bars that come so often."""
+def _offset(period: Any) -> Any:
+    """The offset that a period stands for, None for None."""
     import pandas as pd
 
+    try:
+        offset = pd.tseries.frequencies.to_offset(period)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"period must be a pandas offset or its alias, got {period!r}") from error
+    if offset is None:
+        return None
+    if pd.Timestamp("2000-01-15") + offset <= pd.Timestamp("2000-01-15"):
+        raise ValueError(f"period must go forward, got {period!r}")
+    return pd.offsets.Day(7 * offset.n) if isinstance(offset, pd.offsets.Week) else offset
+
+
+def _spacing(days: pd.DatetimeIndex, per_year: float | None) -> Any:
+    """The offset of one bar, a day at least, of dates that come so often."""
+    import pandas as pd
+
+    offsets = pd.offsets
     if per_year is None:
         raise ValueError("n_holidays needs the spacing of the dates: give at least two, or period=")
-    known = {52.0: pd.offsets.Day(7), 12.0: pd.DateOffset(months=1), 4.0: pd.DateOffset(months=3)}
-    if per_year in known:
-        return known[per_year]
-    if per_year < 252.0:
-        return pd.offsets.Day(round(365.25 / per_year))
-    return pd.offsets.BusinessDay() if per_year % 252.0 == 0.0 else pd.offsets.Day(1)
+    if per_year in (1.0, 4.0, 12.0):
+        months = int(12.0 / per_year)
+        for kind in (offsets.MonthEnd, offsets.BusinessMonthEnd, offsets.BusinessMonthBegin):
+            if all(kind().is_on_offset(day) for day in days):
+                return kind(months)
+        return pd.DateOffset(months=months)
+    if per_year < 240.0:
+        return offsets.Day(7 if per_year == 52.0 else round(365.25 / per_year))
+    business = per_year % 365.0 != 0.0 and (per_year % 252.0 == 0.0 or (days.day_of_week < 5).all())
+    return offsets.BusinessDay() if business else offsets.Day(1)

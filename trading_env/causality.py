@@ -93,8 +93,9 @@ def check_causality(
             of `gym.make` or bare; or a mapping of its keywords; or a callable Market -> TradingEnv.
         market: what `load` takes; by default the data of the env or of the keywords.
         scaler: a fitted FeatureScaler, beside features only.
-        cuts: how many bars to cut after, or which ones. By default 120 for features and 30 for an env, evenly
-            spread and each of the last 8 bars; a leak in a single row elsewhere is seen by a cut at that row alone.
+        cuts: how many bars to cut after (at most all), or which ones. By default 120 for features and 30 for an
+            env, evenly spread and each of the last 8 bars; a leak in a single row elsewhere is seen by a cut at that
+            row alone.
         tolerance: a move below this fraction of a column's largest size is rounding.
         seed: of the changes and of the actions.
 
@@ -154,6 +155,7 @@ def changed_future(
         time=None if market.time is None else market.time[:stop],
         columns={name: _other_values(values[:stop], later, rng) for name, values in market.columns.items()},
         name=market.name,
+        metadata=market.metadata,
         first=min(market.first, stop - 1),
         bars_per_year=market.bars_per_year,
     )
@@ -174,8 +176,12 @@ def _cuts(cuts: int | Sequence[int] | None, first: int, last: int, default: int)
     if last < first:
         raise ValueError(f"market has {last + 2} bars, too few to change any after bar {first}, the first that counts")
     if isinstance(cuts, Sequence):
+        if not cuts:
+            raise ValueError("cuts must have at least one bar, got none")
         return [integer(f"cuts[{i}]", cut, first, last) for i, cut in enumerate(cuts)]
     n = default if cuts is None else integer("cuts", cuts, 1)
+    if n > last - first:
+        return list(range(first, last + 1))
     ends = range(max(first, last - min((n + 1) // 2, _LAST_CUTS) + 1), last + 1)
     spread = np.linspace(first, last, n - len(ends) + 1, dtype=int).tolist()
     return sorted({*spread, *ends})
@@ -192,7 +198,7 @@ class _FeatureProbe:
     def __init__(self, features: Any, scaler: Any, market: Market) -> None:
         self._arguments = features, scaler
         table = feature_table(market, *self._arguments)
-        self.first, self.names = table.warmup, table.names
+        self.first, self.names = max(table.warmup, market.first), table.names  # the rows before are history
         self.features = self.latest = _Shown(table.names, 0, table.values)
 
     def pairs(self, changed: Market, cut: int) -> Iterator[tuple[_Shown, _Shown]]:
@@ -219,11 +225,22 @@ class _EnvProbe:
         other = self._make(changed)
         self.latest = _features_of(other)
         yield _until(self.features, cut), _until(self.latest, cut)
-        start = max(self.first - 1, cut - _STEPS)
-        before, after = (_episode(env, start, cut, self._seed) for env in (self._env, other))
+        before = self._leading_to(cut)
+        start = before.first
+        after = _episode(other, start, cut, self._seed)
         self.names = (*self.features.names, *before.names)
         n = min(len(before.values), len(after.values))  # an end that moved shows in the last row of both
         yield before, _Shown(after.names, start, after.values[:n])
+
+    def _leading_to(self, cut: int) -> _Shown:
+        """What the env shows in an episode that reaches the cut, however short its episodes are."""
+        start = max(self.first - 1, cut - _STEPS)
+        while True:
+            shown = _episode(self._env, start, cut, self._seed)
+            steps = len(shown.values) - 1
+            if start + steps == cut:
+                return shown
+            start = cut - steps  # later than before, since it ended early
 
 
 def _features_of(env: Any) -> _Shown:

@@ -145,7 +145,7 @@ def feature_table(
         scaler = FeatureScaler.from_dict(scaler)
     if scaler is not None and not isinstance(scaler, FeatureScaler):
         raise TypeError(f"scaler must be a FeatureScaler, its to_dict() or None, got {scaler!r}")
-    return table if scaler is None else scaler.transform(table)
+    return table if scaler is None else scaler.transform_at(table, market.time)
 
 
 def _from_columns(columns: Sequence[Column], market: Market) -> FeatureTable:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,9 +48,9 @@ def from_frame(
     """A Market from a DataFrame, one row a bar.
 
     The bars are the columns named open, high, low, close and volume, in any case; close is required. The time
-    is a column named time, date, datetime or timestamp, or else the index; with a time zone it becomes UTC. A
-    frame indexed by row numbers makes a market without timestamps. Frames of yfinance are read as they come,
-    with two levels of columns too.
+    is a column named time, date, datetime or timestamp, or else the index; with a time zone it becomes UTC, but
+    midnights, as daily bars have them, stay the dates they are. A frame indexed by row numbers makes a market without
+    timestamps. Frames of yfinance are read as they come, with two levels of columns too.
 
     Args:
         frame: the rows, in order of time.
@@ -112,7 +115,7 @@ def _read(path: str | Path, reader: Callable[[Path], pd.DataFrame]) -> pd.DataFr
         raise ValueError(f"data: no such file {str(path)!r}")
     try:
         return reader(path)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise ValueError(f"data: cannot read {str(path)!r}: {error}") from error
 
 
@@ -120,8 +123,17 @@ def _read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     two_levels = _has_two_levels(pd.read_csv(path, nrows=1))
+    if not two_levels:
+        _check_header(pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0])
     layout: dict[str, Any] = {"header": [0, 1], "index_col": 0} if two_levels else {}
     return _restore_index(pd.read_csv(path, **layout))
+
+
+def _check_header(names: pd.Series[str]) -> None:
+    """Raises ValueError for a name that stands twice: pandas would rename the second."""
+    twice = names[names.notna() & names.duplicated()]
+    if len(twice):
+        raise ValueError(f"two columns are named {twice.iloc[0]!r}: {list(names)}")
 
 
 def _stem(path: Path) -> str:
@@ -159,14 +171,17 @@ def _one_ticker(frame: pd.DataFrame, ticker: str | None) -> tuple[pd.DataFrame, 
     if frame.columns.nlevels != 2 or len(prices) != 1:
         raise ValueError(f"columns must have a level of tickers and one with 'Close', got {list(frame.columns)[:6]}")
     names = frame.columns.get_level_values(1 - prices[0])
-    tickers = list(dict.fromkeys(names))
+    labels = ["".join(map(str, label)).strip() for label in frame.columns]
+    times = np.array([label.lower() in TIME_NAMES for label in labels])  # after reset_index: its other level is empty
+    tickers = list(dict.fromkeys(names[~times]))
     if ticker is None and len(tickers) > 1:
         raise ValueError(f"the frame holds several tickers, choose one with ticker=: {tickers}")
     if ticker is not None and ticker not in tickers:
         raise ValueError(f"ticker must be one of {tickers}, got {ticker!r}")
     chosen = tickers[0] if ticker is None else ticker
-    single = frame.loc[:, names == chosen]
-    return single.set_axis(single.columns.get_level_values(prices[0]), axis=1), str(chosen)
+    fields = np.where(times, labels, frame.columns.get_level_values(prices[0]))
+    rows = (names == chosen) | times
+    return frame.loc[:, rows].set_axis(fields[rows], axis=1), str(chosen)
 
 
 def _sort_columns(frame: pd.DataFrame) -> tuple[dict[str, int], list[int], dict[str, int]]:

@@ -47,7 +47,8 @@ class Market:
         high: highest prices (T,), or None.
         low: lowest prices (T,), or None.
         volume: units traded (T,), or None.
-        time: timestamps (T,), datetime64[ns], in UTC where they had a time zone; None without.
+        time: timestamps (T,), datetime64[ns]; None without. With a time zone they become UTC, but midnights, as
+            daily bars have them, stay the dates they are.
         columns: further named columns (T,); they may be NaN in leading rows.
         name: what the market is called in messages and tables.
         metadata: what is known of the data: source, terms, survivorship_biased, on_missing. JSON values.
@@ -201,7 +202,8 @@ class Market:
         if self.time is None:
             raise ValueError(f"split: {self.name!r} has no timestamps, so {cut!r} must be a fraction in (0, 1)")
         try:
-            date = as_times([cut])[0]
+            daily = bool((self.time == self.time.astype("datetime64[D]")).all())
+            date = as_times([cut], dates=daily)[0]
         except (TypeError, ValueError) as error:
             raise type(error)(f"split: a cut must be a date or a float in (0, 1), got {cut!r}") from error
         if np.isnat(date):

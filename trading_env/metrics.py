@@ -22,6 +22,8 @@ from trading_env.validation import as_column
 
 Floats = npt.NDArray[np.float64]
 
+ROUNDING = 1e-14  # returns are quotients near 1, less 1: smaller deviations are those of rounding
+
 
 def simple_returns(equity: npt.ArrayLike) -> Floats:
     """Return of each bar (T,): equity[t+1] / equity[t] - 1.
@@ -44,9 +46,15 @@ def total_return(equity: npt.ArrayLike) -> float:
 
 
 def annual_return(equity: npt.ArrayLike, bars_per_year: float) -> float:
-    """Growth per year, compounded: (1 + total return)^(bars_per_year / T) - 1; -1 where nothing is left."""
+    """Growth per year, compounded: (1 + total return)^(bars_per_year / T) - 1; -1 where nothing is left.
+
+    Of a few short bars it may be more than float64 holds, and is infinite then.
+    """
     growth = max(1.0 + total_return(equity), 0.0)
-    return float(growth ** (_rate(bars_per_year) / (np.size(equity) - 1)) - 1.0)
+    try:
+        return float(growth ** (_rate(bars_per_year) / (np.size(equity) - 1)) - 1.0)
+    except OverflowError:
+        return math.inf
 
 
 def hit_rate(returns: npt.ArrayLike) -> float:
@@ -153,7 +161,7 @@ def sortino_ratio(returns: npt.ArrayLike, bars_per_year: float, target: float = 
     values, rate = _series("returns", returns), _rate(bars_per_year)
     above = values - number("target", target) / rate
     downside = math.sqrt(float(np.mean(np.minimum(above, 0.0) ** 2)))
-    return _ratio(float(above.mean()), downside) * math.sqrt(rate)
+    return _ratio(float(above.mean()), downside if downside > ROUNDING else 0.0) * math.sqrt(rate)
 
 
 # -- drawdown --------------------------------------------------------------------------------------------------
@@ -171,7 +179,7 @@ def max_drawdown_length(equity: npt.ArrayLike) -> int:
     trough = int(drawdowns.argmax())
     if drawdowns[trough] == 0.0:
         return 0
-    peak = int(curve[: trough + 1].argmax())
+    peak = trough - int(curve[trough::-1].argmax())  # the last bar at that height
     back = np.flatnonzero(curve[trough:] >= curve[peak])
     return (trough + int(back[0]) if back.size else curve.size - 1) - peak
 
@@ -195,8 +203,11 @@ def mean_exposure(exposure: npt.ArrayLike) -> float:
 
 
 def cost_paid(commission: npt.ArrayLike, slippage: npt.ArrayLike) -> float:
-    """Commission and slippage of all bars together, currency."""
-    return float(_series("commission", commission).sum() + _series("slippage", slippage).sum())
+    """Commission and slippage of all bars (T,) together, currency."""
+    paid, slipped = _series("commission", commission), _series("slippage", slippage)
+    if paid.size != slipped.size:
+        raise ValueError(f"slippage must have {paid.size} bars as commission has, got {slipped.size}")
+    return float(paid.sum() + slipped.sum())
 
 
 def break_even_cost(equity: npt.ArrayLike, turnover: npt.ArrayLike, costs: npt.ArrayLike) -> float:
@@ -213,10 +224,11 @@ def break_even_cost(equity: npt.ArrayLike, turnover: npt.ArrayLike, costs: npt.A
     Returns:
         A fraction of the notional (5e-4 is 5 bps), to compare with the rate that was charged; NaN without a trade.
     """
-    curve, traded = _curve(equity), _series("turnover", turnover)
-    if traded.size != curve.size - 1:
-        raise ValueError(f"turnover must have {curve.size - 1} bars as equity has, got {traded.size}")
-    profit = float(curve[-1] - curve[0] + _series("costs", costs).sum())
+    curve, traded, paid = _curve(equity), _series("turnover", turnover), _series("costs", costs)
+    for name, values in (("turnover", traded), ("costs", paid)):
+        if values.size != curve.size - 1:
+            raise ValueError(f"{name} must have {curve.size - 1} bars as equity has, got {values.size}")
+    profit = float(curve[-1] - curve[0] + paid.sum())
     return _ratio(profit, float(traded @ curve[:-1]))
 
 
@@ -248,10 +260,11 @@ def _rate(bars_per_year: float) -> float:
 
 
 def _deviation(values: Floats) -> float:
-    """Standard deviation with divisor T - 1; NaN for a single value, exactly 0 for equal ones."""
+    """Standard deviation with divisor T - 1; NaN for a single value, exactly 0 for values equal but for rounding."""
     if values.size < 2:
         return math.nan
-    return 0.0 if values.min() == values.max() else float(values.std(ddof=1))
+    deviation = float(values.std(ddof=1))
+    return deviation if deviation > ROUNDING else 0.0
 
 
 def _drawdowns(curve: Floats) -> Floats:

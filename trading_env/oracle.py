@@ -16,6 +16,7 @@ from trading_env.accounting import BRANCH_CASH, BRANCH_GROWTH, BRANCH_TARGET, BR
 from trading_env.checks import integer, number
 from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.task import Task
+from trading_env.validation import as_column
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +160,9 @@ def rebalanced_bound(
         TypeError: an argument is no number.
         ValueError: no returns or targets, a number that is not finite, or cost out of [0, 1).
     """
-    r = np.asarray(returns, np.float64)
-    if r.ndim != 1 or not len(r) or not np.isfinite(r).all():
-        raise ValueError(f"returns must be finite numbers (T,), T >= 1, got shape {r.shape}")
+    r = as_column("returns", returns)
+    if not np.isfinite(r).all():
+        raise ValueError(f"returns must be finite, got {r[~np.isfinite(r)][0]} at {int(np.isfinite(r).argmin())}")
     w = np.array([number(f"targets[{i}]", target) for i, target in enumerate(targets)])
     if not len(w):
         raise ValueError("targets must have at least one exposure, got none")

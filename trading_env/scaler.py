@@ -9,7 +9,7 @@ import numpy as np
 
 from trading_env.market import Market
 from trading_env.tables import FeatureTable, checked_table
-from trading_env.validation import Floats
+from trading_env.validation import Floats, Times, as_column
 
 if TYPE_CHECKING:
     from trading_env.features import Features
@@ -71,6 +71,10 @@ class FeatureScaler:
             ValueError: the scaler is not fitted, the table has other columns than it was fitted on, or a scaled
                 value leaves float32.
         """
+        return self.transform_at(table, None)
+
+    def transform_at(self, table: FeatureTable, time: Times | None) -> FeatureTable:
+        """As `transform`; messages name the rows' timestamps (T,)."""
         if not self.fitted:
             raise ValueError("the scaler is not fitted: call fit on the training split first")
         if table.names != self.names_:
@@ -81,7 +85,7 @@ class FeatureScaler:
                 rows = slice(start, start + _CHUNK)
                 values[rows] = (table.values[rows] - self.mean_) / self.scale_
         try:
-            return checked_table(values, table.names)
+            return checked_table(values, table.names, time)
         except ValueError as error:
             raise ValueError(f"the scaler, applied: {error}") from error
 
@@ -96,7 +100,7 @@ class FeatureScaler:
         """The fitted scaler that `to_dict` described.
 
         Raises:
-            TypeError: the names are no list of strings.
+            TypeError: the names are no list of strings, mean or scale hold no numbers.
         ValueError: the state has other keys or lengths, a number not finite, or a scale not above 0.
         """
         if set(state) != {"names", "mean", "scale"}:
@@ -105,10 +109,7 @@ class FeatureScaler:
         if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
             raise TypeError(f"a scaler's names must be a list of strings, got {names!r}")
         names = tuple(names)
-        try:
-            mean, scale = (np.array(state[key], dtype=np.float64) for key in ("mean", "scale"))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"a scaler's mean and scale must be numbers: {error}") from error
+        mean, scale = (as_column(f"a scaler's {key}", state[key]) for key in ("mean", "scale"))
         if not names or mean.shape != (len(names),) or scale.shape != (len(names),):
             raise ValueError(f"a scaler's state needs a mean and a scale for each of its names {names}")
         if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0.0).all()):

@@ -106,12 +106,13 @@ def stationary_bootstrap(market: Market, seed: int, *, n_bars: int | None = None
 
     Blocks start anywhere, wrap around, and have geometric lengths of mean ``block``: short memory is kept, long
     memory is not. Open, high, low and volume of a bar come along, so that bars keep their shape; further columns
-    do not. The first bar is the market's own. Needs the extra ``arch``.
+    do not. The first bar is the market's own. Of a part of a split, only its own bars are drawn. Needs the extra
+    ``arch``.
 
     Args:
-        market: the real series, of at least two bars.
+        market: the real series, of at least two bars of its own.
         seed: of the Generator.
-        n_bars: bars, T; by default those of the market.
+        n_bars: bars, T; by default as many as the market has from ``first`` on.
         block: mean length of a block, in bars.
 
     Raises:
@@ -123,24 +124,25 @@ def stationary_bootstrap(market: Market, seed: int, *, n_bars: int | None = None
     """
     if not isinstance(market, Market):
         raise TypeError(f"market must be a Market, got {market!r}")
-    if len(market) < 2:
-        raise ValueError(f"market must have at least 2 bars, got {len(market)}")
-    n_bars = len(market) if n_bars is None else n_bars
+    first, own = market.first, len(market) - market.first
+    if own < 2:
+        raise ValueError(f"market must have at least 2 bars, got {own}")
+    n_bars = own if n_bars is None else n_bars
     rng = generator(n_bars, seed)
     number("block", block, least=1.0)
-    rows = resampled_rows(len(market) - 1, n_bars - 1, block, rng) + 1
+    rows = resampled_rows(own - 1, n_bars - 1, block, rng) + first + 1
     before = market.close[rows - 1]
-    close = compound(market.close[0], np.log(market.close[rows] / before))
+    close = compound(market.close[first], np.log(market.close[rows] / before))
     bars: dict[str, Any] = {"close": close}  # scaling a bar by one positive number keeps the order of its prices
     for name in ("open", "high", "low"):
         values = getattr(market, name)
         if values is not None:
             shape = values[rows] / market.close[rows]
-            bars[name] = np.concatenate([values[:1], close[1:] * shape])
+            bars[name] = np.concatenate([values[first : first + 1], close[1:] * shape])
     if market.volume is not None:
-        bars["volume"] = np.concatenate([market.volume[:1], market.volume[rows]])
+        bars["volume"] = np.concatenate([market.volume[first : first + 1], market.volume[rows]])
     metadata = {"source": "simulators.stationary_bootstrap", "of": market.name, "seed": seed, "block": block}
-    time = None if market.time is None or n_bars > len(market) else market.time[:n_bars]
+    time = None if market.time is None or n_bars > own else market.time[first : first + n_bars]
     return Market.from_arrays(
         **bars,
         time=time,

@@ -19,8 +19,11 @@ import numpy.typing as npt
 
 from trading_env.checks import flag, integer, number
 from trading_env.market import Market
+from trading_env.validation import as_column
 
 Floats = npt.NDArray[np.float64]
+
+ROUNDING = 1e-12  # of a price: averages of equal prices differ by less
 State = tuple[npt.NDArray[np.int64]]
 
 
@@ -38,7 +41,8 @@ def random_policy(market: Market, turnover: float, seed: int = 0) -> Floats:
     """Exposures 0 or 1 (T,) that change at random moments, so often that they trade ``turnover`` a year.
 
     Entering trades the whole equity once, and so does leaving: with a chance of turnover / bars_per_year at each
-    bar, the expected turnover is the one asked for. The first exposure is 0 or 1 by a fair draw.
+    bar, the expected turnover is the one asked for. The first exposure is 0 or 1 by a fair draw, so that an episode
+    begins with half a trade beside these, on average.
 
     Args:
         market: its timestamps or bars_per_year give the length of a year.
@@ -46,14 +50,15 @@ def random_policy(market: Market, turnover: float, seed: int = 0) -> Floats:
         seed: of the draws.
 
     Raises:
-        ValueError: turnover is negative, or more than one trade per bar.
+        TypeError: seed is no int.
+        ValueError: turnover is negative, or more than one trade per bar, or seed is negative.
     """
     if market.bars_per_year is None:
         raise ValueError(f"bars_per_year of {market.name!r} is unknown, so no turnover per year can be met")
     chance = number("turnover", turnover, least=0.0) / market.bars_per_year
     if chance > 1.0:
         raise ValueError(f"turnover must be at most one trade per bar, {market.bars_per_year:g} a year, got {turnover}")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(integer("seed", seed, 0))
     first = rng.integers(2)  # before the bars' draws, whose number says how many bars follow
     changes = rng.random(len(market)) < chance
     return np.asarray((first + np.cumsum(changes)) % 2, np.float64)
@@ -98,7 +103,7 @@ def moving_average_crossover(market: Market, fast: int = 50, slow: int = 200, sh
     if integer("fast", fast, 1) >= integer("slow", slow, 2):
         raise ValueError(f"fast must be below slow, got fast={fast} and slow={slow}")
     quick, lazy = (_windows(market.close, bars).mean(axis=1) for bars in (fast, slow))
-    above = quick[slow - fast :] > lazy
+    above = quick[slow - fast :] > lazy * (1.0 + ROUNDING)
     return _after_warmup(market, np.where(above, 1.0, _below(short)))
 
 
@@ -114,7 +119,8 @@ def mean_reversion(market: Market, lookback: int = 20, entry: float = 1.0, short
     windows = _windows(market.close, lookback)
     deviations = windows.std(axis=1, ddof=1)
     distances = windows[:, -1] - windows.mean(axis=1)
-    scores = np.divide(distances, deviations, out=np.zeros_like(distances), where=deviations > 0.0)
+    moved = deviations > ROUNDING * market.close[lookback - 1 :]
+    scores = np.divide(distances, deviations, out=np.zeros_like(distances), where=moved)
     exposures = np.zeros(len(scores))
     held = 0.0
     for i, score in enumerate(scores):
@@ -167,7 +173,7 @@ class StrategyPolicy:
             raise TypeError(f"env must be a TradingEnv, got {env!r}")
         if task.drawn:
             raise ValueError("env must have one dataset and random_start=False, so that every episode is the same")
-        targets = np.asarray(exposures, np.float64)
+        targets = as_column("exposures", exposures)
         if targets.shape != (len(task.markets[0]),) or not np.isfinite(targets).all():
             raise ValueError(f"exposures must be {len(task.markets[0])} finite numbers, got shape {targets.shape}")
         self.exposures = targets

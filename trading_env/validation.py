@@ -57,16 +57,19 @@ def as_column(name: str, values: Any, *, copy: bool = True) -> Floats:
     return column
 
 
-def as_times(values: Any, *, copy: bool = True) -> Times:
+def as_times(values: Any, *, copy: bool = True, dates: bool = True) -> Times:
     """``values`` as a read-only contiguous datetime64[ns] array (T,); with a time zone, in UTC.
 
     Accepts datetime64 arrays, a DatetimeIndex or Series of dates, sequences of datetimes or ISO 8601 strings.
+    Where all are midnights of their time zone, they are dates, as daily bars have them, and stay the dates they are;
+    not so with ``dates=False``.
 
     Raises:
         TypeError: the values are no dates.
-        ValueError: they are not one-dimensional, or outside the years 1678 to 2261 that datetime64[ns] holds.
+        ValueError: they are not one-dimensional, have a time zone in part, or lie outside the years 1678 to 2261
+            that datetime64[ns] holds.
     """
-    array = values if isinstance(values, np.ndarray) and values.dtype.kind == "M" else _parse_times(values)
+    array = values if isinstance(values, np.ndarray) and values.dtype.kind == "M" else _parse_times(values, dates)
     if array.ndim != 1:
         raise ValueError(f"time must be one-dimensional, got shape {array.shape}")
     years = array.astype("datetime64[Y]").astype(np.int64)[~np.isnat(array)] + 1970
@@ -77,8 +80,8 @@ def as_times(values: Any, *, copy: bool = True) -> Times:
     return times
 
 
-def _parse_times(values: Any) -> Times:
-    """Dates of any kind but datetime64 arrays, through pandas, in UTC."""
+def _parse_times(values: Any, dates: bool) -> Times:
+    """Dates of any kind but datetime64 arrays, through pandas."""
     import pandas as pd
 
     if isinstance(values, str) or not hasattr(values, "__len__"):
@@ -89,13 +92,34 @@ def _parse_times(values: Any) -> Times:
             first = index[0] if len(index) else None
             raise TypeError(f"time must be dates or ISO 8601 strings, got {first!r} of dtype {index.dtype}")
         try:
-            index = pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601", utc=True))
-        except ValueError as error:
-            reason = str(error).split(". You might")[0]
-            raise ValueError(f"time must be dates or ISO 8601 strings: {reason}") from error
-    if index.tz is not None:
-        index = index.tz_convert("UTC").tz_localize(None)
-    array: Times = index.to_numpy()
+            index = pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601"))
+        except ValueError:  # no dates, or several offsets from UTC
+            return _parse_offsets(index, dates)
+    if index.tz is None:
+        return index.to_numpy()
+    return _instants_or_dates(index.tz_convert("UTC").tz_localize(None), index.tz_localize(None), dates)
+
+
+def _parse_offsets(index: Any, dates: bool) -> Times:
+    """Datetimes or strings with several offsets from UTC, as those of summer and winter are."""
+    import pandas as pd
+
+    try:
+        instants = pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601", utc=True)).tz_localize(None)
+    except ValueError as error:
+        reason = str(error).split(". You might")[0]
+        raise ValueError(f"time must be dates or ISO 8601 strings: {reason}") from error
+    stamps = [pd.Timestamp(value) for value in index]
+    bare = [row for row, stamp in enumerate(stamps) if not pd.isna(stamp) and stamp.tzinfo is None]
+    if bare:
+        raise ValueError(f"time must have a time zone in every row or in none, got {index[bare[0]]!r} in row {bare[0]}")
+    return _instants_or_dates(instants, pd.DatetimeIndex([stamp.replace(tzinfo=None) for stamp in stamps]), dates)
+
+
+def _instants_or_dates(instants: Any, local: Any, dates: bool) -> Times:
+    """Instants in UTC; or local times, if they are to be dates and all are midnights."""
+    midnights = ((local == local.normalize()) | local.isna()).all()
+    array: Times = (local if dates and midnights else instants).to_numpy()
     return array
 
 
@@ -169,7 +193,7 @@ def check_bars(bars: dict[str, Floats], time: Times | None) -> None:
 
 
 def bars_per_year(time: Times | None) -> float | None:
-    """The bars per year the timestamps say: 252 business days, 365 days, 52 weeks, 12 months, 4 quarters.
+    """The bars per year the timestamps say: 252 business days, 365 days, 52 weeks, 12 months, 4 quarters, 1 year.
 
     Intraday: the median number of bars of a day that has bars, times 252, or 365 where the market is open on
     both Saturday and Sunday. Other spacings: 365.25 days over the median gap. None without timestamps or with
@@ -178,7 +202,7 @@ def bars_per_year(time: Times | None) -> float | None:
     if time is None or time.size < 2:
         return None
     gap = np.median(np.diff(time)) / np.timedelta64(1, "D")
-    for low, high, bars in ((6.5, 7.5, 52.0), (27.5, 31.5, 12.0), (88.0, 93.0, 4.0)):
+    for low, high, bars in ((6.5, 7.5, 52.0), (27.5, 31.5, 12.0), (88.0, 93.0, 4.0), (360.0, 370.0, 1.0)):
         if low <= gap <= high:
             return bars
     if gap > 1.5:
@@ -216,10 +240,17 @@ def json_copy(metadata: Any) -> dict[str, Any]:
     if not isinstance(metadata, Mapping):
         raise TypeError(f"metadata must be a mapping, got {metadata!r}")
     try:
-        copied: dict[str, Any] = json.loads(json.dumps(dict(metadata)))
+        copied: dict[str, Any] = json.loads(json.dumps(dict(metadata), default=_plain))
     except (TypeError, ValueError) as error:
         raise TypeError(f"metadata must hold JSON values only: {error}") from error
     return copied
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"got {value!r} of type {type(value).__name__}")
 
 
 def checked_rate(rate: Any, time: Times | None) -> float | None:

@@ -249,7 +249,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             TypeError: actions of a wrong type.
             ValueError: actions of a wrong shape, or out of the action space; or equity or reward beyond float64.
         """
-        if not self._begun or (self.autoreset_mode is AutoresetMode.DISABLED and self._any_ended):
+        if not self._begun or (self._any_ended and self.autoreset_mode is AutoresetMode.DISABLED):
             raise ResetNeeded("call reset before step: not every sub-env has a running episode")
         n, task = self.num_envs, self.task
         indices, wants = self._asked(actions)

@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+from pandas.tseries.holiday import USFederalHolidayCalendar
 
 from trading_env.features import calendar_features, feature_table
 from trading_env.market import Market
@@ -66,3 +67,47 @@ def test_calendar_columns_are_features_by_name():
         assert feature_table(part, ["n_holidays"]).values.tolist() == table.values[: len(part), 4:].tolist()
     with pytest.raises(ValueError, match="feature 'doy' needs timestamps, which 'market' has not"):
         feature_table(Market.from_arrays([1.0, 2.0]), ["doy"])
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "Europe/London", "America/New_York"])
+def test_daily_bars_keep_the_dates_of_their_time_zone(zone):
+    dates = pd.bdate_range("2023-05-22", periods=12, tz=zone)
+    market = Market.from_frame(pd.DataFrame({"close": 1.0}, index=dates))
+    assert (pd.DatetimeIndex(market.time) == dates.tz_localize(None)).all()
+    table = feature_table(market, ["dom", "n_holidays"])
+    assert (table.values == calendar_features(dates)[["dom", "n_holidays"]].to_numpy()).all()
+    assert table.values[:, 1].sum() == 1  # Memorial Day, seen from the Friday before it
+    assert market.split("2023-05-29")[1].time_of(5) == "2023-05-29 (row 5)"
+    assert market.split(pd.Timestamp("2023-05-29", tz=zone))[1].first == 5
+
+
+@pytest.mark.parametrize("rate", [250.0, 252.0, 260.0])
+def test_business_days_see_every_holiday_whatever_their_number_in_a_year(rate):
+    dates = pd.bdate_range("2006-01-02", "2015-12-30")
+    market = Market.from_arrays([1.0] * len(dates), time=dates, bars_per_year=rate)
+    holidays = USFederalHolidayCalendar().holidays("2006-01-03", "2015-12-31")
+    assert feature_table(market, ["n_holidays"]).values.sum() == len(holidays[holidays.day_of_week < 5])
+
+
+@pytest.mark.parametrize("freq", ["ME", "BME", "BMS", "QE", "MS", "YS", "W-FRI", "W-MON"])
+def test_regular_dates_count_every_holiday_once(freq):
+    dates = pd.date_range("2006-01-01", "2015-12-31", freq=freq)
+    holidays = USFederalHolidayCalendar().holidays(dates[0] + pd.Timedelta(days=1), dates[-1])
+    market = Market.from_arrays([1.0] * len(dates), time=dates)
+    assert feature_table(market, ["n_holidays"]).values[:-1].sum() == len(holidays)
+    assert calendar_features(dates._with_freq(None))["n_holidays"][:-1].sum() == len(holidays)
+
+
+def test_a_week_is_seven_days_on_any_weekday():
+    mondays = pd.DatetimeIndex(["2012-08-27", "2012-09-03"])
+    assert calendar_features(mondays, "W")["n_holidays"].tolist() == [1, 0]  # Labor Day was the second
+
+
+def test_a_period_or_an_order_that_cannot_be_is_named():
+    dates = pd.date_range("2020-01-01", periods=3)
+    with pytest.raises(ValueError, match="period must be a pandas offset or its alias, got 'foo'"):
+        calendar_features(dates, "foo")
+    with pytest.raises(ValueError, match="period must go forward, got '-7D'"):
+        calendar_features(dates, "-7D")
+    with pytest.raises(ValueError, match="index must increase"):
+        calendar_features(dates[::-1])

@@ -279,3 +279,37 @@ def test_an_env_that_makes_its_array_from_the_market_is_checked_and_a_vector_env
     assert "feature_0" in check_causality(make, small_market(), cuts=4).names
     with pytest.raises(TypeError, match="a vector env"):
         check_causality(lambda market: TradingVectorEnv(2, market), small_market())
+
+
+class Peek(gym.Wrapper):
+    """Shows a share of the next bar's return in the reward, from bar 100 on."""
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        closes, bar = self.unwrapped.task.closes, info["bar"]
+        known = closes[min(bar + 1, len(closes) - 1)] / closes[bar] - 1.0 if bar >= 100 else 0.0
+        return obs, reward + known, terminated, truncated, info
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 11, 12, None])
+def test_a_leak_is_caught_in_episodes_of_any_length(length):
+    market = small_market(200)
+    with pytest.raises(LookAheadError, match="reward"):
+        check_causality(lambda m: Peek(TradingEnv(m, window=4, episode_length=length)), market)
+    limited = lambda m: gym.wrappers.TimeLimit(Peek(TradingEnv(m, window=4)), length or 7)  # noqa: E731
+    with pytest.raises(LookAheadError, match="reward"):
+        check_causality(limited, market)
+
+
+def test_metadata_and_a_parts_own_history_may_be_read():
+    market = Market.from_arrays(small_market(200).close, metadata={"scale": 2.0})
+    check_causality(lambda m: m.to_frame()[["close"]] * m.metadata["scale"], market)
+    test = market.split(0.5)[1]
+    check_causality(lambda m: (m.close / m.close[: max(m.first, 1)].mean())[:, None], test)
+
+
+def test_every_bar_can_be_a_cut_and_none_cannot():
+    report = check_causality("default", small_market(60), cuts=10**9)
+    assert report.cuts == tuple(range(report.cuts[0], 59))
+    with pytest.raises(ValueError, match="cuts must have at least one bar"):
+        check_causality("default", small_market(60), cuts=[])

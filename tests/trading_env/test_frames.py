@@ -1,3 +1,4 @@
+import gzip
 import sys
 
 import numpy as np
@@ -283,3 +284,57 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(ImportError, match=r"reading Parquet needs pyarrow: pip install 'trading-env\[parquet\]'"):
         Market.from_parquet(tmp_path / "a.parquet")
+
+
+def test_midnights_of_summer_and_winter_stay_dates_through_a_csv(tmp_path):
+    dates = pd.DatetimeIndex(["2020-03-06", "2020-03-09", "2020-03-10"], tz="America/New_York")
+    frame = pd.DataFrame({"Close": [1.0, 2.0, 3.0]}, index=dates.rename("Date"))
+    frame.to_csv(tmp_path / "a.csv")
+    for market in (load(frame), load(tmp_path / "a.csv")):
+        assert market.time.astype("datetime64[D]").astype(str).tolist() == ["2020-03-06", "2020-03-09", "2020-03-10"]
+        assert market.time_of(1) == "2020-03-09 (row 1)"
+
+
+def test_hours_with_a_time_zone_become_utc(tmp_path):
+    hours = pd.date_range("2020-03-08", periods=5, freq="h", tz="America/New_York")  # 02:00 does not exist
+    frame = pd.DataFrame({"close": 1.0}, index=hours.rename("time"))
+    frame.to_csv(tmp_path / "a.csv")
+    for market in (load(frame), load(tmp_path / "a.csv")):
+        assert (pd.DatetimeIndex(market.time) == hours.tz_convert("UTC").tz_localize(None)).all()
+        cut = pd.Timestamp("2020-03-08 03:00", tz="America/New_York")
+        assert market.split(cut)[1].first == 2
+    later = load(frame.shift(3, freq="h"))
+    with pytest.raises(ValueError, match="it must lie after row 0"):  # midnight there is 05:00 in UTC, before all bars
+        later.split(pd.Timestamp("2020-03-08", tz="America/New_York"))
+
+
+def test_a_time_zone_in_some_rows_is_refused():
+    with pytest.raises(
+        ValueError, match="time must have a time zone in every row or in none, got '2020-01-01' in row 0"
+    ):
+        Market.from_arrays([1.0, 2.0], time=["2020-01-01", "2020-01-02T00:00+05:00"])
+
+
+@pytest.mark.parametrize("order", [["Price", "Ticker"], ["Ticker", "Price"]])
+def test_two_levels_keep_their_dates_after_reset_index(order):
+    dates = pd.date_range("2020-01-01", periods=3, name="Date")
+    columns = pd.MultiIndex.from_product([["Close", "Open"], ["AA", "BB"]], names=["Price", "Ticker"])
+    frame = pd.DataFrame(np.arange(1.0, 13.0).reshape(3, 4), dates, columns).reorder_levels(order, axis=1)
+    market = load(frame.reset_index(), ticker="BB")
+    assert (pd.DatetimeIndex(market.time) == dates).all()
+    assert market.close.tolist() == [2.0, 6.0, 10.0]
+    with pytest.raises(ValueError, match=r"several tickers, choose one with ticker=: \['AA', 'BB'\]"):
+        load(frame.reset_index())
+
+
+def test_a_csv_with_a_name_twice_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("Date,Close,Close\n2020-01-01,1,2\n")
+    with pytest.raises(ValueError, match="two columns are named 'Close'"):
+        load(tmp_path / "a.csv")
+
+
+def test_a_broken_archive_is_named(tmp_path):
+    packed = gzip.compress(b"Date,Close\n" + b"2020-01-01,1\n" * 99)
+    (tmp_path / "a.csv.gz").write_bytes(packed[:20] + b"\xff" * 20 + packed[40:])
+    with pytest.raises(ValueError, match=r"cannot read .*a\.csv\.gz"):
+        load(tmp_path / "a.csv.gz")

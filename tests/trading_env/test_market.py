@@ -278,3 +278,7 @@ def test_bars_per_year_follow_from_the_timestamps(time, expected):
     close = np.ones(10 if time is None else len(time))
     assert Market.from_arrays(close, time=time).bars_per_year == expected
     assert Market.from_arrays(close, time=time, bars_per_year=7).bars_per_year == 7.0
+
+
+def test_bars_of_years_come_once_a_year():
+    assert Market.from_arrays(np.ones(9), time=pd.date_range("2000-01-01", periods=9, freq="YS")).bars_per_year == 1.0

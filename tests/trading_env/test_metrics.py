@@ -161,3 +161,28 @@ def test_what_is_no_series_of_numbers_is_refused_by_name(name, values):
     for metric in SERIES[name]:
         with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
             metric(values)
+
+
+def test_a_drawdown_begins_at_the_last_bar_of_its_peak():
+    assert metrics.max_drawdown_length([100, 90, 100, 80, 100]) == 2
+    assert metrics.max_drawdown_length([100] * 6 + [99, 100]) == 2
+
+
+def test_a_year_of_a_great_minute_is_infinite():
+    assert metrics.annual_return([100.0, 101.0], 252.0 * 390.0) == math.inf
+    assert metrics.calmar_ratio([100.0, 99.0, 101.0], 1e6) == math.inf
+
+
+def test_rounding_is_no_volatility():
+    returns = metrics.simple_returns(100.0 * 1.0001 ** np.arange(300))
+    assert returns.min() < returns.max()
+    assert math.isnan(metrics.sharpe_ratio(returns, 252.0))
+    assert math.isnan(metrics.sharpe_standard_error(returns, 252.0, method="gmm"))
+    assert math.isnan(metrics.sortino_ratio(returns, 252.0, target=252.0 * returns.mean()))
+
+
+def test_series_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match="slippage must have 3 bars as commission has, got 1"):
+        metrics.cost_paid([1.0, 2.0, 3.0], [0.1])
+    with pytest.raises(ValueError, match="costs must have 2 bars as equity has, got 1"):
+        metrics.break_even_cost([1.0, 2.0, 3.0], [0.1, 0.2], [1.0])

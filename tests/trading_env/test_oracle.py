@@ -192,3 +192,9 @@ def test_keywords_beside_an_env_are_refused():
 def test_free_rebalancing_names_a_wrong_argument(returns, keywords, message):
     with pytest.raises(ValueError, match=message):
         rebalanced_bound(returns, **keywords)
+
+
+@pytest.mark.parametrize("returns", [["0.1"], [True, False], [[0.1]], []])
+def test_returns_that_are_no_series_are_named(returns):
+    with pytest.raises((TypeError, ValueError), match="returns must"):
+        rebalanced_bound(returns)

@@ -107,18 +107,19 @@ def test_json_brings_the_scaler_back_to_the_bit():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "error", "message"),
     [
-        ({"extra": 1}, r"keys names, mean and scale, got \['extra', 'mean', 'names', 'scale'\]"),
-        ({"mean": ["x", "y"]}, "a scaler's mean and scale must be numbers: could not convert"),
-        ({"mean": [0.0]}, "needs a mean and a scale for each of its names"),
-        ({"names": [], "mean": [], "scale": []}, "needs a mean and a scale for each of its names"),
-        ({"mean": [0.0, float("nan")]}, "mean must be finite"),
-        ({"scale": [1.0, 0.0]}, "scale finite and positive"),
+        ({"extra": 1}, ValueError, r"keys names, mean and scale, got \['extra', 'mean', 'names', 'scale'\]"),
+        ({"mean": ["0", "1"]}, TypeError, "a scaler's mean must be real numbers"),
+        ({"scale": [True, True]}, TypeError, "a scaler's scale must be real numbers"),
+        ({"mean": [0.0]}, ValueError, "needs a mean and a scale for each of its names"),
+        ({"names": [], "mean": [], "scale": []}, ValueError, "a scaler's mean must have at least one row"),
+        ({"mean": [0.0, float("nan")]}, ValueError, "mean must be finite"),
+        ({"scale": [1.0, 0.0]}, ValueError, "scale finite and positive"),
     ],
 )
-def test_a_wrong_state_raises(change, message):
-    with pytest.raises(ValueError, match=message):
+def test_a_wrong_state_raises(change, error, message):
+    with pytest.raises(error, match=message):
         FeatureScaler.from_dict({"names": ["a", "b"], "mean": [0.0, 0.0], "scale": [1.0, 1.0], **change})
 
 

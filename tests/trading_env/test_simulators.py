@@ -218,3 +218,18 @@ def test_without_arch_the_extra_is_named(monkeypatch, name):
     message = rf"simulators.{name} needs arch: pip install 'trading-env\[arch\]'"
     with pytest.raises(ImportError, match=message):
         SIMULATORS[name](100, 0)
+
+
+def test_numbers_of_numpys_are_numbers():
+    for make in (simulators.gbm, simulators.ornstein_uhlenbeck, simulators.garch):
+        assert (make(50, np.int64(3)).close == make(50, 3).close).all()
+    market = simulators.gbm(50, 3, mu=np.float32(0.25))
+    assert market.metadata["parameters"] == {"seed": 3, "mu": 0.25, "sigma": 0.2}
+    assert simulators.stationary_bootstrap(market, np.uint8(1), block=np.int64(5)).metadata["block"] == 5
+
+
+def test_a_bootstrap_of_a_part_draws_its_own_bars():
+    close = np.concatenate([np.linspace(1.0, 2.0, 50), np.full(20, 3.0)])  # flat in the test part
+    _, test = Market.from_arrays(close).split(51 / 70)
+    drawn = simulators.stationary_bootstrap(test, seed=0)
+    assert drawn.close.tolist() == [3.0] * 19

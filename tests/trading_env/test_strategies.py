@@ -170,3 +170,23 @@ def test_an_exposure_that_the_env_cannot_choose_is_refused_or_rounded():
         StrategyPolicy(np.zeros(50), make_env(market, random_start=True))
     with pytest.raises(TypeError, match="must be a TradingEnv"):
         StrategyPolicy(np.zeros(50), gym.make("CartPole-v1"))
+
+
+@pytest.mark.parametrize("price", [0.1, 100.1, 7e-8])
+def test_a_price_that_never_moves_is_not_traded(price):
+    market = Market.from_arrays(np.full(600, price))
+    assert not strategies.moving_average_crossover(market).any()
+    assert not strategies.mean_reversion(market, entry=0.5, short=True).any()
+    assert not strategies.time_series_momentum(market).any()
+
+
+@pytest.mark.parametrize(("seed", "error"), [(-1, ValueError), (None, TypeError), (True, TypeError)])
+def test_a_random_policy_needs_a_seed(seed, error):
+    with pytest.raises(error, match="seed must be"):
+        strategies.random_policy(Market.from_arrays([1.0, 2.0], bars_per_year=252.0), 10.0, seed)
+
+
+def test_exposures_that_are_no_numbers_are_named():
+    env = gym.make("trading_env:TradingEnv-v0")
+    with pytest.raises(TypeError, match="exposures must be real numbers"):
+        StrategyPolicy(["a"] * 10, env)
