@@ -190,9 +190,13 @@ def cost_of(d: float, p: float, rules: Rules) -> float:
 
 @inlined
 def beyond_margin(d: float, units: float, equity: float, p: float, rules: Rules) -> bool:
-    """Whether a trade of d units would grow the position beyond max_leverage: the broker refuses it."""
-    after = abs(units + d)
-    return after > abs(units) and after * p > rules.max_leverage * (equity - cost_of(d, p, rules))
+    """Whether a trade of d units would grow the position, or turn it round, beyond max_leverage.
+
+    The broker refuses it.
+    """
+    after = units + d
+    more = abs(after) > abs(units) or after * units < 0.0
+    return more and abs(after) * p > rules.max_leverage * (equity - cost_of(d, p, rules))
 
 
 @inlined
@@ -229,6 +233,15 @@ def whole_lots(d: float, lot_size: float) -> float:
 
 
 @inlined
+def to_lots(d: float, units: float, lot_size: float) -> float:
+    """The trade d as it must be for units + d to be whole lots, from which rounding would stray trade by trade."""
+    after = units + d
+    if d == 0.0 or lot_size == 0.0 or abs(after) >= MANY_LOTS * lot_size:
+        return d
+    return math.floor(after / lot_size + 0.5) * lot_size - units
+
+
+@inlined
 def units_to_trade(
     want: float, target: float, units: float, equity: float, p: float, rules: Rules
 ) -> tuple[float, float]:
@@ -242,7 +255,7 @@ def units_to_trade(
     chosen = 0.0 if hold else want
     d = trade_to_target(chosen, units, equity, p, rules)
     if rules.lot_size != 0.0 and chosen != 0.0:
-        d = whole_lots(d, rules.lot_size)
+        d = to_lots(whole_lots(d, rules.lot_size), units, rules.lot_size)
     if rules.min_trade != 0.0:
         d = 0.0 if abs(d) * p < rules.min_trade * equity else d
     d = 0.0 if (rules.rebalance == 0.0) & (chosen == target) else d
@@ -260,7 +273,7 @@ def lots_to_trade(
         return 0.0, target
     if equity <= 0.0:
         return -units, 0.0
-    d = want * rules.lot_size
+    d = to_lots(want * rules.lot_size, units, rules.lot_size)
     if beyond_margin(d, units, equity, p, rules) or abs(d) * p < rules.min_trade * equity:
         return 0.0, target
     left = equity - cost_of(d, p, rules)
@@ -529,7 +542,7 @@ def mask_actions(
     for a in range(mask.shape[1]):
         want = values[N_RULES + a]
         if rules.lots == 1.0:
-            d = want * rules.lot_size
+            d = to_lots(want * rules.lot_size, units, rules.lot_size)
             mask[j, a] = want == 0.0 or not beyond_margin(d, units, equity, close, rules)
         else:
             mask[j, a] = rules.mask_repeats == 0.0 or want != target

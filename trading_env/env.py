@@ -185,7 +185,7 @@ class TradingEnv(gym.Env[Any, Any]):
         """Runs one bar; see the class for actions, rewards and info.
 
         Raises:
-            ResetNeeded: no episode is running.
+            ResetNeeded: no episode is running, or the reward callable raised an error in its last step.
             TypeError: action of a wrong type.
             ValueError: action out of the action space; or equity or reward beyond float64.
         """
@@ -231,7 +231,9 @@ class TradingEnv(gym.Env[Any, Any]):
             if terminated and truncated:
                 raise beyond_float64(bar, equity)
         if self.task.function is not None:
+            running, self._running = self._running, False  # unless the callable answers, nobody has seen this step
             reward = self._called_reward(info)
+            self._running = running
         return obs if self._flat else self.task.shaped(obs), reward, terminated, truncated, info
 
     def get_state(self) -> dict[str, Any]:

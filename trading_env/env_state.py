@@ -92,5 +92,6 @@ def check_clock(task: Task, clock: Any) -> None:
         raise ValueError(f"state['_clock'] must have shape (N, {PAST_ROW + 1}), got {clock.shape}")
     row, last, offset, past = (clock[:, column] for column in (ROW, LAST, OFFSET, PAST_ROW))
     ordered = (offset >= 0) & (offset + task.window - 1 <= row) & (row <= last) & (last < rows)
-    if not (ordered & (past >= -1) & (past <= last)).all():
-        raise ValueError(f"state['_clock'] must name rows of a table of {rows}, got {clock[~ordered][:1]}")
+    known = (past == -1) | ((past >= task.window - 1) & (past < rows - 1))  # of the episode before, after a reset
+    if not (ordered & known).all():
+        raise ValueError(f"state['_clock'] must name rows of a table of {rows}, got {clock[~(ordered & known)][0]}")

@@ -87,13 +87,13 @@ def _from_fields(state: Mapping[str, float]) -> DifferentialSharpe | MeanVarianc
 
 
 def call_reward(function: RewardFunction, before: Account, after: Account) -> Floats:
-    """``function(before, after)`` as float64 (N,), checked.
+    """``function(before, after)`` as float64 (N,), checked; the function may read its arguments only.
 
     Raises:
         TypeError: the result holds no real numbers.
         ValueError: the result has another shape, or is not finite.
     """
-    shape, returned = after["equity"].shape, function(before, after)
+    shape, returned = after["equity"].shape, function(_read_only(before), _read_only(after))
     if isinstance(returned, np.ma.MaskedArray):
         raise TypeError(f"the reward callable must return a plain array, got {returned!r}")
     try:
@@ -109,3 +109,11 @@ def call_reward(function: RewardFunction, before: Account, after: Account) -> Fl
     if not np.isfinite(reward).all():
         raise ValueError(f"the reward callable returned {reward[~np.isfinite(reward)][0]} at {dict(after)}")
     return reward
+
+
+def _read_only(account: Account) -> Account:
+    """The account in views that cannot be written."""
+    views = {key: values.view() for key, values in account.items()}
+    for values in views.values():
+        values.flags.writeable = False
+    return views

@@ -153,7 +153,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
         Returns:
             Observations with a leading axis N, and info with the keys of ``step``; info is 0 for a sub-env that
-            was not reset.
+            was not reset, but for its action mask.
 
         Raises:
             TypeError: a seed or an option of a wrong type.
@@ -245,7 +245,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             Fresh arrays with a leading axis N.
 
         Raises:
-            ResetNeeded: a sub-env has no running episode.
+            ResetNeeded: a sub-env has no running episode, or the last step raised an error.
             TypeError: actions of a wrong type.
             ValueError: actions of a wrong shape, or out of the action space; or equity or reward beyond float64.
         """
@@ -267,11 +267,14 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise ValueError(f"actions[{j}] must be in [0, {len(wants) - 1}], got {indices[j]}")
         self._now, self._past_accounts = self._past_accounts, self._now  # with the clock, which has moved
         if n_ended and (lost := terminated & truncated).any():
+            self._begun = False
             j = int(lost.argmax())
             raise beyond_float64(bar[j], info[0, j])
         report = self._report(info, bar, mask)
         if task.function is not None:
+            self._begun = False  # unless the callable answers, nobody has seen this step
             reward = self._called_reward(report)
+            self._begun = True
         if self._any_ended or n_ended:
             self._autoreset(terminated, truncated, obs, info, report)
         return obs if self._flat else task.shaped(obs), reward, terminated, truncated, report
@@ -295,6 +298,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         streams = env_state.get_streams(self.np_random)
         return {
             "fingerprint": env_state.fingerprint(self.task),
+            "autoreset_mode": self.autoreset_mode.value,
             "streams": streams,
             **env_state.read(self, self._changing),
         }
@@ -306,6 +310,11 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             ValueError: the state is of another env.
         """
         env_state.check_fingerprint(self.task, state)
+        if state.get("autoreset_mode") != self.autoreset_mode.value:
+            raise ValueError(
+                f"state is that of an env with autoreset_mode {state.get('autoreset_mode')}, "
+                f"this one has {self.autoreset_mode.value}"
+            )
         if np.asarray(state["_begun"]).all():
             env_state.check_clock(self.task, np.asarray(state["_clock"]))
         env_state.set_streams(self.np_random, state["streams"])

@@ -13,7 +13,9 @@ import numpy as np
 from trading_env.accounting import (
     BENCH,
     INFO,
+    OFFSET,
     PAST_ROW,
+    ROW,
     STATE,
     Bools,
     Float32s,
@@ -69,7 +71,8 @@ def counterfactual(
     rows = np.flatnonzero(clock[:, PAST_ROW] >= 0)
     if len(rows):
         wants, state, clock = _each_action(task, *before_last_step(state[rows], clock[rows]))
-        step = _step(task, wants, state, clock)
+        clock[:, OFFSET] = np.asarray(task.offsets)[np.searchsorted(task.offsets, clock[:, ROW], "right") - 1]
+        step = _step(task, wants, state, clock)  # offsets as they were: a reset may have gone to another market
         values = step["reward"]
         if task.function is not None and before is not None:
             old = {key: np.repeat(np.asarray(value)[rows], n_actions) for key, value in before.items()}

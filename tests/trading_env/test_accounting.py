@@ -363,3 +363,47 @@ def test_the_broker_refuses_lots_beyond_the_margin():
     assert env.step(4)[4]["units"] == 8.0
     assert env.step(3)[4]["units"] == 8.0  # 12 units would be 1.2 times the equity
     assert env.step(0)[4]["units"] == 0.0
+
+
+TENTHS = {"lot_size": 0.1, "initial_cash": 1000.0}
+
+
+def test_selling_all_lots_leaves_nothing():
+    targets = (-0.005, 0.0, 0.0105, 0.0205, 0.0305, 0.0405)
+    costs = Costs(0.0, 0.0, 0.0, fixed=5.0)
+    env = make_env([100.0] * 9, [100.0] * 9, actions=targets, sizing="rebalance", costs=costs, **TENTHS)
+    env.reset()
+    infos = [env.step(action)[4] for action in (4, 2, 0, 1)]
+    assert [info["units"] for info in infos] == [pytest.approx(0.3), 0.2, 0.0, 0.0]
+    assert infos[3]["commission"] == 0.0
+
+
+def test_a_position_sold_in_other_lots_than_bought_shows_no_return():
+    closes = [100.0] * 5 + [150.0] * 2
+    env = make_env(closes, closes, actions="lots", lots=2, costs=Costs(0.0, 0.0, 0.0), **TENTHS)
+    env.reset()
+    for action in (3, 4, 1, 0, 2):
+        obs, *_, info = env.step(action)
+    assert (info["units"], obs[-2]) == (0.0, 0.0)
+
+
+def test_the_last_lot_is_charged_once():
+    costs = Costs(0.0, 0.0, 0.0, minimum=300.0)
+    env = make_env([100.0] * 9, [100.0] * 9, actions="lots", lots=2, reward="pnl", costs=costs, **TENTHS)
+    env.reset()
+    for action in (3, 4, 1):
+        env.step(action)
+    _, reward, _, _, info = env.step(0)
+    assert (reward, info["commission"], info["equity"]) == (-300.0, 300.0, -200.0)
+
+
+@pytest.mark.parametrize("lots", [(3, 0, 0), (5, -2, 0)])
+def test_a_turn_to_the_other_side_beyond_the_margin_is_refused_however_the_position_came(lots):
+    closes = [60.0] * 4 + [10.0] * 3
+    keywords = {"actions": "lots", "lots": 6, "margin": Margin(max_leverage=2.0), "costs": Costs(0.0, 0.0, 0.0)}
+    env = make_env(closes, closes, lot_size=0.1, initial_cash=16.0, **keywords)
+    env.reset()
+    for lot in lots:
+        env.step(6 + lot)
+    assert env.step(0)[4]["units"] == pytest.approx(0.3)  # -0.3 units would be twice what the margin allows
+    assert env.step(3)[4]["units"] == 0.0

@@ -12,7 +12,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
-from trading_env import Costs, DifferentialSharpe, Margin, Market, MeanVariance, TradingEnv
+from trading_env import Costs, DifferentialSharpe, Margin, Market, MeanVariance, TradingEnv, TradingVectorEnv
 
 ID = "trading_env:TradingEnv-v0"
 OPTIONS = [
@@ -374,3 +374,18 @@ def test_costs_as_a_mapping_equal_costs():
     spec = gym.make(ID, costs={"commission": 0.01}).spec
     assert json.loads(spec.to_json())["kwargs"]["costs"] == {"commission": 0.01}
     assert TradingEnv(costs={"commission": 0.01}).task.costs == Costs(commission=0.01)
+
+
+def test_a_callable_reward_may_not_write_what_it_reads():
+    def greedy(before, after):
+        gain = after["equity"]
+        gain -= before["equity"]
+        return gain
+
+    for env, action in (
+        (TradingEnv(small_market(), reward=greedy), 2),
+        (TradingVectorEnv(2, small_market(), reward=greedy), [2, 0]),
+    ):
+        env.reset()
+        with pytest.raises(ValueError, match="read-only"):
+            env.step(action)

@@ -253,3 +253,42 @@ def test_a_refused_reset_changes_nothing(make, refused):
     assert env.np_random_seed == twin.np_random_seed
     assert_same(env.get_state(), twin.get_state())
     assert_same(env.reset(), twin.reset())
+
+
+@pytest.mark.parametrize("case", ["default", "two markets", "ruin"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_state_of_any_step_is_taken_up_right_after_an_episodes_end_too(case, mode):
+    env, other = (TradingVectorEnv(N, autoreset_mode=mode, **CASES[case]) for _ in range(2))
+    env.reset(seed=3)
+    for action in actions_of(env.action_space, STEPS):
+        result = env.step(action)
+        other.set_state(env.get_state())
+        assert_same(other.counterfactual(), env.counterfactual())
+        if mode is AutoresetMode.DISABLED and (result[2] | result[3]).any():
+            env.reset()
+
+
+def test_the_state_of_another_autoreset_mode_is_refused():
+    env = TradingVectorEnv(N, **COMMON)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="autoreset_mode NextStep, this one has SameStep"):
+        TradingVectorEnv(N, autoreset_mode="SAME_STEP", **COMMON).set_state(env.get_state())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_after_an_error_in_a_step_both_envs_need_a_reset(mode):
+    def failing(before, after):
+        return np.where(after["bar"] == 20, np.nan, 0.0)
+
+    keywords = {"data": market(1, 21), "window": 3, "features": ["log_return_1"], "reward": failing}
+    envs, env = TradingVectorEnv(2, autoreset_mode=mode, **keywords), TradingEnv(**keywords)
+    for one, action in ((envs, np.array([2, 0])), (env, 2)):
+        _, info = one.reset(seed=0)
+        for _ in range(20 - np.max(info["bar"]) - 1):
+            one.step(action)
+        with pytest.raises(ValueError, match="the reward callable returned nan"):
+            one.step(action)
+        with pytest.raises(ResetNeeded):
+            one.step(action)
+        one.reset()
+        one.step(action)

@@ -149,3 +149,17 @@ def test_what_if_needs_an_episode():
     env.reset()
     with pytest.raises(ResetNeeded):
         env.counterfactual()
+
+
+def test_a_reward_that_asks_for_the_bar_is_told_the_one_of_its_market():
+    def bars(before, after):
+        return (after["bar"] - before["bar"]).astype(np.float64)
+
+    markets = [market(80), market(120, seed=4)]
+    env = TradingVectorEnv(
+        6, data=markets, window=3, features=["log_return_1"], autoreset_mode="SAME_STEP", episode_length=1, reward=bars
+    )
+    env.reset(seed=0)
+    for _ in range(5):  # each step ends its episode, and the next one may be in the other market
+        assert (env.step(np.full(6, 2))[1] == 1.0).all()
+        assert (env.counterfactual()[0] == 1.0).all()
