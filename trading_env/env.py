@@ -63,7 +63,9 @@ class TradingEnv(gym.Env[Any, Any]):
     | "excess_log_return" | log_return less the log return of the close |
     | "differential_sharpe", DifferentialSharpe(eta=0.01) | differential Sharpe ratio of simple returns |
     | "mean_variance", MeanVariance(risk_aversion=1e-4) | (E' - E) - risk_aversion / 2 (E' - E)^2 |
-    | callable | f(before, after) -> (N,), of two accounts: mappings of info's keys to arrays (N,) |
+    | callable | f(before, after) -> (N,), of two accounts: mappings of info's keys to read-only arrays (N,) |
+
+    A callable must go by its arguments alone: `history`, `render` and `counterfactual` ask it again.
 
     ## Starting State
     All cash, at the first bar with ``window`` complete feature rows, or at a random one.

@@ -175,7 +175,7 @@ def _one_ticker(frame: pd.DataFrame, ticker: str | None) -> tuple[pd.DataFrame, 
     times = np.array([label.lower() in TIME_NAMES for label in labels])  # after reset_index: its other level is empty
     tickers = list(dict.fromkeys(names[~times]))
     if ticker is None and len(tickers) > 1:
-        raise ValueError(f"the frame holds several tickers, choose one with ticker=: {tickers}")
+        raise ValueError(f"the frame holds several tickers, choose one by load(frame, ticker=...): {tickers}")
     if ticker is not None and ticker not in tickers:
         raise ValueError(f"ticker must be one of {tickers}, got {ticker!r}")
     chosen = tickers[0] if ticker is None else ticker
@@ -222,7 +222,7 @@ def _numbers(name: str, series: pd.Series[Any], time: Times | None) -> Floats:
     if pd.api.types.is_bool_dtype(series.dtype) or not pd.api.types.is_numeric_dtype(series.dtype):
         row = int((pd.to_numeric(series, errors="coerce").isna() & series.notna()).to_numpy().argmax())
         where = f"of dtype {series.dtype} at {row_label(time, row)}"
-        hint = "" if name in BAR_COLUMNS else "; choose the columns to keep with columns="
+        hint = "" if name in BAR_COLUMNS else "; choose the columns to keep by load(..., columns=[...])"
         raise TypeError(f"{name} must be real numbers, got {series.iloc[row]!r} {where}{hint}")
     values: NDArray[Any] = (
         series.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -6,6 +6,7 @@ Letters: S steps of the episode, T bars drawn.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -161,9 +162,10 @@ def figure(episode: Episode) -> Any:
     """
     purpose = "drawing an episode"
     backend = optional("matplotlib.backends.backend_agg", "render", purpose)
-    fig = optional("matplotlib.figure", "render", purpose).Figure(figsize=(SIZE[0] / 100, SIZE[1] / 100), dpi=100)
+    make = optional("matplotlib.figure", "render", purpose).Figure
+    fig = make(figsize=(SIZE[0] / 100, SIZE[1] / 100), dpi=100, layout="constrained")
     backend.FigureCanvasAgg(fig)
-    fig.subplots_adjust(left=0.1, right=0.97, top=0.88, bottom=0.07, hspace=0.22)
+    fig.get_layout_engine().set(rect=(0.01, 0.0, 0.97, 0.99), hspace=0.05)
     panels = fig.subplots(4, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 1.2, 2.0, 1.2]})
     for panel, draw in zip(panels, (_draw_price, _draw_exposure, _draw_equity, _draw_drawdown), strict=True):
         draw(panel, episode)
@@ -173,16 +175,18 @@ def figure(episode: Episode) -> Any:
         panel.tick_params(labelsize=8)
     _draw_time(panels[-1], episode)
     fig.align_ylabels(panels)
-    fig.suptitle(_title(episode), fontsize=11, x=0.1, ha="left", y=0.965)
+    fig.suptitle(_title(episode), fontsize=11, x=0.02, ha="left")
     return fig
 
 
 def _title(episode: Episode) -> str:
     first, last = (_when(episode.market, int(bar)) for bar in episode.bars[[0, -1]])
-    total = episode.equity[-1] / episode.equity[0] - 1.0
+    total, n = episode.equity[-1] / episode.equity[0] - 1.0, len(trades_of(episode).bar)
+    name = textwrap.shorten(episode.market.name, 50, placeholder="...")
+    name = name if name != "..." else f"{episode.market.name[:47]}..."  # one word alone
     return (
-        f"{episode.market.name}: {first} to {last}\n"
-        f"return {total:+.1%}, maximum drawdown {episode.drawdown.max():.1%}, {len(trades_of(episode).bar):,} trades"
+        f"{name}: {first} to {last}\n"
+        f"return {total:+,.1%}, maximum drawdown {episode.drawdown.max():.1%}, {n:,} trade{'s' if n != 1 else ''}"
     )
 
 
@@ -206,7 +210,13 @@ def _draw_price(panel: Any, episode: Episode) -> None:
         if rows.any():
             x, y = _x(episode, trades.bar[rows]), trades.price[rows]
             panel.scatter(
-                x, y, s=size, c=color, marker=marker, label=label, zorder=3, linewidths=size / 150.0, edgecolors="white"
+                *(x, y, size, color),
+                marker=marker,
+                label=label,
+                zorder=3,
+                linewidths=size / 150.0,
+                edgecolors="white",
+                clip_on=False,
             )
     if episode.shown < episode.start:
         panel.axvline(_x(episode, episode.bars[:1])[0], color=GREY, linewidth=0.8, linestyle=":", label="start")
@@ -216,13 +226,13 @@ def _draw_price(panel: Any, episode: Episode) -> None:
 
 
 def _draw_exposure(panel: Any, episode: Episode) -> None:
-    """Exposure after each step, held over the bar that follows it."""
+    """Exposure after each step: held over the step's bar, or over the next one where orders fill at its close."""
     exposure = episode.curve("exposure") * 100.0
-    x = _x(episode, episode.bars)
+    x, where = _x(episode, episode.bars), "post" if episode.fill == "next_close" else "pre"
     dense = len(exposure) > 500  # edges would paint over the areas between them
-    panel.fill_between(x, exposure, step="post", color=BLUE, alpha=0.5 if dense else 0.25, linewidth=0.0)
+    panel.fill_between(x, exposure, step=where, color=BLUE, alpha=0.5 if dense else 0.25, linewidth=0.0)
     if not dense:
-        panel.step(x, exposure, where="post", color=BLUE, linewidth=0.8)
+        panel.step(x, exposure, where=where, color=BLUE, linewidth=0.8)
     panel.axhline(0.0, color=GREY, linewidth=0.6)
     low, high = _usual_range(exposure)
     panel.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
@@ -274,14 +284,16 @@ def _legend(panel: Any) -> None:
 
 
 def _scale(panel: Any, values: Floats) -> None:
-    """A logarithmic axis where positive values span a factor of ten; numbers without exponents or offsets."""
+    """A logarithmic axis where positive values span a factor of ten; numbers without offsets, large ones as 10M."""
     ticker = optional("matplotlib.ticker", "render", "drawing an episode")
     ratio = float(values.max() / values.min()) if values.min() > 0.0 else 0.0
     if ratio >= 10.0:
         panel.set_yscale("log")
         panel.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if ratio < 200.0 else (1.0,)))
         panel.yaxis.set_minor_locator(ticker.NullLocator())
-    panel.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    large = float(np.abs(values).max()) >= 1e7
+    plain = ticker.FuncFormatter(lambda value, _: f"{value:,.10g}")
+    panel.yaxis.set_major_formatter(ticker.EngFormatter(sep="") if large else plain)
 
 
 def _draw_time(panel: Any, episode: Episode) -> None:

@@ -250,3 +250,26 @@ def test_the_vector_env_offers_no_rendering():
         TradingVectorEnv(2, render_mode="rgb_array")
     with pytest.raises(NotImplementedError):
         TradingVectorEnv(2).render()
+
+
+@pytest.mark.parametrize(("scale", "name"), [(1e8, "a long name " * 20), (1e-8, "word" * 60), (1.0, "short")])
+def test_everything_that_is_written_stands_inside_the_picture(scale, name):
+    walk = random_walk(200)
+    market = Market.from_arrays(open=walk.open * scale, close=walk.close * scale, name=name)
+    figure = render.figure(played(TradingEnv(market, initial_cash=1e4 * scale), [2] + [1] * 99).episode())
+    figure.canvas.draw()
+    texts = [figure._suptitle, *(axis.yaxis.label for axis in figure.axes)]
+    texts += [label for axis in figure.axes for label in axis.get_yticklabels() if axis.get_ylim()[0] <= label._y]
+    for text in texts:
+        box = text.get_window_extent()
+        assert box.x0 >= 0.0
+        assert box.x1 <= render.SIZE[0]
+    assert figure._suptitle.get_text().endswith("1 trade")
+
+
+def test_the_first_step_shows_its_exposure_and_a_mark_at_the_edge_is_whole():
+    figure = render.figure(played(TradingEnv(random_walk(200)), [2]).episode())
+    price, exposure, *_ = figure.axes
+    assert np.ptp(exposure.collections[0].get_paths()[0].vertices[:, 0]) > 0.0
+    assert exposure.collections[0].get_paths()[0].vertices[:, 1].max() > 99.0
+    assert not price.collections[0].get_clip_on()
