@@ -15,7 +15,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check -c constraints.txt pip -e '.[dev]'
 	@touch $@
 
-demo: venv ## train DQN and SB3's DQN on a bundled stock, print and save the comparison (4 minutes)
+demo: venv ## train DQN and SB3's DQN on a bundled stock, print and save the comparison (1 to 4 minutes)
 	$(BIN)/python -m benchmarks compare --demo
 
 certify: venv ## agents on problems whose optimum is known (an hour; what is kept is not trained again)
