@@ -16,6 +16,19 @@ _PARAMETERS = {
     if parameter.kind is parameter.KEYWORD_ONLY  # data is each one's own
 }
 
+ELSEWHERE = {  # what gym-anytrading, Gym-Trading-Env and gym.make call them
+    "df": "data",
+    "window_size": "window",
+    "windows": "window",
+    "positions": "actions",
+    "trading_fees": "costs",
+    "borrow_interest_rate": "margin",
+    "reward_function": "reward",
+    "portfolio_initial_value": "initial_cash",
+    "max_episode_duration": "episode_length",
+    "max_episode_steps": "episode_length",
+}
+
 
 def shows_keywords(function: F) -> F:
     """The function, its ``**keywords`` replaced in its signature by those of Task."""
@@ -31,4 +44,5 @@ def check_keywords(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> No
     unknown = [name for name in keywords if name not in _PARAMETERS]
     if unknown:
         known = list(inspect.signature(owner).parameters)
-        raise TypeError(f"{owner.__name__} has no keyword {unknown[0]!r}; known are {known}")
+        here = f" (here it is {ELSEWHERE[unknown[0]]!r})" if unknown[0] in ELSEWHERE else ""
+        raise TypeError(f"{owner.__name__} has no keyword {unknown[0]!r}{here}; known are {known}")

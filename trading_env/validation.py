@@ -149,7 +149,8 @@ def check_finite(name: str, values: Floats, time: Times | None, *, above: float,
     good = np.isfinite(values) & ((values > above) if strict else (values >= above))
     row = int(good.argmin())
     what = "finite and positive" if strict else "finite and not negative"
-    raise ValueError(f"{name} must be {what}, got {values[row]} at {row_label(time, row)}")
+    hint = "; load(..., on_missing='drop' or 'ffill') repairs missing values" if np.isnan(values[row]) else ""
+    raise ValueError(f"{name} must be {what}, got {values[row]} at {row_label(time, row)}{hint}")
 
 
 def check_leading_nan(name: str, values: Floats, time: Times | None) -> None:

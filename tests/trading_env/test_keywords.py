@@ -65,3 +65,11 @@ def test_a_vector_envs_spec_with_an_autoreset_mode_by_name_survives_json(mode, w
         assert each.metadata["autoreset_mode"] is each.unwrapped.autoreset_mode is mode
         each.reset(seed=0)
         assert ("final_obs" in each.step(each.action_space.sample())[4]) == (mode is AutoresetMode.SAME_STEP)
+
+
+@pytest.mark.parametrize(
+    ("there", "here"), [("df", "data"), ("window_size", "window"), ("max_episode_steps", "episode_length")]
+)
+def test_keywords_of_other_envs_are_told_by_their_names_here(there, here):
+    with pytest.raises(TypeError, match=f"no keyword '{there}' \\(here it is '{here}'\\)"):
+        TradingVectorEnv(2, **{there: 5})
