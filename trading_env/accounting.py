@@ -301,11 +301,11 @@ def step_account(
     c1: float,
     years: float,
     rules: Rules,
-) -> tuple[float, float, float, float, bool, float, float, float, float, float]:
+) -> tuple[float, float, float, float, float, float, float, float, float]:
     """One bar of the account, from close c0 over a trade at p to close c1.
 
     Returns:
-        cash, units, target after the bar; units traded d; whether the position was liquidated at c1; pnl,
+        cash, units, target after the bar; units traded d; pnl,
         commission, slippage, financing, in currency, with E' - E = pnl - commission - slippage - financing;
         traded notional |d| p, liquidation included.
     """
@@ -333,7 +333,7 @@ def step_account(
         slippage += slip
         traded += abs(units) * c1
         units, target = 0.0, 0.0
-    return cash, units, target, d, liquidated, pnl, commission, slippage, financing, traded
+    return cash, units, target, d, pnl, commission, slippage, financing, traded
 
 
 @inlined
@@ -443,7 +443,7 @@ def move(
 ) -> Moved:
     """Takes an account (see STATE) through a bar, from close c0 over a trade at p to c1."""
     before = units
-    cash, units, target, d, _, pnl, commission, slippage, financing, traded = step_account(
+    cash, units, target, d, pnl, commission, slippage, financing, traded = step_account(
         cash, units, target, want, c0, p, c1, years, rules
     )
     entry = average_entry(entry, before, d, p, rules.spread)
@@ -619,11 +619,11 @@ def lay_out(
     rules: Rules,
     bench: Any,
 ) -> None:
-    """Lays wants and prices of the n envs from ``first`` on on the bench."""
+    """Writes wants and prices of the envs first, ..., first + n - 1 to the bench."""
     want, c0, p, c1 = bench.want, bench.c0, bench.p, bench.c1
     for i in range(n):
         j = first + i
-        row = clock[j, ROW] - waiting[j]  # behind the last bar there is no price: those that wait look back
+        row = clock[j, ROW] - waiting[j]  # after the last bar there is no price: who waits for a reset looks back
         want[i], c0[i], c1[i] = wants[actions[j]], closes[row], closes[row + 1]
         p[i] = fill_price(row, opens, closes, rules)
 
@@ -687,7 +687,7 @@ def exact_logs(n: int, before: Any, after: Any, bench: Any, rules: Rules) -> Non
 
 @inlined
 def copy_column(first: int, n: int, column: Floats, out: Floats) -> None:
-    """Writes the first n of a column behind the others."""
+    """Copies column[:n] into out[first : first + n]."""
     out = out[first : first + n]
     for i in range(n):
         out[i] = column[i]
@@ -719,7 +719,7 @@ def usual(rules: Rules) -> bool:
 
 @inlined
 def as_usual(rules: Rules) -> Rules:
-    """Usual rules with their zeros as constants: the compiler leaves out what is behind an ``if`` on them.
+    """Usual rules with their zeros as constants: the compiler leaves out what an ``if`` on them guards.
 
     It may not leave out a product with zero, since NaN and infinity times zero are no zero.
     """
@@ -949,7 +949,7 @@ def grow_branches(
             behind, kept, kept_cash, kept_units = branches[s, BRANCH_GROWTH], False, 0.0, 0.0
             for a in range(n_wants):
                 before = branches[s, BRANCH_TARGET]
-                cash, units, target, d, _, _, _, _, _, _ = step_account(
+                cash, units, target, d, _, _, _, _, _ = step_account(
                     branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS], before, wants[a], c0, p, c1, years, rules
                 )
                 equity = cash + units * c1

@@ -58,7 +58,7 @@ def market_column(market: Market, name: str) -> Floats:
     import pandas as pd
 
     if market.time is None:
-        raise ValueError(f"feature {name!r} needs timestamps, which {market.name!r} has not")
+        raise ValueError(f"feature {name!r} needs timestamps, which {market.name!r} lacks")
     index = pd.DatetimeIndex(market.time)
     return _table(index, _spacing(index, market.bars_per_year))[name].to_numpy(np.float64)
 

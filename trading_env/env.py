@@ -81,7 +81,7 @@ class TradingEnv(gym.Env[Any, Any]):
     | exposure | units x close / equity |
     | price | fill price before spread, or what it would have been |
     | pnl | gain of the position before costs and financing |
-    | commission, slippage | costs paid, >= 0 |
+    | commission, slippage | costs paid, >= 0; slippage is that of half_spread and slippage together |
     | financing | interest and borrow fee paid; negative = earned |
     | turnover | traded notional / equity before the step, liquidation included |
     | bar | index t of the last bar seen |
@@ -98,8 +98,8 @@ class TradingEnv(gym.Env[Any, Any]):
     | keyword | default | meaning |
     |---|---|---|
     | data | "us-stocks/AAPL" | dataset name, path, DataFrame, Market, or a list: one is drawn for each episode |
-    | features | "default" | "default", column names, a callable Market -> DataFrame, or an array (T, F) |
-    | scaler | None | a fitted FeatureScaler |
+    | features | "default" | "default", column names, a callable Market -> DataFrame or array, or an array (T, F) |
+    | scaler | None | a fitted FeatureScaler, or its to_dict() |
     | window | 30 | rows of history in the observation |
     | actions, lots, allow_short | "buy_hold_sell", 1, False | see Action Space |
     | sizing | None | "drift" trades when the chosen target changes (default, discrete), "rebalance" at each bar |
@@ -270,9 +270,10 @@ class TradingEnv(gym.Env[Any, Any]):
             if 0 <= index < len(self._wants):
                 return self._wants[index]
             raise ValueError(f"action must be in [0, {len(self._wants) - 1}], got {action!r}")
-        floats = isinstance(action, np.ndarray) and action.dtype.kind == "f"
-        if not floats or action.shape != (1,) or not abs(action[0]) <= 1.0:
-            raise ValueError(f"action must be a float array of shape (1,) in [-1, 1], got {action!r}")
+        if not isinstance(action, np.ndarray) or action.dtype.kind != "f" or action.shape != (1,):
+            raise TypeError(f"action must be a float array of shape (1,), got {action!r}")
+        if not abs(action[0]) <= 1.0:  # NaN is wrong too
+            raise ValueError(f"action must be in [-1, 1], got {action[0]}")
         return float(action[0]) * self.task.margin.max_leverage
 
     def _begin(self, i: int, start: int) -> tuple[Any, Any]:
@@ -309,9 +310,15 @@ class TradingEnv(gym.Env[Any, Any]):
 
         Masked are lots beyond the margin at the last close, and, of "buy_hold_sell" with sizing="drift", the side
         that is chosen already: "hold" does the same.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+            ValueError: the actions are continuous.
         """
-        if self._opened is None or not self._wants:
-            raise ResetNeeded("action_masks needs discrete actions and a reset")
+        if not self._wants:
+            raise ValueError("action_masks needs discrete actions, got actions='continuous'")
+        if self._opened is None:
+            raise ResetNeeded("call reset before action_masks: no episode has begun")
         return self._observe()[1]
 
     def afterstates(self) -> Any:
@@ -378,7 +385,9 @@ class TradingEnv(gym.Env[Any, Any]):
             ImportError: "rgb_array" without matplotlib; the message names the extra.
         """
         if self.render_mode is None:
-            gym.logger.warn("render needs a render_mode: gym.make('TradingEnv-v0', render_mode='rgb_array')")
+            gym.logger.warn(
+                "render needs a render_mode: gym.make('trading_env:TradingEnv-v0', render_mode='rgb_array')"
+            )
             return None
         from trading_env import render
 
@@ -390,7 +399,7 @@ class TradingEnv(gym.Env[Any, Any]):
         from trading_env.render import Episode
 
         if self._opened is None:
-            raise ResetNeeded("call reset before render: no episode has begun")
+            raise ResetNeeded("call reset before render or episode: no episode has begun")
         task, (i, start) = self.task, self._opened
         lot_size = task.lot_size if task.actions == "lots" else 0.0
         shown = max(start - task.window + 1, 0)

@@ -189,7 +189,7 @@ def _default_writer(name: str, market: Market) -> Callable[[NDArray[np.float32]]
     feature = DEFAULT_FEATURES[name]
     missing = [column for column in feature.needs if column not in market.column_names]
     if missing:
-        raise ValueError(f"feature {name!r} needs {missing}, which {market.name!r} has not")
+        raise ValueError(f"feature {name!r} needs {missing}, which {market.name!r} lacks")
 
     def write(out: NDArray[np.float32]) -> None:
         out[: feature.lookback] = np.nan

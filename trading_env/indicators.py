@@ -109,7 +109,7 @@ def _inputs(name: Any, function: Any, market: Market) -> dict[str, Floats]:
         needed += [value] if isinstance(value, str) else value
     missing = [column for column in needed if column not in market.column_names]
     if missing:
-        raise ValueError(f"indicator {name!r} needs {missing}, which {market.name!r} has not")
+        raise ValueError(f"indicator {name!r} needs {missing}, which {market.name!r} lacks")
     return {column: market.column(column) for column in needed}
 
 

@@ -92,11 +92,8 @@ def _check_scale_free(task: Task) -> None:
         raise ValueError(
             f"hindsight needs a tuple of target exposures or 'buy_hold_sell', got actions={task.actions!r}"
         )
-    for name in ("fixed", "minimum", "per_unit"):
-        if getattr(task.costs, name) != 0.0:
-            raise ValueError(
-                f"hindsight needs costs proportional to the trade, got costs.{name}={getattr(task.costs, name)}"
-            )
+    if not task.costs.proportional:
+        raise ValueError(f"hindsight needs costs proportional to the trade, got {task.costs}")
     for name in ("lot_size", "min_trade"):
         if getattr(task, name) != 0.0:
             raise ValueError(f"hindsight needs fractional units and no band, got {name}={getattr(task, name)}")

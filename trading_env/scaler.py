@@ -101,7 +101,7 @@ class FeatureScaler:
 
         Raises:
             TypeError: the names are no list of strings, mean or scale hold no numbers.
-        ValueError: the state has other keys or lengths, a number not finite, or a scale not above 0.
+            ValueError: the state has other keys or lengths, a number not finite, or a scale not above 0.
         """
         if set(state) != {"names", "mean", "scale"}:
             raise ValueError(f"a scaler's state has the keys names, mean and scale, got {sorted(state, key=repr)}")

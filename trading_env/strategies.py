@@ -143,7 +143,7 @@ def _windows(values: Floats, bars: int) -> Floats:
 
 
 def _after_warmup(market: Market, exposures: Floats) -> Floats:
-    """The exposures of the last bars, behind zeros for the bars that lack history (T,)."""
+    """Zeros for the bars that lack history, then the exposures (T,)."""
     warmup = np.zeros(len(market) - len(exposures))
     return np.concatenate([warmup, exposures])
 

@@ -35,7 +35,7 @@ from trading_env.rewards import call_reward
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
 
-MAX_ENVS = 2**31  # numpy refuses more without a word of what it is
+MAX_ENVS = 2**31  # numpy's own error for more does not name num_envs
 FLOAT32, INT64, BOOL = (np.dtype(kind) for kind in (np.float32, np.int64, np.bool_))  # faster than their names
 
 
@@ -324,9 +324,16 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     # -- what if ------------------------------------------------------------------------------------------
 
     def action_masks(self) -> Bools:
-        """Which discrete actions have a meaning of their own now (N, A); see TradingEnv."""
-        if not self._begun or not self._discrete:
-            raise ResetNeeded("action_masks needs discrete actions and a reset")
+        """Which discrete actions have a meaning of their own now (N, A); see TradingEnv.
+
+        Raises:
+            ResetNeeded: not every sub-env has an episode.
+            ValueError: the actions are continuous.
+        """
+        if not self._discrete:
+            raise ValueError("action_masks needs discrete actions, got actions='continuous'")
+        if not self._begun:
+            raise ResetNeeded("call reset before action_masks: no episode has begun")
         mask = np.empty((self.num_envs, len(self.task.wants)), np.bool_)
         self._observe(self._identity, np.empty((self.num_envs, self.task.width), np.float32), mask)
         return mask

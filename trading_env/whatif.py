@@ -43,6 +43,9 @@ class Counterfactual(tuple[Any, Any]):
         pair.terminated = terminated
         return pair
 
+    def __getnewargs__(self) -> tuple[Any, Any, Any]:
+        return (*self, self.terminated)  # to be pickled and copied
+
 
 def afterstates(task: Task, state: Floats, clock: Ints) -> Any:
     """Observations (N, A, D) right after each action, traded with its costs at the close just seen."""
@@ -71,8 +74,9 @@ def counterfactual(
     rows = np.flatnonzero(clock[:, PAST_ROW] >= 0)
     if len(rows):
         wants, state, clock = _each_action(task, *before_last_step(state[rows], clock[rows]))
+        # a reset may have gone to another market since
         clock[:, OFFSET] = np.asarray(task.offsets)[np.searchsorted(task.offsets, clock[:, ROW], "right") - 1]
-        step = _step(task, wants, state, clock)  # offsets as they were: a reset may have gone to another market
+        step = _step(task, wants, state, clock)
         values = step["reward"]
         if task.function is not None and before is not None:
             old = {key: np.repeat(np.asarray(value)[rows], n_actions) for key, value in before.items()}

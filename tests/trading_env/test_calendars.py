@@ -65,7 +65,7 @@ def test_calendar_columns_are_features_by_name():
     assert table.values.tolist() == calendar_features(WEEKS).to_numpy().tolist()
     for part in market.split(0.6):
         assert feature_table(part, ["n_holidays"]).values.tolist() == table.values[: len(part), 4:].tolist()
-    with pytest.raises(ValueError, match="feature 'doy' needs timestamps, which 'market' has not"):
+    with pytest.raises(ValueError, match="feature 'doy' needs timestamps, which 'market' lacks"):
         feature_table(Market.from_arrays([1.0, 2.0]), ["doy"])
 
 

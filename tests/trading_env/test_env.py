@@ -335,11 +335,20 @@ def test_an_action_out_of_space_raises_and_changes_nothing(action):
     np.testing.assert_equal(env.step(2), twin.step(2))
 
 
-@pytest.mark.parametrize("action", [np.array([1.5], np.float32), np.array([np.nan], np.float32), 0.3, [0.1]])
-def test_a_continuous_action_out_of_space_raises(action):
+@pytest.mark.parametrize(
+    ("action", "error", "message"),
+    [
+        (np.array([1.5], np.float32), ValueError, r"action must be in \[-1, 1\], got 1.5"),
+        (np.array([np.nan], np.float32), ValueError, r"action must be in \[-1, 1\], got nan"),
+        (0.3, TypeError, r"action must be a float array of shape \(1,\), got 0.3"),
+        ([0.1], TypeError, "action must be a float array"),
+        (np.array([1]), TypeError, "action must be a float array"),
+    ],
+)
+def test_a_continuous_action_out_of_space_raises(action, error, message):
     env = TradingEnv(small_market(), window=5, actions="continuous")
     env.reset()
-    with pytest.raises(ValueError, match="action"):
+    with pytest.raises(error, match=message):
         env.step(action)
 
 

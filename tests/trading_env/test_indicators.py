@@ -96,7 +96,7 @@ def test_an_indicator_that_cannot_be_raises(name, error, message):
 
 
 def test_a_column_that_the_market_lacks_is_named():
-    with pytest.raises(ValueError, match=r"indicator 'ADX_14' needs \['high', 'low'\], which 'market' has not"):
+    with pytest.raises(ValueError, match=r"indicator 'ADX_14' needs \['high', 'low'\], which 'market' lacks"):
         feature_table(Market.from_arrays(STOCK.close), ["ADX_14"])
 
 

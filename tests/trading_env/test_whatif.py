@@ -1,6 +1,7 @@
 """Afterstates, counterfactuals and masks against envs that really take the other action."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -163,3 +164,14 @@ def test_a_reward_that_asks_for_the_bar_is_told_the_one_of_its_market():
     for _ in range(5):  # each step ends its episode, and the next one may be in the other market
         assert (env.step(np.full(6, 2))[1] == 1.0).all()
         assert (env.counterfactual()[0] == 1.0).all()
+
+
+def test_a_counterfactual_can_be_pickled_and_copied():
+    env = TradingEnv(**keywords_of("buy_hold_sell"))
+    env.reset()
+    env.step(2)
+    result = env.counterfactual()
+    for twin in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result)):
+        assert (twin.terminated == result.terminated).all()
+        for one, other in zip(twin, result, strict=True):
+            assert (one == other).all()
