@@ -251,6 +251,7 @@ class TradingEnv(gym.Env[Any, Any]):
             ValueError: the state is of another env.
         """
         env_state.check_fingerprint(self.task, state)
+        env_state.check_keys(state, ("streams", "_running", *(_STATE if "_clock" in state else ())))
         env_state.set_streams([self.np_random], state["streams"])
         if "_clock" not in state:  # never reset
             self._running, self._opened = False, None

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from trading_env.accounting import LAST, OFFSET, PAST_ROW, ROW
 from trading_env.task import Task
@@ -24,16 +25,32 @@ def write(owner: object, names: Sequence[str], state: State) -> None:
     """Sets the named attributes to what `read` gave, arrays in place.
 
     Raises:
-        ValueError: If one is missing, or an array has another shape or kind of numbers.
+        ValueError: If one is missing, or an array has another shape or kind of numbers; nothing has changed then.
     """
+    check_keys(state, names)
+    for name in names:
+        _check(name, getattr(owner, name, None), state[name])
+    for name in names:
+        setattr(owner, name, _renewed(getattr(owner, name, None), state[name]))
+
+
+def check_keys(state: State, names: Iterable[str]) -> None:
+    """Raises ValueError if one of the names is missing in the state."""
     missing = [name for name in names if name not in state]
     if missing:
         raise ValueError(f"state must have {missing}, got {sorted(state)}")
-    for name in names:
-        setattr(owner, name, _renewed(name, getattr(owner, name, None), state[name]))
+
+
+def check_mode(state: State, mode: AutoresetMode) -> None:
+    """Raises ValueError if the state is of a vector env with another autoreset mode."""
+    if state["autoreset_mode"] != mode.value:
+        raise ValueError(
+            f"state is that of an env with autoreset_mode {state['autoreset_mode']}, this one has {mode.value}"
+        )
 
 
 def _copied(value: Any) -> Any:
+    """A copy as arrays and plain JSON."""
     if isinstance(value, (np.ndarray, array.array)):
         return np.array(value)
     if isinstance(value, dict):
@@ -41,18 +58,21 @@ def _copied(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-def _renewed(name: str, old: Any, state: Any) -> Any:
+def _check(name: str, old: Any, state: Any) -> None:
+    """Raises ValueError where the saved value is of another kind or shape than the old one."""
     if isinstance(old, bool) and not isinstance(state, bool):
         raise ValueError(f"state[{name!r}] must be True or False, got {state!r}")
+    new = np.asarray(state) if isinstance(old, np.ndarray) else None
+    if new is not None and (new.shape, new.dtype) != (old.shape, old.dtype):
+        raise ValueError(f"state[{name!r}] must be an array {old.dtype} {old.shape}, got one {new.dtype} {new.shape}")
+
+
+def _renewed(old: Any, state: Any) -> Any:
+    """The saved value in the type of the old one, an array in its memory."""
     if isinstance(old, array.array):
         return array.array(old.typecode, np.asarray(state).tolist())
     if isinstance(old, np.ndarray):
-        new = np.asarray(state)
-        if (new.shape, new.dtype) != (old.shape, old.dtype):
-            raise ValueError(
-                f"state[{name!r}] must be an array {old.dtype} {old.shape}, got one {new.dtype} {new.shape}"
-            )
-        old[...] = new
+        old[...] = np.asarray(state)
         return old
     return tuple(state) if isinstance(old, tuple) and state is not None else _copied(state)
 

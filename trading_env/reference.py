@@ -170,6 +170,7 @@ class _Episodes:
 
     def set_state(self, state: env_state.State) -> None:
         """Takes up what `get_state` gave; ValueError if it was of other episodes."""
+        env_state.check_keys(state, (*_STATE, "now", "last"))
         rows, ends = np.asarray(state["row"]), (self.problem.lead, self.problem.lead + self.problem.episode_length)
         if rows.shape != (self.n,) or not ((rows == 0) | ((rows >= ends[0]) & (rows <= ends[1]))).all():
             raise ValueError(f"state['row'] must be rows ({self.n},) from {ends[0]} to {ends[1]}, got {rows}")
@@ -294,6 +295,7 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
 
     def set_state(self, state: env_state.State) -> None:
         """Goes on from what `get_state` of an env with the same keywords gave; ValueError if it was another."""
+        env_state.check_keys(state, ("streams", "episodes", *_SCALAR))
         env_state.set_streams([self.np_random], state["streams"])
         self._episodes.set_state(state["episodes"])
         env_state.write(self, _SCALAR, state)
@@ -428,10 +430,17 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
     def get_state(self) -> env_state.State:
         """The running episodes and the random streams, as copies: arrays and plain JSON."""
         streams = env_state.get_streams(self.np_random)
-        return {"streams": streams, "episodes": self._episodes.get_state(), **env_state.read(self, _VECTOR)}
+        return {
+            "autoreset_mode": self.autoreset_mode.value,
+            "streams": streams,
+            "episodes": self._episodes.get_state(),
+            **env_state.read(self, _VECTOR),
+        }
 
     def set_state(self, state: env_state.State) -> None:
         """Goes on from what `get_state` of an env with the same keywords gave; ValueError if it was another."""
+        env_state.check_keys(state, ("autoreset_mode", "streams", "episodes", *_VECTOR))
+        env_state.check_mode(state, self.autoreset_mode)
         env_state.set_streams(self.np_random, state["streams"])
         self._episodes.set_state(state["episodes"])
         env_state.write(self, _VECTOR, state)

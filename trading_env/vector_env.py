@@ -310,11 +310,8 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             ValueError: the state is of another env.
         """
         env_state.check_fingerprint(self.task, state)
-        if state.get("autoreset_mode") != self.autoreset_mode.value:
-            raise ValueError(
-                f"state is that of an env with autoreset_mode {state.get('autoreset_mode')}, "
-                f"this one has {self.autoreset_mode.value}"
-            )
+        env_state.check_keys(state, ("autoreset_mode", "streams", *self._changing))
+        env_state.check_mode(state, self.autoreset_mode)
         if np.asarray(state["_begun"]).all():
             env_state.check_clock(self.task, np.asarray(state["_clock"]))
         env_state.set_streams(self.np_random, state["streams"])

@@ -292,3 +292,15 @@ def test_after_an_error_in_a_step_both_envs_need_a_reset(mode):
             one.step(action)
         one.reset()
         one.step(action)
+
+
+@pytest.mark.parametrize("key", ["streams", "_clock", "_ended", "_begun", "autoreset_mode"])
+def test_a_state_without_a_part_is_refused_and_changes_nothing(key):
+    env, twin = (TradingVectorEnv(N, **COMMON) for _ in range(2))
+    env.reset(seed=0), twin.reset(seed=0)
+    state = env.get_state()
+    del state[key]
+    env.step(np.full(N, 2)), twin.step(np.full(N, 2))
+    with pytest.raises(ValueError, match=rf"state must have \['{key}'\]"):
+        env.set_state(state)
+    assert_same(env.get_state(), twin.get_state())
