@@ -13,6 +13,25 @@ MAY_IMPORT = {"trading_env": {"trading_env"}, "agents": {"agents"}, "benchmarks"
 KERNEL_ONLY = ("accounting",)
 
 
+LAYERS = (  # of trading_env: a module imports only from the lines above its own, but for what a call needs
+    ("checks", "extras"),
+    ("config", "rewards", "validation"),
+    ("market", "metrics", "tables"),
+    ("calendars", "datasets", "frames", "indicators", "paths", "render", "scaler", "strategies"),
+    ("features", "simulators"),
+    ("accounting",),
+    ("task",),
+    ("compact", "env_state", "keywords", "whatif"),
+    ("env",),
+    ("vector_env",),
+    ("causality", "oracle", "sb3"),
+    ("reference_solvers",),
+    ("reference",),
+    ("reference_cfm_solution", "reference_markets", "reference_ritter", "reference_trends"),
+    ("reference_cfm", "reference_moody_saffell", "reference_regime"),
+)
+
+
 def imported(path):
     """Top-level names of all modules that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -29,6 +48,24 @@ def test_packages_import_only_what_stands_above_them(package):
     for path in files:
         wrong = (set(imported(path)) & set(PACKAGES)) - MAY_IMPORT[package]
         assert not wrong, f"{path} imports {wrong}"
+
+
+def imported_at_the_top(path):
+    """Names of the modules of trading_env that a file imports when it is loaded."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module == "trading_env":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("trading_env."):
+            yield node.module.split(".")[1]
+
+
+def test_modules_of_trading_env_import_only_from_the_layers_above_them():
+    layer_of = {module: i for i, layer in enumerate(LAYERS) for module in layer}
+    files = {path.stem: path for path in (ROOT / "trading_env").glob("*.py") if path.stem != "__init__"}
+    assert files.keys() == layer_of.keys()
+    for module, path in files.items():
+        below = [name for name in imported_at_the_top(path) if layer_of[name] >= layer_of[module]]
+        assert not below, f"{module} imports {below}"
 
 
 def test_trading_env_and_agents_do_not_import_sb3_or_plotly_at_the_top():
