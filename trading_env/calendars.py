@@ -26,7 +26,7 @@ def calendar_features(index: pd.DatetimeIndex, period: Any = None) -> pd.DataFra
         index: dates (T,), increasing; with a time zone, the local dates count.
         period: a pandas offset or its alias ("W" is seven days, "MS" reaches to the next first of a month); by default
             the index's freq, or else what its spacing says: a business day, a day, a week, a month, a quarter or a
-            year, from end to end where the dates are the last (business) days of months; a day for intraday bars.
+            year, from the last (business) day of a month to the last of another; a day for intraday bars.
 
     Returns:
         DataFrame (T, 5) of int64: doy, dom, month, year, n_holidays.
@@ -45,8 +45,9 @@ def calendar_features(index: pd.DatetimeIndex, period: Any = None) -> pd.DataFra
     if not (index.is_monotonic_increasing and index.is_unique):
         raise ValueError("index must increase")
     local = index.tz_localize(None)
-    offset = _offset(index.freq if period is None else period)
-    return _table(index, offset if offset is not None else _spacing(local, bars_per_year(local.to_numpy())))
+    days, offset = local.normalize(), _offset(index.freq if period is None else period)
+    ends = days + offset if offset is not None else _next(days, bars_per_year(local.to_numpy()))
+    return _table(index, days, ends)
 
 
 def market_column(market: Market, name: str) -> Floats:
@@ -59,27 +60,25 @@ def market_column(market: Market, name: str) -> Floats:
 
     if market.time is None:
         raise ValueError(f"feature {name!r} needs timestamps, which {market.name!r} lacks")
-    index = pd.DatetimeIndex(market.time)
-    return _table(index, _spacing(index, market.bars_per_year))[name].to_numpy(np.float64)
+    days = pd.DatetimeIndex(market.time).normalize()
+    return _table(days, days, _next(days, market.bars_per_year))[name].to_numpy(np.float64)
 
 
-def _table(index: pd.DatetimeIndex, offset: Any) -> pd.DataFrame:
-    """The calendar columns of dates, with the holidays of an offset."""
+def _table(index: pd.DatetimeIndex, days: pd.DatetimeIndex, ends: pd.DatetimeIndex) -> pd.DataFrame:
+    """The calendar columns of days, whose periods reach to the ends."""
     import pandas as pd
 
-    days = index.tz_localize(None).normalize()
     fields = {"doy": days.day_of_year, "dom": days.day, "month": days.month, "year": days.year}
-    table = pd.DataFrame({**fields, "n_holidays": _coming_holidays(days, offset)}, index=index)
+    table = pd.DataFrame({**fields, "n_holidays": _holidays_between(days, ends)}, index=index)
     return table.astype(np.int64)
 
 
-def _coming_holidays(days: pd.DatetimeIndex, offset: Any) -> Any:
-    """Number of holidays in (day, day + offset] for each day; an intraday offset counts as a day."""
+def _holidays_between(days: pd.DatetimeIndex, ends: pd.DatetimeIndex) -> Any:
+    """Number of holidays in (day, end] for each day; an end within the day counts as the next day."""
     import pandas as pd
 
     if days.empty:
         return np.zeros(0)
-    ends = days + offset
     if (ends == days).any() or (ends.normalize() != ends).any():
         ends = days + pd.offsets.Day(1)
     holidays = _holidays(days.min().year, ends.max().year)
@@ -110,20 +109,23 @@ def _offset(period: Any) -> Any:
     return pd.offsets.Day(7 * offset.n) if isinstance(offset, pd.offsets.Week) else offset
 
 
-def _spacing(days: pd.DatetimeIndex, per_year: float | None) -> Any:
-    """The offset of one bar, a day at least, of dates that come so often."""
+def _next(days: pd.DatetimeIndex, per_year: float | None) -> pd.DatetimeIndex:
+    """The end of the bar that begins at each day, a day later at least, of bars that come so often.
+
+    It goes by the day alone: what later days are must not matter.
+    """
     import pandas as pd
 
     offsets = pd.offsets
     if per_year is None:
         raise ValueError("n_holidays needs the spacing of the dates: give at least two, or period=")
-    if per_year in (1.0, 4.0, 12.0):
-        months = int(12.0 / per_year)
-        for kind in (offsets.MonthEnd, offsets.BusinessMonthEnd, offsets.BusinessMonthBegin):
-            if all(kind().is_on_offset(day) for day in days):
-                return kind(months)
-        return pd.DateOffset(months=months)
+    months = {1.0: 12, 4.0: 3, 12.0: 1}.get(per_year)
+    if months is not None:
+        last = (days + offsets.Day(1)).month != days.month  # is_month_end means another thing to some indices
+        last_business = ((days + offsets.BusinessDay()).month != days.month) & (days.day_of_week < 5) & ~last
+        ends = (days + pd.DateOffset(months=months)).where(~last, days + offsets.MonthEnd(months))
+        return ends.where(~last_business, days + offsets.BusinessMonthEnd(months))
     if per_year < 240.0:
-        return offsets.Day(7 if per_year == 52.0 else round(365.25 / per_year))
-    business = per_year % 365.0 != 0.0 and (per_year % 252.0 == 0.0 or (days.day_of_week < 5).all())
-    return offsets.BusinessDay() if business else offsets.Day(1)
+        return days + offsets.Day(7 if per_year == 52.0 else round(365.25 / per_year))
+    all_days = per_year > 300.0 and any(per_year % year == 0.0 for year in (182.5, 365.0, 365.25))
+    return days + (offsets.Day(1) if all_days else offsets.BusinessDay())

@@ -251,15 +251,17 @@ class TradingEnv(gym.Env[Any, Any]):
             ValueError: the state is of another env.
         """
         env_state.check_fingerprint(self.task, state)
-        env_state.check_keys(state, ("streams", "_running", *(_STATE if "_clock" in state else ())))
-        env_state.set_streams([self.np_random], state["streams"])
-        if "_clock" not in state:  # never reset
+        begun = state.get("_running") is not False or "_clock" in state
+        env_state.check_keys(state, ("streams", "_running", *(_STATE if begun else ())))
+        if begun:
+            env_state.check_clock(self.task, np.asarray(state["_clock"]))
+            if self._opened is None:  # arrays to write to
+                self._state, self._clock = self._begin(0, self.task.firsts[0])
+                self._opened = (0, 0)
+            env_state.write(self, ("_running", *_STATE), state)
+        else:
             self._running, self._opened = False, None
-            return
-        env_state.check_clock(self.task, np.asarray(state["_clock"]))
-        self._state, self._clock = self._begin(0, self.task.firsts[0])
-        self._opened = (0, 0)
-        env_state.write(self, ("_running", *_STATE), state)
+        env_state.set_streams([self.np_random], state["streams"])
 
     def _want(self, action: Any) -> float:
         """What the action asks for: a target exposure or lots, NaN = hold."""

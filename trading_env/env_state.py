@@ -82,10 +82,15 @@ def get_streams(rngs: Iterable[np.random.Generator]) -> list[Any]:
     return [rng.bit_generator.state for rng in rngs]
 
 
-def set_streams(rngs: Sequence[np.random.Generator], states: Sequence[Any]) -> None:
-    """Puts the generators back there; ValueError if they are others."""
+def check_streams(rngs: Sequence[np.random.Generator], states: Sequence[Any]) -> None:
+    """Raises ValueError if the state is of more or fewer generators."""
     if len(rngs) != len(states):
         raise ValueError(f"state is that of {len(states)} random streams, this env has {len(rngs)}")
+
+
+def set_streams(rngs: Sequence[np.random.Generator], states: Sequence[Any]) -> None:
+    """Puts the generators back there; ValueError if they are others."""
+    check_streams(rngs, states)
     for rng, state in zip(rngs, states, strict=True):
         rng.bit_generator.state = state
 
@@ -93,8 +98,8 @@ def set_streams(rngs: Sequence[np.random.Generator], states: Sequence[Any]) -> N
 def fingerprint(task: Task) -> int:
     """A checksum of prices, features and rules: the states of envs that differ in them must not be mixed."""
     plain = (task.initial_cash, task.window, task.observation, task.episode_length, task.random_start, task.years)
-    total = zlib.crc32(repr(plain).encode())
-    for values in (task.rules, task.opens, task.closes, task.table):
+    total = zlib.crc32(repr((*plain, task.firsts, task.feature_names)).encode())
+    for values in (task.rules, task.opens, task.closes, task.features):
         total = zlib.crc32(np.ascontiguousarray(values).data if values.size else b"", total)
     return total
 

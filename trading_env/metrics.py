@@ -60,8 +60,8 @@ def annual_return(equity: npt.ArrayLike, bars_per_year: float) -> float:
 def hit_rate(returns: npt.ArrayLike) -> float:
     """Share of the bars with a gain among those with a gain or a loss; NaN where there are none."""
     values = _series("returns", returns)
-    moved = np.count_nonzero(values)
-    return float(np.count_nonzero(values > 0.0) / moved) if moved else math.nan
+    moved = np.count_nonzero(np.abs(values) > ROUNDING)
+    return float(np.count_nonzero(values > ROUNDING) / moved) if moved else math.nan
 
 
 # -- risk ------------------------------------------------------------------------------------------------------
@@ -268,9 +268,9 @@ def _deviation(values: Floats) -> float:
 
 
 def _drawdowns(curve: Floats) -> Floats:
-    """Loss from the running peak (T+1,), a fraction of it."""
-    result: Floats = 1.0 - curve / np.maximum.accumulate(curve)
-    return result
+    """Loss from the running peak (T+1,), a fraction of it; 0 where it is but rounding."""
+    losses = 1.0 - curve / np.maximum.accumulate(curve)
+    return np.where(losses > ROUNDING, losses, 0.0)
 
 
 def _ratio(above: float, below: float) -> float:

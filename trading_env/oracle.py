@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from trading_env.accounting import BRANCH_CASH, BRANCH_GROWTH, BRANCH_TARGET, BRANCH_UNITS, Floats, Ints, grow_branches
@@ -38,7 +39,10 @@ class Hindsight:
     @property
     def growth(self) -> float:
         """E_end / E_start."""
-        return math.exp(self.log_growth)
+        try:
+            return math.exp(self.log_growth)
+        except OverflowError:
+            return math.inf
 
 
 @shows_keywords
@@ -69,10 +73,21 @@ def hindsight(env: Any, *, start: int | None = None, index: int = 0, **keywords:
     index = integer("index", index, 0, len(task.markets) - 1)
     n = len(task.markets[index])
     first = task.firsts[index] if start is None else integer("start", start, task.firsts[index], n - 2)
-    last = n - 1 if task.episode_length is None else min(first + task.episode_length, n - 1)
+    steps = [limit for limit in (task.episode_length, _time_limit(env)) if limit is not None]
+    last = min(first + min(steps, default=n), n - 1)
     rows = slice(task.offsets[index] + first, task.offsets[index] + last + 1)
     log_growth, actions = _best_path(task, np.ascontiguousarray(task.opens[rows]), task.closes[rows], task.years[index])
     return Hindsight(log_growth, actions, task.wants[actions], first)
+
+
+def _time_limit(env: Any) -> int | None:
+    """The steps that TimeLimit, the wrapper of gym.make's max_episode_steps, leaves to an episode."""
+    limits = []
+    while isinstance(env, gym.Wrapper):
+        if isinstance(env, gym.wrappers.TimeLimit):
+            limits.append(env._max_episode_steps)
+        env = env.env
+    return min(limits, default=None)
 
 
 def _task_of(env: Any, keywords: dict[str, Any]) -> Task:

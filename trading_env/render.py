@@ -291,7 +291,8 @@ def _scale(panel: Any, values: Floats) -> None:
         panel.set_yscale("log")
         panel.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if ratio < 200.0 else (1.0,)))
         panel.yaxis.set_minor_locator(ticker.NullLocator())
-    large = float(np.abs(values).max()) >= 1e7
+    largest = float(np.abs(values).max())
+    large = largest >= 1e7 and np.ptp(values) > 1e-3 * largest  # six digits tell the ticks apart
     plain = ticker.FuncFormatter(lambda value, _: f"{value:,.10g}")
     panel.yaxis.set_major_formatter(ticker.EngFormatter(sep="") if large else plain)
 

@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise ImportError("trading_env.sb3 needs stable_baselines3: pip install 'trading-env[sb3]'") from error
 
-from trading_env.compact import FeatureWindows
+from trading_env.compact import COMPACT_SIZE, FeatureWindows
 
 if TYPE_CHECKING:
     import torch
@@ -257,8 +257,12 @@ class CompactExtractor(BaseFeaturesExtractor):
     loaded one acts as before.
 
     Args:
-        observation_space: of the compact env.
+        observation_space: of the compact env, whose observations no wrapper may stack or scale (VecNormalize needs
+            norm_obs=False).
         windows: `FeatureWindows.of` the env.
+
+    Raises:
+        ValueError: observation_space is not that of compact observations.
 
     Example:
         >>> env = TradingVecEnv(1, observation="compact")
@@ -267,6 +271,11 @@ class CompactExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Space[Any], windows: FeatureWindows) -> None:
+        if observation_space.shape != (COMPACT_SIZE,):
+            raise ValueError(
+                f"observation_space must be that of compact observations, which no wrapper may stack or scale, "
+                f"got {observation_space}"
+            )
         super().__init__(observation_space, windows.features_dim)
         self.windows = windows
 

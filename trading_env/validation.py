@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trading_env.checks import number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -20,6 +23,7 @@ Times = NDArray[np.datetime64]
 PRICES = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICES, "volume")
 ON_MISSING = ("raise", "drop", "ffill")
+_OFFSET = r"(?:[zZ]|[+-]\d\d(?::?\d\d)?)$"  # of an ISO 8601 time from UTC
 
 
 def row_label(time: Times | None, row: int, number: int | None = None) -> str:
@@ -61,8 +65,8 @@ def as_times(values: Any, *, copy: bool = True, dates: bool = True) -> Times:
     """``values`` as a read-only contiguous datetime64[ns] array (T,); with a time zone, in UTC.
 
     Accepts datetime64 arrays, a DatetimeIndex or Series of dates, sequences of datetimes or ISO 8601 strings.
-    Where all are midnights of their time zone, they are dates, as daily bars have them, and stay the dates they are;
-    not so with ``dates=False``.
+    Where all are midnights of their time zone, they are dates, as daily bars have them, and stay the dates they are,
+    unless ``dates`` is False.
 
     Raises:
         TypeError: the values are no dates.
@@ -95,9 +99,16 @@ def _parse_times(values: Any, dates: bool) -> Times:
             index = pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601"))
         except ValueError:  # no dates, or several offsets from UTC
             return _parse_offsets(index, dates)
-    if index.tz is None:
-        return index.to_numpy()
-    return _instants_or_dates(index.tz_convert("UTC").tz_localize(None), index.tz_localize(None), dates)
+    array: Times = index.to_numpy() if index.tz is None else _without_zone(index, dates).to_numpy()
+    return array
+
+
+def _without_zone(index: pd.DatetimeIndex, dates: bool) -> pd.DatetimeIndex:
+    """Instants in UTC; or local dates, if they may be dates and all are beginnings of days."""
+    days = index.tz_localize(None).normalize()
+    begins = days.tz_localize(index.tz, nonexistent="shift_forward", ambiguous=np.ones(len(days), np.bool_))
+    at_beginnings = dates and ((begins == index) | index.isna()).all()  # some zones skip a midnight in spring
+    return days if at_beginnings else index.tz_convert("UTC").tz_localize(None)
 
 
 def _parse_offsets(index: Any, dates: bool) -> Times:
@@ -109,17 +120,17 @@ def _parse_offsets(index: Any, dates: bool) -> Times:
     except ValueError as error:
         reason = str(error).split(". You might")[0]
         raise ValueError(f"time must be dates or ISO 8601 strings: {reason}") from error
-    stamps = [pd.Timestamp(value) for value in index]
-    bare = [row for row, stamp in enumerate(stamps) if not pd.isna(stamp) and stamp.tzinfo is None]
-    if bare:
-        raise ValueError(f"time must have a time zone in every row or in none, got {index[bare[0]]!r} in row {bare[0]}")
-    return _instants_or_dates(instants, pd.DatetimeIndex([stamp.replace(tzinfo=None) for stamp in stamps]), dates)
-
-
-def _instants_or_dates(instants: Any, local: Any, dates: bool) -> Times:
-    """Instants in UTC; or local times, if they are to be dates and all are midnights."""
-    midnights = ((local == local.normalize()) | local.isna()).all()
-    array: Times = (local if dates and midnights else instants).to_numpy()
+    if index.inferred_type == "string":
+        has_zone = index.str.contains(r"\d[T ]\d.*" + _OFFSET) | index.isna()
+        local = pd.DatetimeIndex(pd.to_datetime(index.str.replace(_OFFSET, "", regex=True), format="ISO8601"))
+    else:
+        has_zone = np.array([pd.isna(stamp) or stamp.tzinfo is not None for stamp in index])
+        local = pd.DatetimeIndex([stamp.replace(tzinfo=None) for stamp in index])
+    if not np.all(has_zone):
+        row = int(np.argmin(has_zone))
+        raise ValueError(f"time must have a time zone in every row or in none, got {index[row]!r} in row {row}")
+    midnights = dates and ((local == local.normalize()) | local.isna()).all()
+    array: Times = (local if midnights else instants).to_numpy()
     return array
 
 

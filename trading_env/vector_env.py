@@ -314,9 +314,10 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         env_state.check_mode(state, self.autoreset_mode)
         if np.asarray(state["_begun"]).all():
             env_state.check_clock(self.task, np.asarray(state["_clock"]))
-        env_state.set_streams(self.np_random, state["streams"])
-        self._before, self._past = {}, {}
+        rngs = self.np_random  # made now, if they are not yet
+        env_state.check_streams(rngs, state["streams"])
         env_state.write(self, self._changing, state)
+        env_state.set_streams(rngs, state["streams"])
 
     # -- what if ------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
+import numpy as np
 import pandas as pd
 import pytest
 from pandas.tseries.holiday import USFederalHolidayCalendar
 
+from trading_env import check_causality, load
 from trading_env.features import calendar_features, feature_table
 from trading_env.market import Market
 
@@ -89,7 +91,7 @@ def test_business_days_see_every_holiday_whatever_their_number_in_a_year(rate):
     assert feature_table(market, ["n_holidays"]).values.sum() == len(holidays[holidays.day_of_week < 5])
 
 
-@pytest.mark.parametrize("freq", ["ME", "BME", "BMS", "QE", "MS", "YS", "W-FRI", "W-MON"])
+@pytest.mark.parametrize("freq", ["ME", "BME", "QE", "BQE", "MS", "QS", "YS", "YE", "W-FRI", "W-MON"])
 def test_regular_dates_count_every_holiday_once(freq):
     dates = pd.date_range("2006-01-01", "2015-12-31", freq=freq)
     holidays = USFederalHolidayCalendar().holidays(dates[0] + pd.Timedelta(days=1), dates[-1])
@@ -111,3 +113,16 @@ def test_a_period_or_an_order_that_cannot_be_is_named():
         calendar_features(dates, "-7D")
     with pytest.raises(ValueError, match="index must increase"):
         calendar_features(dates[::-1])
+
+
+def test_what_is_coming_does_not_depend_on_later_dates():
+    days = pd.Series(pd.DatetimeIndex(load("us-stocks/IBM").time))
+    last = days.groupby([days.dt.year, days.dt.month]).last()  # Good Friday among them
+    odd = pd.date_range("2021-01-31", periods=40, freq="ME").append(pd.DatetimeIndex(["2024-05-17"]))
+    saturday = pd.bdate_range("2015-01-01", periods=300).append(pd.DatetimeIndex(["2016-02-27"]))
+    for dates, rate in ((last, None), (odd, None), (saturday, 250.0), (saturday, 1638.0)):
+        market = Market(np.arange(len(dates)) + 1.0, time=np.array(dates), bars_per_year=rate)
+        check_causality(["n_holidays"], market)
+        part = market.split(0.4)[0]
+        whole = feature_table(market, ["n_holidays"]).values
+        assert (feature_table(part, ["n_holidays"]).values == whole[: len(part)]).all()

@@ -304,3 +304,36 @@ def test_a_state_without_a_part_is_refused_and_changes_nothing(key):
     with pytest.raises(ValueError, match=rf"state must have \['{key}'\]"):
         env.set_state(state)
     assert_same(env.get_state(), twin.get_state())
+
+
+def test_a_refused_state_leaves_a_scalar_env_as_it_was():
+    env, twin = TradingEnv(**COMMON), TradingEnv(**COMMON)
+    for one in (env, twin):
+        one.reset(seed=4)
+        one.step(2)
+    state = env.get_state()
+    for wrong in ({k: v for k, v in state.items() if k != "_asked"}, {**state, "_state": np.zeros(3)}):
+        with pytest.raises(ValueError, match="state"):
+            env.set_state(wrong)
+        assert_same(env.get_state(), twin.get_state())
+    with pytest.raises(ValueError, match="state must have"):
+        env.set_state({k: v for k, v in state.items() if k != "_clock"})
+    assert_same(env.step(1), twin.step(1))
+
+
+def test_a_refused_state_leaves_a_vector_env_with_a_reward_callable_as_it_was():
+    env = TradingVectorEnv(N, **CASES["callable"])
+    env.reset(seed=0)
+    state = env.get_state()
+    with pytest.raises(ValueError, match="_clock"):
+        env.set_state({**state, "_clock": state["_clock"].astype(np.int32)})
+    env.step(np.full(N, 2))
+
+
+@pytest.mark.parametrize("change", [{"features": ["close"]}, {"data": market(1).split(0.5)[1]}])
+def test_the_state_of_a_compact_env_with_other_features_or_another_first_bar_is_refused(change):
+    keywords = {**COMMON, "observation": "compact"}
+    env = TradingEnv(**keywords)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="other data or other keywords"):
+        TradingEnv(**{**keywords, **change}).set_state(env.get_state())

@@ -338,3 +338,16 @@ def test_a_broken_archive_is_named(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(packed[:20] + b"\xff" * 20 + packed[40:])
     with pytest.raises(ValueError, match=r"cannot read .*a\.csv\.gz"):
         load(tmp_path / "a.csv.gz")
+
+
+@pytest.mark.parametrize("zone", ["Africa/Cairo", "America/Sao_Paulo", "America/Havana"])
+def test_days_that_begin_at_one_o_clock_are_dates_too(zone):
+    dates = pd.date_range("2016-01-01", periods=3000)
+    local = dates.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.ones(3000, bool))
+    market = Market.from_frame(pd.DataFrame({"close": 1.0}, index=local))
+    assert (pd.DatetimeIndex(market.time) == dates).all()
+
+
+def test_a_row_without_a_date_among_offsets_is_named():
+    with pytest.raises(ValueError, match=r"no missing timestamps, got NaT \(row 1\)"):
+        Market.from_arrays([1.0] * 3, time=["2020-01-02T00:00+05:00", None, "2020-07-02T00:00+04:00"])

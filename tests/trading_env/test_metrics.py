@@ -186,3 +186,10 @@ def test_series_of_different_lengths_are_refused():
         metrics.cost_paid([1.0, 2.0, 3.0], [0.1])
     with pytest.raises(ValueError, match="costs must have 2 bars as equity has, got 1"):
         metrics.break_even_cost([1.0, 2.0, 3.0], [0.1, 0.2], [1.0])
+
+
+def test_rounding_is_no_drawdown_and_no_hit():
+    curve = np.array([100.0, 100.0, 100.0 * (1.0 - 1e-16), 100.0 * (1.0 - 2e-16), 101.0])
+    assert (metrics.max_drawdown(curve), metrics.max_drawdown_length(curve)) == (0.0, 0)
+    assert math.isnan(metrics.calmar_ratio(curve, 252.0))
+    assert metrics.hit_rate([0.01, -2e-16, 2e-16]) == 1.0

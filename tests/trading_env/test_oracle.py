@@ -1,5 +1,6 @@
 """The hindsight bound: no path is better, and its own actions reach it."""
 
+import dataclasses
 import itertools
 import math
 
@@ -198,3 +199,19 @@ def test_free_rebalancing_names_a_wrong_argument(returns, keywords, message):
 def test_returns_that_are_no_series_are_named(returns):
     with pytest.raises((TypeError, ValueError), match="returns must"):
         rebalanced_bound(returns)
+
+
+def test_a_time_limit_is_the_end_of_the_bounds_episode_too():
+    env = gym.make("trading_env:TradingEnv-v0", actions=(0.0, 1.0), max_episode_steps=50)
+    best = hindsight(env)
+    assert len(best.actions) == 50
+    env.reset()
+    for action in best.actions:
+        *_, truncated, info = env.step(action)
+    assert truncated
+    assert math.log(info["equity"] / 100_000.0) == pytest.approx(best.log_growth, abs=1e-9)
+    assert best.growth == pytest.approx(math.exp(best.log_growth))
+
+
+def test_a_growth_beyond_float64_is_infinite():
+    assert dataclasses.replace(hindsight("us-stocks/AAPL"), log_growth=1240.0).growth == math.inf

@@ -273,3 +273,13 @@ def test_the_first_step_shows_its_exposure_and_a_mark_at_the_edge_is_whole():
     assert np.ptp(exposure.collections[0].get_paths()[0].vertices[:, 0]) > 0.0
     assert exposure.collections[0].get_paths()[0].vertices[:, 1].max() > 99.0
     assert not price.collections[0].get_clip_on()
+
+
+def test_ticks_of_large_prices_that_hardly_move_are_told_apart():
+    close = 2.5e7 * (1.0 + 1e-7 * np.arange(100))
+    figure = render.figure(
+        played(TradingEnv(Market.from_arrays(close, open=close), features=["close"]), [2] + [1] * 50).episode()
+    )
+    figure.canvas.draw()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(set(labels)) == len(labels)

@@ -13,7 +13,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
 from trading_env import Market
-from trading_env.sb3 import TradingVecEnv
+from trading_env.sb3 import CompactExtractor, TradingVecEnv
 
 ENV_ID = "trading_env:TradingEnv-v0"
 CASES = {
@@ -344,3 +344,9 @@ def test_algorithms_learn_and_are_evaluated(algorithm, policy, changes, options)
         warnings.simplefilter("error")  # none that the env is not monitored
         mean, _ = evaluate_policy(model, env, n_eval_episodes=4)
     assert np.isfinite(mean)
+
+
+def test_compact_observations_that_are_stacked_are_refused():
+    env = VecFrameStack(TradingVecEnv(2, observation="compact", window=5), 3)
+    with pytest.raises(ValueError, match="compact observations, which no wrapper may stack or scale"):
+        PPO("MlpPolicy", env, policy_kwargs=CompactExtractor.of(env))
