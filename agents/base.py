@@ -179,6 +179,11 @@ class SeedAgent(ABC):
     def _cut(self, obs: Floats) -> None:  # noqa: B027
         """Prepares for new episodes in place of the running ones, which would have gone on with obs [S, N, D]."""
 
+    def _break_off(self, obs: Floats) -> None:
+        """Gives up the running episodes, and what else a step that an error ended leaves half done."""
+        self._obs = self._episodes = None
+        self._cut(obs)
+
     @abstractmethod
     def _metrics(self) -> dict[str, Any]:
         """What to report: SB3's key -> a number, or one per seed [S]."""
@@ -268,7 +273,11 @@ class SeedAgent(ABC):
             while self.num_timesteps < self.goal:
                 before = self.num_timesteps
                 assert self._obs is not None
-                self._obs = self._advance(envs, self._obs, self.goal)
+                try:
+                    self._obs = self._advance(envs, self._obs, self.goal)
+                except BaseException:  # Ctrl-C among them: who goes on later must not go on from half a step
+                    self._break_off(self._obs)
+                    raise
                 reporter.tick(self.num_timesteps - before)
                 if reporter.active and self.num_timesteps >= next_report:
                     reporter.report(self.num_timesteps, self._metrics())
@@ -404,6 +413,10 @@ class SeedAgent(ABC):
         arrays, facts = checkpoints.read(path)
         if facts.get("algorithm") != cls.__name__:
             raise ValueError(f"{path} holds {facts.get('algorithm')!r}, not {cls.__name__}")
+        if "training" in facts and changes.get("buffer_size", size := facts["config"].get("buffer_size")) != size:
+            raise ValueError(
+                f"buffer_size must stay {size}, since {path} holds the memory, got {changes['buffer_size']}"
+            )
         check_extractor(features_extractor, facts.get("features_dim"))
         if env is not None:
             as_source(env)

@@ -93,7 +93,10 @@ class Spaces:
 
     @cached_property
     def _bounds(self) -> tuple[Floats, Floats]:
-        low, high = (np.array(bound, np.float32) for bound in (self.action_low, self.action_high))
+        exact = (np.array(bound, np.float64) for bound in (self.action_low, self.action_high))
+        (low, least), (high, most) = ((bound.astype(np.float32), bound) for bound in exact)
+        low = np.where(low < least, np.nextafter(low, np.float32(np.inf)), low)  # not beyond bounds of float64
+        high = np.where(high > most, np.nextafter(high, np.float32(-np.inf)), high)
         return low.reshape(self.action_shape), high.reshape(self.action_shape)
 
 

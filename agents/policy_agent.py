@@ -92,6 +92,10 @@ class RolloutAgent(PolicyAgent):
     def _cut(self, obs: Floats) -> None:
         self.rollout.cut(self.net.value(obs))
 
+    def _break_off(self, obs: Floats) -> None:
+        super()._break_off(obs)
+        self.rollout.clear()
+
     def _whole(self, total_timesteps: int) -> int:
         """So many that the last rollout is whole, as Stable-Baselines3 does."""
         rollout, stored = self.rollout.n_steps * self.n_envs, self.rollout.position * self.n_envs

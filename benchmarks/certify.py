@@ -24,6 +24,7 @@ from benchmarks.certify_controls import controls_of
 from benchmarks.curves import Linear, for_sb3
 from benchmarks.entries import ENTRIES, QUICK
 from benchmarks.problems import PROBLEMS, Entry
+from benchmarks.report import read_kept, write_whole
 
 Floats = npt.NDArray[np.float64]
 FIRST_SEED = 100  # of the certificate's training seeds; smaller ones served to choose hyperparameters
@@ -214,7 +215,7 @@ def certificate_of(settings: CertifySettings, entry: Entry) -> Certificate | Non
     setting = json.loads(json.dumps(_setting(settings, entry)))
     optimal = optimal_rewards(entry.problem, **entry.keywords)
     if path.exists():
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_kept(path, ("setting", "steps", "seconds", "rewards"))
         if kept["setting"] == setting:
             return Certificate(entry, *(np.array(kept[name]) for name in ("steps", "seconds", "rewards")), optimal)
     if not settings.train:
@@ -222,10 +223,9 @@ def certificate_of(settings: CertifySettings, entry: Entry) -> Certificate | Non
     train = _train_ours if entry.side == "ours" else _train_sb3
     steps, seconds, rewards = train(settings, entry)
     result = {"steps": steps.tolist(), "seconds": seconds.tolist(), "rewards": rewards.tolist()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     written = time.strftime("%Y-%m-%d")
     text = json.dumps({"setting": setting, "date": written, "optimal": optimal.tolist(), **result}, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(text + "\n", path)
     return Certificate(entry, steps, seconds, rewards, optimal)
 
 

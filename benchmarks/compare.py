@@ -51,8 +51,13 @@ class Setup:
         episodes: dict[str, Any] = {"random_start": True, "episode_length": self.settings.episode_length}
         return gym.make(ENV_ID, data=self.train, **episodes, **self.keywords)
 
+    @property
+    def long_or_flat(self) -> dict[str, Any]:
+        """Keywords of TradingEnv for rules, which know no short positions."""
+        return {**self.keywords, "allow_short": False}
+
     def tested(self, policy: Any, runs: int) -> Tracks:
-        """The policy's runs over the whole test period."""
+        """The learner's runs over the whole test period."""
         return evaluate(policy, self.test, runs, **self.keywords)
 
 
@@ -91,7 +96,7 @@ def compare(setup: Setup) -> dict[str, Row]:
     dqn, sb3_dqn = train_dqn(setup), train_sb3_dqn(setup)
     baselines = {name: strategy(setup, name) for name in STRATEGIES}
     turnover = median_and_range(dqn.tracks.measures()["turnover"]).median
-    chance = Row(setup.tested(*random_traders(setup, turnover)))
+    chance = Row(evaluate(*random_traders(setup, turnover), **setup.long_or_flat))
     return {**baselines, "random": chance, "forecast": forecast_trader(setup), "dqn": dqn, "sb3_dqn": sb3_dqn}
 
 
@@ -133,7 +138,7 @@ def forecast_trader(setup: Setup) -> Row:
     from benchmarks.forecast_trader import round_trip_cost
     from benchmarks.forecasters import ridge
 
-    market, keywords = load(setup.settings.data), {**setup.settings.env_keywords(), "window": 1}
+    market, keywords = load(setup.settings.data), {**setup.settings.env_keywords(), "allow_short": False, "window": 1}
     windows = Windows.of(market, **FORECAST)
     learnt = setup.test.first - int(windows.bar[0])  # windows whose last bar lies before the test period
     fold = folds(len(windows.bar), learnt, 1, min(VALIDATION, learnt // 4), sum(FORECAST.values()))[0]
@@ -144,19 +149,16 @@ def forecast_trader(setup: Setup) -> Row:
 
 def strategy(setup: Setup, name: str) -> Row:
     """A strategy of `trading_env.strategies`, with its own settings."""
-    keywords = {**setup.keywords, **(FRACTIONS if name == "volatility_target" else {})}
+    keywords = {**setup.long_or_flat, **(FRACTIONS if name == "volatility_target" else {})}
     exposures = getattr(strategies, name)(setup.test)
     policy = StrategyPolicy(exposures, gym.make(ENV_ID, data=setup.test, **keywords))
     return Row(evaluate(policy, setup.test, 1, **keywords))
 
 
-def random_traders(setup: Setup, turnover: float) -> tuple[PerSeed, int]:
-    """Random policies that trade as much a year as is asked for, at most every bar, and how many."""
+def random_traders(setup: Setup, turnover: float) -> tuple[PerSeed, Market, int]:
+    """Random policies that trade as much a year as is asked for, at most every bar, their market, and how many."""
     most = setup.test.bars_per_year or 0.0
     n = setup.settings.random_seeds
     exposures = [strategies.random_policy(setup.test, min(turnover, most), seed) for seed in range(n)]
-    return PerSeed([_policy(setup, path) for path in exposures]), n
-
-
-def _policy(setup: Setup, exposures: Any) -> StrategyPolicy:
-    return StrategyPolicy(exposures, gym.make(ENV_ID, data=setup.test, **setup.keywords))
+    env = gym.make(ENV_ID, data=setup.test, **setup.long_or_flat)
+    return PerSeed([StrategyPolicy(path, env) for path in exposures]), setup.test, n

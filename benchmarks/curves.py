@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import figures, sb3
+from benchmarks.report import read_kept, write_whole
 from benchmarks.statistics import bootstrap_iqm, iqm
 
 Floats = npt.NDArray[np.float64]
@@ -231,15 +232,14 @@ def curve_of(settings: CurveSettings, env: str, algorithm: str, side: str) -> Cu
         "recipe": json.loads(json.dumps(asdict(recipe))),
     }
     if path.exists():
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_kept(path, ("setting", "curve"))
         if kept["setting"] == setting:
             curve = kept["curve"]
             return Curve(*(np.array(curve[name]) for name in ("steps", "seconds", "scores")), curve["processes"])
     curve = (train_ours if side == "ours" else train_sb3)(settings, env, algorithm, recipe)
     values = {name: np.asarray(value).tolist() for name, value in vars(curve).items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"setting": setting, "curve": values}, indent=1, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(text + "\n", path)
     return curve
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ from benchmarks.evaluate import ENV_ID, PerSeed, Tracks, evaluate
 from benchmarks.forecast_data import Fold, Windows, folds
 from benchmarks.forecast_trader import choose_margin, forecast_trader, round_trip_cost
 from benchmarks.report import plain
+from benchmarks.statistics import check_block
 from trading_env import Market, load, strategies
 from trading_env.strategies import StrategyPolicy
 
@@ -81,15 +83,19 @@ class ForecastSettings:
     """Whether to show a progress bar."""
 
     def __post_init__(self) -> None:
-        for name in ("window", "horizon", "folds", "validation", "seeds", "epochs", "trees", "rounds"):
+        counts = ("window", "horizon", "folds", "validation", "seeds", "epochs", "trees", "rounds", "bootstrap_samples")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.jobs is not None and self.jobs < 1:
+            raise ValueError(f"jobs must be at least 1, got {self.jobs}")
+        check_block(self.mean_block)
         if self.window < 20:
             raise ValueError(f"window must be at least 20, for the mean of the last 20 returns, got {self.window}")
         if not 0.0 < self.first_test < 1.0:
             raise ValueError(f"first_test must be in (0, 1), got {self.first_test}")
-        if not self.margins or min(self.margins) < 0.0:
-            raise ValueError(f"margins must be at least one and not negative, got {self.margins}")
+        if not self.margins or not all(0.0 <= margin < math.inf for margin in self.margins):
+            raise ValueError(f"margins must be at least one, finite and not negative, got {self.margins}")
 
     @property
     def purge(self) -> int:

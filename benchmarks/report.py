@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,26 @@ def _row(row: Row, medians: Any, benchmark: Any) -> dict[str, Any]:
         "training_steps_per_second": row.steps_per_second,
         "training_seconds": row.seconds,
     }
+
+
+def write_whole(text: str, path: Path) -> None:
+    """Writes the file whole or not at all: it is put in its place when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def read_kept(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """What an earlier run wrote; ValueError naming the file where it is not whole."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        missing = [name for name in names if name not in kept]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is no result of an earlier run, remove it to train anew: {error}") from error
+    if missing:
+        raise ValueError(f"{path} is no result of an earlier run, remove it to train anew: it has no {missing}")
+    return dict(kept)
 
 
 def write_json(results: Mapping[str, Any], path: Path) -> None:

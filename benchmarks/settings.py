@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from benchmarks.statistics import check_block
+
 
 @dataclass(frozen=True)
 class Hyperparameters:
@@ -72,7 +74,7 @@ class CompareSettings:
     episode_length: int = 252
     """Bars of a training episode, which starts anywhere in the training period."""
     allow_short: bool = False
-    """Whether "sell" means short instead of flat."""
+    """Whether "sell" means short instead of flat to the learners; rules and random traders are long or flat."""
     fill: Literal["next_open", "next_close", "close"] = "next_open"
     """When orders are filled."""
     commission: float = 5e-4
@@ -96,6 +98,9 @@ class CompareSettings:
         for name in ("seeds", "total_timesteps", "random_seeds", "bootstrap_samples"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.processes is not None and self.processes < 1:
+            raise ValueError(f"processes must be at least 1, got {self.processes}")
+        check_block(self.mean_block)
 
     def env_keywords(self) -> dict[str, Any]:
         """Keywords of TradingEnv that training and test share."""

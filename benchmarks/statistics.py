@@ -49,7 +49,7 @@ def percentile_interval(samples: npt.ArrayLike, level: float = 0.95) -> tuple[fl
 
 
 def iqm(values: npt.ArrayLike, axis: int = 0) -> Floats:
-    """Interquartile mean along an axis: without the lowest and the highest quarter, each rounded down.
+    """Interquartile mean along an axis: without the lowest and the highest quarter, each rounded down; NaN of NaN.
 
     Source:
         Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice.
@@ -57,7 +57,8 @@ def iqm(values: npt.ArrayLike, axis: int = 0) -> Floats:
     ordered = np.sort(np.asarray(values, np.float64), axis=axis)
     cut = ordered.shape[axis] // 4
     middle = np.take(ordered, range(cut, ordered.shape[axis] - cut), axis=axis)
-    return np.asarray(middle.mean(axis=axis))
+    undefined = np.isnan(np.take(ordered, -1, axis=axis))  # NaN is sorted last, and would be cut off as the best
+    return np.asarray(np.where(undefined, np.nan, middle.mean(axis=axis)))
 
 
 def bootstrap_iqm(values: npt.ArrayLike, samples: int = 2000, seed: int = 0) -> Floats:
@@ -67,14 +68,19 @@ def bootstrap_iqm(values: npt.ArrayLike, samples: int = 2000, seed: int = 0) -> 
     return iqm(scores[drawn], axis=1)
 
 
+def check_block(mean_block: float) -> None:
+    """Raises ValueError unless the mean length of a block is finite and at least 1 bar."""
+    if not 1.0 <= mean_block < math.inf:
+        raise ValueError(f"mean_block must be finite and at least 1 bar, got {mean_block}")
+
+
 def stationary_bootstrap(bars: int, mean_block: float, samples: int, rng: np.random.Generator) -> Ints:
     """Bars [B, T] drawn in blocks of geometric length, wrapping round at the end.
 
     Source:
         Politis and Romano (1994), The Stationary Bootstrap.
     """
-    if mean_block < 1.0:
-        raise ValueError(f"mean_block must be at least 1 bar, got {mean_block}")
+    check_block(mean_block)
     begins = rng.random((samples, bars)) < 1.0 / mean_block  # [B, T]
     begins[:, 0] = True
     last = np.maximum.accumulate(np.where(begins, np.arange(bars), 0), axis=1)  # where the block began

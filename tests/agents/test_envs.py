@@ -206,3 +206,11 @@ def test_what_is_no_env_is_refused(match_env):
 def test_every_vector_env_runs_in_same_step_mode():
     vector: VectorEnv = make_envs("CartPole-v1", (0,), 2).vector_env
     assert vector.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
+
+
+def test_actions_stay_inside_bounds_that_float32_cannot_hold():
+    space = gym.spaces.Box(-0.1, 0.1, (2,), np.float64)
+    spaces = Spaces.of(gym.spaces.Box(-1.0, 1.0, (3,), np.float32), space)
+    actions = spaces.to_env(np.array([[5.0, -5.0], [0.05, 0.1]], np.float32))
+    assert all(space.contains(action) for action in actions)
+    assert actions[0].tolist() == pytest.approx([0.1, -0.1])

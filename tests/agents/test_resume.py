@@ -448,3 +448,73 @@ def test_the_best_seed_is_chosen_on_another_env_and_of_equal_ones_the_first(matc
     best = agent.best_on(match_env, episodes=3)
     assert best.seeds == (7,)
     assert torch.equal(best.net.values["pi.0.weight"], agent.net.values["pi.0.weight"][1:2])
+
+
+def breaking(function):
+    """The function, which then does as Ctrl-C does."""
+
+    def broken(*arguments):
+        function(*arguments)
+        raise KeyboardInterrupt
+
+    return broken
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("where", ["step", "train"])
+def test_a_run_that_ctrl_c_broke_in_mid_step_goes_on_with_new_episodes(name, where, tmp_path):
+    algorithm, options = LEARNERS[name]
+    agent = algorithm(trading_spec(), **options)
+    agent.learn(TOTAL, callback=until(120))
+    owner, method = (agent, "_train") if where == "train" and hasattr(agent, "_train") else (agent._envs, "step")
+    real = getattr(owner, method)
+    setattr(owner, method, breaking(real))
+    with pytest.raises(KeyboardInterrupt):
+        agent.resume()
+    setattr(owner, method, real)
+    agent.save(tmp_path / "broken", training=True)
+    for one in (agent, algorithm.load(tmp_path / "broken", env=trading_spec())):
+        one.resume()
+        assert one.num_timesteps >= one.goal
+        assert all(torch.isfinite(array).all() for array in one._arrays().values())
+
+
+def test_no_transition_leads_over_a_broken_step():
+    class Count(gym.Env):
+        observation_space = gym.spaces.Box(0.0, np.inf, (1,), np.float32)
+        action_space = gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.t = 0
+            return np.zeros(1, np.float32), {}
+
+        def step(self, action):
+            self.t += 1
+            return np.full(1, self.t, np.float32), 1.0, False, False, {}
+
+    agent = DQN(Count, learning_starts=10**6)
+    real, calls = agent._store, []
+
+    def store(*arguments):
+        calls.append(1)
+        if len(calls) == 31:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    agent._store = store
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(60)
+    agent.resume()
+    rows = agent.replay.rows[0, : agent.replay.size]
+    assert (rows[:, 1] == rows[:, 0] + 1.0).all()
+    assert np.flatnonzero(rows[:, 0] == 0.0).tolist() == [0, 30]
+
+
+def test_a_memory_in_a_file_keeps_its_size(tmp_path):
+    agent = DQN(trading_spec(), buffer_size=50, learning_starts=10)
+    agent.learn(80).save(tmp_path / "run", training=True)
+    with pytest.raises(ValueError, match="buffer_size must stay 50, since .* holds the memory, got 200"):
+        DQN.load(tmp_path / "run", buffer_size=200)
+    agent.save(tmp_path / "weights")
+    assert DQN.load(tmp_path / "weights", buffer_size=200).config.buffer_size == 200

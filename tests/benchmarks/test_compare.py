@@ -11,6 +11,7 @@ from sklearn.linear_model import LinearRegression
 
 from benchmarks import compare, forecasters, report
 from benchmarks.__main__ import main
+from benchmarks.forecast import ForecastSettings
 from benchmarks.forecasters import Regression
 from benchmarks.settings import CompareSettings, Hyperparameters, parse
 from trading_env import Market, load, metrics
@@ -162,3 +163,21 @@ def test_help_explains_each_option(capsys):
         assert option in text
     assert main(["compere"]) == 2
     assert "unknown command" in capsys.readouterr().err
+
+
+def test_learners_may_go_short_beside_rules_that_do_not(tmp_path, capsys):
+    options = ["--allow-short", "--seeds", "1", "--total-timesteps", "400", "--random-seeds", "2", "--no-progress"]
+    assert main(["compare", *options, "--processes", "1", "--name", "short", "--folder", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "short" / "results.json").read_text())["rows"]
+    assert rows["flat"]["summary"]["total_return"]["median"] == 0.0
+    assert (tmp_path / "short" / "equity.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("option", [("processes", 0), ("mean_block", float("nan")), ("bootstrap_samples", 0)])
+def test_settings_that_cannot_be_are_refused_before_any_training(option):
+    name, value = option
+    with pytest.raises(ValueError, match=name):
+        CompareSettings(**{name: value})
+    if name != "processes":
+        with pytest.raises(ValueError, match=name):
+            ForecastSettings(**{name: value})

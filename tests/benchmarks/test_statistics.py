@@ -5,7 +5,7 @@ import pytest
 from arch.bootstrap import StationaryBootstrap
 
 from benchmarks import statistics
-from benchmarks.statistics import bootstrap_iqm, iqm
+from benchmarks.statistics import bootstrap_iqm, check_block, iqm
 from trading_env import metrics
 
 
@@ -99,3 +99,16 @@ def test_the_bootstrap_of_the_interquartile_mean_takes_seeds_whole():
     possible = {(a + b + c) / 3 for a in (1, 2, 4) for b in (1, 2, 4) for c in (1, 2, 4)}
     np.testing.assert_allclose(sorted(set(samples[:, 0].round(9))), sorted({round(p, 9) for p in possible}))
     assert np.array_equal(samples, bootstrap_iqm(scores, 500, seed=3))
+
+
+def test_an_undefined_score_is_not_cut_off_as_the_best():
+    assert np.isnan(iqm([1.0, 2.0, 3.0, np.nan]))
+    assert iqm([[1.0, np.nan], [2.0, 1.0], [3.0, 1.0], [4.0, 1.0]]).tolist() == pytest.approx(
+        [2.5, np.nan], nan_ok=True
+    )
+
+
+@pytest.mark.parametrize("mean_block", [0.5, np.nan, np.inf])
+def test_a_block_that_cannot_be_is_refused(mean_block):
+    with pytest.raises(ValueError, match="mean_block must be finite and at least 1 bar"):
+        check_block(mean_block)
