@@ -413,10 +413,9 @@ class SeedAgent(ABC):
         arrays, facts = checkpoints.read(path)
         if facts.get("algorithm") != cls.__name__:
             raise ValueError(f"{path} holds {facts.get('algorithm')!r}, not {cls.__name__}")
-        if "training" in facts and changes.get("buffer_size", size := facts["config"].get("buffer_size")) != size:
-            raise ValueError(
-                f"buffer_size must stay {size}, since {path} holds the memory, got {changes['buffer_size']}"
-            )
+        kept = facts["config"].get("buffer_size") if "training" in facts else None
+        if kept is not None and changes.get("buffer_size", kept) != kept:
+            raise ValueError(f"{path} holds a memory with buffer_size={kept}, it cannot be {changes['buffer_size']}")
         check_extractor(features_extractor, facts.get("features_dim"))
         if env is not None:
             as_source(env)

@@ -6,7 +6,7 @@ import pytest
 
 from agents.dqn import DQN
 from agents.ppo import PPO
-from benchmarks import certified, certify, entries
+from benchmarks import certified, certify, entries, report
 from benchmarks.__main__ import main
 from benchmarks.certified import AboveOptimumError, optimal_rewards, path_rewards, score, score_interval
 from benchmarks.certify import Certificate, CertifySettings
@@ -193,3 +193,14 @@ def test_a_dqn_of_one_action_more_is_refused_by_the_paths_of_another_problem():
     agent = DQN(PROBLEMS["ritter"].spec(observation="box"), net_arch=(4,))
     with pytest.raises(ValueError, match="observation must have shape"):
         path_rewards(agent, PROBLEMS["regime"], 1)
+
+
+@pytest.mark.parametrize("text", ['{"setting": {"ent', "[1, 2]", "{}"])
+def test_a_kept_result_that_is_not_whole_is_named(tmp_path, text):
+    path = tmp_path / "kept.json"
+    report.write_whole(text, path)
+    with pytest.raises(ValueError, match=r"kept\.json is no result of an earlier run, remove it to train anew"):
+        report.read_kept(path, ("setting", "steps"))
+    report.write_whole('{"setting": 1, "steps": 2}', path)
+    assert report.read_kept(path, ("setting", "steps")) == {"setting": 1, "steps": 2}
+    assert [one.name for one in tmp_path.iterdir()] == ["kept.json"]
