@@ -7,7 +7,7 @@ import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from agents.envs import Spaces, env_seeds, make_envs
+from agents.envs import Spaces, check_finite, env_seeds, make_envs
 
 
 def zeros(S: int, N: int) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_an_observation_that_is_not_finite_is_refused(bad, step):
         for _ in range(step):
             envs.step(zeros(1, 1))
 
-    with pytest.raises(ValueError, match=r"finite observations, got \[ *(nan|-inf)\]"):
+    with pytest.raises(ValueError, match=r"finite observations that float32 can hold, got \[ *(nan|-inf)\]"):
         run()
 
 
@@ -214,3 +214,10 @@ def test_actions_stay_inside_bounds_that_float32_cannot_hold():
     actions = spaces.to_env(np.array([[5.0, -5.0], [0.05, 0.1]], np.float32))
     assert all(space.contains(action) for action in actions)
     assert actions[0].tolist() == pytest.approx([0.1, -0.1])
+
+
+@pytest.mark.parametrize("number", [np.nan, -np.inf, 1e39])
+def test_numbers_that_float32_cannot_hold_are_refused(number):
+    check_finite("rewards", np.array([1.0, 3e38]))
+    with pytest.raises(ValueError, match="the env must give finite rewards that float32 can hold"):
+        check_finite("rewards", np.array([1.0, number]))
