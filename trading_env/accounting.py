@@ -535,17 +535,31 @@ def end_of(j: int, equity: float, reward: float, initial: float, clock: Ints, ru
 
 
 @inlined
+def allowed(want: float, units: float, target: float, equity: float, close: float, rules: Rules) -> bool:
+    """Whether a want has a meaning of its own: False for lots beyond the margin, and for what "hold" does as well."""
+    if rules.lots == 1.0:
+        d = to_lots(want * rules.lot_size, units, rules.lot_size)
+        return want == 0.0 or not beyond_margin(d, units, equity, close, rules)
+    return (rules.mask_repeats == 0.0) | (want != target)
+
+
+@inlined
 def mask_actions(
     j: int, units: float, target: float, equity: float, close: float, values: Floats, rules: Rules, mask: Bools
 ) -> None:
-    """Fills mask[j] (A,): False for lots beyond the margin at the close, and for what "hold" does as well."""
+    """Fills mask[j] (A,): which actions are allowed."""
     for a in range(mask.shape[1]):
-        want = values[N_RULES + a]
-        if rules.lots == 1.0:
-            d = to_lots(want * rules.lot_size, units, rules.lot_size)
-            mask[j, a] = want == 0.0 or not beyond_margin(d, units, equity, close, rules)
-        else:
-            mask[j, a] = rules.mask_repeats == 0.0 or want != target
+        mask[j, a] = allowed(values[N_RULES + a], units, target, equity, close, rules)
+
+
+@inlined
+def mask_lanes(first: int, n: int, account: Any, bench: Any, values: Floats, rules: Rules, mask: Bools) -> None:
+    """Fills mask[first : first + n] (n, A), column by column."""
+    units, target, equity, close = account.units, account.target, account.equity, bench.c1
+    for a in range(mask.shape[1]):
+        want, column = values[N_RULES + a], mask[first : first + n, a]
+        for i in range(n):
+            column[i] = allowed(want, units[i], target[i], equity[i], close[i], rules)
 
 
 @compiled
@@ -794,16 +808,16 @@ def step_rows(
             move_lanes(n, old, new, bench, rules)
             measure_lanes(n, old, new, bench, rules, log_ratio)
         report(first, n, new, bench, reward, info)
+        mask_lanes(first, n, new, bench, values, rules, mask)
         for i in range(n):
             j = first + i
             if waiting[j]:
                 reward[j], terminated[j], truncated[j] = 0.0, False, False
                 continue
-            equity, target = new.equity[i], new.target[i]
-            terminated[j], truncated[j], bar[j] = end_of(j, equity, bench.reward[i], new.initial[i], clock, rules)
-            mask_actions(j, new.units[i], target, equity, bench.c1[i], values, rules, mask)
+            equity, initial = new.equity[i], new.initial[i]
+            terminated[j], truncated[j], bar[j] = end_of(j, equity, bench.reward[i], initial, clock, rules)
             n_ended += terminated[j] | truncated[j]
-        for i in range(n):
+        for i in range(n):  # a loop apart, along the memory: other writes between would slow it
             j = first + i
             if not waiting[j]:
                 observe_market(j, clock[j, ROW], flat, table.shape[1], obs)
