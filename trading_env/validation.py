@@ -125,7 +125,7 @@ def _parse_offsets(index: Any, dates: bool) -> Times:
         local = pd.DatetimeIndex(pd.to_datetime(index.str.replace(_OFFSET, "", regex=True), format="ISO8601"))
     else:
         has_zone = np.array([pd.isna(stamp) or stamp.tzinfo is not None for stamp in index])
-        local = pd.DatetimeIndex([stamp.replace(tzinfo=None) for stamp in index])
+        local = pd.DatetimeIndex([pd.NaT if pd.isna(stamp) else stamp.replace(tzinfo=None) for stamp in index])
     if not np.all(has_zone):
         row = int(np.argmin(has_zone))
         raise ValueError(f"time must have a time zone in every row or in none, got {index[row]!r} in row {row}")

@@ -1,3 +1,4 @@
+import datetime as dt
 import gzip
 import sys
 
@@ -348,6 +349,8 @@ def test_days_that_begin_at_one_o_clock_are_dates_too(zone):
     assert (pd.DatetimeIndex(market.time) == dates).all()
 
 
-def test_a_row_without_a_date_among_offsets_is_named():
+@pytest.mark.parametrize("kind", [str, pd.Timestamp.fromisoformat, dt.datetime.fromisoformat])
+def test_a_row_without_a_date_among_offsets_is_named(kind):
+    times = [kind("2020-01-02T00:00+05:00"), None, kind("2020-07-02T00:00+04:00")]
     with pytest.raises(ValueError, match=r"no missing timestamps, got NaT \(row 1\)"):
-        Market.from_arrays([1.0] * 3, time=["2020-01-02T00:00+05:00", None, "2020-07-02T00:00+04:00"])
+        Market.from_arrays([1.0] * 3, time=times)
