@@ -398,3 +398,22 @@ def test_a_callable_reward_may_not_write_what_it_reads():
         env.reset()
         with pytest.raises(ValueError, match="read-only"):
             env.step(action)
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "refused"),
+    [
+        ("TradingEnv-v0", {}, {"options": {"start": -5}}),
+        ("TradingEnv-v0", {}, {"seed": -1}),
+        ("reference/Ritter-v0", {}, {"options": {"noise_seed": -1}}),
+        ("reference/RegimeObserved-v0", {}, {"options": {"begin": 3}}),
+    ],
+)
+def test_after_a_refused_first_reset_the_next_one_and_its_steps_work_under_make(name, keywords, refused):
+    env = gym.make(f"trading_env:{name}", **keywords)
+    with pytest.raises((ValueError, gym.error.Error)):
+        env.reset(**refused)
+    env.reset(seed=3)
+    env.action_space.seed(3)
+    for _ in range(3):
+        env.step(env.action_space.sample())
