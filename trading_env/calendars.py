@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trading_env.market import Market
-from trading_env.validation import Floats, bars_per_year
+from trading_env.validation import ROUNDING, Floats, bars_per_year
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,13 +120,18 @@ def _next(days: pd.DatetimeIndex, per_year: float | None) -> pd.DatetimeIndex:
     offsets = pd.offsets
     if per_year is None:
         raise ValueError("n_holidays needs the spacing of the dates: give at least two, or period=")
-    months = {1.0: 12, 4.0: 3, 12.0: 1}.get(per_year)
+    months = next((12 // bars for bars in (1, 4, 12) if math.isclose(per_year, bars, rel_tol=ROUNDING)), None)
     if months is not None:
         last = (days + offsets.Day(1)).month != days.month  # is_month_end means another thing to some indices
         last_business = ((days + offsets.BusinessDay()).month != days.month) & (days.day_of_week < 5) & ~last
         ends = (days + pd.DateOffset(months=months)).where(~last, days + offsets.MonthEnd(months))
         return ends.where(~last_business, days + offsets.BusinessMonthEnd(months))
     if per_year < 240.0:
-        return days + offsets.Day(7 if per_year == 52.0 else round(365.25 / per_year))
-    all_days = per_year > 300.0 and any(per_year % year == 0.0 for year in (182.5, 365.0, 365.25))
+        return days + offsets.Day(round(365.25 / per_year))
+    all_days = per_year > 300.0 and any(_is_multiple(per_year, year) for year in (182.5, 365.0, 365.25, 365.2425))
     return days + (offsets.Day(1) if all_days else offsets.BusinessDay())
+
+
+def _is_multiple(per_year: float, year: float) -> bool:
+    """Whether a day has a whole number of bars in a year of so many days, rounding apart."""
+    return math.isclose(per_year, max(round(per_year / year), 1) * year, rel_tol=ROUNDING)

@@ -38,8 +38,9 @@ class Market:
     """One instrument's bars, checked once and never changed.
 
     Every array is a read-only, C-contiguous copy of what was given, so that a Market may be shared, cached
-    and split into views. Prices are positive and finite with low <= open, close <= high; volume is finite and
-    not negative; timestamps strictly increase. Nothing is clipped, sorted or filled.
+    and split into views. Prices are positive and finite with low <= open, close <= high (to 1e-8 of the
+    price: adjusted prices are rounded); volume is finite and not negative; timestamps strictly increase. Nothing is
+    clipped, sorted or filled.
 
     Attributes:
         close: closing prices (T,).

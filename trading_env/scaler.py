@@ -21,7 +21,8 @@ class FeatureScaler:
     """Subtracts the mean and divides by the standard deviation of the rows that it was fitted on, once.
 
     Fit it on the training split only. Afterwards it is frozen, and so are its copies: fitting it again raises, and
-    so does a table with other columns. A column without spread is divided by 1.
+    so does a table with other columns. A column without spread, float32's
+    rounding apart, is divided by 1.
 
     Attributes:
         names_: of the columns, F of them.
@@ -60,7 +61,8 @@ class FeatureScaler:
         if len(rows) == 0:
             raise ValueError(f"no row to fit on: {len(table)} rows, of which {table.warmup} are incomplete")
         mean = rows.mean(axis=0, dtype=np.float64)
-        spread = rows.max(axis=0) > rows.min(axis=0)  # the mean of equal numbers may miss them by rounding
+        most, least = rows.max(axis=0), rows.min(axis=0)  # float32 neighbours are one number, rounded twice
+        spread = most - least > np.finfo(np.float32).eps * np.maximum(np.abs(most), np.abs(least))
         self._freeze(table.names, mean, np.where(spread, _deviation(rows, mean), 1.0))
         return self
 

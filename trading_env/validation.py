@@ -23,6 +23,8 @@ Times = NDArray[np.datetime64]
 PRICES = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICES, "volume")
 ON_MISSING = ("raise", "drop", "ffill")
+ROUNDING = 1e-8  # relative: prices that differ by less are equal, as those times one factor are
+_FLOAT32 = 2.0 * float(np.finfo(np.float32).eps)  # the same for prices that were float32
 _OFFSET = r"(?:[zZ]|[+-]\d\d(?::?\d\d)?)$"  # of an ISO 8601 time from UTC
 
 
@@ -181,8 +183,10 @@ def check_leading_nan(name: str, values: Floats, time: Times | None) -> None:
 
 
 def check_ordered(low: str, high: str, bars: dict[str, Floats], time: Times | None) -> None:
-    """Raises ValueError unless ``bars[low] <= bars[high]`` in every row."""
+    """Raises ValueError unless ``bars[low] <= bars[high]`` in every row, rounding excepted."""
     wrong = bars[low] > bars[high]
+    if wrong.any():
+        wrong[wrong] = ~_equal_but_for_rounding(bars[high][wrong], bars[low][wrong])
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(
@@ -191,8 +195,19 @@ def check_ordered(low: str, high: str, bars: dict[str, Floats], time: Times | No
         )
 
 
+def _equal_but_for_rounding(lower: Floats, upper: Floats) -> NDArray[np.bool_]:
+    """Whether prices (n,) differ by no more than rounding: of float64, or of float32 where both are float32 numbers."""
+    with np.errstate(over="ignore"):  # a float64 beyond float32 is none
+        single = (lower == lower.astype(np.float32)) & (upper == upper.astype(np.float32))
+    close: NDArray[np.bool_] = upper - lower <= np.where(single, _FLOAT32, ROUNDING) * upper
+    return close
+
+
 def check_bars(bars: dict[str, Floats], time: Times | None) -> None:
-    """Raises ValueError at a bar that cannot be: a wrong price or volume, low above, high below others."""
+    """Raises ValueError at a bar that cannot be: a wrong price or volume, low above, high below others.
+
+    Adjusted prices are products, and may leave their bar by a rounding error: no more than 1e-8 of the price.
+    """
     for name, values in bars.items():
         price = name != "volume"
         check_finite(name, values, time, above=0.0, strict=price)

@@ -126,3 +126,11 @@ def test_what_is_coming_does_not_depend_on_later_dates():
         part = market.split(0.4)[0]
         whole = feature_table(market, ["n_holidays"]).values
         assert (feature_table(part, ["n_holidays"]).values == whole[: len(part)]).all()
+
+
+@pytest.mark.parametrize("rate", [1.0, 4.0, 12.0, 52.0, 365.25, 24 * 365.2425])
+def test_a_rate_that_is_rounded_is_the_same_rate(rate):
+    time = pd.date_range("2020-01-31", periods=200, freq="D")
+    markets = [Market.from_arrays(np.ones(200), time=time, bars_per_year=r) for r in (rate, np.nextafter(rate, 0))]
+    columns = [feature_table(market, ["n_holidays"]).values for market in markets]
+    assert np.array_equal(*columns)

@@ -177,6 +177,41 @@ def test_timestamps_of_intraday_bars_are_named_to_the_minute():
         Market.from_arrays([1.0, np.nan], time=pd.date_range("2020-01-01", periods=2, freq="min"))
 
 
+# -- adjusted prices are products, and rounded
+
+
+def adjusted(seed, dtype=np.float64):
+    """Twenty years of bars whose close is the given adjusted one, and the rest a product, as yfinance makes them."""
+    rng = np.random.default_rng(seed)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, 5000)))
+    start = close * np.exp(rng.normal(0, 0.01, 5000))
+    adj = np.round(close * np.linspace(0.3, 1.0, 5000), 6)
+    raw = {"open": start, "high": np.maximum(start, close), "low": np.minimum(start, close)}
+    products = {name: (values.astype(dtype) * (adj / close).astype(dtype)) for name, values in raw.items()}
+    return {**products, "close": adj.astype(dtype)}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_adjusted_prices_leave_their_bar_by_rounding_and_stay_as_they_are(dtype):
+    for seed in range(5):
+        given = adjusted(seed, dtype)
+        assert ((given["close"] > given["high"]) | (given["close"] < given["low"])).any()
+        market = Market.from_arrays(**given)
+        assert all(np.array_equal(market.column(name), values) for name, values in given.items())
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1.7e308])
+def test_a_breach_beyond_rounding_is_refused(scale):
+    ok = scale * np.array([1.0, 1.0 - 0.9e-8])
+    Market.from_arrays(ok[:1], high=ok[1:])
+    Market.from_arrays(ok[1:], low=ok[:1])
+    for share in (1.2e-8, 1e-7, 0.003):
+        with pytest.raises(ValueError, match="close must not exceed high, got close="):
+            Market.from_arrays(ok[:1], high=[scale * (1.0 - share)])
+        with pytest.raises(ValueError, match="low must not exceed close, got low="):
+            Market.from_arrays([scale * (1.0 - share)], low=ok[:1])
+
+
 # -- splits
 
 

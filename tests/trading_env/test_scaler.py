@@ -35,6 +35,14 @@ def test_equal_values_have_no_spread_even_if_their_mean_rounds():
     assert scaler.scale_.tolist() == [1.0]
 
 
+def test_one_number_rounded_in_two_ways_has_no_spread():
+    one = np.float32(0.1)
+    values = np.where(np.arange(1000) % 2, one, np.nextafter(one, np.float32(1)))[:, None]
+    assert FeatureScaler().fit(feature_table(market(1000), values)).scale_.tolist() == [1.0]
+    years = np.repeat([2004.0, 2005.0], 500)[:, None]
+    assert FeatureScaler().fit(feature_table(market(1000), years)).scale_.tolist() == [0.5]
+
+
 def test_the_training_split_alone_decides():
     whole = gbm(400, seed=1)
     train, test = whole.split(0.5)
