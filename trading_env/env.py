@@ -266,13 +266,7 @@ class TradingEnv(gym.Env[Any, Any]):
     def _want(self, action: Any) -> float:
         """What the action asks for: a target exposure or lots, NaN = hold."""
         if self._wants:
-            try:
-                index = operator.index(action)
-            except TypeError:
-                raise TypeError(f"action must be an integer, got {action!r}") from None
-            if 0 <= index < len(self._wants):
-                return self._wants[index]
-            raise ValueError(f"action must be in [0, {len(self._wants) - 1}], got {action!r}")
+            return self._wants[_index(action, len(self._wants))]
         if not isinstance(action, np.ndarray) or action.dtype.kind != "f" or action.shape != (1,):
             raise TypeError(f"action must be a float array of shape (1,), got {action!r}")
         if not abs(action[0]) <= 1.0:  # NaN is wrong too
@@ -417,6 +411,19 @@ def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:
 def _first_env(obs: Any) -> Any:
     """The first of a batch of observations, each an array or a dict of them."""
     return {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]
+
+
+def _index(action: Any, n: int) -> int:
+    """A discrete action as an index in [0, n); True and False are none, be they Python's, NumPy's or torch's."""
+    try:
+        index = operator.index(action)
+    except TypeError:
+        index = None
+    if index is None or isinstance(action, bool) or str(getattr(action, "dtype", "")).endswith("bool"):
+        raise TypeError(f"action must be an integer, got {action!r}")
+    if not 0 <= index < n:
+        raise ValueError(f"action must be in [0, {n - 1}], got {action!r}")
+    return index
 
 
 def beyond_float64(bar: int, equity: float) -> ValueError:

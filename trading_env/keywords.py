@@ -40,9 +40,12 @@ def shows_keywords(function: F) -> F:
 
 
 def check_keywords(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> None:
-    """Raises TypeError, naming the owner, unless Task takes all of the keywords."""
+    """Raises TypeError, naming the owner, unless Task takes all of the keywords.
+
+    In Python's own words, by which others know it: TorchRL's GymEnv tries again without ``frameskip``.
+    """
     unknown = [name for name in keywords if name not in _PARAMETERS]
     if unknown:
         known = list(inspect.signature(owner).parameters)
         here = f" (here it is {ELSEWHERE[unknown[0]]!r})" if unknown[0] in ELSEWHERE else ""
-        raise TypeError(f"{owner.__name__} has no keyword {unknown[0]!r}{here}; known are {known}")
+        raise TypeError(f"{owner.__name__} got an unexpected keyword argument {unknown[0]!r}{here}; known are {known}")

@@ -26,6 +26,7 @@ from trading_env import env_state
 from trading_env.checks import integer
 from trading_env.env import check_options
 from trading_env.validation import Floats
+from trading_env.vector_args import as_array, reset_mask, sub_env_seeds
 from trading_env.vector_env import _autoreset_mode
 from trading_env.whatif import Counterfactual
 
@@ -33,7 +34,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _NOISE_SEEDS = 2**31  # noise seeds that an env draws; those of the options may be larger
-_SCALAR, _VECTOR = ("_begun", "_running"), ("_begun", "_ended")
+_SCALAR, _VECTOR = ("_begun", "_running"), ("_begun", "_ended", "_rng_seeds")
 _STATE = ("row", "noise_seed", "position", "cost")
 _INFO = ("position", "cost", "noise_seed", "t")
 
@@ -221,14 +222,16 @@ def _checked_actions(actions: Any, space: spaces.Space[Any], n: int) -> Any:
     """Actions of n envs as an array, in the space of one env.
 
     Raises:
-        TypeError: a wrong dtype or shape.
-        ValueError: out of range.
+        TypeError: a wrong dtype.
+        ValueError: a wrong shape, or out of range.
     """
-    values = np.asarray(actions)
+    values = as_array(actions)
     discrete = isinstance(space, spaces.Discrete)
-    if values.dtype.kind not in ("iu" if discrete else "f") or values.shape != ((n,) if discrete else (n, 1)):
-        what = f"integers ({n},)" if discrete else f"floats ({n}, 1)"
-        raise TypeError(f"actions must be {what}, got {values.dtype} {values.shape}")
+    kinds, shape = ("iu", (n,)) if discrete else ("f", (n, 1))
+    error = TypeError if values.dtype.kind not in kinds else ValueError if values.shape != shape else None
+    if error is not None:
+        what = "integers" if discrete else "floats"
+        raise error(f"actions must be {what} of shape {shape}, got {values.dtype} {values.shape}")
     inside = (values >= 0) & (values < space.n) if isinstance(space, spaces.Discrete) else np.abs(values) <= 1.0
     if not inside.all():
         raise ValueError(f"actions must be in {space}, got {values[~inside][0]}")
@@ -283,7 +286,7 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
         """Runs one step; see the class of the env."""
         if not self._running:
             raise ResetNeeded("call reset before step: no episode is running")
-        actions = _checked_actions(np.asarray(action)[None], self.action_space, 1)
+        actions = _checked_actions(as_array(action, "action")[None], self.action_space, 1)
         reward, obs, ended = self._episodes.step(self._only, actions)
         self._running = not ended[0]
         return obs[0], float(reward[0]), False, bool(ended[0]), self._info()
@@ -350,6 +353,7 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
         self._episodes = _Episodes(self.problem, num_envs)
         self._begun, self._ended = np.zeros(num_envs, np.bool_), np.zeros(num_envs, np.bool_)
         self._rngs: list[Any] = [None] * num_envs
+        self._rng_seeds: list[int] = [-1] * num_envs
 
     @property
     def np_random(self) -> Any:
@@ -359,13 +363,19 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
 
     @np_random.setter
     def np_random(self, value: Any) -> None:
-        self._rngs = list(value)
+        self._rngs, self._rng_seeds = list(value), [-1] * self.num_envs
+
+    @property
+    def np_random_seed(self) -> Any:
+        """The seeds of the sub-envs, a tuple (N,); -1 where the generator was set."""
+        self._seed([None] * self.num_envs)
+        return tuple(self._rng_seeds)
 
     def _seed(self, seeds: Sequence[int | None]) -> None:
         """Seeds the sub-envs that are given a seed, and those that never had one."""
         for j, seed in enumerate(seeds):
             if seed is not None or self._rngs[j] is None:
-                self._rngs[j] = seeding.np_random(seed)[0]
+                self._rngs[j], self._rng_seeds[j] = seeding.np_random(seed)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -375,28 +385,20 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
         Args:
             seed: sub-env i is seeded with seed + i, or with seed[i]; None goes on with its stream.
             options: "noise_seed", one or an array (N,); "reset_mask", bool (N,): the sub-envs to reset.
+
+        Raises:
+            TypeError: a seed or an option of a wrong type.
+            ValueError: an unknown option, one out of range, or one of a wrong shape. Nothing has changed then.
         """
         options = check_options(options, ("noise_seed", "reset_mask"))
-        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not (mask | self._begun).all():
-            raise ValueError(f"options['reset_mask'] must be bools ({self.num_envs},), True where none was reset")
+        mask = reset_mask(options.get("reset_mask"), self.num_envs, self._begun)
         asked = _asked_noise_seeds(options.get("noise_seed"), self.num_envs)
-        seeds = self._seeds(seed)
+        seeds = sub_env_seeds(seed, self.num_envs)
         self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
         rows = np.flatnonzero(mask)
         self._episodes.begin(rows, [_noise_seed(asked[j], self._rngs[j]) for j in rows.tolist()])
         self._begun[rows], self._ended[rows] = True, False
         return self._episodes.observe(self._all), self._episodes.info()
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        """The seed of each sub-env (N,)."""
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, (int, np.integer)):
-            return [int(seed) + j for j in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"seed must be an int or a list of length {self.num_envs}, got length {len(seed)}")
-        return [None if s is None else int(s) for s in seed]
 
     def step(self, actions: Any) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
         """Runs one step in every sub-env; one that has ended is reset as the autoreset mode says."""

@@ -33,6 +33,7 @@ from trading_env.env import KEYS, beyond_float64, check_options
 from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
 from trading_env.task import Task
+from trading_env.vector_args import as_array, reset_mask, sub_env_seeds
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
 
 MAX_ENVS = 2**31  # numpy's own error for more does not name num_envs
@@ -55,7 +56,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         data: as in TradingEnv.
         autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP or DISABLED, as AutoresetMode or by name; by name
             the spec of `gym.make_vec` can be written to JSON.
-        render_mode: None.
+        render_mode: None; to draw, take `gym.make_vec` with vectorization_mode="sync".
         **keywords: the other keywords of TradingEnv.
 
     Raises:
@@ -77,7 +78,10 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.num_envs = integer("num_envs", num_envs, 1, MAX_ENVS)
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         if render_mode is not None:
-            raise ValueError(f"render_mode must be None for the vector env, got {render_mode!r}")
+            raise ValueError(
+                f"render_mode must be None for the vector env, which draws nothing, got {render_mode!r}; "
+                f"gym.make_vec(..., vectorization_mode='sync', render_mode='rgb_array') draws each sub-env"
+            )
         self.render_mode = None
         self.task = Task(data, **keywords)
         self.metadata = {
@@ -157,12 +161,12 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
         Raises:
             TypeError: a seed or an option of a wrong type.
-            ValueError: an unknown option, one out of range, or one of a wrong length. Nothing has changed then.
+            ValueError: an unknown option, one out of range, or one of a wrong shape. Nothing has changed then.
         """
         options = check_options(options, ("start", "data", "reset_mask"))
-        mask = self._reset_mask(options.get("reset_mask"))
+        mask = reset_mask(options.get("reset_mask"), self.num_envs, self._begun)
         starts, datas = self._per_env("start", options), self._per_env("data", options)
-        seeds = self._seeds(seed)
+        seeds = sub_env_seeds(seed, self.num_envs)
         rows = np.flatnonzero(mask)
         asked = [self.task.asked(datas[j], starts[j]) for j in rows]
         self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
@@ -180,18 +184,6 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._remember(report, rows)
         return self.task.shaped(obs), report
 
-    def _reset_mask(self, mask: Any) -> Bools:
-        """Which sub-envs to reset, bool (N,); all unless given."""
-        if mask is None:
-            return np.ones(self.num_envs, np.bool_)
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
-            raise TypeError(f"options['reset_mask'] must be a bool array ({self.num_envs},), got {mask!r}")
-        if not mask.any():
-            raise ValueError("options['reset_mask'] must have a True, got all False")
-        if not (self._begun or mask.all()):
-            raise ValueError("options['reset_mask'] leaves out a sub-env that was never reset")
-        return mask
-
     def _per_env(self, name: str, options: dict[str, Any]) -> list[Any]:
         """The option's value of each sub-env (N,): one for all, or an array of them."""
         value: Any = options.get(name)
@@ -204,17 +196,6 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if len(value) != self.num_envs:
             raise ValueError(f"options[{name!r}] must have length {self.num_envs}, got {len(value)}")
         return list(value)
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        """The seed of each sub-env (N,)."""
-        if seed is None:
-            return [None] * self.num_envs
-        alone = seed.ndim == 0 if isinstance(seed, np.ndarray) else not isinstance(seed, Sequence)
-        if isinstance(seed, (int, np.integer, str, bytes)) or alone:
-            return [integer("seed", seed, 0) + j for j in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"seed must be an int or a list of length {self.num_envs}, got length {len(seed)}")
-        return [None if s is None else integer(f"seed[{j}]", s, 0) for j, s in enumerate(seed)]
 
     def _begin(self, rows: Ints, episodes: Sequence[tuple[int, int]], info: Any, bar: Ints) -> None:
         """Starts the episodes (market, first bar) in the given rows; writes their info."""
@@ -358,19 +339,13 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _asked(self, actions: Any) -> tuple[Ints, Floats]:
         """Indices (N,) into wants, and the wants: those of the discrete actions, or one per sub-env."""
         if type(actions) is not np.ndarray:
-            actions = _as_array(actions)
+            actions = as_array(actions)
         if self._discrete:
             if actions.dtype is INT64 and actions.shape == self._indexed and actions.flags.c_contiguous:
                 return actions, self.task.wants
-            if actions.dtype.kind not in "iu" or actions.shape != (self.num_envs,):
-                raise TypeError(
-                    f"actions must be integers of shape ({self.num_envs},), got {actions.dtype} {actions.shape}"
-                )
+            _check_kind(actions, "iu", f"integers of shape {self._indexed}", self._indexed)
             return np.ascontiguousarray(actions, np.int64), self.task.wants
-        if actions.dtype.kind != "f" or actions.shape != (self.num_envs, 1):
-            raise TypeError(
-                f"actions must be floats of shape ({self.num_envs}, 1), got {actions.dtype} {actions.shape}"
-            )
+        _check_kind(actions, "f", f"floats of shape ({self.num_envs}, 1)", (self.num_envs, 1))
         wrong = ~(np.abs(actions[:, 0]) <= 1.0)  # NaN is wrong too
         if wrong.any():
             j = int(np.flatnonzero(wrong)[0])
@@ -435,14 +410,11 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return np.where(self._ended, 0.0, reward)
 
 
-def _as_array(actions: Any) -> Any:
-    """Actions as a plain array."""
-    if isinstance(actions, np.ma.MaskedArray):
-        raise TypeError(f"actions must be a plain array, got a masked one: {actions!r}")
-    try:
-        return np.asarray(actions)
-    except ValueError as error:
-        raise ValueError(f"actions must be an array, got rows of different lengths: {actions!r}") from error
+def _check_kind(actions: Any, kinds: str, wanted: str, shape: tuple[int, ...]) -> None:
+    """Raises TypeError where the actions' dtype is of none of the kinds, ValueError where their shape is another."""
+    error = TypeError if actions.dtype.kind not in kinds else ValueError if actions.shape != shape else None
+    if error is not None:
+        raise error(f"actions must be {wanted}, got {actions.dtype} {actions.shape}")
 
 
 def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:

@@ -50,7 +50,9 @@ def test_a_subclass_has_its_own_signature():
     ],
 )
 def test_a_misspelt_keyword_is_named_beside_the_known_ones(make, owner):
-    with pytest.raises(TypeError, match=f"{owner} has no keyword 'comission'; known are .*'costs'.*'on_missing'"):
+    with pytest.raises(
+        TypeError, match=f"{owner} got an unexpected keyword argument 'comission'; known are .*'costs'.*'on_missing'"
+    ):
         make(window=5, comission=1e-3)
 
 
@@ -71,5 +73,13 @@ def test_a_vector_envs_spec_with_an_autoreset_mode_by_name_survives_json(mode, w
     ("there", "here"), [("df", "data"), ("window_size", "window"), ("max_episode_steps", "episode_length")]
 )
 def test_keywords_of_other_envs_are_told_by_their_names_here(there, here):
-    with pytest.raises(TypeError, match=f"no keyword '{there}' \\(here it is '{here}'\\)"):
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{there}' \\(here it is '{here}'\\)"):
         TradingVectorEnv(2, **{there: 5})
+
+
+@pytest.mark.parametrize("make", [gym.make, lambda name, **keywords: gym.make_vec(name, 2, **keywords)])
+@pytest.mark.parametrize("name", ["TradingEnv-v0", "reference/Ritter-v0"])
+def test_a_keyword_that_is_not_there_is_refused_in_pythons_words(make, name):
+    """TorchRL's GymEnv looks for them, and then tries without the keyword."""
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'frameskip'"):
+        make(f"trading_env:{name}", frameskip=1)

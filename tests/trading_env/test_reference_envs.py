@@ -298,7 +298,7 @@ def test_a_wrong_action_option_or_mode_is_named():
     with pytest.raises(ResetNeeded):
         env.step(np.zeros(2, int))
     env.reset(seed=0)
-    for actions, error in ((np.zeros(3, int), TypeError), (np.zeros(2), TypeError), (np.array([0, 11]), ValueError)):
+    for actions, error in ((np.zeros(3, int), ValueError), (np.zeros(2), TypeError), (np.array([0, 11]), ValueError)):
         with pytest.raises(error, match="actions"):
             env.step(actions)
     with pytest.raises(ValueError, match="start"):
