@@ -87,9 +87,10 @@ def test_another_number_of_actions_is_a_value_error_as_gymnasium_has_it(name):
     native.reset(seed=0), theirs.reset(seed=0)
     for n in (N - 1, N + 1):
         wrong = gym.make_vec(name, n).action_space.sample()
-        for env in (native, theirs):
-            with pytest.raises(ValueError):
-                env.step(wrong)
+        with pytest.raises(ValueError, match="zip"):
+            theirs.step(wrong)
+        with pytest.raises(ValueError, match="actions must be"):
+            native.step(wrong)
     with pytest.raises(ValueError, match="actions must be"):
         native.step(native.action_space.sample()[None])
 
@@ -98,9 +99,9 @@ def test_a_tensor_that_numpy_cannot_read_is_named(name):
     env, single = gym.make_vec(name, N), gym.make(name).unwrapped
     env.reset(seed=0), single.reset(seed=0)
     tensor = torch.zeros(env.action_space.shape, requires_grad=True)
-    with pytest.raises(TypeError, match="(?s)actions must be an array that NumPy can read, got tensor.*detach"):
+    with pytest.raises(TypeError, match=r"(?s)actions must be an array that NumPy can read, got tensor.*detach"):
         env.step(tensor)
-    with pytest.raises(TypeError, match="actions? must be"):
+    with pytest.raises(TypeError, match=r"actions? must be"):
         single.step(tensor[0])
 
 
@@ -114,7 +115,7 @@ def test_tensors_that_numpy_can_read_are_actions(name):
 def test_true_is_no_action(name, one):
     env, single = gym.make_vec(name, N), gym.make(name).unwrapped
     env.reset(seed=0), single.reset(seed=0)
-    with pytest.raises(TypeError, match="actions? must be"):
+    with pytest.raises(TypeError, match=r"actions? must be"):
         single.step(one)
     with pytest.raises(TypeError, match="actions must be"):
         env.step([one] * N)
