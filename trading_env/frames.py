@@ -55,10 +55,14 @@ def from_frame(
     Args:
         frame: the rows, in order of time.
         ticker: which instrument of a frame with two levels of columns; needed if it holds several.
-        columns: names of the further columns to keep, by default all.
+        columns: names of the columns to keep, by default all. Where bars are named, in any case, those alone are
+            kept: ["open", "high", "low", "close"] leaves the volume out. Else all bars are, and of the further
+            columns those named.
         on_missing: what to do with rows where a price or the volume is NaN, or a further column after its
-            leading NaN: "raise"; "drop" the row; or "ffill" with the last value before it (leading prices and
-            volumes still raise). Reported in metadata["on_missing"].
+            leading NaN: "raise"; "drop" the row; or "ffill" with the last value before it (leading prices still
+            raise). A bar without any price did not trade: "ffill" gives it the last close as open, high, low and
+            close, and volume 0. A missing volume is 0 too; one without any value is left out by both. Reported in
+            metadata["on_missing"].
         name: the market's name, by default the ticker or "market".
         metadata: source, terms and the like; JSON values.
         bars_per_year: read off the timestamps unless given.
@@ -75,7 +79,9 @@ def from_frame(
     choice("on_missing", on_missing, ON_MISSING)
     frame, found = _one_ticker(frame, ticker)
     bars, times, extra = _sort_columns(frame)
-    chosen = extra if columns is None else _chosen(extra, columns)
+    chosen = extra
+    if columns is not None:
+        bars, chosen = _chosen(bars, extra, columns, [frame.columns[i] for i in times])
     if len(frame) == 0:
         raise ValueError("the frame has no rows")
     time = _times(frame, times)
@@ -205,14 +211,22 @@ def _sort_columns(frame: pd.DataFrame) -> tuple[dict[str, int], list[int], dict[
     return bars, times, extra
 
 
-def _chosen(extra: dict[str, int], columns: Iterable[str]) -> dict[str, int]:
+def _chosen(
+    bars: dict[str, int], extra: dict[str, int], columns: Iterable[str], times: list[Any]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Positions of the bars' and of the further columns to keep; a column of time may be named too."""
     if isinstance(columns, str):
         raise TypeError(f"columns must be a list of names, got the string {columns!r}")
-    names = list(columns)
-    unknown = [name for name in names if name not in extra]
+    names = [name for name in columns if name not in times]
+    keys = {name: str(name).strip().lower() for name in names}
+    unknown = [name for name in names if name not in extra and keys[name] not in bars]
     if unknown:
         raise ValueError(f"unknown columns {unknown}; the frame has {list(extra)} besides its bars")
-    return {name: extra[name] for name in names}
+    wanted = [keys[name] for name in names if name not in extra]
+    if wanted and "close" not in wanted:
+        raise ValueError(f"columns names {wanted} of the bars but not 'close', which a market must have")
+    kept = {key: i for key, i in bars.items() if key in wanted or not wanted}
+    return kept, {name: extra[name] for name in names if name in extra}
 
 
 def _numbers(name: str, series: pd.Series[Any], time: Times | None) -> Floats:
@@ -258,20 +272,44 @@ def _repair(
     Further columns keep their leading NaN: before it begins, a column is not missing.
     """
     missing = {name: np.isnan(values) for name, values in bars.items()}
+    left_out = "volume" in missing and bool(missing["volume"].all())
+    if left_out:
+        bars = {name: values for name, values in bars.items() if name != "volume"}
+        del missing["volume"]
     missing |= {name: _after_leading(np.isnan(values)) for name, values in extras.items()}
     rows = np.logical_or.reduce(list(missing.values()))
     report = _report(missing, np.flatnonzero(rows), time, on_missing)
+    if left_out:
+        report["left_out"] = ["volume"]
     if not rows.any():
         return bars, extras, time, report
     if on_missing == "ffill":
-        filled = [{k: _forward_fill(k, v, missing[k], time) for k, v in arrays.items()} for arrays in (bars, extras)]
-        return filled[0], filled[1], time, report
+        filled = {key: _forward_fill(key, values, missing[key], time) for key, values in extras.items()}
+        return _filled_bars(bars, missing, time), filled, time, report
     keep = ~rows
     if not keep.any():
-        raise ValueError("on_missing='drop' leaves no row: every row has a missing value")
+        empty = [name for name, mask in missing.items() if mask.all()]
+        hint = f"; leave {empty} out by load(..., columns=[...])" if empty else ""
+        raise ValueError(f"on_missing='drop' leaves no row: every row has a missing value{hint}")
     _check_kept(bars, extras, time, rows)
     kept = [{k: v[keep] for k, v in arrays.items()} for arrays in (bars, extras)]
     return kept[0], kept[1], None if time is None else time[keep], report
+
+
+def _filled_bars(
+    bars: dict[str, Floats], missing: dict[str, NDArray[np.bool_]], time: Times | None
+) -> dict[str, Floats]:
+    """Bars without NaN: prices from the past, volume 0.
+
+    A bar without any price stays at the last close: at the last open, an order decided at that close would be
+    filled at a price that is over.
+    """
+    filled = {k: _forward_fill(k, v, missing[k], time) for k, v in bars.items() if k != "volume"}
+    untraded = np.logical_and.reduce([missing[key] for key in filled])
+    filled = {key: np.where(untraded, filled["close"], values) for key, values in filled.items()}
+    if "volume" in bars:
+        filled["volume"] = np.where(untraded | missing["volume"], 0.0, bars["volume"])
+    return filled
 
 
 def _after_leading(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -294,7 +332,10 @@ def _check_kept(
 def _forward_fill(name: str, values: Floats, missing: NDArray[np.bool_], time: Times | None) -> Floats:
     """``values`` with each missing one replaced by the last before it."""
     if missing[0]:
-        raise ValueError(f"{name} is missing at {row_label(time, 0)}: on_missing='ffill' has no value before it")
+        raise ValueError(
+            f"{name} is missing at {row_label(time, 0)}: on_missing='ffill' has no value before it, "
+            "'drop' leaves the row out"
+        )
     last = np.maximum.accumulate(np.where(missing, 0, np.arange(values.size)))
     filled: Floats = values[last]
     return filled

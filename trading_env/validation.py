@@ -154,8 +154,13 @@ def check_times(time: Times, numbers: NDArray[np.intp] | None = None) -> None:
         raise ValueError(f"time must strictly increase, got {what}: {after} follows {before}")
 
 
-def check_finite(name: str, values: Floats, time: Times | None, *, above: float, strict: bool) -> None:
-    """Raises ValueError unless all values are finite, and above (``strict``) or not below ``above``."""
+def check_finite(
+    name: str, values: Floats, time: Times | None, *, above: float, strict: bool, advice: str = ""
+) -> None:
+    """Raises ValueError unless all values are finite, and above (``strict``) or not below ``above``.
+
+    ``advice`` ends the message.
+    """
     low, high = values.min(), values.max()
     if high < np.inf and (low > above or (low == above and not strict)):
         return  # NaN fails both comparisons
@@ -163,7 +168,7 @@ def check_finite(name: str, values: Floats, time: Times | None, *, above: float,
     row = int(good.argmin())
     what = "finite and positive" if strict else "finite and not negative"
     hint = "; load(..., on_missing='drop' or 'ffill') repairs missing values" if np.isnan(values[row]) else ""
-    raise ValueError(f"{name} must be {what}, got {values[row]} at {row_label(time, row)}{hint}")
+    raise ValueError(f"{name} must be {what}, got {values[row]} at {row_label(time, row)}{hint}{advice}")
 
 
 def check_leading_nan(name: str, values: Floats, time: Times | None) -> None:
@@ -208,9 +213,12 @@ def check_bars(bars: dict[str, Floats], time: Times | None) -> None:
 
     Adjusted prices are products, and may leave their bar by a rounding error: no more than 1e-8 of the price.
     """
-    for name, values in bars.items():
-        price = name != "volume"
-        check_finite(name, values, time, above=0.0, strict=price)
+    prices = [name for name in bars if name != "volume"]
+    for name in prices:
+        check_finite(name, bars[name], time, above=0.0, strict=True)
+    if "volume" in bars:
+        without = f"; load(..., columns={prices}) leaves the volume out"
+        check_finite("volume", bars["volume"], time, above=0.0, strict=False, advice=without)
     for name in ("open", "close", "high"):
         if name in bars and "low" in bars:
             check_ordered("low", name, bars, time)

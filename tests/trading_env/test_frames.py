@@ -145,14 +145,71 @@ def test_missing_rows_raise_by_default_and_are_dropped_on_request():
     }
 
 
-def test_ffill_takes_the_last_value_before_and_never_one_after():
-    market = Market.from_frame(frame(Volume=changed(CLOSE, [2, 3, 9], np.nan)), on_missing="ffill")
-    assert market.volume.tolist() == [10, 11, 11, 11, 14, 15, 16, 17, 18, 18]
-    assert market.metadata["on_missing"]["columns"] == {"volume": 3}
+def test_ffill_takes_the_last_price_before_and_never_one_after():
+    data = frame(Open=changed(CLOSE, [2, 3, 9], np.nan), Low=1.0, High=99.0)
+    market = Market.from_frame(data, on_missing="ffill")
+    assert market.open.tolist() == [10, 11, 11, 11, 14, 15, 16, 17, 18, 18]
+    assert market.volume.tolist() == [100.0] * 10  # the bars did trade
+    assert market.metadata["on_missing"]["columns"] == {"open": 3}
     with pytest.raises(
-        ValueError, match=r"volume is missing at 2020-01-01 \(row 0\): on_missing='ffill' has no value before"
+        ValueError, match=r"close is missing at 2020-01-01 \(row 0\): on_missing='ffill' has no value be"
     ):
-        Market.from_frame(frame(Volume=changed(CLOSE, 0, np.nan)), on_missing="ffill")
+        Market.from_frame(frame(Close=changed(CLOSE, 0, np.nan)), on_missing="ffill")
+
+
+@pytest.mark.parametrize("columns", [["Open", "High", "Low", "Close"], ["Open", "High", "Low", "Close", "Volume"]])
+def test_a_bar_that_did_not_trade_is_flat_at_the_last_close_without_volume(columns):
+    data = frame()
+    data.iloc[[2, 3, 9], [data.columns.get_loc(name) for name in columns]] = np.nan
+    market = Market.from_frame(data, on_missing="ffill")
+    for name in ("open", "high", "low", "close"):
+        assert market.column(name)[[2, 3, 9]].tolist() == [11.0, 11.0, 18.0]
+        kept = np.delete(market.column(name), [2, 3, 9])
+        assert np.array_equal(kept, np.delete(data[name.title()].to_numpy(), [2, 3, 9]))
+    assert market.volume.tolist() == [100, 100, 0, 0, 100, 100, 100, 100, 100, 0]
+    assert market.metadata["on_missing"]["rows"] == 3
+
+
+def test_a_missing_volume_is_filled_with_0():
+    market = Market.from_frame(frame(Volume=changed(CLOSE, [0, 5], np.nan)), on_missing="ffill")
+    assert market.volume.tolist() == changed(CLOSE, [0, 5], 0.0).tolist()
+    assert market.close.tolist() == CLOSE.tolist()
+
+
+@pytest.mark.parametrize("on_missing", ["drop", "ffill"])
+def test_a_volume_without_a_value_is_left_out_by_repairs(on_missing):
+    market = Market.from_frame(frame(Volume=np.nan, x=changed(CLOSE, 4, np.nan)), on_missing=on_missing)
+    assert market.column_names == ("open", "high", "low", "close", "x")
+    assert len(market) == (9 if on_missing == "drop" else 10)
+    assert market.metadata["on_missing"]["left_out"] == ["volume"]
+
+
+@pytest.mark.parametrize("volume", [np.full(10, np.nan), np.full(10, -1.0), changed(CLOSE, 3, np.nan)])
+@pytest.mark.parametrize("bars", [["Open", "High", "Low", "Close"], ["Close"], ["Low", "Close"]])
+def test_the_advice_on_a_volume_that_is_none_works(volume, bars):
+    data = frame(Volume=volume, x=1.0)[[*bars, "Volume", "x"]]
+    with pytest.raises(ValueError, match="volume must be finite and not negative") as error:
+        Market.from_frame(data)
+    columns = [name.lower() for name in bars]
+    assert f"load(..., columns={columns}) leaves the volume out" in str(error.value)
+    market = load(data, columns=columns)
+    assert market.column_names == tuple(columns)
+    assert load(data, columns=[*bars, "x"]).column_names == (*columns, "x")
+    if np.isnan(volume).any():
+        for advised in ("drop", "ffill"):
+            assert f"'{advised}'" in str(error.value)
+            load(data, on_missing=advised)
+
+
+def test_bars_may_be_chosen_with_their_time():
+    data = frame(x=CLOSE).reset_index()
+    market = load(data, columns=["Date", "CLOSE", "x"])
+    assert market.column_names == ("close", "x")
+    assert market.time_of(0) == "2020-01-01 (row 0)"
+    with pytest.raises(ValueError, match=r"columns names \['open'\] of the bars but not 'close'"):
+        load(data, columns=["Open", "x"])
+    with pytest.raises(ValueError, match=r"unknown columns \['volume'\]"):
+        load(data.drop(columns="Volume"), columns=["close", "volume"])
 
 
 def test_further_columns_are_repaired_behind_their_leading_nan():
@@ -216,8 +273,8 @@ def test_only_nan_is_missing():
     for wrong in (np.inf, 0.0):
         with pytest.raises(ValueError, match="close must be finite and positive"):
             Market.from_frame(frame(Close=changed(CLOSE, 5, wrong)), on_missing="drop")
-    with pytest.raises(ValueError, match="leaves no row"):
-        Market.from_frame(frame(Volume=np.full(10, np.nan)), on_missing="drop")
+    with pytest.raises(ValueError, match=r"leaves no row: .*; leave \['open'\] out by load\(..., columns="):
+        Market.from_frame(frame(Open=np.full(10, np.nan)), on_missing="drop")
     with pytest.raises(ValueError, match=r"on_missing must be one of \('raise', 'drop', 'ffill'\), got 'bfill'"):
         Market.from_frame(frame(), on_missing="bfill")
     assert Market.from_frame(frame(), on_missing="drop").metadata["on_missing"]["rows"] == 0
