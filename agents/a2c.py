@@ -37,7 +37,7 @@ from agents.policies import Heads, Outputs
 from agents.policy_agent import RolloutAgent, check_policy
 from agents.returns import explained_variance, normalized
 from agents.schedules import Schedule
-from agents.validation import check_float, check_int
+from agents.validation import check_float, check_int, keep_plain
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class A2CConfig:
     """First logarithm of the standard deviation of Box actions."""
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         check_policy(self)
         check_int("n_steps", self.n_steps, 1)
         check_float("gae_lambda", self.gae_lambda, 0.0, 1.0)

@@ -29,6 +29,7 @@ from agents.state import State, get_attributes, set_attributes
 from agents.streams import generator
 from agents.validation import check_int, check_seeds
 
+MOST_THREADS = 128  # more where there are more cores
 Actions = npt.NDArray[Any]  # ints for Discrete actions, floats for a Box
 Callback = Callable[[Any], bool | np.bool_ | None]
 """Called with the agent after each step of its envs; returning False ends training."""
@@ -95,8 +96,8 @@ class SeedAgent(ABC):
         features_extractor: Extractor | None = None,
         **hyperparameters: Any,
     ) -> None:
-        config, checked = self.Config(**hyperparameters), check_seeds(seeds)
-        envs = make_envs(env, checked, check_int("n_envs", n_envs, 1), kind=self._training_envs(config))
+        config, checked, n_envs = self.Config(**hyperparameters), check_seeds(seeds), check_int("n_envs", n_envs, 1)
+        envs = make_envs(env, checked, n_envs, kind=self._training_envs(config))
         self._set_up(config, checked, n_envs, envs.spaces, as_device(device), env, features_extractor)
         self._envs: SeedEnvs | None = envs
         self._set_shown(verbose, tensorboard_log, threads)
@@ -134,7 +135,7 @@ class SeedAgent(ABC):
         if not isinstance(tensorboard_log, str | os.PathLike | None):
             raise TypeError(f"tensorboard_log must be a folder or None, got {tensorboard_log!r}")
         self.tensorboard_log = tensorboard_log
-        self.threads = None if threads is None else check_int("threads", threads, 1)
+        self.threads = None if threads is None else check_threads(threads)
 
     @classmethod
     def _training_envs(cls, config: Any) -> type[SeedEnvs]:
@@ -225,8 +226,8 @@ class SeedAgent(ABC):
             log_interval: Timesteps between reports, for `verbose` and TensorBoard; the end of training has one too.
         """
         callbacks = as_callbacks(callback)
-        check_int("log_interval", log_interval, 1)
-        self.total_timesteps = check_int("total_timesteps", total_timesteps, 1)
+        log_interval = check_int("log_interval", log_interval, 1)
+        self.total_timesteps = total_timesteps = check_int("total_timesteps", total_timesteps, 1)
         envs = self._connected()
         if reset_num_timesteps:
             self.num_timesteps = 0
@@ -255,7 +256,7 @@ class SeedAgent(ABC):
         """
         if self.goal == 0:
             raise ValueError("there is no run to resume: save(path, training=True) writes one, learn begins one")
-        check_int("log_interval", log_interval, 1)
+        log_interval = check_int("log_interval", log_interval, 1)
         callbacks = as_callbacks(callback)
         envs = self._connected()
         if self.num_timesteps >= self.goal:
@@ -494,6 +495,14 @@ def torch_threads(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_threads(threads: int) -> int:
+    """`threads` as an int; ValueError if there are more than a machine could start, which would end the program."""
+    number, most = check_int("threads", threads, 1), max(MOST_THREADS, os.cpu_count() or 1)
+    if number > most:
+        raise ValueError(f"threads must be at most {most} here, got {number}")
+    return number
 
 
 def as_device(device: str | torch.device) -> torch.device:

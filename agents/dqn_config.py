@@ -5,7 +5,7 @@ from typing import Literal
 
 from agents.losses import LOSSES
 from agents.schedules import Schedule, as_schedule
-from agents.validation import check_choice, check_flag, check_float, check_int, check_widths
+from agents.validation import check_choice, check_flag, check_float, check_int, check_widths, keep_plain
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class DQNConfig:
     """Its factor per step if "exponential", once the updates begin; `exploration_fraction` then says nothing."""
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         as_schedule(self.learning_rate, "learning_rate")
         for field, minimum in _LOWEST.items():
             check_int(field, getattr(self, field), minimum)
@@ -91,7 +92,7 @@ class DQNConfig:
             check_flag(field, getattr(self, field))
         for field, options in _CHOICES.items():
             check_choice(field, getattr(self, field), options)
-        object.__setattr__(self, "net_arch", check_widths("net_arch", self.net_arch))
+        check_widths("net_arch", self.net_arch)
         self._check_combinations()
 
     def _check_combinations(self) -> None:

@@ -25,6 +25,7 @@ from agents.streams import seed_sequence
 Floats = npt.NDArray[np.float32]
 EnvLike = str | EnvSpec | Callable[[], gym.Env[Any, Any]] | gym.Env[Any, Any]
 _SMALL = 1e76  # a sum of squares below it holds no number beyond float32
+MOST_ENVS = 2**20
 EPISODE_WINDOW = 100  # episodes that the running means cover, as SB3's stats_window_size
 
 
@@ -53,7 +54,7 @@ class Spaces:
         """The spaces of an env; ValueError if an agent cannot work with them."""
         if not isinstance(observation_space, gym.spaces.Box):
             raise ValueError(f"observation_space must be a Box, got {observation_space}")
-        shape = observation_space.shape
+        shape = tuple(int(size) for size in observation_space.shape)
         if isinstance(action_space, gym.spaces.Discrete):
             return cls(shape, int(action_space.n), int(action_space.start))
         if not isinstance(action_space, gym.spaces.Box) or not np.issubdtype(action_space.dtype, np.floating):
@@ -61,7 +62,7 @@ class Spaces:
         if not action_space.is_bounded() or not action_space.shape:
             raise ValueError(f"action_space must have finite bounds and an axis, got {action_space}")
         low, high = (tuple(bound.reshape(-1).tolist()) for bound in (action_space.low, action_space.high))
-        return cls(shape, 0, 0, action_space.shape, low, high)
+        return cls(shape, 0, 0, tuple(int(size) for size in action_space.shape), low, high)
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any]) -> "Spaces":
@@ -252,6 +253,8 @@ def make_envs(
     """
     source = as_source(env)
     total = len(seeds) * n_envs
+    if total > MOST_ENVS:
+        raise ValueError(f"n_envs must make at most {MOST_ENVS:,} envs of all seeds together, got {total:,}")
     mode = kind.autoreset_mode
     vector = _native(source, total, mode) if isinstance(source, EnvSpec) else None
     if vector is None:

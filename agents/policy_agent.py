@@ -4,7 +4,6 @@ Axis letters: S seeds, N envs per seed, B batch, T time, D observation, A output
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from agents.policies import ActorCritic
 from agents.rollout import Rollout
 from agents.schedules import as_schedule
 from agents.streams import Streams
-from agents.validation import check_float, check_int
+from agents.validation import check_choice, check_float, check_widths
 
 
 class PolicyAgent(SeedAgent):
@@ -142,12 +141,8 @@ def check_policy(config: Any) -> None:
     check_float("vf_coef", config.vf_coef, 0.0)
     check_float("max_grad_norm", config.max_grad_norm, 0.0, above=True)
     check_float("log_std_init", config.log_std_init, -20.0, 20.0)
-    if config.activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {config.activation!r}")
+    check_choice("activation", config.activation, tuple(ACTIVATIONS))
     for field in ("normalize_advantage", "shared_network"):
         if not isinstance(getattr(config, field), bool):
             raise TypeError(f"{field} must be True or False, got {getattr(config, field)!r}")
-    if isinstance(config.net_arch, str) or not isinstance(config.net_arch, Sequence):
-        raise TypeError(f"net_arch must be a sequence of ints, got {config.net_arch!r}")
-    widths = tuple(check_int("net_arch", width, 1) for width in config.net_arch)
-    object.__setattr__(config, "net_arch", widths)
+    check_widths("net_arch", config.net_arch)

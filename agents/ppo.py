@@ -37,7 +37,7 @@ from agents.policy_agent import RolloutAgent, check_policy
 from agents.returns import explained_variance, normalized
 from agents.schedules import Schedule, as_schedule
 from agents.streams import generator
-from agents.validation import check_float, check_int
+from agents.validation import check_float, check_int, keep_plain
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class PPOConfig:
     """First logarithm of the standard deviation of Box actions."""
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         check_policy(self)
         as_schedule(self.clip_range, "clip_range")
         for field in ("n_steps", "batch_size", "n_epochs"):

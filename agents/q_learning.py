@@ -32,7 +32,7 @@ from agents.compiled import compiled
 from agents.envs import Floats, SeedEnvs, Spaces
 from agents.schedules import Schedule, as_schedule, linear
 from agents.streams import Streams
-from agents.validation import check_float
+from agents.validation import check_float, keep_plain
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -60,6 +60,7 @@ class QLearningConfig:
     """Probability of a random action after that."""
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         as_schedule(self.learning_rate, "learning_rate")
         for field in ("gamma", "exploration_fraction", "exploration_initial_eps", "exploration_final_eps"):
             check_float(field, getattr(self, field), 0.0, 1.0)

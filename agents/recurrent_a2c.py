@@ -40,7 +40,7 @@ from agents.returns import explained_variance, normalized
 from agents.rollout import Rollout
 from agents.schedules import Schedule, as_schedule
 from agents.streams import Streams
-from agents.validation import check_float, check_int
+from agents.validation import check_float, check_int, keep_plain
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class RecurrentA2CConfig:
     """First logarithm of the standard deviation of Box actions."""
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         as_schedule(self.learning_rate, "learning_rate")
         for field in ("n_steps", "lstm_size"):
             check_int(field, getattr(self, field), 1)

@@ -39,7 +39,7 @@ from agents.returns import td_target
 from agents.schedules import Schedule, as_schedule, linear
 from agents.sequence_replay import SequenceReplay, Sequences
 from agents.streams import Streams
-from agents.validation import check_float, check_int
+from agents.validation import check_float, check_int, keep_plain
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class RecurrentDQNConfig:
     """Width of the LSTM."""
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         as_schedule(self.learning_rate, "learning_rate")
         for field in _AT_LEAST_1:
             check_int(field, getattr(self, field), 1)

@@ -37,7 +37,7 @@ from agents.policy_agent import PolicyAgent, check_policy
 from agents.returns import discounted_returns, normalized
 from agents.schedules import Schedule
 from agents.state import State
-from agents.validation import check_int
+from agents.validation import check_int, keep_plain
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class REINFORCEConfig:
     """First logarithm of the standard deviation of Box actions."""
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         check_policy(self)
         check_int("n_episodes", self.n_episodes, 1)
         if not isinstance(self.value_baseline, bool):

@@ -46,7 +46,7 @@ from agents.envs import Floats, SeedEnvs
 from agents.networks import MLP, Layer, forward
 from agents.schedules import Schedule, as_schedule, linear
 from agents.streams import Streams
-from agents.validation import check_float, check_int
+from agents.validation import check_float, check_int, check_widths, keep_plain
 
 MOST_LOST = np.float32(1 - 2**-20)
 
@@ -74,15 +74,13 @@ class TDLambdaConfig:
     """Widths of the hidden layers; none makes V linear."""
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         as_schedule(self.learning_rate, "learning_rate")
         for field in ("gamma", "trace_decay", "exploration_fraction"):
             check_float(field, getattr(self, field), 0.0, 1.0)
         for field in ("exploration_initial_eps", "exploration_final_eps"):
             check_float(field, getattr(self, field), 0.0, 1.0)
-        if isinstance(self.net_arch, str) or not isinstance(self.net_arch, Sequence):
-            raise TypeError(f"net_arch must be a sequence of ints, got {self.net_arch!r}")
-        widths = tuple(check_int("net_arch", width, 1) for width in self.net_arch)
-        object.__setattr__(self, "net_arch", widths)
+        check_widths("net_arch", self.net_arch)
         if self.loss_column is not None:
             check_int("loss_column", self.loss_column, -(2**31))
 

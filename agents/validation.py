@@ -1,10 +1,13 @@
 """Checks of arguments, whose errors name the field and the value."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+MOST_SEEDS = 2**20
 
 
 def check_int(field: str, value: Any, minimum: int) -> int:
@@ -18,7 +21,7 @@ def check_int(field: str, value: Any, minimum: int) -> int:
 
 def check_float(field: str, value: Any, low: float, high: float = math.inf, above: bool = False) -> float:
     """`value` as a float in [low, high], or in (low, high] if `above`; TypeError or ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{field} must be a number, got {value!r}")
     if not low <= value <= high or math.isinf(value) or (above and value == low):
         raise ValueError(f"{field} must be in {'(' if above else '['}{low}, {high}], got {value!r}")
@@ -34,16 +37,38 @@ def check_flag(field: str, value: Any) -> bool:
 
 def check_choice(field: str, value: Any, options: Sequence[str]) -> str:
     """`value` if it is one of the options; ValueError otherwise."""
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         raise ValueError(f"{field} must be one of {', '.join(options)}, got {value!r}")
     return str(value)
 
 
 def check_widths(field: str, value: Any) -> tuple[int, ...]:
     """`value`, a sequence of ints of at least 1, as a tuple; TypeError or ValueError otherwise."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
         raise TypeError(f"{field} must be a sequence of ints, got {value!r}")
     return tuple(check_int(field, width, 1) for width in value)
+
+
+def keep_plain(config: Any) -> None:
+    """Puts plain Python values in place of NumPy's in every field of a frozen dataclass, before they are checked.
+
+    So what is checked is what is used and written: JSON knows no `np.int64`, and torch takes none for a size.
+    """
+    for field in dataclasses.fields(config):
+        object.__setattr__(config, field.name, plain(getattr(config, field.name)))
+
+
+def plain(value: Any) -> Any:
+    """The Python number, text or tuple that a NumPy scalar, an array with an axis or a list stands for; else itself."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    for kind, numpys in ((int, np.integer), (float, np.floating), (str, np.str_)):
+        if isinstance(value, kind | numpys):
+            return kind(value)
+    raw = isinstance(value, bytes | bytearray)
+    if (isinstance(value, Sequence) and not raw) or (isinstance(value, np.ndarray) and value.ndim):
+        return tuple(plain(part) for part in value)
+    return value
 
 
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -54,8 +79,11 @@ def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
         ValueError: If there is none, one is negative, or one occurs twice.
     """
     if isinstance(seeds, int | np.integer):
-        return tuple(range(check_int("seeds", seeds, 1)))
-    if isinstance(seeds, str) or not isinstance(seeds, Sequence | np.ndarray):
+        number = check_int("seeds", seeds, 1)
+        if number > MOST_SEEDS:
+            raise ValueError(f"seeds must be at most {MOST_SEEDS:,} runs, got {number:,}")
+        return tuple(range(number))
+    if isinstance(seeds, str | bytes | bytearray) or not isinstance(seeds, Sequence | np.ndarray):
         raise TypeError(f"seeds must be an int or a sequence of ints, got {seeds!r}")
     checked = tuple(check_int("seeds", seed, 0) for seed in seeds)
     if not checked or len(set(checked)) < len(checked):

@@ -1,11 +1,17 @@
 """Tiny envs whose best policies are known by hand."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+
+import agents
+import trading_env  # noqa: F401, registers the env
+from agents.afterstates import AfterstateEnvs
+from agents.q_learning import TableEnvs
 
 
 class MatchEnv(gym.Env[np.ndarray, np.int64]):
@@ -126,3 +132,43 @@ def aim() -> Callable[..., gym.Env]:
 def counter() -> Callable[..., gym.Env]:
     Counter.made = 0
     return Counter
+
+
+SMALL: dict[str, Any] = {
+    "learning_rate": 0.01,
+    "net_arch": (6,),
+    "lstm_size": 5,
+    "learning_starts": 20,
+    "batch_size": 8,
+    "n_steps": 8,
+    "n_epochs": 2,
+    "n_episodes": 2,
+    "train_freq": 2,
+    "target_update_interval": 30,
+    "burn_in": 2,
+    "sequence_length": 4,
+    "buffer_size": 120,
+}
+"""Hyperparameters that make any agent small and quick; each takes those that it has."""
+
+
+def small_env(algorithm: Any) -> Any:
+    """What an agent of that kind can learn in, with episodes of a few steps."""
+    if issubclass(algorithm.envs_type, TableEnvs):
+        return "FrozenLake-v1"
+    keywords = {"window": 3, "episode_length": 7, "random_start": True}
+    trading = dataclasses.replace(gym.spec("TradingEnv-v0"), kwargs=keywords)
+    return trading if issubclass(algorithm.envs_type, AfterstateEnvs) else "CartPole-v1"
+
+
+def small_agent(name: str, env: Any = None, **options: Any) -> Any:
+    """The agent of that name in `agents`, made small: tests that go through all names cover a new one too."""
+    algorithm = getattr(agents, name)
+    own = {field.name for field in dataclasses.fields(algorithm.Config)}
+    config = {field: value for field, value in SMALL.items() if field in own}
+    return algorithm(small_env(algorithm) if env is None else env, **config | options)
+
+
+@pytest.fixture
+def small() -> Callable[..., Any]:
+    return small_agent
