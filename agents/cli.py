@@ -18,6 +18,7 @@ from rich.table import Table
 from agents.base import Preset, SeedAgent
 from agents.callbacks import Checkpoint
 from agents.checkpoints import check_writable
+from agents.commands import output, parse, refusing
 from agents.evaluation import evaluate
 from agents.schedules import Schedule
 from agents.validation import check_int
@@ -63,26 +64,29 @@ def main(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str] 
     Hyperparameters that the command line leaves out come from the preset of its env, if there is one, else
     they are the algorithm's defaults.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        training, config = _parse(algorithm, presets, arguments)
+    with output():
+        _run(algorithm, presets, sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str]) -> None:
+    training, config = _parse(algorithm, presets, arguments)
+    with refusing(_program(algorithm)):
         checkpoint = _checked(training)
         agent = _fresh(algorithm, training, config)
-    except (ValueError, TypeError, OSError, ImportError, gym.error.Error) as error:
-        print(f"{_program(algorithm)}: error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-    start, done = time.perf_counter(), 0
-    if checkpoint is not None and checkpoint.path.exists():
-        agent = _checkpointed(agent, checkpoint, training)
-        done = agent.num_timesteps
+        started = checkpoint is not None and checkpoint.path.exists()
+        if checkpoint is not None and started:
+            agent = _checkpointed(agent, checkpoint, training)
+    start, done = time.perf_counter(), agent.num_timesteps
+    if started:
         print(f"goes on after step {done:,} of {agent.goal:,}")
         agent.resume(callback=checkpoint, progress_bar=training.progress_bar)
     else:
         agent.learn(training.total_timesteps, callback=checkpoint, progress_bar=training.progress_bar)
-    steps, seconds = len(agent) * (agent.num_timesteps - done), time.perf_counter() - start
-    print(f"{steps:,} steps of {len(agent)} seeds in {seconds:.0f} s: {steps / seconds:,.0f} per second")
+    seconds = time.perf_counter() - start
     if training.save is not None:
-        agent.save(training.save)
+        agent.save(training.save)  # before anything is printed, which fails where nobody reads on
+    steps = len(agent) * (agent.num_timesteps - done)
+    print(f"{steps:,} steps of {len(agent)} seeds in {seconds:.0f} s: {steps / seconds:,.0f} per second")
     if training.eval_episodes:
         _show(agent.seeds, evaluate(agent, training.env, training.eval_episodes))
 
@@ -93,9 +97,9 @@ def _checked(training: Training) -> Checkpoint | None:
     check_int("eval_episodes", training.eval_episodes, 0)
     checkpoint = None if training.checkpoint is None else Checkpoint(training.checkpoint, training.checkpoint_every)
     if training.resume and checkpoint is None:
-        raise SystemExit("--resume needs --checkpoint, the file to go on from")
+        raise ValueError("--resume needs --checkpoint, the file to go on from")
     if checkpoint is not None and checkpoint.path.exists() and not training.resume:
-        raise SystemExit(f"{checkpoint.path} exists: go on from it with --resume, or remove it")
+        raise ValueError(f"checkpoint {checkpoint.path} exists: go on from it with --resume, or remove it")
     for path in (training.save, training.checkpoint):
         if path is not None:
             check_writable(path)
@@ -104,29 +108,31 @@ def _checked(training: Training) -> Checkpoint | None:
 
 def _fresh(algorithm: type[SeedAgent], training: Training, config: Any) -> SeedAgent:
     """The agent before its first step."""
-    return algorithm(
-        training.env,
-        seeds=training.seeds if len(training.seeds) > 1 else training.seeds[0],
-        n_envs=training.n_envs,
-        device=training.device,
-        verbose=training.verbose,
-        tensorboard_log=training.tensorboard_log,
-        **{option.name: getattr(config, option.name) for option in fields(config)},
-    )
+    if not training.seeds:
+        raise ValueError("seeds must be at least one number, got none")
+    try:
+        return algorithm(
+            training.env,
+            seeds=training.seeds if len(training.seeds) > 1 else training.seeds[0],
+            n_envs=training.n_envs,
+            device=training.device,
+            verbose=training.verbose,
+            tensorboard_log=training.tensorboard_log,
+            **{option.name: getattr(config, option.name) for option in fields(config)},
+        )
+    except (gym.error.Error, ImportError) as error:
+        raise ValueError(f"env {training.env!r}: {error}") from error
 
 
 def _checkpointed(fresh: SeedAgent, checkpoint: Checkpoint, training: Training) -> SeedAgent:
     """The agent of the checkpoint, to go on as the command line says; it must ask for the same run."""
-    try:
-        agent = type(fresh).load(checkpoint.path, env=training.env, device=training.device)
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
+    agent = type(fresh).load(checkpoint.path, env=training.env, device=training.device)
     agent.verbose, agent.tensorboard_log = fresh.verbose, fresh.tensorboard_log
     asked = (fresh.config, fresh.seeds, fresh.n_envs, training.total_timesteps)
     stored = (agent.config, agent.seeds, agent.n_envs, agent.total_timesteps)
     for name, ours, theirs in zip(("config", "seeds", "n_envs", "total_timesteps"), asked, stored, strict=True):
         if ours != theirs:
-            raise SystemExit(f"{checkpoint.path} is of another run: its {name} is {theirs}, not {ours}")
+            raise ValueError(f"checkpoint {checkpoint.path} is of another run: its {name} is {theirs}, not {ours}")
     return agent
 
 
@@ -147,13 +153,7 @@ def _parse(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str
             ("config", flat[algorithm.Config], field(default=preset.config)),
         ],
     )
-    parsed: Any = tyro.cli(
-        options,
-        prog=_program(algorithm),
-        args=arguments,
-        description=description,
-        registry=_registry(),
-    )
+    parsed: Any = parse(_program(algorithm), options, arguments, description=description, registry=_registry())
     return parsed.training, parsed.config
 
 
