@@ -11,7 +11,7 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar, NamedTuple, Self
 
 import gymnasium as gym
@@ -229,14 +229,15 @@ class SeedAgent(ABC):
         log_interval = check_int("log_interval", log_interval, 1)
         self.total_timesteps = total_timesteps = check_int("total_timesteps", total_timesteps, 1)
         envs = self._connected()
-        if reset_num_timesteps:
-            self.num_timesteps = 0
-            self._obs = self._episodes = None
-        obs = self._next_obs(envs)  # [S, N, D]
-        self._begin(total_timesteps)
-        self._obs = obs
-        self.goal = self.num_timesteps + self._whole(total_timesteps)
-        return self._run(envs, callbacks, progress_bar, log_interval)
+        with during_training(callbacks):
+            if reset_num_timesteps:
+                self.num_timesteps = 0
+                self._obs = self._episodes = None
+            obs = self._next_obs(envs)  # [S, N, D]
+            self._begin(total_timesteps)
+            self._obs = obs
+            self.goal = self.num_timesteps + self._whole(total_timesteps)
+            return self._run(envs, callbacks, progress_bar, log_interval)
 
     def resume(self, callback: Callbacks = None, progress_bar: bool = False, log_interval: int = 1_000) -> Self:
         """Goes on with a run of `learn` that ended early, towards its goal and on its schedules; returns the agent.
@@ -261,8 +262,9 @@ class SeedAgent(ABC):
         envs = self._connected()
         if self.num_timesteps >= self.goal:
             return self
-        self._obs = self._next_obs(envs)
-        return self._run(envs, callbacks, progress_bar, log_interval)
+        with during_training(callbacks):
+            self._obs = self._next_obs(envs)
+            return self._run(envs, callbacks, progress_bar, log_interval)
 
     def _run(self, envs: SeedEnvs, callbacks: Sequence[Callback], progress_bar: bool, log_interval: int) -> Self:
         """Steps from `num_timesteps` to `goal`."""
@@ -465,6 +467,16 @@ def as_callbacks(callback: Callbacks) -> tuple[Callback, ...]:
         if not callable(one) or isinstance(one, type):
             raise TypeError(f"callback must be a function of the agent, or a list of such functions, got {one!r}")
     return given
+
+
+@contextmanager
+def during_training(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Lets each callback that has `during_training()` hold what it needs, a file to itself say, while training runs."""
+    with ExitStack() as stack:
+        for callback in callbacks:
+            if hasattr(callback, "during_training"):
+                stack.enter_context(callback.during_training())
+        yield
 
 
 def with_seed_axis(observation: npt.ArrayLike, n_seeds: int, spaces: Spaces) -> Floats:

@@ -15,6 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from agents import files
+
 FORMAT = "seed-axis-agent-1"
 SUFFIX = ".safetensors"
 DAMAGE = (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError)
@@ -30,52 +32,19 @@ def with_suffix(path: str | os.PathLike[str]) -> Path:
 def write(path: str | os.PathLike[str], arrays: Mapping[str, torch.Tensor], facts: dict[str, Any]) -> Path:
     """Writes the file whole or not at all; returns its path.
 
-    The old file is replaced only once the new one is complete on disk. `facts` must be plain JSON. A program killed
-    while it writes leaves a part beside the file, which the next write to the same path overwrites.
+    The old file is replaced only once the new one is complete on disk. `facts` must be plain JSON.
     """
     path = with_suffix(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     contiguous = {name: array.detach().cpu().contiguous() for name, array in arrays.items()}
     text = json.dumps(facts)
     metadata = {"format": FORMAT, "facts": text, "checksum": _checksum(contiguous, text)}
-    content = save(contiguous, metadata)  # not save_file, which writes a file of its own that could not be synced
-    temporary = _part_of(path)
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    files.write(path, save(contiguous, metadata))  # not save_file, which writes a file of its own, not synced
     return path
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Checks that `write` can write there, before anything is at stake; OSError if not."""
-    path = with_suffix(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, and no file can be written there")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(_part_of(path), "wb"):
-        pass
-    _part_of(path).unlink()
-
-
-def _part_of(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Lets the folder's new entry reach the disk, where folders can be opened."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def check_writable(path: str | os.PathLike[str], field: str = "path") -> None:
+    """Checks that `write` can write there, before anything is at stake; OSError naming the field if not."""
+    files.check_writable(with_suffix(path), field)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

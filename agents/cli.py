@@ -4,6 +4,7 @@ import inspect
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from rich.table import Table
 from agents.base import Preset, SeedAgent
 from agents.callbacks import Checkpoint
 from agents.checkpoints import check_writable
-from agents.commands import output, parse, refusing
+from agents.commands import output, parse, printable, refusing
 from agents.evaluation import evaluate
+from agents.files import check_folder
 from agents.schedules import Schedule
 from agents.validation import check_int
 
@@ -70,25 +72,39 @@ def main(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str] 
 
 def _run(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str]) -> None:
     training, config = _parse(algorithm, presets, arguments)
-    with refusing(_program(algorithm)):
-        checkpoint = _checked(training)
-        agent = _fresh(algorithm, training, config)
-        started = checkpoint is not None and checkpoint.path.exists()
-        if checkpoint is not None and started:
-            agent = _checkpointed(agent, checkpoint, training)
-    start, done = time.perf_counter(), agent.num_timesteps
-    if started:
-        print(f"goes on after step {done:,} of {agent.goal:,}")
-        agent.resume(callback=checkpoint, progress_bar=training.progress_bar)
-    else:
-        agent.learn(training.total_timesteps, callback=checkpoint, progress_bar=training.progress_bar)
+    with ExitStack() as held:
+        with refusing(_program(algorithm)):
+            checkpoint = _checked(training)
+            agent = _fresh(algorithm, training, config)
+            if checkpoint is not None:
+                held.enter_context(checkpoint.during_training())
+            started = checkpoint is not None and checkpoint.path.exists()
+            if checkpoint is not None and started:
+                agent = _checkpointed(agent, checkpoint, training)
+        start, done = time.perf_counter(), agent.num_timesteps
+        if started:
+            print(f"goes on after step {done:,} of {agent.goal:,}")
+            agent.resume(callback=checkpoint, progress_bar=training.progress_bar)
+        else:
+            agent.learn(training.total_timesteps, callback=checkpoint, progress_bar=training.progress_bar)
     seconds = time.perf_counter() - start
-    if training.save is not None:
-        agent.save(training.save)  # before anything is printed, which fails where nobody reads on
+    written = training.save is None or _saved(agent, training.save)  # before anything is printed, see `output`
     steps = len(agent) * (agent.num_timesteps - done)
     print(f"{steps:,} steps of {len(agent)} seeds in {seconds:.0f} s: {steps / seconds:,.0f} per second")
     if training.eval_episodes:
         _show(agent.seeds, evaluate(agent, training.env, training.eval_episodes))
+    if not written:
+        raise SystemExit(1)
+
+
+def _saved(agent: SeedAgent, path: Path) -> bool:
+    """Whether the agent could be written; prints why if not, since its evaluation can still be shown."""
+    try:
+        agent.save(path)
+    except OSError as error:
+        print(printable(f"{path} could not be written: {error}"), file=sys.stderr)
+        return False
+    return True
 
 
 def _checked(training: Training) -> Checkpoint | None:
@@ -100,9 +116,11 @@ def _checked(training: Training) -> Checkpoint | None:
         raise ValueError("--resume needs --checkpoint, the file to go on from")
     if checkpoint is not None and checkpoint.path.exists() and not training.resume:
         raise ValueError(f"checkpoint {checkpoint.path} exists: go on from it with --resume, or remove it")
-    for path in (training.save, training.checkpoint):
-        if path is not None:
-            check_writable(path)
+    for name in ("save", "checkpoint"):
+        if (path := getattr(training, name)) is not None:
+            check_writable(path, name)
+    if training.tensorboard_log is not None:
+        check_folder(training.tensorboard_log, "tensorboard_log")
     return checkpoint
 
 

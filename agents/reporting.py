@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from agents.envs import SeedEnvs
+from agents.files import check_folder
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -110,6 +111,7 @@ def _writers(folder: str | os.PathLike[str], name: str, seeds: Sequence[int]) ->
     """One writer per seed, in `folder/NAME_k`, k the first number that is free."""
     from torch.utils.tensorboard import SummaryWriter
 
+    check_folder(folder, "tensorboard_log")
     k = 1
     while (run := Path(folder) / f"{name}_{k}").exists():
         k += 1

@@ -18,11 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
+from agents.files import check_folder, check_writable
 from benchmarks import certify_report, sb3
 from benchmarks.certified import AboveOptimumError, check_possible, optimal_rewards, path_rewards, score, score_interval
 from benchmarks.certify_controls import controls_of
 from benchmarks.curves import Linear, for_sb3
 from benchmarks.entries import ENTRIES, QUICK
+from benchmarks.figures import check_picture
 from benchmarks.problems import PROBLEMS, Entry
 from benchmarks.report import read_kept, write_whole
 
@@ -151,6 +153,9 @@ class Certificate:
 def main(arguments: Sequence[str]) -> None:
     """Trains what is missing, runs the controls, writes table and picture, and fails if anything is too good."""
     settings = parse(list(arguments))
+    check_folder(settings.folder, "folder")
+    check_writable(settings.table, "table")
+    check_picture(settings.figure, "figure")
     found = (certificate_of(settings, entry) for entry in chosen(settings))
     certificates = [certificate for certificate in found if certificate is not None]
     if not certificates:

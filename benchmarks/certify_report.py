@@ -15,8 +15,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from agents import files
 from benchmarks.controls import Control
-from benchmarks.figures import SIDE_COLOURS, SIDE_NAMES
+from benchmarks.figures import SIDE_COLOURS, SIDE_NAMES, picture
 from benchmarks.problems import PROBLEMS
 
 if TYPE_CHECKING:
@@ -91,13 +92,12 @@ def _legend(settings: CertifySettings) -> str:
 
 
 def write(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
-    """Writes the page and the picture."""
-    for path in (settings.table, settings.figure):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    settings.table.write_text(page(certificates, controls, settings), encoding="utf-8")
+    """Writes the page and the picture, both complete before either takes its place."""
+    contents = {settings.table: page(certificates, controls, settings).encode()}
     groups = drawable(certificates)
     if groups:
-        draw(groups, settings.figure)
+        contents[settings.figure] = picture(draw(groups), settings.figure)
+    files.write_together(contents)
 
 
 def page(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> str:
@@ -129,8 +129,8 @@ def drawable(certificates: Sequence[Certificate]) -> dict[str, list[Certificate]
     return {problem: ones for problem, ones in found.items() if not PROBLEMS[problem].optimum_is_zero}
 
 
-def draw(groups: Mapping[str, list[Certificate]], path: Path) -> None:
-    """Scores and intervals, a row per agent, a panel per problem."""
+def draw(groups: Mapping[str, list[Certificate]]) -> Figure:
+    """A drawing of scores and intervals, a row per agent, a panel per problem."""
     figure = Figure(figsize=(8.0, 0.8 + sum(0.45 + 0.24 * len(ones) for ones in groups.values())), dpi=150)
     figure.set_layout_engine("constrained")
     FigureCanvasAgg(figure)
@@ -156,7 +156,7 @@ def draw(groups: Mapping[str, list[Certificate]], path: Path) -> None:
         if any(one.entry.side == side for ones in groups.values() for one in ones)
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
-    figure.savefig(path)
+    return figure
 
 
 def _ends(groups: Mapping[str, list[Certificate]]) -> tuple[float, float]:

@@ -10,6 +10,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from agents.files import check_folder
+from agents.folders import write_folder
 from benchmarks import figures, report, sb3
 from benchmarks.evaluate import ENV_ID, PerSeed, Tracks, evaluate
 from benchmarks.settings import CompareSettings, parse
@@ -79,14 +81,17 @@ class Row:
 def main(arguments: Sequence[str]) -> None:
     """Runs the comparison that the command line describes."""
     settings = parse(list(arguments), "python -m benchmarks compare")
+    folder = settings.folder / settings.name
     setup = Setup.of(settings)
+    check_folder(folder, "folder")
     rows = compare(setup)
     results = report.results(setup, rows)
-    folder = settings.folder / settings.name
-    folder.mkdir(parents=True, exist_ok=True)
-    report.write_json(results, folder / "results.json")
-    report.equity_frame(rows).to_parquet(folder / "equity.parquet", index=False)
-    figures.equity_curves(rows, results, folder / "equity.png")
+    contents = {
+        "results.json": report.json_bytes(results),
+        "equity.parquet": report.parquet_bytes(report.equity_frame(rows)),
+        "equity.png": figures.picture(figures.equity_figure(rows, results), folder / "equity.png"),
+    }
+    write_folder(folder, contents)
     report.print_comparison(results)
     print(f"\nwritten: {folder}/results.json, equity.parquet, equity.png")
 

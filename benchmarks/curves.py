@@ -23,6 +23,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from agents.files import check_folder
 from benchmarks import figures, sb3
 from benchmarks.report import read_kept, write_whole
 from benchmarks.statistics import bootstrap_iqm, iqm
@@ -188,13 +189,14 @@ Curves = dict[tuple[str, str, str], Curve]
 def main(arguments: Sequence[str]) -> None:
     """Trains what is missing, then draws and prints all that was asked for."""
     settings = parse(list(arguments))
+    check_folder(settings.folder, "folder")
+    figures.check_picture(settings.figure, "figure")
     curves = {
         (env, algorithm, side): curve_of(settings, env, algorithm, side)
         for env in settings.envs
         for algorithm in settings.algorithms
         for side in SIDES
     }
-    settings.figure.parent.mkdir(parents=True, exist_ok=True)
     figures.learning_curves(curves, WORLDS, settings.figure)
     print_curves(curves)
     print(f"\ncurves in {settings.folder}, drawn in {settings.figure}")

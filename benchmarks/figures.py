@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from agents import files
 
 if TYPE_CHECKING:
     from benchmarks.compare import Row
@@ -33,15 +36,40 @@ STYLES = {"flat": ":", "random": "--", "forecast": "--"}
 NAMES = {"dqn": "DQN", "sb3_dqn": "Stable-Baselines3's DQN", "forecast": "forecast trader"}  # else the row's, in words
 
 
+def check_picture(path: Path, field: str) -> None:
+    """Checks that a picture can be written there, before it takes long to have one.
+
+    Raises:
+        OSError: If the file cannot be written.
+        ValueError: If its ending says no kind of picture.
+    """
+    known = FigureCanvasAgg.get_supported_filetypes()
+    if path.suffix and path.suffix.removeprefix(".").lower() not in known:
+        raise ValueError(f"{field} must end in one of {', '.join(sorted(known))}, got {str(path)!r}")
+    files.check_writable(path, field)
+
+
+def picture(figure: Figure, path: Path) -> bytes:
+    """The figure as the kind of file that the path's ending says, PNG if there is none."""
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix.removeprefix(".") or "png")
+    return content.getvalue()
+
+
 def equity_curves(rows: Mapping[str, Row], results: Mapping[str, Any], path: Path) -> None:
-    """Draws every row's equity over the initial one: its median over seeds, and their range as a band."""
+    """Draws every row's equity over the initial one, and writes the picture whole or not at all."""
+    files.write(path, picture(equity_figure(rows, results), path))
+
+
+def equity_figure(rows: Mapping[str, Row], results: Mapping[str, Any]) -> Figure:
+    """A drawing of every row's equity over the initial one: its median over seeds, and their range as a band."""
     figure = Figure(figsize=(9.0, 5.4), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name, row in rows.items():
         _draw(axes, name, row)
     _label(axes, results)
-    figure.savefig(path)
+    return figure
 
 
 def _draw(axes: Axes, name: str, row: Row) -> None:
@@ -106,7 +134,7 @@ def learning_curves(curves: Curves, worlds: Mapping[str, World], path: Path) -> 
             axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
-    figure.savefig(path)
+    files.write(path, picture(figure, path))
 
 
 def _draw_curve(axes: Axes, curve: Any, axis: str, colour: str, label: str) -> None:

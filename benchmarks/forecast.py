@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +15,13 @@ import numpy.typing as npt
 import tyro
 from tqdm import tqdm
 
-from benchmarks import forecast_report, forecasters
+from agents.files import check_folder
+from agents.folders import write_folder
+from benchmarks import figures, forecast_report, forecasters
 from benchmarks.evaluate import ENV_ID, PerSeed, Tracks, evaluate
 from benchmarks.forecast_data import Fold, Windows, folds
 from benchmarks.forecast_trader import choose_margin, forecast_trader, round_trip_cost
-from benchmarks.report import plain
+from benchmarks.report import json_bytes
 from benchmarks.statistics import check_block
 from trading_env import Market, load, strategies
 from trading_env.strategies import StrategyPolicy
@@ -151,13 +152,12 @@ def main(arguments: Sequence[str]) -> None:
     default = ForecastSettings(**QUICK) if "--quick" in arguments else ForecastSettings()
     prog = "python -m benchmarks forecast"
     settings = tyro.cli(ForecastSettings, prog=prog, args=arguments, default=default, description=DESCRIPTION)
+    folder = settings.folder / settings.name
+    check_folder(folder, "folder")
     studies = run(settings)
     results = forecast_report.results(settings, studies)
-    folder = settings.folder / settings.name
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(plain(results), indent=2, allow_nan=False)
-    (folder / "results.json").write_text(text + "\n", encoding="utf-8")
-    forecast_report.draw(results, studies, folder / "forecast.png")
+    picture = figures.picture(forecast_report.drawn(results, studies), folder / "forecast.png")
+    write_folder(folder, {"results.json": json_bytes(results), "forecast.png": picture})
     forecast_report.show(results)
     print(f"\nwritten: {folder}/results.json, forecast.png")
 

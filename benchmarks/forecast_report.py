@@ -7,7 +7,6 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,8 +194,8 @@ def trading_findings(results: Mapping[str, Any]) -> list[str]:
 # -- the picture -----------------------------------------------------------------------------------------------
 
 
-def draw(results: Mapping[str, Any], studies: Mapping[str, Study], path: Path) -> None:
-    """Draws the forecasts of the first market's last year against the truth, and the skills on all markets."""
+def drawn(results: Mapping[str, Any], studies: Mapping[str, Study]) -> Figure:
+    """A drawing of the forecasts of the first market's last year against the truth, and the skills on all markets."""
     figure = Figure(figsize=(9.0, 8.0), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
     top, bottom = figure.subplots(2, 1, height_ratios=(1.0, 1.1))
@@ -206,7 +205,7 @@ def draw(results: Mapping[str, Any], studies: Mapping[str, Study], path: Path) -
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*top.get_legend_handles_labels(), loc="outside upper center", frameon=False, ncols=len(NAMES))
-    figure.savefig(path)
+    return figure
 
 
 def _draw_forecasts(axes: Any, market: str, study: Study, horizon: int, last: int = 250) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import platform
@@ -16,6 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from agents import files
 from benchmarks.statistics import bootstrap_median_sharpe, median_and_range, percentile_interval
 
 if TYPE_CHECKING:
@@ -67,10 +69,7 @@ def _row(row: Row, medians: Any, benchmark: Any) -> dict[str, Any]:
 
 def write_whole(text: str, path: Path) -> None:
     """Writes the file whole or not at all: it is put in its place when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    files.write(path, text.encode())
 
 
 def read_kept(path: Path, names: Sequence[str]) -> dict[str, Any]:
@@ -86,8 +85,20 @@ def read_kept(path: Path, names: Sequence[str]) -> dict[str, Any]:
 
 
 def write_json(results: Mapping[str, Any], path: Path) -> None:
-    """Writes the results as standard JSON, NaN as null."""
-    path.write_text(json.dumps(plain(results), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Writes the results as standard JSON, NaN as null, whole or not at all."""
+    files.write(path, json_bytes(results))
+
+
+def json_bytes(results: Mapping[str, Any]) -> bytes:
+    """The results as standard JSON, NaN as null."""
+    return (json.dumps(plain(results), indent=2, allow_nan=False) + "\n").encode()
+
+
+def parquet_bytes(frame: pd.DataFrame) -> bytes:
+    """The frame as a Parquet file, without its index."""
+    content = io.BytesIO()
+    frame.to_parquet(content, index=False)
+    return content.getvalue()
 
 
 def plain(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
@@ -20,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from agents.files import check_folder
 from benchmarks import speed_agents, speed_env, speed_lstm, speed_sb3, speed_scale, speed_start
-from benchmarks.report import PACKAGES, plain
+from benchmarks.report import PACKAGES, write_json
 from benchmarks.timing import Measured, Part
 
 PARTS: Mapping[str, ModuleType] = {
@@ -60,11 +60,10 @@ class SpeedSettings:
 def main(arguments: Sequence[str]) -> None:
     """Measures what the command line asks for."""
     settings = tyro.cli(SpeedSettings, prog="python -m benchmarks speed", args=arguments, description=DESCRIPTION)
-    parts = measure(settings)
     folder = settings.folder / settings.name
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(plain(results(settings, parts)), indent=2, allow_nan=False)
-    (folder / "speed.json").write_text(text + "\n", encoding="utf-8")
+    check_folder(folder, "folder")
+    parts = measure(settings)
+    write_json(results(settings, parts), folder / "speed.json")
     print_speed(parts)
     print(f"\nwritten: {folder}/speed.json")
 

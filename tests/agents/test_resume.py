@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from agents.a2c import A2C
 from agents.callbacks import Checkpoint
 from agents.cli import main
 from agents.dqn import DQN
+from agents.locks import InUseError
 from agents.ppo import PPO
 from agents.q_learning import QLearning
 from agents.recurrent_a2c import RecurrentA2C
@@ -518,3 +520,103 @@ def test_a_memory_in_a_file_keeps_its_size(tmp_path):
         DQN.load(tmp_path / "run", buffer_size=200)
     agent.save(tmp_path / "weights")
     assert DQN.load(tmp_path / "weights", buffer_size=200).config.buffer_size == 200
+
+
+# A checkpoint that cannot be written, or that another writes
+
+RUN = ["--env", "CartPole-v1", "--total-timesteps", "1000000", "--eval-episodes", "0", "--no-progress-bar"]
+
+
+def endless(checkpoint):
+    """A process that trains and writes its checkpoint every 20 steps."""
+    arguments = [*RUN, "--checkpoint", checkpoint, "--checkpoint-every", "20"]
+    code = f"from agents.dqn import DQN; from agents.cli import main; main(DQN, {{}}, {arguments!r})"
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+
+
+def test_a_second_training_on_a_checkpoint_is_named_and_the_first_goes_on(tmp_path, capsys):
+    path = tmp_path / "run.safetensors"
+    process = endless(str(path))
+    try:
+        until_then = time.monotonic() + 60
+        while not path.exists() and process.poll() is None and time.monotonic() < until_then:
+            time.sleep(0.01)
+        said = rf"run\.safetensors is being written by another running training \(process {process.pid}\)"
+        with pytest.raises(InUseError, match=said):
+            A2C("CartPole-v1").learn(20, callback=Checkpoint(path, every=10))
+        with pytest.raises(SystemExit):
+            main(DQN, {}, [*RUN, "--checkpoint", str(path), "--resume"])
+        assert f"another running training (process {process.pid})" in capsys.readouterr().err
+        with pytest.raises(InUseError, match=said):
+            A2C("CartPole-v1").learn(20, callback=lambda agent: Checkpoint(path, every=10)(agent))
+        A2C("CartPole-v1", net_arch=(4,)).save(tmp_path / "other")
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    A2C("CartPole-v1", net_arch=(4,)).learn(20, callback=Checkpoint(path, every=10))  # the lock ended with its process
+    assert sorted(os.listdir(tmp_path)) == ["other.safetensors", "run.safetensors"]
+
+
+def test_one_program_trains_on_the_same_file_again_and_again(tmp_path):
+    first, path = A2C("CartPole-v1", net_arch=(4,)), tmp_path / "run"
+    kept = Checkpoint(path, every=5)
+    first.learn(20, callback=[kept, until(12)])
+    first.resume(callback=Checkpoint(path, every=5))
+    first.learn(20, callback=lambda agent: kept(agent) or agent.num_timesteps < 12)
+    first.resume(callback=Checkpoint(path, every=5))  # takes over from one that knows no end of training
+    assert os.listdir(tmp_path) == ["run.safetensors"]
+
+
+def test_two_trainings_of_one_program_do_not_share_a_file(tmp_path):
+    def inner(agent):
+        with pytest.raises(InUseError, match=f"process {os.getpid()}"):
+            A2C("CartPole-v1", net_arch=(4,)).learn(5, callback=Checkpoint(tmp_path / "run", every=5))
+
+    A2C("CartPole-v1", net_arch=(4,)).learn(5, callback=[Checkpoint(tmp_path / "run", every=5), inner])
+
+
+def test_a_full_disk_is_warned_of_and_training_goes_on(tmp_path):
+    path = tmp_path / "run"
+    agent = A2C("CartPole-v1", net_arch=(4,)).learn(10, callback=Checkpoint(path, every=10))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))  # as if no more bytes would fit
+    try:
+        with pytest.warns(UserWarning, match=r"run\.safetensors could not be written at step 30, training goes on: "):
+            agent.learn(30, callback=Checkpoint(path, every=30))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert agent.num_timesteps == 30
+    assert A2C.load(path).num_timesteps == 10
+    assert os.listdir(tmp_path) == ["run.safetensors"]
+
+
+@pytest.mark.parametrize("option", ["--checkpoint", "--save", "--tensorboard-log"])
+def test_a_place_that_cannot_be_written_is_refused_before_training(option, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(DQN, "learn", lambda *args, **keywords: pytest.fail("it trains"))
+    with pytest.raises(SystemExit) as left:
+        main(DQN, {}, [*RUN, option, str(tmp_path / "file" / "x")])
+    assert left.value.code == 2
+    name = option.removeprefix("--").replace("-", "_")
+    assert f"error: {name} cannot be written: Not a directory" in capsys.readouterr().err
+
+
+def test_and_so_it_is_by_learn(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(A2C, "_advance", lambda *args: pytest.fail("it trains"))
+    with pytest.raises(OSError, match="tensorboard_log cannot be written"):
+        A2C("CartPole-v1", tensorboard_log=tmp_path / "file").learn(10)
+    with pytest.raises(OSError, match="the lock of a checkpoint cannot be written"):
+        A2C("CartPole-v1").learn(10, callback=Checkpoint(tmp_path / "file" / "run", every=5))
+
+
+def test_a_trained_agent_that_cannot_be_written_is_still_evaluated(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("agents.base.saving.write", lambda *args: os.mkdir(tmp_path))
+    arguments = ["--env", "CartPole-v1", "--total-timesteps", "20", "--eval-episodes", "2", "--no-progress-bar"]
+    with pytest.raises(SystemExit) as left:
+        main(DQN, {}, [*arguments, "--save", str(tmp_path / "agent")])
+    assert left.value.code == 1
+    captured = capsys.readouterr()
+    assert "agent could not be written: " in captured.err
+    assert "Return of 2 greedy episodes" in captured.out
