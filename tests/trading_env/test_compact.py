@@ -7,7 +7,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from sb3_contrib import RecurrentPPO
 from stable_baselines3 import DQN, PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
 
 from trading_env import Market
 from trading_env.compact import FeatureWindows
@@ -88,9 +92,74 @@ def test_every_kind_of_env_has_its_windows():
     assert FeatureWindows.of(single) != FeatureWindows.of(gym.make(ENV_ID, **keywords(data=data(0, 49))))
 
 
+@pytest.mark.parametrize(
+    "vectorised",
+    [
+        lambda make: DummyVecEnv([make] * 2),
+        lambda make: SubprocVecEnv([make] * 2),
+        lambda make: VecNormalize(DummyVecEnv([make]), norm_obs=False),
+        lambda make: VecNormalize(TradingVecEnv(2, **keywords()), norm_obs=False),
+        lambda make: SyncVectorEnv([make] * 2),
+        lambda make: AsyncVectorEnv([make] * 2),
+        lambda make: RecordEpisodeStatistics(SyncVectorEnv([make] * 2)),
+        lambda make: RecordEpisodeStatistics(gym.make_vec(ENV_ID, 2, **keywords())),
+    ],
+)
+def test_every_kind_of_vector_env_has_its_windows(vectorised):
+    env = vectorised(lambda: gym.make(ENV_ID, **keywords()))
+    assert FeatureWindows.of(env) == FeatureWindows.of(gym.make(ENV_ID, **keywords()))
+    env.close()
+
+
+@pytest.mark.parametrize("vectorised", [DummyVecEnv, SyncVectorEnv])
+def test_vector_envs_without_one_table_of_ours_are_refused(vectorised):
+    def make(**changes):
+        return lambda: gym.make(ENV_ID, **keywords(**changes))
+
+    with pytest.raises(TypeError, match="must be a TradingEnv or a vector of them"):
+        FeatureWindows.of(vectorised([lambda: gym.make("CartPole-v1")]))
+    with pytest.raises(ValueError, match="observation='compact'"):
+        FeatureWindows.of(vectorised([make(observation="flat")] * 2))
+    with pytest.raises(ValueError, match="sub-env 2 has another"):
+        CompactExtractor.of(DummyVecEnv([make(), make(), make(features=lambda market: features(market) + 1.0)]))
+
+
+def test_a_row_before_the_first_complete_window_is_read_as_that_one():
+    """RecurrentPPO pads its sequences with observations of zeros."""
+    table = np.arange(20, dtype=np.float32).reshape(10, 2)
+    table[:2] = np.nan
+    windows = FeatureWindows(table, 3)
+    rows = windows(torch.tensor([[row, 1.0, 0.0, 0.0, 0.0] for row in (0.0, 3.0, 4.0, 5.0)]))
+    assert rows[0].tolist() == rows[1].tolist() == rows[2].tolist() == [4, 5, 6, 7, 8, 9, 1, 0, 0, 0]
+    assert rows[3].tolist()[:2] == [6, 7]
+    for complete in (0, 2):
+        table[:] = np.nan
+        table[len(table) - complete :] = 1.0
+        with pytest.raises(ValueError, match=f"3 complete rows, got NaN in all but {complete}"):
+            FeatureWindows(table, 3)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_recurrent_policy_learns_what_the_flat_observations_teach(several):
+    markets = {"data": [data(), data(1, 40)]} if several else {}
+
+    def weights(observation):
+        env = TradingVecEnv(2, **keywords(observation, features="default", **markets))
+        policy = CompactExtractor.of(env) if observation == "compact" else {}
+        options = {"n_steps": 16, "batch_size": 16, "n_epochs": 1, "device": "cpu", "seed": 0}
+        policy = {"net_arch": [8], "lstm_hidden_size": 8, **policy}
+        return RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=policy, **options).learn(64).policy.state_dict()
+
+    compact, flat = weights("compact"), weights("flat")
+    assert set(compact) == set(flat)
+    for name, expected in flat.items():
+        assert torch.isfinite(expected).all()
+        assert torch.equal(compact[name], expected), name
+
+
 def test_a_row_outside_of_the_table_is_an_error():
     windows = FeatureWindows(np.zeros((10, 2), np.float32), 3)
-    for row in (-1.0, 1.0, 10.0):
+    for row in (-1.0, np.nan, 10.0):
         with pytest.raises(IndexError):
             windows(torch.tensor([[row, 0.0, 0.0, 0.0, 0.0]]))
 
