@@ -157,7 +157,7 @@ def _first_window(table: npt.NDArray[np.float32], window: int) -> int:
     Raises:
         ValueError: there is no such row.
     """
-    complete = ~np.isnan(table).any(1)  # [T]
+    complete: npt.NDArray[np.bool_] = ~np.isnan(table).any(axis=1)  # [T]
     first = int(complete.argmax())
     if not complete[first] or first + window > len(table):
         raise ValueError(f"table must have {window} complete rows, got NaN in all but {int(complete.sum())}")
