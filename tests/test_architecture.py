@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("trading_env", "agents", "benchmarks")
 MAY_IMPORT = {"trading_env": {"trading_env"}, "agents": {"agents"}, "benchmarks": set(PACKAGES)}
-KERNEL_ONLY = ("accounting",)
+KERNEL_ONLY = ("accounting", "caching")  # the second asks numba where it keeps what it compiles, no more
 
 
 LAYERS = (  # of trading_env: a module imports only from the lines above its own, but for what a call needs
-    ("checks", "extras"),
-    ("config", "rewards", "validation"),
+    ("caching", "checks", "extras"),
+    ("config", "rewards", "validation", "vector_args"),
     ("market", "metrics", "tables"),
     ("calendars", "datasets", "frames", "indicators", "paths", "render", "scaler", "strategies"),
     ("features", "simulators"),

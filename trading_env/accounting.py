@@ -23,9 +23,11 @@ from numba import njit, typeof
 from numba.core import types
 from numba.extending import intrinsic
 
+from trading_env.caching import can_cache
+
 # NumPy's error model, no reference counts (`_nrt`): checks and counting would cost more than half of a step,
 # and the kernel neither divides by an unchecked zero nor makes an array.
-_options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
+_options: dict[str, Any] = {"cache": can_cache(), "error_model": "numpy", "_nrt": False}
 compiled = njit(**_options)
 inlined = njit(**_options, forceinline=True)
 emitting: Any = intrinsic  # of functions that write LLVM's code; numba has no types for it

@@ -157,11 +157,10 @@ def _first_window(table: npt.NDArray[np.float32], window: int) -> int:
     Raises:
         ValueError: there is no such row.
     """
-    complete: npt.NDArray[np.bool_] = ~np.isnan(table).any(axis=1)  # [T]
-    first = int(complete.argmax())
-    if not complete[first] or first + window > len(table):
-        raise ValueError(f"table must have {window} complete rows, got NaN in all but {int(complete.sum())}")
-    return first
+    complete = np.flatnonzero(~np.isnan(table).any(axis=1))
+    if len(complete) == 0 or complete[0] + window > len(table):
+        raise ValueError(f"table must have {window} complete rows, got NaN in all but {len(complete)}")
+    return int(complete[0])
 
 
 def _checked(table: Any, window: int) -> npt.NDArray[np.float32]:
