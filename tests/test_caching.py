@@ -37,7 +37,9 @@ def run(tmp_path, before="", after="", **environment):
     kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     variables = {**kept, **dict.fromkeys(names, home), "PYTHONPATH": str(tmp_path), **environment}
     code = USE.format(before=before, after=after)
-    result = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, env=variables, cwd=tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-B", "-c", code], capture_output=True, text=True, env=variables, cwd=tmp_path
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()
 
