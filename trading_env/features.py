@@ -69,9 +69,14 @@ def volume_change(volume: Floats, bars: int) -> Floats:
 
     0 where that mean is 0.
     """
-    mean = _trailing_sum(volume, bars) / bars
-    traded = mean > 0.0
-    return np.divide(volume[bars - 1 :], mean, out=np.ones_like(mean), where=traded) - 1.0
+    with np.errstate(over="ignore"):
+        mean = _trailing_sum(volume, bars) / bars
+    now, traded = volume[bars - 1 :], mean > 0.0
+    change = np.divide(now, mean, out=np.ones_like(mean), where=traded) - 1.0
+    if (beyond := np.isinf(mean)).any():  # the sum is too large for a float, the mean is not: units of 2 ** 64
+        large = np.ldexp(volume, -64)
+        change[beyond] = large[bars - 1 :][beyond] / (_trailing_sum(large, bars)[beyond] / bars) - 1.0
+    return change
 
 
 def _trailing_sum(values: Floats, bars: int) -> Floats:

@@ -7,12 +7,12 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trading_env.checks import integer
+from trading_env.frozen import FrozenDict, frozen
 from trading_env.validation import (
     BAR_COLUMNS,
     Floats,
@@ -52,7 +52,8 @@ class Market:
             daily bars have them, stay the dates they are.
         columns: further named columns (T,); they may be NaN in leading rows.
         name: what the market is called in messages and tables.
-        metadata: what is known of the data: source, terms, survivorship_biased, on_missing. JSON values.
+        metadata: what is known of the data: source, terms, survivorship_biased, on_missing. JSON values,
+            read-only; json and pickle take them, copy.deepcopy gives a dict to change.
         first: first bar at which a decision may be made; rows before it are history for causal features.
         bars_per_year: 252 for business days, 365 with weekends, 52 for weeks, 12 for months; intraday
             the bars per day times 252 or 365. Read off the timestamps unless given; None without either.
@@ -96,8 +97,8 @@ class Market:
         self._fill(
             **bars,
             time=time,
-            columns=MappingProxyType(columns),
-            metadata=MappingProxyType(json_copy(self.metadata)),
+            columns=FrozenDict(columns),
+            metadata=frozen(json_copy(self.metadata)),
             first=integer("first", self.first, 0, len(bars["close"]) - 1),
             bars_per_year=checked_rate(self.bars_per_year, time),
         )
@@ -217,7 +218,7 @@ class Market:
         rows = slice(0, stop)
         part._fill(
             **{k: v if v is None else v[rows] for k in (*BAR_COLUMNS, "time") for v in (getattr(self, k),)},
-            columns=MappingProxyType({k: v[rows] for k, v in self.columns.items()}),
+            columns=FrozenDict({k: v[rows] for k, v in self.columns.items()}),
             first=start,
         )
         return part
@@ -271,7 +272,6 @@ class Market:
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {item.name: getattr(self, item.name) for item in fields(self)}
-        state.update(columns=dict(self.columns), metadata=dict(self.metadata))
         return _rebuild, (type(self), state)
 
 

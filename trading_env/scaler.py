@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ class FeatureScaler:
         """The table with each column standardised, float32 (T, F).
 
         Raises:
+            TypeError: the table is no FeatureTable.
             ValueError: the scaler is not fitted, the table has other columns than it was fitted on, or a scaled
                 value leaves float32.
         """
@@ -77,6 +79,8 @@ class FeatureScaler:
 
     def transform_at(self, table: FeatureTable, time: Times | None) -> FeatureTable:
         """As `transform`; messages name the rows' timestamps (T,)."""
+        if not isinstance(table, FeatureTable):
+            raise TypeError(f"a scaler transforms a FeatureTable, as feature_table makes it, got {_brief(table)}")
         if not self.fitted:
             raise ValueError("the scaler is not fitted: call fit on the training split first")
         if table.names != self.names_:
@@ -102,14 +106,18 @@ class FeatureScaler:
         """The fitted scaler that `to_dict` described.
 
         Raises:
-            TypeError: the names are no list of strings, mean or scale hold no numbers.
-            ValueError: the state has other keys or lengths, a number not finite, or a scale not above 0.
+            TypeError: the state is no mapping, the names are no list of strings, mean or scale hold no numbers.
+            ValueError: the state has other keys or lengths, a name twice, a number not finite, or a scale not above 0.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a scaler's state must be a mapping, as to_dict gives it, got {_brief(state)}")
         if set(state) != {"names", "mean", "scale"}:
             raise ValueError(f"a scaler's state has the keys names, mean and scale, got {sorted(state, key=repr)}")
         names = state["names"]
         if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-            raise TypeError(f"a scaler's names must be a list of strings, got {names!r}")
+            raise TypeError(f"a scaler's names must be a list of strings, got {_brief(names)}")
+        if len(set(names)) < len(names):
+            raise ValueError(f"a scaler's names must differ, got {list(names)}")
         names = tuple(names)
         mean, scale = (as_column(f"a scaler's {key}", state[key]) for key in ("mean", "scale"))
         if not names or mean.shape != (len(names),) or scale.shape != (len(names),):
@@ -133,6 +141,11 @@ class FeatureScaler:
 
     def __repr__(self) -> str:
         return f"FeatureScaler({', '.join(self.names_) if self.fitted else 'not fitted'})"
+
+
+def _brief(value: Any) -> str:
+    """A value's type and the beginning of its text, for messages."""
+    return f"{type(value).__name__}: {reprlib.repr(value)}"
 
 
 def _as_table(data: Market | FeatureTable, features: Features) -> tuple[FeatureTable, int]:

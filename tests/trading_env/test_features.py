@@ -73,6 +73,17 @@ def test_default_features_agree_with_pandas():
     np.testing.assert_allclose(feature_table(market).values, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [9e306, 1.7e308])
+def test_volume_change_of_volumes_whose_sum_is_too_large(size):
+    volume = np.where(np.arange(60) < 30, 0.0, size)
+    volume[::7] *= 0.5
+    values = feature_table(random_market(60, volume=volume), ["volume_change"]).values
+    expected = feature_table(random_market(60, volume=volume / 2.0**64), ["volume_change"]).values
+    assert np.array_equal(values, expected, equal_nan=True)
+    assert values[-1] > 0
+    assert np.array_equal(features.volume_change(volume, 20), features.volume_change(volume / 2.0**64, 20))
+
+
 def test_volume_change_is_zero_where_nothing_traded():
     market = random_market(60, volume=np.concatenate([np.zeros(30), np.ones(30)]))
     values = feature_table(market, ["volume_change"]).values[:, 0]

@@ -1,5 +1,7 @@
 import copy
+import dataclasses
 import datetime as dt
+import json
 import pickle
 
 import numpy as np
@@ -69,6 +71,49 @@ def test_copies_are_shared_and_pickles_stay_read_only():
     assert dict(back.metadata) == {"source": "test"}
     assert np.array_equal(back.columns["x"], CLOSE)
     assert not back.close.flags.writeable
+
+
+METADATA = {"source": "test", "nested": {"names": ["a", {"b": 1.5}], "none": None}}
+
+
+def test_metadata_goes_through_json_and_pickle_and_copies():
+    market = Market.from_arrays(**bars(), metadata=METADATA)
+    for kept in (market.metadata, market.split(0.5)[1].metadata, pickle.loads(pickle.dumps(market)).metadata):
+        assert kept == METADATA
+        assert json.loads(json.dumps(kept)) == METADATA
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            assert pickle.loads(pickle.dumps(kept, protocol)) == METADATA
+        assert dataclasses.asdict(market)["metadata"] == METADATA
+    free = copy.deepcopy(market.metadata)
+    free["nested"]["names"][1]["b"] = 2
+    free["more"] = pickle.loads(pickle.dumps(market.metadata))["nested"]["names"].append(3)
+    assert market.metadata == METADATA
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.update(source="other"),
+        lambda data: data.pop("source"),
+        lambda data: data.__ior__({"source": "other"}),
+        lambda data: data["nested"].__setitem__("names", 1),
+        lambda data: data["nested"]["names"].append(1),
+        lambda data: data["nested"]["names"].__iadd__([1]),
+        lambda data: data["nested"]["names"][1].clear(),
+    ],
+)
+def test_metadata_cannot_be_changed_at_any_depth(change):
+    market = Market.from_arrays(**bars(), metadata=METADATA)
+    with pytest.raises(TypeError, match=r"cannot be changed: copy\.deepcopy gives one that can"):
+        change(market.metadata)
+    assert market.metadata == METADATA
+
+
+def test_further_columns_go_through_pickle_and_copies():
+    columns = Market.from_arrays(**bars(columns={"x": CLOSE})).columns
+    for twin in (copy.copy(columns), copy.deepcopy(columns), pickle.loads(pickle.dumps(columns))):
+        assert list(twin) == ["x"]
+        assert np.array_equal(twin["x"], CLOSE)
 
 
 def test_repr_time_of_and_column_help_the_reader():

@@ -122,6 +122,11 @@ def test_json_brings_the_scaler_back_to_the_bit():
         ({"scale": [True, True]}, TypeError, "a scaler's scale must be real numbers"),
         ({"mean": [0.0]}, ValueError, "needs a mean and a scale for each of its names"),
         ({"names": [], "mean": [], "scale": []}, ValueError, "a scaler's mean must have at least one row"),
+        ({"names": ["a", "a"]}, ValueError, r"names must differ, got \['a', 'a'\]"),
+        ({"names": "ab"}, TypeError, "names must be a list of strings, got str: 'ab'"),
+        ({"names": [["a"], "b"]}, TypeError, "names must be a list of strings"),
+        ({"mean": 5.0}, ValueError, "a scaler's mean must be one-dimensional"),
+        ({"mean": None}, (TypeError, ValueError), "a scaler's mean must be"),
         ({"mean": [0.0, float("nan")]}, ValueError, "mean must be finite"),
         ({"scale": [1.0, 0.0]}, ValueError, "scale finite and positive"),
     ],
@@ -129,6 +134,19 @@ def test_json_brings_the_scaler_back_to_the_bit():
 def test_a_wrong_state_raises(change, error, message):
     with pytest.raises(error, match=message):
         FeatureScaler.from_dict({"names": ["a", "b"], "mean": [0.0, 0.0], "scale": [1.0, 1.0], **change})
+
+
+@pytest.mark.parametrize("state", [None, 3, ["names", "mean", "scale"], "names", pd.DataFrame()])
+def test_a_state_that_is_no_mapping_is_named(state):
+    with pytest.raises(TypeError, match=f"a scaler's state must be a mapping, .*got {type(state).__name__}: "):
+        FeatureScaler.from_dict(state)
+
+
+@pytest.mark.parametrize("table", [None, np.zeros((3, 5)), pd.DataFrame({"close": [1.0]}), market(30)])
+def test_something_else_than_a_table_is_not_transformed(table):
+    for scaler in (FeatureScaler(), FeatureScaler().fit(market(30))):
+        with pytest.raises(TypeError, match=f"a scaler transforms a FeatureTable.*got {type(table).__name__}: "):
+            scaler.transform(table)
 
 
 def test_fit_refuses_other_data_and_no_rows():

@@ -1,0 +1,55 @@
+"""FrozenDict and FrozenList: read-only JSON values that json and pickle take, as they do not take mapping proxies."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+
+def frozen(value: Any) -> Any:
+    """``value`` with every dict and list in it read-only."""
+    if isinstance(value, dict):
+        return FrozenDict((key, frozen(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return FrozenList(frozen(item) for item in value)
+    return value
+
+
+def thawed(value: Any) -> Any:
+    """``value`` with every read-only dict and list in it an ordinary one."""
+    if isinstance(value, FrozenDict):
+        return {key: thawed(item) for key, item in value.items()}
+    if isinstance(value, FrozenList):
+        return [thawed(item) for item in value]
+    return value
+
+
+def _refuse(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    raise TypeError(f"this {type(self).__name__} cannot be changed: copy.deepcopy gives one that can")
+
+
+class FrozenDict(dict[Any, Any]):
+    """A dict that cannot be changed; its pickles and deep copies are ordinary dicts."""
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (thawed(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[Any, Any]:
+        copy: dict[Any, Any] = thawed(self)
+        return copy
+
+
+class FrozenList(list[Any]):
+    """A list that cannot be changed; its pickles and deep copies are ordinary lists."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (thawed(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> list[Any]:
+        copy: list[Any] = thawed(self)
+        return copy
