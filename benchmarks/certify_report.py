@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from agents import files
+from benchmarks import tables
 from benchmarks.controls import Control
 from benchmarks.figures import SIDE_COLOURS, SIDE_NAMES, picture
 from benchmarks.problems import PROBLEMS
@@ -62,26 +60,16 @@ def headings(certificates: Sequence[Certificate]) -> dict[str, tuple[str, list[C
 
 def show(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
     """Prints all tables."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 130)
+    console = tables.console_of()
     for title, ones in headings(certificates).values():
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-        for column in COLUMNS:
-            table.add_column(column, justify="left" if column == "agent" else "right", no_wrap=True)
-        for one in ones:
-            table.add_row(*cells(one))
-        console.print(table)
+        tables.show(tables.Columns(title, COLUMNS[:1], COLUMNS[1:], [cells(one) for one in ones]), console)
     if controls:
-        table = Table(title="Controls, basis points a bar", title_justify="left", box=box.SIMPLE_HEAD)
-        for column in CONTROL_COLUMNS:
-            table.add_column(column, justify="right" if column in ("edge", "95%") else "left")
-        for control in controls:
-            table.add_row(*control_cells(control))
-        console.print(table)
-    console.print(_legend(settings), highlight=False, soft_wrap=True)
-    text = f"results in {settings.folder}, table in {settings.table}, picture in {settings.figure}"
-    console.print(text, highlight=False, soft_wrap=True)
+        rows = [control_cells(control) for control in controls]
+        layout = {"left": CONTROL_COLUMNS[3:4], "wrapped": CONTROL_COLUMNS[4:]}
+        title = "Controls, basis points a bar"
+        tables.show(tables.Columns(title, CONTROL_COLUMNS[:1], CONTROL_COLUMNS[1:], rows, **layout), console)
+    where = f"results in {settings.folder}, table in {settings.table}, picture in {settings.figure}"
+    tables.say([_legend(settings), where], console)
 
 
 def _legend(settings: CertifySettings) -> str:

@@ -15,10 +15,9 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import tyro
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from agents.commands import parse
+from benchmarks import tables
 from benchmarks.evaluate import ENV_ID
 from trading_env import TradingVectorEnv, simulators
 
@@ -169,30 +168,26 @@ def log_growth(policy: Callable[[Any], Any], market: Any, runs: int, keywords: d
     return growth
 
 
-def table(curves: Sequence[Curves]) -> Table:
+def table(curves: Sequence[Curves]) -> tables.Columns:
     """Steps to 95% of the aim, and their ratio."""
-    result = Table("market", title="Steps per seed to 95%", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("aim", "score", "DQN", "counterfactual", "ratio"):
-        result.add_column(column, justify="right")
+    numbers = ("aim", "score", "DQN", "counterfactual", "ratio")
+    result = tables.Columns("Steps per seed to 95%", ["market"], numbers)
     for each in curves:
         plain, full = each.steps(each.plain), each.steps(each.counterfactual)
         shown = ["never" if steps is None else f"{steps:,}" for steps in (plain, full)]
         ratio = "-" if plain is None or full is None else f"{plain / full:.1f}"
         aim = "best score" if each.study.rule is None else "optimum"
-        result.add_row(each.study.name, aim, f"{1e4 * each.aim:.2f} bp", *shown, ratio)
+        result.rows.append([each.study.name, aim, f"{1e4 * each.aim:.2f} bp", *shown, ratio])
     return result
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the experiment that the command line describes."""
-    prog = "python -m benchmarks counterfactual"
-    settings = tyro.cli(CounterfactualSettings, prog=prog, args=arguments, description=DESCRIPTION)
+    settings = parse("python -m benchmarks counterfactual", CounterfactualSettings, arguments, description=DESCRIPTION)
     curves = [compare(study, settings.seeds, settings.quick) for study in studies(settings.quick)]
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 100)
-    console.print(table(curves))
-    console.print(f"median of {settings.seeds} seeds, scored every {_spacing(curves)} steps", highlight=False)
+    console = tables.console_of()
+    tables.show(table(curves), console)
+    tables.say([f"median of {settings.seeds} seeds, scored every {_spacing(curves)} steps"], console)
 
 
 def _spacing(curves: Sequence[Curves]) -> str:

@@ -19,12 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 from gymnasium.envs.registration import EnvSpec
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from agents.files import check_folder
-from benchmarks import figures, sb3
+from benchmarks import figures, sb3, tables
 from benchmarks.report import read_kept, write_whole
 from benchmarks.statistics import bootstrap_iqm, iqm
 
@@ -369,32 +366,48 @@ def returns(policy: Any, world: World, episodes: int, runs: int) -> Floats:
 
 
 def print_curves(curves: Curves) -> None:
-    """Prints the last point of each curve and when it reached the threshold."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 140)
+    """Prints the last point of each curve and when it reached the threshold, and what sets the two sides apart."""
+    console = tables.console_of()
+    numbers = ("seeds", "final", "95%", "less SB3's\n95%", "threshold", "steps to it", "seconds", "of")
     title = "Interquartile mean over seeds, with its 95% interval"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("env", "algorithm", "side"):
-        table.add_column(column, no_wrap=True)
-    for column in ("seeds", "final", "95%", "threshold", "steps to it", "seconds", "of"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = tables.Columns(title, ("env", "algorithm", "side"), numbers)
     for (env, algorithm, side), curve in curves.items():
-        seeds, threshold = str(len(curve.scores)), WORLDS[env].threshold
-        table.add_row(env, algorithm, figures.SIDE_NAMES[side], seeds, *_cells(curve, threshold))
-    console.print(table)
-    for env in dict.fromkeys(key[0] for key in curves):
-        text = f"{env}: score is {WORLDS[env].unit}, greedy, on the same episodes for all."
-        console.print(text, highlight=False, soft_wrap=True)
-    text = "Seconds to the threshold and in all, of all seeds: ours on one core, SB3's on all; without evaluations."
-    console.print(text, highlight=False, soft_wrap=True)
+        final, interval, *others = _cells(curve, WORLDS[env].threshold)
+        peer = curves.get((env, algorithm, "sb3")) if side != "sb3" else None
+        less = "" if peer is None else _ends(*difference(curve, peer), WORLDS[env].threshold)
+        names = [env, algorithm, figures.SIDE_NAMES.get(side, side)]
+        table.rows.append([*names, str(len(curve.scores)), final, interval, less, *others])
+    tables.show(table, console)
+    worlds = dict.fromkeys(key[0] for key in curves)
+    tables.say(
+        (f"{env}: score is {WORLDS[env].unit}, greedy, on the same episodes for all." for env in worlds), console
+    )
+    tables.say(NOTES, console)
+
+
+def difference(one: Curve, other: Curve) -> tuple[float, float]:
+    """A 95% interval of one curve's last interquartile mean less the other's; seeds are drawn on either side."""
+    drawn = bootstrap_iqm(one.scores[:, -1], seed=0) - bootstrap_iqm(other.scores[:, -1], seed=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+NOTES = (
+    "Less SB3's: the interval of the difference of both at the end; where it holds 0, no difference is shown.",
+    "Seconds to the threshold and in all, of all seeds: ours on one core, SB3's on all; without evaluations.",
+)
+
+
+def _ends(low: float, high: float, threshold: float) -> str:
+    digits = 1 if threshold > 10.0 else 3
+    return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def _cells(curve: Curve, threshold: float) -> list[str]:
     """Final score, interval, threshold, steps and seconds to it, and seconds in all."""
     low, high = curve.interval()[:, -1]
     digits = 1 if threshold > 10.0 else 3
-    score, interval = f"{curve.middle()[-1]:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"
+    score, interval = f"{curve.middle()[-1]:.{digits}f}", _ends(low, high, threshold)
     reached = curve.reached(threshold)
     when = ["never", "never"] if reached is None else [f"{reached[0]:,.0f}", f"{reached[1]:,.1f}"]
     return [score, interval, f"{threshold:g}", *when, f"{curve.seconds[-1]:,.1f}"]

@@ -13,11 +13,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks import forecast_metrics as metrics
+from benchmarks import tables
 from benchmarks.report import PACKAGES
 from benchmarks.statistics import bootstrap_median_sharpe, percentile_interval
 
@@ -26,6 +25,16 @@ if TYPE_CHECKING:
 
 NAIVE, BENCHMARK = "last_value", "buy_and_hold"
 NAMES = ("last_value", "mean_of_20", "ridge", "forest", "boosting", "lstm")
+NAME_COLUMNS = ("market", "forecaster")
+SKILL_COLUMNS = ("RMSE %", "MAE %", "MALR %", "direction\nright %", "skill %", "95% interval")
+TRADE_COLUMNS = (
+    "total\nreturn %",
+    "Sharpe",
+    "less buy-and-hold\n95% interval",
+    "max\ndrawdown %",
+    "turnover\nper year",
+    "exposure",
+)
 COLOURS = dict(zip(NAMES, ("#999999", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2"), strict=True))
 
 
@@ -81,48 +90,31 @@ _MEASURES = ("total_return", "sharpe", "max_drawdown", "turnover", "exposure")
 
 def show(results: Mapping[str, Any], console: Console | None = None) -> None:
     """Prints both tables, and what they say."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 110)
-    settings = results["settings"]
-    skills = _table(
-        f"Forecasts of {settings['horizon']}-bar returns, walking forward",
-        ("RMSE %", "MAE %", "MALR %", "direction\nright %", "skill %", "95% interval"),
-    )
-    trades = _table(
-        "Trading on them, after costs (medians over seeds)",
-        (
-            "total\nreturn %",
-            "Sharpe",
-            "less buy-and-hold\n95% interval",
-            "max\ndrawdown %",
-            "turnover\nper year",
-            "exposure",
-        ),
-    )
+    console = tables.console_of(console)
+    skills, trades = tables_of(results)
+    for table, lines in ((skills, skill_findings(results)), (trades, trading_findings(results))):
+        tables.show(table, console)
+        tables.say(lines, console)
+
+
+def tables_of(results: Mapping[str, Any]) -> tuple[tables.Columns, tables.Columns]:
+    """Of the forecasts and of the trades on them, a line between markets."""
+    title = f"Forecasts of {results['settings']['horizon']}-bar returns, walking forward"
+    skills = tables.Columns(title, NAME_COLUMNS, SKILL_COLUMNS)
+    trades = tables.Columns("Trading on them, after costs (medians over seeds)", NAME_COLUMNS, TRADE_COLUMNS)
     for market, found in results["markets"].items():
         for i, (name, row) in enumerate(found["forecasters"].items()):
             cells = [100.0 * row[key] for key in ("rmse", "mae", "malr", "directional_accuracy", "skill")]
             interval = _between(row["skill_interval_95"], 100.0)
-            skills.add_row("" if i else market, name, *map(_number, cells), interval)
+            skills.rows.append(["" if i else market, name, *map(_number, cells), interval])
         for i, (name, row) in enumerate(found["traders"].items()):
             ratios = _between(row["sharpe_minus_buy_and_hold_95"]) if name != BENCHMARK else ""
             cells = [_number(100.0 * row["total_return"], 0), _number(row["sharpe"]), ratios]
             cells += [_number(100.0 * row["max_drawdown"], 0), _number(row["turnover"], 1), _number(row["exposure"])]
-            trades.add_row("" if i else market, name, *cells)
+            trades.rows.append(["" if i else market, name, *cells])
         for table in (skills, trades):
-            table.add_section()
-    for table, lines in ((skills, skill_findings(results)), (trades, trading_findings(results))):
-        console.print(table)
-        for line in lines:
-            console.print(line, highlight=False, soft_wrap=True)
-
-
-def _table(title: str, columns: tuple[str, ...]) -> Table:
-    table = Table("market", "forecaster", title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
+            table.rows.append(None)
+    return skills, trades
 
 
 def _number(value: float, digits: int = 2) -> str:

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from agents import files
+from benchmarks import tables
 from benchmarks.statistics import bootstrap_median_sharpe, median_and_range, percentile_interval
 
 if TYPE_CHECKING:
@@ -25,6 +24,15 @@ if TYPE_CHECKING:
     from trading_env import Market
 
 BENCHMARK = "buy_and_hold"
+COLUMNS = (
+    "seeds",
+    "total\nreturn",
+    "Sharpe\n± s.e.",
+    "Sharpe\n95%",
+    "max\ndrawdown",
+    "turnover\nper year",
+    "train\nsteps/s",
+)
 PACKAGES = ("trading-env", "gymnasium", "numpy", "numba", "pandas", "torch", "stable-baselines3")
 
 
@@ -130,20 +138,12 @@ def equity_frame(rows: Mapping[str, Row]) -> pd.DataFrame:
 
 def print_comparison(results: Mapping[str, Any], console: Console | None = None) -> None:
     """Prints the table, and under it what a reader must know to judge it."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 120)
-    table = Table(title=_title(results), title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("policy", overflow="fold")
-    table.add_column("seeds", no_wrap=True)
-    for column in ("total\nreturn", "Sharpe\n± s.e.", "Sharpe\n95%", "max\ndrawdown", "turnover\nper year"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("train\nsteps/s", justify="right", no_wrap=True)
-    for name, row in results["rows"].items():
-        table.add_row(name, str(row["seeds"]), *_cells(row))
-    console.print(table)
-    for line in notes(results):
-        console.print(line, highlight=False, soft_wrap=True)
+    console = tables.console_of(console)
+    rows: list[Sequence[str] | None] = [
+        [name, str(row["seeds"]), *_cells(row)] for name, row in results["rows"].items()
+    ]
+    tables.show(tables.Columns(_title(results), ["policy"], COLUMNS, rows), console)
+    tables.say(notes(results), console)
 
 
 def _title(results: Mapping[str, Any]) -> str:
@@ -224,9 +224,15 @@ def _differences(rows: Mapping[str, Any]) -> list[str]:
         low, high = rows[name]["sharpe_minus_buy_and_hold_95"]
         if math.isnan(low):
             continue
-        verdict = "no difference shown" if low <= 0.0 <= high else "better" if low > 0.0 else "worse"
-        lines.append(f"{name}: Sharpe minus buy_and_hold's {decimal(low)} to {decimal(high)} (95%): {verdict}.")
+        lines.append(
+            f"{name}: Sharpe minus buy_and_hold's {decimal(low)} to {decimal(high)} (95%): {verdict(low, high)}."
+        )
     return lines
+
+
+def verdict(low: float, high: float) -> str:
+    """What the interval of a difference says."""
+    return "no difference shown" if low <= 0.0 <= high else "better" if low > 0.0 else "worse"
 
 
 def _undefined(rows: Mapping[str, Any]) -> list[str]:

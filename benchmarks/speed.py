@@ -14,13 +14,10 @@ from types import ModuleType
 from typing import Any, Literal
 
 import tyro
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from tqdm import tqdm
 
 from agents.files import check_folder
-from benchmarks import speed_agents, speed_env, speed_lstm, speed_sb3, speed_scale, speed_start
+from benchmarks import speed_agents, speed_env, speed_lstm, speed_sb3, speed_scale, speed_start, tables
 from benchmarks.report import PACKAGES, write_json
 from benchmarks.timing import Measured, Part
 
@@ -106,25 +103,16 @@ def _part(part: Part) -> dict[str, Any]:
 
 def print_speed(parts: Mapping[str, Part]) -> None:
     """Prints steps per second of all contenders, then ratios and times beside their goals."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 100)
-    rates = {name: values for part in parts.values() for name, values in part.rates.items()}
-    if rates:
-        table = Table("contender", title="Steps per second", title_justify="left", box=box.SIMPLE_HEAD)
-        for column in ("median", "lowest", "highest"):
-            table.add_column(column, justify="right")
-        for name, values in rates.items():
-            table.add_row(name, *(f"{f(values):,.0f}" for f in (statistics.median, min, max)))
-        console.print(table)
-    table = Table("measured", title="Ratios and times", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("value", "goal", "met"):
-        table.add_column(column, justify="right")
-    for item in (item for part in parts.values() for item in part.measured):
-        table.add_row(item.name, *_cells(item))
-    console.print(table)
-    for remark in (remark for part in parts.values() for remark in part.remarks):
-        console.print(remark, highlight=False, soft_wrap=True)
+    console = tables.console_of()
+    rates = tables.Columns("Steps per second", ["contender"], ["median", "lowest", "highest"])
+    for name, values in ((name, values) for part in parts.values() for name, values in part.rates.items()):
+        rates.rows.append([name, *(f"{f(values):,.0f}" for f in (statistics.median, min, max))])
+    if rates.rows:
+        tables.show(rates, console)
+    measured = tables.Columns("Ratios and times", ["measured"], ["value", "goal", "met"])
+    measured.rows += [[item.name, *_cells(item)] for part in parts.values() for item in part.measured]
+    tables.show(measured, console)
+    tables.say((remark for part in parts.values() for remark in part.remarks), console)
 
 
 def _cells(item: Measured) -> tuple[str, str, str]:

@@ -47,5 +47,6 @@ def test_no_seeds_are_refused_by_name():
 
 
 def test_the_ratio_says_how_many_times_as_many_steps_the_plain_agent_needs():
-    column = table([curves([[0.0], [1.0]], [[1.0], [1.0]])]).columns[-1]
-    assert list(column.cells) == ["2.0"]
+    shown = table([curves([[0.0], [1.0]], [[1.0], [1.0]])])
+    assert shown.numbers[-1] == "ratio"
+    assert [row[-1] for row in shown.rows] == ["2.0"]

@@ -1,0 +1,112 @@
+"""Tables for the terminal: names never shrink, numbers are never cut, and a name is text whatever it holds.
+
+A table wider than the terminal is printed in parts, one below the other, each with the names again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agents.commands import printable
+
+ANY = 100_000  # letters: no bound of a width
+BROKEN = 40  # letters that a column of sentences has at least
+
+
+@dataclass
+class Columns:
+    """A table's content.
+
+    Attributes:
+        title: above it.
+        names: headings of the columns that each part begins with, on the left.
+        numbers: headings of the others.
+        rows: the cells of each row, names first; None draws a line.
+        left: headings of others that are set on the left.
+        wrapped: headings of others that may be broken into lines.
+    """
+
+    title: str
+    names: Sequence[str]
+    numbers: Sequence[str]
+    rows: list[Sequence[str] | None] = field(default_factory=list)
+    left: Sequence[str] = ()
+    wrapped: Sequence[str] = ()
+
+
+def console_of(console: Console | None = None) -> Console:
+    """The console, or a new one, on which nothing in a text is markup."""
+    return console or Console(markup=False, emoji=False, highlight=False)
+
+
+def show(columns: Columns, console: Console) -> None:
+    """Prints the table, in as many parts as the terminal's width asks for; whole where the output is no terminal."""
+    parts = parts_of(columns, console)
+    for i, part in enumerate(parts):
+        table = table_of(columns, part, title=i == 0)
+        whole = console.measure(table, options=console.options.update(max_width=ANY)).maximum
+        _print(table, least_width(columns, part, console) if console.is_terminal else whole, console)
+
+
+def say(lines: Iterable[object], console: Console) -> None:
+    """Prints each line as it is; a terminal breaks it, a file does not."""
+    for line in lines:
+        console.print(Text(printable(line)), soft_wrap=True)
+
+
+def parts_of(columns: Columns, console: Console) -> list[list[str]]:
+    """The headings of each part's numbers: as many as fit beside the names, one at least."""
+    if not console.is_terminal:
+        return [list(columns.numbers)]
+    parts: list[list[str]] = [[]]
+    for heading in columns.numbers:
+        if parts[-1] and least_width(columns, [*parts[-1], heading], console) > console.width:
+            parts.append([])
+        parts[-1].append(heading)
+    return parts
+
+
+def least_width(columns: Columns, part: Sequence[str], console: Console) -> int:
+    """The width of a part in which nothing is cut, its sentences broken."""
+    table = table_of(columns, part, title=False, broken=BROKEN)
+    return console.measure(table, options=console.options.update(max_width=ANY)).maximum
+
+
+def table_of(columns: Columns, part: Sequence[str], title: bool, broken: int | None = None) -> Table:
+    """The names and some of the other columns; those that may be broken are ``broken`` letters wide at most."""
+    table = Table(title=Text(printable(columns.title)) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
+    headings = [*columns.names, *columns.numbers]
+    places = [i for i, heading in enumerate(headings) if i < len(columns.names) or heading in part]
+    for i in places:
+        wrapped = headings[i] in columns.wrapped
+        left = wrapped or i < len(columns.names) or headings[i] in columns.left
+        most = broken if wrapped else None
+        table.add_column(_text(headings[i]), justify="left" if left else "right", no_wrap=not wrapped, max_width=most)
+    for row in columns.rows:
+        if row is None:
+            table.add_section()
+        else:
+            table.add_row(*(Text(printable(row[i])) if i < len(columns.names) else _text(row[i]) for i in places))
+    return table
+
+
+def _print(table: Table, needed: int, console: Console) -> None:
+    """Prints a table as wide as it needs, even if the terminal is narrower than that."""
+    width = console.width
+    try:
+        console.width = max(width, needed)
+        console.print(table, crop=False)
+    finally:
+        console.width = width
+
+
+def _text(value: Any) -> Text:
+    """The value as text, each of its lines printable."""
+    return Text("\n".join(printable(line) for line in str(value).split("\n")))
