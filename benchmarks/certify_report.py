@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from agents import files
 from benchmarks import tables
 from benchmarks.controls import Control
-from benchmarks.figures import SIDE_COLOURS, SIDE_NAMES, picture
+from benchmarks.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, picture
 from benchmarks.problems import PROBLEMS
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def drawable(certificates: Sequence[Certificate]) -> dict[str, list[Certificate]
     return {problem: ones for problem, ones in found.items() if not PROBLEMS[problem].optimum_is_zero}
 
 
+@names_as_text
 def draw(groups: Mapping[str, list[Certificate]]) -> Figure:
     """A drawing of scores and intervals, a row per agent, a panel per problem."""
     figure = Figure(figsize=(8.0, 0.8 + sum(0.45 + 0.24 * len(ones) for ones in groups.values())), dpi=150)

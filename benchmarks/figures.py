@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,10 +18,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from agents import files
+from agents.commands import printable
 
 if TYPE_CHECKING:
     from benchmarks.compare import Row
     from benchmarks.curves import Curves, World
+
+P, R = ParamSpec("P"), TypeVar("R")
 
 # Okabe and Ito's palette, which all readers can tell apart.
 COLOURS = {
@@ -36,6 +42,27 @@ STYLES = {"flat": ":", "random": "--", "forecast": "--"}
 NAMES = {"dqn": "DQN", "sb3_dqn": "Stable-Baselines3's DQN", "forecast": "forecast trader"}  # else the row's, in words
 
 
+# Of the rows that a study adds by itself.
+MORE_COLOURS = ("#8C564B", "#17BECF", "#BCBD22", "#9467BD", "#E377C2", "#7F7F7F", "#AEC7E8", "#FFBB78")
+
+
+def names_as_text(draw: Callable[P, R]) -> Callable[P, R]:
+    """The drawing function, in whose picture no text is taken for mathematics or TeX, whatever a file is called."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **keywords: P.kwargs) -> R:
+        with matplotlib.rc_context({"text.parse_math": False, "text.usetex": False}):
+            return draw(*args, **keywords)
+
+    return drawn
+
+
+def colours_of(names: Iterable[str], known: Mapping[str, str] = COLOURS) -> dict[str, str]:
+    """A colour for each name: its own, or one of those left, round and round."""
+    others = itertools.cycle(MORE_COLOURS)
+    return {name: known[name] if name in known else next(others) for name in names}
+
+
 def check_picture(path: Path, field: str) -> None:
     """Checks that a picture can be written there, before it takes long to have one.
 
@@ -49,6 +76,7 @@ def check_picture(path: Path, field: str) -> None:
     files.check_writable(path, field)
 
 
+@names_as_text
 def picture(figure: Figure, path: Path) -> bytes:
     """The figure as the kind of file that the path's ending says, PNG if there is none."""
     content = io.BytesIO()
@@ -61,22 +89,22 @@ def equity_curves(rows: Mapping[str, Row], results: Mapping[str, Any], path: Pat
     files.write(path, picture(equity_figure(rows, results), path))
 
 
+@names_as_text
 def equity_figure(rows: Mapping[str, Row], results: Mapping[str, Any]) -> Figure:
     """A drawing of every row's equity over the initial one: its median over seeds, and their range as a band."""
     figure = Figure(figsize=(9.0, 5.4), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for name, row in rows.items():
-        _draw(axes, name, row)
-    _label(axes, results)
+    for name, colour in colours_of(rows).items():
+        _draw(axes, name, rows[name], colour)
+    _label(axes, results, all(row.tracks.time is not None for row in rows.values()))
     return figure
 
 
-def _draw(axes: Axes, name: str, row: Row) -> None:
+def _draw(axes: Axes, name: str, row: Row, colour: str) -> None:
     equity = row.tracks.equity / row.tracks.equity[:, :1]  # [K, T+1]
-    when: Any = row.tracks.time  # a split by date has timestamps
-    colour = COLOURS[name]
-    label = NAMES.get(name, name.replace("_", " "))
+    when: Any = np.arange(equity.shape[1]) if row.tracks.time is None else row.tracks.time
+    label = printable(NAMES.get(name, name.replace("_", " ").strip()))
     label += f" (median and range of {len(equity)} seeds)" if len(equity) > 1 else ""
     if len(equity) > 1:
         alpha = 0.15 if name == "random" else 0.25
@@ -85,19 +113,22 @@ def _draw(axes: Axes, name: str, row: Row) -> None:
     axes.plot(when, np.median(equity, axis=0), STYLES.get(name, "-"), color=colour, linewidth=width, label=label)
 
 
-def _label(axes: Axes, results: Mapping[str, Any]) -> None:
+def _label(axes: Axes, results: Mapping[str, Any], dated: bool) -> None:
     settings, data = results["settings"], results["data"]
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_formatter(NullFormatter())
-    locator = AutoDateLocator()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    if dated:
+        locator = AutoDateLocator()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.set_ylabel("equity / initial equity (log scale)")
     axes.set_title(
-        f"{data['name']}: test {data['test']['first']} to {data['test']['last']}, after costs", loc="left", fontsize=11
+        f"{printable(data['name'])}: test {data['test']['first']} to {data['test']['last']}, after costs",
+        loc="left",
+        fontsize=11,
     )
     biased = "; survivorship-biased data" if data["metadata"].get("survivorship_biased") else ""
     axes.set_xlabel(
@@ -114,6 +145,7 @@ SIDE_COLOURS = {"ours": "#0072B2", "sb3": "#D55E00"}
 SIDE_NAMES = {"ours": "ours", "sb3": "Stable-Baselines3"}
 
 
+@names_as_text
 def learning_curves(curves: Curves, worlds: Mapping[str, World], path: Path) -> None:
     """Draws a row of panels per env: a column per algorithm by steps, and below it by seconds."""
     envs, algorithms = (list(dict.fromkeys(key[i] for key in curves)) for i in (0, 1))
@@ -124,7 +156,8 @@ def learning_curves(curves: Curves, worlds: Mapping[str, World], path: Path) -> 
     for row, (env, axis) in enumerate((env, axis) for env in envs for axis in ("steps", "seconds")):
         for axes, algorithm in zip(grid[row], algorithms, strict=True):
             for side, colour in SIDE_COLOURS.items():
-                _draw_curve(axes, curves[env, algorithm, side], axis, colour, SIDE_NAMES[side])
+                if (env, algorithm, side) in curves:
+                    _draw_curve(axes, curves[env, algorithm, side], axis, colour, SIDE_NAMES[side])
             axes.axhline(worlds[env].threshold, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
             _label_curve(axes, axis, f"{algorithm}, {env}" if axis == "steps" else "")
         grid[row][0].set_ylabel(worlds[env].unit, fontsize=8)

@@ -15,8 +15,9 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from agents.commands import printable
+from benchmarks import figures, tables
 from benchmarks import forecast_metrics as metrics
-from benchmarks import tables
 from benchmarks.report import PACKAGES
 from benchmarks.statistics import bootstrap_median_sharpe, percentile_interval
 
@@ -186,6 +187,7 @@ def trading_findings(results: Mapping[str, Any]) -> list[str]:
 # -- the picture -----------------------------------------------------------------------------------------------
 
 
+@figures.names_as_text
 def drawn(results: Mapping[str, Any], studies: Mapping[str, Study]) -> Figure:
     """A drawing of the forecasts of the first market's last year against the truth, and the skills on all markets."""
     figure = Figure(figsize=(9.0, 8.0), layout="constrained", dpi=150)
@@ -203,30 +205,29 @@ def drawn(results: Mapping[str, Any], studies: Mapping[str, Study]) -> Figure:
 def _draw_forecasts(axes: Any, market: str, study: Study, horizon: int, last: int = 250) -> None:
     when: Any = np.arange(len(study.truth)) if study.time is None else study.time
     axes.fill_between(when[-last:], 100.0 * study.truth[-last:], color="#BBBBBB", linewidth=0.0, label="truth")
-    for name, forecast in study.forecasts.items():
-        if name != NAIVE:
-            axes.plot(
-                when[-last:], 100.0 * forecast.mean(axis=0)[-last:], color=COLOURS[name], linewidth=1.2, label=name
-            )
+    for name, colour in figures.colours_of((name for name in study.forecasts if name != NAIVE), COLOURS).items():
+        mean = 100.0 * study.forecasts[name].mean(axis=0)  # [n]
+        axes.plot(when[-last:], mean[-last:], color=colour, linewidth=1.2, label=printable(name))
     if study.time is not None:
         locator = AutoDateLocator()
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.set_ylabel(f"return of the next {horizon} bars, %")
-    axes.set_title(f"{market}: forecasts and what came", loc="left", fontsize=11)
+    axes.set_title(f"{printable(market)}: forecasts and what came", loc="left", fontsize=11)
 
 
 def _draw_skills(axes: Any, markets: Mapping[str, Any]) -> None:
-    names = [name for name in COLOURS if name != NAIVE]
-    for i, name in enumerate(names):
-        at = np.arange(len(markets)) + 0.15 * (i - (len(names) - 1) / 2)
-        rows = [found["forecasters"][name] for found in markets.values()]
+    names = list(dict.fromkeys(name for found in markets.values() for name in found["forecasters"] if name != NAIVE))
+    for i, (name, colour) in enumerate(figures.colours_of(names, COLOURS).items()):
+        there = [k for k, found in enumerate(markets.values()) if name in found["forecasters"]]
+        at = np.array(there) + 0.75 / max(len(names), 5) * (i - (len(names) - 1) / 2)
+        rows = [found["forecasters"][name] for found in markets.values() if name in found["forecasters"]]
         skill = 100.0 * np.array([row["skill"] for row in rows])
         ends = 100.0 * np.array([row["skill_interval_95"] for row in rows])
-        axes.vlines(at, ends[:, 0], ends[:, 1], color=COLOURS[name], linewidth=2.0)
-        axes.plot(at, skill, "o", color=COLOURS[name], markersize=4.5)
+        axes.vlines(at, ends[:, 0], ends[:, 1], color=colour, linewidth=2.0)
+        axes.plot(at, skill, "o", color=colour, markersize=4.5)
     axes.axhline(0.0, color="#000000", linewidth=1.0)
-    axes.set_xticks(np.arange(len(markets)), [market.removeprefix("us-stocks/") for market in markets])
+    axes.set_xticks(np.arange(len(markets)), [printable(market.removeprefix("us-stocks/")) for market in markets])
     axes.set_xlim(-0.6, len(markets) - 0.4)
     axes.set_ylabel("skill, %")
     axes.set_title("skill against “the price stays where it is”, with 95% intervals", loc="left", fontsize=11)

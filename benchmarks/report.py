@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trading_env import Market
 
 BENCHMARK = "buy_and_hold"
+RULES = ("flat", BENCHMARK, "volatility_target", "time_series_momentum", "moving_average_crossover", "random")
 COLUMNS = (
     "seeds",
     "total\nreturn",
@@ -52,24 +53,41 @@ def results(setup: Setup, rows: Mapping[str, Row]) -> dict[str, Any]:
             "test": _period(setup.test),
         },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "rows": {name: _row(row, medians[name], medians[BENCHMARK]) for name, row in rows.items()},
+        "rows": {name: _row(row, medians[name], medians.get(BENCHMARK)) for name, row in rows.items()},
+        "sharpe_differences_95": differences(medians),
     }
 
 
 def _period(market: Market) -> dict[str, Any]:
     """First and last day of the part's own bars, and their number."""
-    days = [market.time_of(bar).split(" ")[0] for bar in (market.first, -1)]
+    bars = (market.first, len(market) - 1)
+    days = [f"bar {bar}" if market.time is None else market.time_of(bar).split(" ")[0] for bar in bars]
     return {"first": days[0], "last": days[1], "bars": len(market) - market.first}
+
+
+def differences(medians: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Of each row but the rules', by peer: the interval of its median Sharpe ratio less the peer's.
+
+    Args:
+        medians: resampled on the same bars for all, name -> [B].
+    """
+    result = {}
+    for name in medians:
+        peers = [peer for peer in (BENCHMARK, "random", *(["sb3_dqn"] if name == "dqn" else [])) if peer in medians]
+        if name not in RULES:
+            result[name] = {peer: percentile_interval(medians[name] - medians[peer]) for peer in peers}
+    return result
 
 
 def _row(row: Row, medians: Any, benchmark: Any) -> dict[str, Any]:
     measures = row.tracks.measures()
+    less = (math.nan, math.nan) if benchmark is None else percentile_interval(medians - benchmark)
     return {
         "seeds": len(row.tracks.equity),
         "metrics": {name: values.tolist() for name, values in measures.items()},
         "summary": {name: median_and_range(values)._asdict() for name, values in measures.items()},
         "sharpe_interval_95": percentile_interval(medians),
-        "sharpe_minus_buy_and_hold_95": percentile_interval(medians - benchmark),
+        "sharpe_minus_buy_and_hold_95": less,
         "training_steps_per_second": row.steps_per_second,
         "training_seconds": row.seconds,
     }
@@ -124,7 +142,7 @@ def equity_frame(rows: Mapping[str, Row]) -> pd.DataFrame:
     for name, row in rows.items():
         runs, closes = row.tracks.equity.shape
         columns = {
-            "time": np.tile(np.asarray(row.tracks.time), runs),
+            "time": np.tile(np.arange(closes) if row.tracks.time is None else np.asarray(row.tracks.time), runs),
             "policy": name,
             "seed": np.repeat(np.arange(runs), closes),
             "equity": row.tracks.equity.ravel(),
@@ -208,7 +226,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         f"each trade, filled at {settings['fill']}. Turnover counts buying and selling the whole equity as 2.",
         "Several seeds: median, and under it the range. random trades as much as the median dqn.",
         "s.e. is Lo's standard error of the annual Sharpe ratio, 95% an interval that resamples bars and seeds.",
-        *_differences(rows),
+        *_differences(results.get("sharpe_differences_95", {})),
+        "Two rows differ where the interval of their difference excludes 0: no other comparison of intervals tells.",
         *_undefined(rows),
         "One stock over one period says little about any other, and past returns promise no profit.",
     ]
@@ -217,16 +236,14 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _differences(rows: Mapping[str, Any]) -> list[str]:
-    """How each learner's Sharpe ratio compares with buying and holding, on the same resampled bars."""
+def _differences(differences: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """How the Sharpe ratio of each learner, and of each row of the user's own, compares, on the same resampled bars."""
     lines = []
-    for name in ("dqn", "sb3_dqn"):
-        low, high = rows[name]["sharpe_minus_buy_and_hold_95"]
-        if math.isnan(low):
-            continue
-        lines.append(
-            f"{name}: Sharpe minus buy_and_hold's {decimal(low)} to {decimal(high)} (95%): {verdict(low, high)}."
-        )
+    for name, peers in differences.items():
+        for peer, (low, high) in peers.items():
+            if not math.isnan(low):
+                interval = f"{decimal(low)} to {decimal(high)} (95%)"
+                lines.append(f"{name}: Sharpe minus {peer}'s {interval}: {verdict(low, high)}.")
     return lines
 
 

@@ -175,7 +175,7 @@ def figure(episode: Episode) -> Any:
         panel.tick_params(labelsize=8)
     _draw_time(panels[-1], episode)
     fig.align_ylabels(panels)
-    fig.suptitle(_title(episode), fontsize=11, x=0.02, ha="left")
+    fig.suptitle(_title(episode), fontsize=11, x=0.02, ha="left", parse_math=False)
     return fig
 
 
