@@ -16,7 +16,8 @@ KERNEL_ONLY = ("accounting", "caching")  # the second asks numba where it keeps 
 LAYERS = (  # of trading_env: a module imports only from the lines above its own, but for what a call needs
     ("caching", "checks", "extras", "frozen"),
     ("config", "rewards", "validation", "vector_args"),
-    ("market", "metrics", "tables"),
+    ("clocks", "layouts", "market", "metrics", "numerals", "tables", "tickers"),
+    ("readers", "timecolumns"),
     ("calendars", "datasets", "frames", "indicators", "paths", "render", "scaler", "strategies"),
     ("features", "simulators"),
     ("accounting",),

@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import math
 import operator
+import reprlib
 from typing import Any
 
 import numpy as np
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 400
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxarray = 12
 
 
 def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     """``value``, one of the options; ValueError otherwise."""
     if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name} must be one of {options}, got {value!r}")
+        raise ValueError(f"{name} must be one of {options}, got {brief(value)}")
     return value
 
 
 def flag(name: str, value: Any) -> bool:
     """``value`` as a bool; TypeError otherwise."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be a bool, got {value!r}")
+        raise TypeError(f"{name} must be a bool, got {brief(value)}")
     return bool(value)
 
 
 def integer(name: str, value: Any, least: int, most: int | None = None) -> int:
     """``value`` as an int in [least, most]; TypeError or ValueError otherwise."""
     if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
+        raise TypeError(f"{name} must be an integer, got {brief(value)}")
     try:
         whole = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+        raise TypeError(f"{name} must be an integer, got {brief(value)}") from None
     if whole < least or (most is not None and whole > most):
         limits = f"at least {least}" if most is None else f"in [{least}, {most}]"
-        raise ValueError(f"{name} must be {limits}, got {value!r}")
+        raise ValueError(f"{name} must be {limits}, got {brief(value)}")
     return whole
 
 
@@ -42,7 +47,7 @@ def number(
 ) -> float:
     """``value`` as a finite float in [least, most] and above ``above``; TypeError or ValueError otherwise."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+        raise TypeError(f"{name} must be a number, got {brief(value)}")
     try:
         real = float(value)
     except OverflowError:  # an int that no float is large enough for
@@ -50,5 +55,13 @@ def number(
     if not math.isfinite(real) or not least <= real <= most or real <= above:
         bound = f" above {above:g}" if above > -math.inf else f" >= {least:g}" if least > -math.inf else ""
         bound += f" and at most {most:g}" if most < math.inf else ""
-        raise ValueError(f"{name} must be a finite number{bound}, got {value!r}")
+        raise ValueError(f"{name} must be a finite number{bound}, got {brief(value)}")
     return real
+
+
+def brief(value: Any, width: int = 120) -> str:
+    """``value``'s repr on one line, for messages: cut in the middle, large containers not written out before it."""
+    if isinstance(value, int) and value.bit_length() > 4000:  # beyond it Python refuses to write digits
+        return f"an int of {value.bit_length()} bits"
+    text = " ".join(_SHORT.repr(value).split())
+    return text if len(text) <= width else f"{text[: width - 30]}...{text[-25:]}"

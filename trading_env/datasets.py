@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gzip
 import os
+import warnings
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trading_env.checks import choice
+from trading_env.checks import brief, choice
 from trading_env.extras import optional
 from trading_env.market import Market
+from trading_env.readers import PACKED_SUFFIXES, TEXT_OPTIONS, is_text
 from trading_env.validation import ON_MISSING
 
 if TYPE_CHECKING:
@@ -20,9 +23,10 @@ if TYPE_CHECKING:
 
     Data = Market | pd.DataFrame | str | os.PathLike[str]
 
+_ROWS = (list, tuple, np.ndarray, Mapping)  # what a row of a list of rows may be
 _FOLDER = Path(__file__).parent / "data"
 _TICKERS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
-_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+_SUFFIXES = (".csv", ".txt", ".tsv", ".parquet")
 
 _US_STOCKS = {
     "source": "Quandl WIKI Prices, as packaged in bokeh_sampledata 2026.1 (_data/stocks.csv.gz)",
@@ -53,37 +57,77 @@ def names() -> tuple[str, ...]:
 def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
     """The Market that ``data`` stands for.
 
+    A file or DataFrame of a known form is recognised by its header (see `trading_env.layouts`) and reported in
+    metadata["format"]; the columns of any other are found by their names, and a column that looks like time is used
+    or refused, never dropped. Where a date or a number may be read in two ways, the message names the keyword that
+    decides.
+
     Args:
-        data: a name of `names()`; the path of a .csv, .csv.gz or .parquet file; a DataFrame; or a Market,
-            which comes back as it is. Named markets are cached, since they cannot change.
+        data: a name of `names()`; the path of a .csv, .txt or .tsv file, alone or packed as gz, bz2, xz or zip, or of
+            a .parquet file; a DataFrame (of pandas, or with ``to_pandas``); a list of rows, as ccxt returns them; or
+            a Market, which comes back as it is. Named markets are cached, since they cannot change.
         on_missing: "raise", "drop" or "ffill" rows with a missing value; see `trading_env.frames.from_frame`.
             Named markets and Markets have none.
-        options: for files and DataFrames: ticker, columns, name, metadata, bars_per_year, as `from_frame`.
+        options: for files, DataFrames and rows: ticker, columns, time, unit, format, tz, decimal, thousands, sort,
+            name, metadata, bars_per_year as `trading_env.frames.from_frame`; for text files also sep, header, names,
+            and for all files max_bytes, as `trading_env.frames.from_csv`.
 
     Raises:
-        TypeError: data is of another type, or an option does not apply to it.
+        TypeError: data is of another type, or an option is unknown or does not apply to it.
         ValueError: no such name or file, or the data is wrong; the message names field, value and row.
         ImportError: an extra is missing; the message names it.
+
+    Warns:
+        UserWarning: the rows have no time, so that their order cannot be checked; time=False says that it is right.
     """
     choice("on_missing", on_missing, ON_MISSING)
+    if options:
+        _check_known(options)
     if isinstance(data, Market) or (isinstance(data, str) and data in names()):
         if options:
             raise TypeError(f"load: {sorted(options)} apply to files and DataFrames only, got data={data!r}")
         return data if isinstance(data, Market) else _named(data)
+    market = _read(data, on_missing=on_missing, **options)
+    if market.time is None and options.get("time") is not False:
+        warnings.warn(
+            f"{market.name!r} has no time: its {len(market)} rows are taken to be in order, oldest first; name the "
+            "column of time by load(..., time=...), or say time=False",
+            stacklevel=2,
+        )
+    return market
+
+
+def _check_known(options: dict[str, Any]) -> None:
+    from trading_env.frames import check_known
+
+    check_known(options)
+
+
+def _read(data: Any, **options: Any) -> Market:
+    """The Market of a file, a frame or rows."""
     if isinstance(data, (str, os.PathLike)):
-        return _from_file(os.fspath(data), on_missing=on_missing, **options)
-    if type(data).__name__ == "DataFrame":
-        return Market.from_frame(data, on_missing=on_missing, **options)
-    raise TypeError(f"data must be a name, a path, a DataFrame or a Market, got {type(data).__name__}: {data!r}")
+        return _from_file(os.fspath(data), **options)
+    wrong = [key for key in options if key in (*TEXT_OPTIONS, "max_bytes")]
+    if wrong and (not isinstance(data, list) or wrong != ["names"]):
+        raise TypeError(f"load: {wrong} apply to files only, got data of type {type(data).__name__}")
+    if type(data).__name__ == "DataFrame" or hasattr(data, "to_pandas"):
+        return Market.from_frame(data, **options)
+    if isinstance(data, (list, tuple, np.ndarray)) and len(data) and isinstance(data[0], _ROWS):
+        from trading_env.frames import from_rows
+
+        return from_rows(data, **options)
+    raise TypeError(f"data must be a name, a path, a DataFrame or a Market, got {type(data).__name__}: {brief(data)}")
 
 
 def _from_file(path: str, **options: Any) -> Market:
-    lowered = path.lower()
-    if lowered.endswith(".parquet"):
+    if path.lower().endswith(".parquet"):
         return Market.from_parquet(path, **options)
-    if lowered.endswith(_SUFFIXES):
+    if is_text(path):
         return Market.from_csv(path, **options)
-    raise ValueError(f"data must be one of {list(names())}, or end in {list(_SUFFIXES)}; got {path!r}")
+    raise ValueError(
+        f"data must be one of {list(names())}, or end in {list(_SUFFIXES)} or packed as {list(PACKED_SUFFIXES)}; "
+        f"got {brief(path)}"
+    )
 
 
 @cache

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import lzma
-import zipfile
-import zlib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_env.checks import choice
-from trading_env.extras import optional
+from trading_env.checks import brief, choice, flag
+from trading_env.clocks import joined, read_times
+from trading_env.layouts import Layout, recognise, rows_layout
 from trading_env.market import Market
+from trading_env.numerals import check_marks, read_columns
+from trading_env.readers import MAX_BYTES, TEXT_OPTIONS, checked_limit, read_file, read_parquet, read_text
+from trading_env.tickers import one_ticker, renaming
+from trading_env.timecolumns import INDEX, find_time
 from trading_env.validation import (
     BAR_COLUMNS,
     ON_MISSING,
@@ -31,14 +34,21 @@ from trading_env.validation import (
 if TYPE_CHECKING:
     import pandas as pd
 
-TIME_NAMES = ("time", "date", "datetime", "timestamp")
+_SOURCE = "trading_env.frames"  # of a frame's attrs: whether a file's, and the layout that its first row says
 
 
 def from_frame(
     frame: pd.DataFrame,
     *,
     ticker: str | None = None,
-    columns: Iterable[str] | None = None,
+    columns: Iterable[str] | Mapping[str, str] | None = None,
+    time: Any = None,
+    unit: str | None = None,
+    format: str | None = None,
+    tz: Any = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    sort: bool = False,
     on_missing: str = "raise",
     name: str | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -48,16 +58,29 @@ def from_frame(
     """A Market from a DataFrame, one row a bar.
 
     The bars are the columns named open, high, low, close and volume, in any case; close is required. The time
-    is a column named time, date, datetime or timestamp, or else the index; with a time zone it becomes UTC, but
-    midnights, as daily bars have them, stay the dates they are. A frame indexed by row numbers makes a market without
-    timestamps. Frames of yfinance are read as they come, with two levels of columns too.
+    is a column named time, date, datetime or timestamp, or else the index, or a column of another name that says
+    time (open_time, trade_date, unix, ...); with a time zone it becomes UTC, but midnights, as daily bars have them,
+    stay the dates they are. Numbers count since 1970 in UTC, in the unit that their size tells, or have the digits of
+    dates. A frame indexed by row numbers makes a market without timestamps, unless a column looks like time: then it
+    is refused, naming the column. Frames of yfinance are read as they come, with two levels of columns too, and so
+    are the forms of `layouts`, which are reported in metadata["format"].
 
     Args:
-        frame: the rows, in order of time.
-        ticker: which instrument of a frame with two levels of columns; needed if it holds several.
+        frame: the rows, in order of time; a frame of another library that has ``to_pandas``.
+        ticker: which instrument of a frame that holds several: with two levels of columns, a column of tickers, or
+            rows indexed by (ticker, time).
         columns: names of the columns to keep, by default all. Where bars are named, in any case, those alone are
             kept: ["open", "high", "low", "close"] leaves the volume out. Else all bars are, and of the further
-            columns those named.
+            columns those named. Or a mapping of the frame's names to open, high, low, close, volume, time or a name
+            of your own: all bars are kept, and of the further columns those that it names.
+        time: name of the column of time, or [column of dates, column of times of the day]; False: there is none,
+            and the rows are in order.
+        unit: what times that are numbers count since 1970: D, h, m, s, ms, us or ns.
+        format: how times are written, as strptime takes it, like "%d/%m/%Y".
+        tz: time zone of times that say none; those that count since 1970 or say theirs are converted to it.
+        decimal: mark in numbers that are text, "," in 1.234,56; by default the one that all rows fit.
+        thousands: mark of thousands in numbers that are text, "." in 1.234,56.
+        sort: whether to bring the rows into the order of time; reported in metadata["order"].
         on_missing: what to do with rows where a price or the volume is NaN, or a further column after its
             leading NaN: "raise"; "drop" the row; or "ffill" with the last value before it (leading prices still
             raise). A bar without any price did not trade: "ffill" gives it the last close as open, high, low and
@@ -70,163 +93,260 @@ def from_frame(
 
     Raises:
         TypeError: a wrong type or dtype.
-        ValueError: a wrong value; the message names the field, the value and the row.
+        ValueError: a wrong value, or one that may be read in two ways; the message names the field, the value and
+            the row, or the keyword that decides.
     """
-    import pandas as pd
-
-    if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"frame must be a pandas DataFrame, got {type(frame).__name__}")
+    frame = _pandas(frame)
     choice("on_missing", on_missing, ON_MISSING)
-    frame, found = _one_ticker(frame, ticker)
-    bars, times, extra = _sort_columns(frame)
-    chosen = extra
-    if columns is not None:
-        bars, chosen = _chosen(bars, extra, columns, [frame.columns[i] for i in times])
+    flag("sort", sort)
+    check_marks(decimal, thousands)
+    is_file, layout = frame.attrs.get(_SOURCE, (False, None))
+    if layout is None:
+        frame, layout = _recognised(frame)
+    frame, found = one_ticker(frame, ticker)
+    names = renaming(frame.columns, columns)
+    bars, extra = _sort_columns(frame, layout, names)
+    times = _time_columns(frame, time, layout, names, list(bars.values()))
+    extra = {key: i for key, i in extra.items() if i not in times}
+    chosen = _kept(extra, layout)
+    if names:
+        chosen = {name: extra[name] for name in names.values() if name in extra}
+    elif columns is not None:
+        bars, chosen = _chosen(bars, extra, columns, layout, [frame.columns[i] for i in times if i != INDEX])
     if len(frame) == 0:
         raise ValueError("the frame has no rows")
-    time = _times(frame, times)
-    arrays = {key: _numbers(key, frame.iloc[:, i], time) for key, i in bars.items()}
-    extras = {key: _numbers(f"column {key!r}", frame.iloc[:, i], time) for key, i in chosen.items()}
-    report = None
+    stamps = _times(frame, times, layout, unit=unit, format=format, tz=tz)
+    order, notes = _in_order(stamps, layout, sort)
+    if stamps is not None and order is not None:
+        frame, stamps = frame.iloc[order], stamps[order]
+    text = _from_text(frame, bars, chosen, layout, (decimal, thousands), is_file)
+    arrays = {key: _numbers(key, text.get(i, frame.iloc[:, i]), stamps) for key, i in bars.items()}
+    extras = {key: _numbers(f"column {key!r}", text.get(i, frame.iloc[:, i]), stamps) for key, i in chosen.items()}
     if on_missing != "raise":
-        arrays, extras, time, report = _repair(arrays, extras, time, on_missing)
-    notes = {**(metadata or {}), **({} if report is None else {"on_missing": report})}
-    values = {**arrays, "time": time, "columns": extras, "metadata": notes, "bars_per_year": bars_per_year}
+        arrays, extras, stamps, notes["on_missing"] = _repair(arrays, extras, stamps, on_missing)
+    notes = {**({} if layout is None else {"format": layout.name}), **(metadata or {}), **notes}
+    values = {**arrays, "time": stamps, "columns": extras, "metadata": notes, "bars_per_year": bars_per_year}
     label = name if name is not None else (ticker or found or "market")
     build: Callable[..., Market] = Market if copy else Market._own
     return build(**values, name=label)
 
 
 def from_csv(path: str | Path, **options: Any) -> Market:
-    """A Market from a CSV file with a header, compressed or not, named after it. Options as `from_frame`."""
-    frame = _read(path, _read_csv)
-    return from_frame(frame, copy=False, **{"name": _stem(Path(path)), **options})
+    """A Market from a text file of rows, named after it.
+
+    Args:
+        path: of a .csv, .txt or .tsv file, alone or packed as gz, bz2, xz or zip.
+        options: those of `from_frame`; sep (by default what separates the first line), header (its line; None: there
+            is none) and names (of the columns) as in pandas.read_csv; max_bytes that the unpacked file may have, by
+            default a thousand million, None for no limit.
+    """
+    check_known(options)
+    reading = {key: options.pop(key) for key in TEXT_OPTIONS if key in options}
+    limit = checked_limit(options.pop("max_bytes", MAX_BYTES))
+    check_marks(options.get("decimal"), options.get("thousands"))
+    text = options.get("decimal") is not None or options.get("thousands") is not None
+    frame, layout = read_file(path, lambda p: read_text(p, **reading, text=text, max_bytes=limit))
+    return _from_file(frame, layout, path, options)
 
 
 def from_parquet(path: str | Path, **options: Any) -> Market:
-    """A Market from a Parquet file (extra ``parquet``), named after it. Options as `from_frame`."""
-    parquet = optional("pyarrow.parquet", "parquet", "reading Parquet")
-    frame = _read(path, lambda p: parquet.read_table(p).to_pandas(split_blocks=True, self_destruct=True))
+    """A Market from a Parquet file (extra ``parquet``), named after it.
+
+    Args:
+        path: of the file.
+        options: those of `from_frame`, and max_bytes that its columns may take unpacked, by default a thousand
+            million, None for no limit.
+    """
+    _check_applies(options)
+    limit = checked_limit(options.pop("max_bytes", MAX_BYTES))
+    return _from_file(read_file(path, lambda p: read_parquet(p, limit)), None, path, options)
+
+
+def _from_file(frame: pd.DataFrame, layout: Layout | None, path: str | Path, options: dict[str, Any]) -> Market:
+    frame.attrs[_SOURCE] = (True, layout)
     return from_frame(frame, copy=False, **{"name": _stem(Path(path)), **options})
 
 
-def _read(path: str | Path, reader: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
-    """What ``reader`` makes of the file; ValueError naming the file if there is none or it cannot be read."""
-    try:
-        path = Path(path).expanduser()
-        found = path.is_file()
-    except (RuntimeError, OSError) as error:  # no such user, or a name that no file can have
-        raise ValueError(f"data: no such file {str(path)!r}: {error}") from error
-    if not found:
-        raise ValueError(f"data: no such file {str(path)!r}")
-    try:
-        return reader(path)
-    except (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
-        raise ValueError(f"data: cannot read {str(path)!r}: {error}") from error
+def from_rows(rows: Any, **options: Any) -> Market:
+    """A Market from a list of rows: mappings, or lists of numbers as the interfaces of ccxt and Binance return them.
 
-
-def _read_csv(path: Path) -> pd.DataFrame:
+    Args:
+        rows: lists [time in ms, open, high, low, close, volume], or Binance's of 12 values; or mappings of names to
+            values, as those of Polygon and Alpaca.
+        options: those of `from_frame`, and names, of the values of a list of another form.
+    """
     import pandas as pd
 
-    two_levels = _has_two_levels(pd.read_csv(path, nrows=1))
-    if not two_levels:
-        _check_header(pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0])
-    layout: dict[str, Any] = {"header": [0, 1], "index_col": 0} if two_levels else {}
-    return _restore_index(pd.read_csv(path, **layout))
+    if isinstance(rows[0], Mapping):
+        return from_frame(pd.DataFrame(list(rows)), **options)
+    names = options.pop("names", None)
+    found = rows_layout(rows[0]) if names is None else None
+    if names is None and found is None:
+        raise ValueError(
+            f"rows must be [time in ms, open, high, low, close, volume], or named by load(rows, names=[...]); "
+            f"got {brief(rows[0])}"
+        )
+    labels = list(names if found is None else found[0])
+    wrong = [i for i, row in enumerate(rows) if not hasattr(row, "__len__") or len(row) != len(labels)]
+    if wrong:
+        raise ValueError(f"rows must have {len(labels)} values each, got {brief(rows[wrong[0]])} in row {wrong[0]}")
+    frame = pd.DataFrame([list(row) for row in rows], columns=labels)
+    frame.attrs[_SOURCE] = (False, None if found is None else found[1])
+    return from_frame(frame, **options)
 
 
-def _check_header(names: pd.Series[str]) -> None:
-    """Raises ValueError for a name that stands twice: pandas would rename the second."""
-    twice = names[names.notna() & names.duplicated()]
-    if len(twice):
-        raise ValueError(f"two columns are named {twice.iloc[0]!r}: {list(names)}")
+def check_known(options: Iterable[str]) -> None:
+    """Raises TypeError unless `load` has all of the options."""
+    known = sorted({*_frame_options(), *TEXT_OPTIONS, "max_bytes"})
+    unknown = [key for key in options if key not in known]
+    if unknown:
+        raise TypeError(f"load has no option {unknown[0]!r}; known are {known}")
+
+
+def _frame_options() -> list[str]:
+    return [key for key in inspect.signature(from_frame).parameters if key not in ("frame", "copy")]
+
+
+def _check_applies(options: Iterable[str]) -> None:
+    """Raises TypeError for options that `load` has not, or that only text files have."""
+    check_known(options)
+    wrong = [key for key in options if key in TEXT_OPTIONS]
+    if wrong:
+        raise TypeError(f"load: {wrong} apply to text files only")
+
+
+def _pandas(frame: Any) -> pd.DataFrame:
+    """The frame, or what its ``to_pandas`` returns."""
+    import pandas as pd
+
+    found = frame.to_pandas() if hasattr(frame, "to_pandas") and not isinstance(frame, pd.DataFrame) else frame
+    if isinstance(found, pd.DataFrame):
+        return found
+    module = "" if type(frame).__module__ in ("builtins", "numpy") else f"{type(frame).__module__}."
+    raise TypeError(f"frame must be a pandas DataFrame, got {module}{type(frame).__name__}")
 
 
 def _stem(path: Path) -> str:
     return path.name.split(".")[0] or path.name
 
 
-def _has_two_levels(head: pd.DataFrame) -> bool:
-    """Whether a CSV's first rows are the two column levels that yfinance writes."""
-    first = [str(v).strip().lower() for v in (head.columns[0], *head.iloc[:, 0])]
-    return first in (["price", "ticker"], ["ticker", "price"])
-
-
-def _restore_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """``frame`` with the index that ``to_csv`` wrote without a name back in its place."""
-    import pandas as pd
-
-    if isinstance(frame.columns, pd.MultiIndex) or frame.shape[1] == 0 or frame.columns[0] != "Unnamed: 0":
-        return frame
-    return frame.set_index("Unnamed: 0").rename_axis(None)
-
-
-def _one_ticker(frame: pd.DataFrame, ticker: str | None) -> tuple[pd.DataFrame, str | None]:
-    """One instrument's frame with one level of columns, and its name where the frame tells it."""
-    import pandas as pd
-
-    if not isinstance(frame.columns, pd.MultiIndex):
-        if ticker is not None:
-            raise ValueError(f"ticker={ticker!r} needs a frame with two levels of columns, this one has one")
+def _recognised(frame: pd.DataFrame) -> tuple[pd.DataFrame, Layout | None]:
+    """The frame and the layout whose header its columns are, alone or behind its index, which becomes a column."""
+    if len(frame) == 0:
         return frame, None
-    levels = [
-        {str(label).strip().lower() for label in frame.columns.get_level_values(i)}
-        for i in range(frame.columns.nlevels)
-    ]
-    prices = [i for i, values in enumerate(levels) if "close" in values]
-    if frame.columns.nlevels != 2 or len(prices) != 1:
-        raise ValueError(f"columns must have a level of tickers and one with 'Close', got {list(frame.columns)[:6]}")
-    names = frame.columns.get_level_values(1 - prices[0])
-    labels = ["".join(map(str, label)).strip() for label in frame.columns]
-    times = np.array([label.lower() in TIME_NAMES for label in labels])  # after reset_index: its other level is empty
-    tickers = list(dict.fromkeys(names[~times]))
-    if ticker is None and len(tickers) > 1:
-        raise ValueError(f"the frame holds several tickers, choose one by load(frame, ticker=...): {tickers}")
-    if ticker is not None and ticker not in tickers:
-        raise ValueError(f"ticker must be one of {tickers}, got {ticker!r}")
-    chosen = tickers[0] if ticker is None else ticker
-    fields = np.where(times, labels, frame.columns.get_level_values(prices[0]))
-    rows = (names == chosen) | times
-    return frame.loc[:, rows].set_axis(fields[rows], axis=1), str(chosen)
+    layout = recognise(list(frame.columns), frame.iloc[0].tolist())
+    name = frame.index.name
+    if layout is None and isinstance(name, str) and name not in frame.columns:
+        layout = recognise([name, *frame.columns], [frame.index[0], *frame.iloc[0]])
+        if layout is not None:
+            frame = frame.reset_index()
+    return frame, layout
 
 
-def _sort_columns(frame: pd.DataFrame) -> tuple[dict[str, int], list[int], dict[str, int]]:
-    """Positions of the bars' columns, of columns of time, and of all others by name."""
+def _sort_columns(
+    frame: pd.DataFrame, layout: Layout | None, names: Mapping[Any, str]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Positions of the bars' columns, and of all others by name; the caller's ``names`` win over all."""
     bars: dict[str, int] = {}
-    times: list[int] = []
     extra: dict[str, int] = {}
+    given = {name.lower() for name in names.values()}
+    of_layout = {} if layout is None else layout.columns
     for i, label in enumerate(frame.columns):
         key = str(label).strip().lower()
-        if key in TIME_NAMES:
-            times.append(i)
-            continue
-        target, name = (bars, key) if key in BAR_COLUMNS else (extra, str(label))
+        key = of_layout.get(key, "" if key in of_layout.values() else key)
+        if label in names:
+            key = names[label].lower()
+        elif key in given:
+            continue  # another column stands for it
+        name = names.get(label, str(label))
+        target, name = (bars, key) if key in BAR_COLUMNS else (extra, name)
         if name in target:
-            raise ValueError(f"two columns are named {name!r}: {list(frame.columns)}")
+            raise ValueError(f"two columns are named {name!r}: {brief(list(frame.columns), 400)}")
         target[name] = i
     if "close" not in bars:
-        raise ValueError(f"the frame has no column 'close', got {list(frame.columns)}")
-    if len(times) > 1:
-        raise ValueError(f"several columns could be the time: {[frame.columns[i] for i in times]}")
-    return bars, times, extra
+        raise ValueError(f"the frame has no column 'close', got {brief(list(frame.columns), 400)}")
+    _choose_volume(frame, layout, bars)
+    return bars, extra
+
+
+def _choose_volume(frame: pd.DataFrame, layout: Layout | None, bars: dict[str, int]) -> None:
+    """Puts the layout's other volume in its place where the volume is 0 throughout, as of currencies' real volume."""
+    if layout is None or layout.spare is None or "volume" not in bars:
+        return
+    spare = [i for i, label in enumerate(frame.columns) if str(label).strip().lower() == layout.spare]
+    if spare and not frame.iloc[:, bars["volume"]].astype(bool).any():
+        bars["volume"] = spare[0]
+
+
+def _time_columns(
+    frame: pd.DataFrame, time: Any, layout: Layout | None, names: Mapping[Any, str], bars: list[int]
+) -> list[int]:
+    """Positions of the columns of time, [INDEX] or [], as the caller, the layout, or names and values say."""
+    mapped = [label for label, name in names.items() if name.lower() == "time"]
+    if time is None and mapped:
+        time = mapped
+    if time is None and layout is not None and layout.time:
+        labels = [str(label).strip().lower() for label in frame.columns]
+        return [labels.index(label) for label in layout.time]
+    return find_time(frame, time, bars)
+
+
+def _kept(extra: dict[str, int], layout: Layout | None) -> dict[str, int]:
+    """The further columns but those that the layout has no use for."""
+    unused = () if layout is None else layout.unused
+    return {key: i for key, i in extra.items() if key.strip().lower() not in unused}
 
 
 def _chosen(
-    bars: dict[str, int], extra: dict[str, int], columns: Iterable[str], times: list[Any]
+    bars: dict[str, int],
+    extra: dict[str, int],
+    columns: Iterable[str],
+    layout: Layout | None,
+    times: list[Any],
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Positions of the bars' and of the further columns to keep; a column of time may be named too."""
+    """Positions of the bars' and of the further columns to keep; a column of time may be named too.
+
+    A bar goes by our name or by the layout's.
+    """
     if isinstance(columns, str):
         raise TypeError(f"columns must be a list of names, got the string {columns!r}")
+    known = {} if layout is None else layout.columns
     names = [name for name in columns if name not in times]
-    keys = {name: str(name).strip().lower() for name in names}
+    keys = {name: known.get(str(name).strip().lower(), str(name).strip().lower()) for name in names}
     unknown = [name for name in names if name not in extra and keys[name] not in bars]
     if unknown:
-        raise ValueError(f"unknown columns {unknown}; the frame has {list(extra)} besides its bars")
+        raise ValueError(f"unknown columns {brief(unknown)}; the frame has {brief(list(extra), 400)} besides its bars")
     wanted = [keys[name] for name in names if name not in extra]
     if wanted and "close" not in wanted:
         raise ValueError(f"columns names {wanted} of the bars but not 'close', which a market must have")
     kept = {key: i for key, i in bars.items() if key in wanted or not wanted}
     return kept, {name: extra[name] for name in names if name in extra}
+
+
+def _from_text(
+    frame: pd.DataFrame,
+    bars: dict[str, int],
+    further: dict[str, int],
+    layout: Layout | None,
+    marks: tuple[str | None, str | None],
+    is_file: bool,
+) -> dict[int, pd.Series[Any]]:
+    """Numbers of the columns that are text, by position: of files, of a layout, or where the caller tells the marks.
+
+    A volume of a layout that holds nothing is taken out of the bars.
+    """
+    if layout is not None and marks == (None, None) and layout.marks is not None:
+        marks = layout.marks
+    if not is_file and layout is None and marks == (None, None):
+        return {}
+    result = read_columns(frame, list(bars.values()), list(further.values()), marks)
+    if (
+        layout is not None
+        and "volume" in bars
+        and result.get(bars["volume"], frame.iloc[:, bars["volume"]]).isna().all()
+    ):
+        del bars["volume"]
+    return result
 
 
 def _numbers(name: str, series: pd.Series[Any], time: Times | None) -> Floats:
@@ -246,22 +366,36 @@ def _numbers(name: str, series: pd.Series[Any], time: Times | None) -> Floats:
     return as_column(name, values, copy=False)
 
 
-def _times(frame: pd.DataFrame, positions: list[int]) -> Times | None:
-    """The frame's timestamps from its column of time or its index; None where the index counts rows."""
+def _times(frame: pd.DataFrame, positions: list[int], layout: Layout | None, **options: Any) -> Times | None:
+    """The frame's timestamps from its columns of time or its index; None without ``positions``."""
     import pandas as pd
 
-    if positions:
-        values: Any = pd.Index(frame.iloc[:, positions[0]])
-    elif pd.api.types.is_integer_dtype(frame.index.dtype) and not isinstance(frame.index, pd.MultiIndex):
-        if not np.array_equal(frame.index.to_numpy(), np.arange(len(frame))):
-            raise ValueError(
-                "the index must be dates, or count rows 0, 1, 2, ...; "
-                f"got {list(frame.index[:4])}: name a column of time, or reset_index(drop=True)"
-            )
+    if not positions:
         return None
-    else:
-        values = frame.index
-    return as_times(values, copy=False)
+    label = frame.index.name if positions[0] == INDEX else frame.columns[positions[0]]
+    values: Any = frame.index if positions[0] == INDEX else pd.Index(frame.iloc[:, positions[0]])
+    if len(positions) == 2:
+        values = joined(pd.Series(values, name=label), frame.iloc[:, positions[1]])
+    known = layout is not None and options["format"] is None and options["unit"] is None
+    if layout is not None and known and values.inferred_type == "string":
+        options["format"] = layout.format
+    return as_times(read_times(values, label, **options), copy=False)
+
+
+def _in_order(
+    time: Times | None, layout: Layout | None, sort: bool
+) -> tuple[NDArray[np.intp] | slice | None, dict[str, Any]]:
+    """How to bring rows into the order of time, None if they are or nothing was asked for; and the note of it."""
+    if time is None:
+        if sort:
+            raise ValueError("sort=True needs a column of time: name it by load(..., time=...)")
+        return None, {}
+    rises, falls = bool((time[1:] > time[:-1]).all()), bool((time[1:] < time[:-1]).all())
+    if rises or np.isnat(time).any():
+        return None, {}
+    if falls and (sort or (layout is not None and layout.newest_first)):
+        return slice(None, None, -1), {"order": "turned round: the rows came newest first"}
+    return (np.argsort(time, kind="stable"), {"order": "sorted by time"}) if sort else (None, {})
 
 
 def _repair(

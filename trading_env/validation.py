@@ -151,7 +151,11 @@ def check_times(time: Times, numbers: NDArray[np.intp] | None = None) -> None:
         row = int(late.argmax()) + 1
         before, after = (row_label(time, i, numbers[i]) for i in (row - 1, row))
         what = "duplicate timestamp" if time[row] == time[row - 1] else "unsorted timestamps"
-        raise ValueError(f"time must strictly increase, got {what}: {after} follows {before}")
+        hint = ""
+        if time[row] != time[row - 1]:
+            whole = "the rows come newest first: " if late.all() else ""
+            hint = f"; {whole}load(..., sort=True) brings them into order"
+        raise ValueError(f"time must strictly increase, got {what}: {after} follows {before}{hint}")
 
 
 def check_finite(

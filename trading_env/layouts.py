@@ -1,0 +1,280 @@
+"""Forms in which exchanges, brokers and websites hand out bars, recognised by their header exactly.
+
+A layout says which column is which, how its times and numbers are written, and whether its rows come newest first.
+A header that is like one of these but not the same is no layout: its columns are then found by their names alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+_BARS = {"open": "open", "high": "high", "low": "low", "close": "close", "volume": "volume"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How to read a table of one source.
+
+    Attributes:
+        name: reported in metadata["format"].
+        columns: the source's names of open, high, low, close and volume, lower-cased, to ours.
+        time: the column of time, or those of date and time of the day, lower-cased; () for the index.
+        format: of the time, as strptime takes it; None: ISO 8601 or numbers.
+        marks: decimal mark and mark of thousands of numbers that are text; None: read off the numbers.
+        unused: columns that are left out unless asked for, lower-cased.
+        newest_first: the source's rows come newest first, so they are turned round.
+        spare: the volume where the one in ``columns`` is 0 throughout, lower-cased.
+    """
+
+    name: str
+    columns: Mapping[str, str] = field(default_factory=lambda: _BARS)
+    time: tuple[str, ...] = ()
+    format: str | None = None
+    marks: tuple[str, str] | None = None
+    unused: tuple[str, ...] = ()
+    newest_first: bool = False
+    spare: str | None = None
+
+
+def _bars(*names: str) -> dict[str, str]:
+    return dict(zip(names, _BARS, strict=False))
+
+
+_BINANCE_TIMES = (("open_time", "open time"), ("close_time", "close time"))
+_BINANCE_REST = (
+    ("quote_volume", "quote_asset_volume", "quote asset volume", "quote_av"),
+    ("count", "number_of_trades", "number of trades", "trades", "num_trades"),
+    ("taker_buy_volume", "taker_buy_base_asset_volume", "taker buy base asset volume", "tb_base_av"),
+    ("taker_buy_quote_volume", "taker_buy_quote_asset_volume", "taker buy quote asset volume", "tb_quote_av"),
+    ("ignore", "can be ignored", "unused field. ignore."),
+)
+BINANCE_NAMES = ("open_time", *_BARS, "close_time", *(names[0] for names in _BINANCE_REST))
+MT4_NAMES = ("<DATE>", "<TIME>", "<OPEN>", "<HIGH>", "<LOW>", "<CLOSE>", "<VOL>")
+HISTDATA_NAMES = ("time", *_BARS)
+
+_MT = _bars("<open>", "<high>", "<low>", "<close>", "<vol>")
+_MT5 = ("<open>", "<high>", "<low>", "<close>", "<tickvol>", "<vol>", "<spread>")
+_DUKASCOPY = Layout("Dukascopy", format="%d.%m.%Y %H:%M:%S.%f")
+_ALPHA = Layout("Alpha Vantage", newest_first=True)
+_INVESTING = Layout(
+    "investing.com",
+    {"price": "close", "open": "open", "high": "high", "low": "low", "vol.": "volume"},
+    ("date",),
+    marks=(".", ","),
+    unused=("change %",),
+    newest_first=True,
+)
+
+_EXACT: dict[tuple[str, ...], Layout] = {
+    ("<date>", "<time>", *_MT5): Layout("MetaTrader 5", _MT, ("<date>", "<time>"), spare="<tickvol>"),
+    ("<date>", *_MT5): Layout("MetaTrader 5", _MT, ("<date>",), spare="<tickvol>"),
+    ("time", "open", "high", "low", "close", "tick_volume", "spread", "real_volume"): Layout(
+        "MetaTrader 5", _bars("open", "high", "low", "close", "real_volume"), ("time",), spare="tick_volume"
+    ),
+    ("<ticker>", "<per>", "<date>", "<time>", "<open>", "<high>", "<low>", "<close>", "<vol>", "<openint>"): Layout(
+        "Stooq (bulk)", _MT, ("<date>", "<time>"), unused=("<per>", "<openint>")
+    ),
+    ("<ticker>", "<dtyyyymmdd>", "<time>", "<open>", "<high>", "<low>", "<close>", "<vol>"): Layout(
+        "MetaStock", _MT, ("<dtyyyymmdd>", "<time>")
+    ),
+    ("data", "otwarcie", "najwyzszy", "najnizszy", "zamkniecie", "wolumen"): Layout(
+        "Stooq (web)", _bars("otwarcie", "najwyzszy", "najnizszy", "zamkniecie", "wolumen"), ("data",)
+    ),
+    ("data", "otwarcie", "najwyzszy", "najnizszy", "zamkniecie"): Layout(
+        "Stooq (web)", _bars("otwarcie", "najwyzszy", "najnizszy", "zamkniecie"), ("data",)
+    ),
+    (
+        *("timestamp", "open", "high", "low", "close", "adjusted_close", "volume", "dividend_amount"),
+        "split_coefficient",
+    ): replace(_ALPHA, time=("timestamp",)),
+    ("timestamp", "open", "high", "low", "close", "adjusted close", "volume", "dividend amount"): replace(
+        _ALPHA, time=("timestamp",)
+    ),
+    ("date", "close/last", "volume", "open", "high", "low"): Layout(
+        "Nasdaq.com",
+        {**_BARS, "close/last": "close"},
+        ("date",),
+        format="%m/%d/%Y",
+        marks=(".", ","),
+        newest_first=True,
+    ),
+    ("date", "price", "open", "high", "low", "vol.", "change %"): _INVESTING,
+    ("date", "price", "open", "high", "low", "change %"): _INVESTING,
+    ("datum", "zuletzt", "eröffn.", "hoch", "tief", "vol.", "+/- %"): Layout(
+        "investing.com",
+        {"zuletzt": "close", "eröffn.": "open", "hoch": "high", "tief": "low", "vol.": "volume"},
+        ("datum",),
+        format="%d.%m.%Y",
+        marks=(",", "."),
+        unused=("+/- %",),
+        newest_first=True,
+    ),
+    ("gmt time", *_BARS): replace(_DUKASCOPY, time=("gmt time",)),
+    ("local time", *_BARS): replace(_DUKASCOPY, time=("local time",), format="%d.%m.%Y %H:%M:%S.%f GMT%z"),
+    ("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions"): Layout(
+        "Polygon (flat file)", time=("window_start",)
+    ),
+    (
+        *("ts_code", "trade_date", "open", "high", "low", "close", "pre_close", "change", "pct_chg", "vol"),
+        "amount",
+    ): Layout("tushare", _bars("open", "high", "low", "close", "vol"), ("trade_date",), newest_first=True),
+}
+
+
+def recognise(labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    """The layout whose header ``labels`` are, None for another.
+
+    Args:
+        labels: names of the columns, in their order.
+        first: the first row's values, which tell headers apart that several sources share.
+    """
+    header = tuple(str(label).strip().lower() for label in labels)
+    found = _EXACT.get(header)
+    if found is not None:
+        return found
+    for recogniser in _RECOGNISERS:
+        found = recogniser(header, labels, first)
+        if found is not None:
+            return found
+    return None
+
+
+def _stooq(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    """Stooq's English header, which other sources have too; nothing in it needs another reading than by its names."""
+    dates = ("Date", "Time") if "Time" in labels else ("Date",)
+    if tuple(labels) != (*dates, "Open", "High", "Low", "Close", "Volume"):
+        return None
+    return Layout("Stooq (web) or alike", time=tuple(map(str.lower, dates)))
+
+
+def _binance(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    names = (_BINANCE_TIMES[0], *((bar,) for bar in _BARS), _BINANCE_TIMES[1], *_BINANCE_REST)
+    if len(header) != 12 or any(label not in known for label, known in zip(header, names, strict=True)):
+        return None
+    return Layout("Binance klines", time=(header[0],), unused=(header[6], header[11]))
+
+
+def _crypto_data_download(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    pattern = r"((unix|unix timestamp),)?date,symbol,open,high,low,close,volume (\w+),volume (\w+)(,tradecount)?"
+    found = re.fullmatch(pattern, ",".join(header))
+    if found is None:
+        return None
+    base = str(first[header.index("symbol")]).replace("/", "").lower().startswith(found[4])
+    volume = f"volume {found[4] if base or not found[3] else found[3]}"
+    if not base:  # files of some years name the volume of the quoted currency first
+        volume = f"volume {found[3]}"
+    columns = {**_bars("open", "high", "low", "close"), volume: "volume"}
+    time, unused = ((found[2],), ("date",)) if found[2] else (("date",), ())
+    return Layout("CryptoDataDownload", columns, time, unused=unused, newest_first=True)
+
+
+def _trading_view(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    names = [str(label).strip() for label in labels]
+    if names[:5] != ["time", "open", "high", "low", "close"] or not _is_number(first[0]):
+        return None
+    return Layout("TradingView", time=("time",)) if len(names) == 5 or names[5:6] == ["Volume"] else None
+
+
+def _short_keys(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    """Polygon and Alpaca: the same letters, in the order of their answers; t is ms or ISO 8601."""
+    names = [str(label).strip() for label in labels]
+    if not {"o", "h", "l", "c", "t"} <= set(names) or not set(names) <= {*"ohlctvnS", "vw", "otc"}:
+        return None
+    polygon = _is_number(first[names.index("t")])
+    return Layout("Polygon" if polygon else "Alpaca", _bars(*"ohlcv"), ("t",), unused=("otc",))
+
+
+def _alpha_vantage(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    """CSV of unadjusted bars, which have a common header with dates as text, and tables from its JSON ("4. close")."""
+    if header == ("timestamp", *_BARS):
+        return None if _is_number(first[0]) else replace(_ALPHA, time=("timestamp",))
+    numbered = {
+        label: match[1] for label in header for match in [re.fullmatch(r"\d+[ab]?\. ([a-z ]+)", label)] if match
+    }
+    time = tuple(label for label in header if label not in numbered)
+    if len(time) > 1 or not {"open", "high", "low", "close"} <= set(numbered.values()):
+        return None
+    columns = {label: name for label, name in numbered.items() if name in _BARS}
+    return replace(_ALPHA, columns=columns, time=time, marks=(".", ","))
+
+
+_GERMAN = {
+    "open": ("eröffnung", "eröffnungskurs", "erster", "eröffnungspreis", "eroeffnung", "open"),
+    "high": ("hoch", "tageshoch", "höchst", "höchstkurs", "hoechst", "high"),
+    "low": ("tief", "tagestief", "tiefst", "tiefstkurs", "low"),
+    "close": ("schluss", "schlusskurs", "schlußkurs", "letzter", "schlusspreis", "kurs", "close"),
+    "volume": ("stücke", "stuecke", "stück", "volumen", "volume", "umsatz"),
+}
+
+
+def _german(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    """Exports of German banks and exchanges: Datum, Eröffnung, Hoch, Tief, Schluss, Volumen, in any order.
+
+    Stücke, where it is there, is the volume, and Volumen the turnover in money.
+    """
+    times = tuple(label for label in header if label in ("datum", "zeit", "uhrzeit"))
+    columns: dict[str, str] = {}
+    for bar, names in _GERMAN.items():
+        label = next((name for name in names if name in header), None)
+        if label is not None:
+            columns[label] = bar
+    if "datum" not in times or len(times) > 2 or "close" not in columns.values():
+        return None
+    return Layout(
+        "German export", columns, tuple(sorted(times)), format=_german_date(str(first[header.index("datum")]))
+    )
+
+
+def _german_date(value: str) -> str | None:
+    """German dates with points have the day first, so that no row needs to decide it."""
+    found = re.fullmatch(r"\d{1,2}\.\d{1,2}\.(\d{2}|\d{4})( \d{1,2}:\d\d(:\d\d)?)?", value.strip())
+    if found is None:
+        return None
+    clock = "" if not found[2] else " %H:%M:%S" if found[3] else " %H:%M"
+    return ("%d.%m.%Y" if len(found[1]) == 4 else "%d.%m.%y") + clock
+
+
+_RECOGNISERS: tuple[Callable[[tuple[str, ...], Sequence[Any], Sequence[Any]], Layout | None], ...] = (
+    _stooq,
+    _binance,
+    _crypto_data_download,
+    _trading_view,
+    _short_keys,
+    _alpha_vantage,
+    _german,
+)
+
+
+def _is_number(value: Any) -> bool:
+    return re.fullmatch(r"\d+(\.\d+)?", str(value).strip()) is not None
+
+
+def without_header(cells: Sequence[str], sep: str) -> tuple[tuple[str, ...], Layout] | None:
+    """Names and layout of a file whose first row ``cells`` are data of a source that writes no header, else None."""
+    prices = r"\d+(\.\d+)?([eE][-+]?\d+)?"
+    if len(cells) == 12 and all(re.fullmatch(prices, cell) for cell in cells) and _binance_times(cells):
+        return BINANCE_NAMES, Layout("Binance klines", time=("open_time",), unused=("close_time", "ignore"))
+    row = ";".join(cells) if sep == ";" else ",".join(cells)
+    if re.fullmatch(rf"\d{{4}}\.\d\d\.\d\d,\d\d:\d\d(,{prices}){{5}}", row):
+        return MT4_NAMES, Layout("MetaTrader 4", _MT, ("<date>", "<time>"))
+    if sep == ";" and re.fullmatch(rf"\d{{8}} \d{{6}}(;{prices}){{5}}", row):
+        return HISTDATA_NAMES, Layout("HistData", time=("time",), format="%Y%m%d %H%M%S")
+    return None
+
+
+def _binance_times(cells: Sequence[str]) -> bool:
+    """Whether the first and the seventh of 12 cells are opening and closing time, in ms or us."""
+    widths = {len(cells[0]), len(cells[6])}
+    return widths in ({13}, {16}) and int(cells[0]) < int(cells[6])
+
+
+def rows_layout(row: Sequence[Any]) -> tuple[tuple[str, ...], Layout] | None:
+    """Names and layout of rows that are lists of numbers, as ccxt's (6) and Binance's (12) interfaces return them."""
+    cells = [str(value) for value in row]
+    if len(cells) == 6 and _is_number(cells[0]):
+        return ("timestamp", *_BARS), Layout("ccxt", time=("timestamp",))
+    found = without_header(cells, ",")
+    return None if found is None or len(cells) != 12 else (found[0], replace(found[1], marks=(".", ",")))
