@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trading_env.checks import brief, choice, flag
 from trading_env.clocks import joined, read_times
-from trading_env.layouts import Layout, recognise, rows_layout
+from trading_env.layouts import Layout, recognise, recognise_file, rows_layout
 from trading_env.market import Market
 from trading_env.numerals import check_marks, read_columns
 from trading_env.readers import MAX_BYTES, TEXT_OPTIONS, checked_limit, read_file, read_parquet, read_text
@@ -102,7 +102,7 @@ def from_frame(
     check_marks(decimal, thousands)
     is_file, layout = frame.attrs.get(_SOURCE, (False, None))
     if layout is None:
-        frame, layout = _recognised(frame)
+        frame, layout = _recognised(frame, is_file)
     frame, found = one_ticker(frame, ticker)
     names = renaming(frame.columns, columns)
     bars, extra = _sort_columns(frame, layout, names)
@@ -183,13 +183,15 @@ def from_rows(rows: Any, **options: Any) -> Market:
     found = rows_layout(rows[0]) if names is None else None
     if names is None and found is None:
         raise ValueError(
-            f"rows must be [time in ms, open, high, low, close, volume], or named by load(rows, names=[...]); "
+            f"data: rows must be [time in ms, open, high, low, close, volume], or named by load(rows, names=[...]); "
             f"got {brief(rows[0])}"
         )
     labels = list(names if found is None else found[0])
     wrong = [i for i, row in enumerate(rows) if not hasattr(row, "__len__") or len(row) != len(labels)]
     if wrong:
-        raise ValueError(f"rows must have {len(labels)} values each, got {brief(rows[wrong[0]])} in row {wrong[0]}")
+        raise ValueError(
+            f"data: rows must have {len(labels)} values each, got {brief(rows[wrong[0]])} in row {wrong[0]}"
+        )
     frame = pd.DataFrame([list(row) for row in rows], columns=labels)
     frame.attrs[_SOURCE] = (False, None if found is None else found[1])
     return from_frame(frame, **options)
@@ -230,11 +232,12 @@ def _stem(path: Path) -> str:
     return path.name.split(".")[0] or path.name
 
 
-def _recognised(frame: pd.DataFrame) -> tuple[pd.DataFrame, Layout | None]:
+def _recognised(frame: pd.DataFrame, is_file: bool) -> tuple[pd.DataFrame, Layout | None]:
     """The frame and the layout whose header its columns are, alone or behind its index, which becomes a column."""
     if len(frame) == 0:
         return frame, None
-    layout = recognise(list(frame.columns), frame.iloc[0].tolist())
+    known = recognise_file if is_file else recognise
+    layout = known(list(frame.columns), frame.iloc[0].tolist())
     name = frame.index.name
     if layout is None and isinstance(name, str) and name not in frame.columns:
         layout = recognise([name, *frame.columns], [frame.index[0], *frame.iloc[0]])

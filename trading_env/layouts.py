@@ -142,12 +142,15 @@ def recognise(labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
     return None
 
 
-def _stooq(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
-    """Stooq's English header, which other sources have too; nothing in it needs another reading than by its names."""
+def recognise_file(labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    """As `recognise`, and Stooq's English header, which says nothing of a frame: any source may have it.
+
+    Nothing in it needs another reading than by its names.
+    """
     dates = ("Date", "Time") if "Time" in labels else ("Date",)
-    if tuple(labels) != (*dates, "Open", "High", "Low", "Close", "Volume"):
-        return None
-    return Layout("Stooq (web) or alike", time=tuple(map(str.lower, dates)))
+    if tuple(labels) == (*dates, "Open", "High", "Low", "Close", "Volume"):
+        return Layout("Stooq (web) or alike", time=tuple(map(str.lower, dates)))
+    return recognise(labels, first)
 
 
 def _binance(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
@@ -238,7 +241,6 @@ def _german_date(value: str) -> str | None:
 
 
 _RECOGNISERS: tuple[Callable[[tuple[str, ...], Sequence[Any], Sequence[Any]], Layout | None], ...] = (
-    _stooq,
     _binance,
     _crypto_data_download,
     _trading_view,

@@ -230,7 +230,7 @@ def test_a_file_is_recognised_by_its_header(tmp_path, form, suffix):
     np.testing.assert_allclose(env.unwrapped.task.markets[0].close, CLOSES)
 
 
-FRAMES = [form for form in FORMS if "no header" not in form and form not in ("metatrader 4", "histdata")]
+FRAMES = [form for form in FORMS if "no header" not in form and form not in ("metatrader 4", "histdata", "stooq")]
 
 
 @pytest.mark.parametrize("form", FRAMES)
