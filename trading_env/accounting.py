@@ -9,7 +9,7 @@ round as the others do: results are the same, bit for bit.
 
 Words: U units (negative = short), B cash, c_t the close of bar t, p the fill price before spread,
 E = B + U c_t equity, w a target exposure (notional / equity after the trade), d the units traded.
-Array letters: N sub-envs, T bars, F features, A actions, D observation.
+Array letters: N sub-envs, T bars, K prices of a bar, F features, A actions, D observation.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ BENCH = np.dtype(
         (name, np.float64, (LANES,))
         for name in (
             *("want", "c0", "p", "c1"),  # what is asked for, and the prices: what goes in
+            *("first", "low", "high"),  # of the bar up to c1; written only where wicks count
             *("reward", "exposure", "unrealised", "drawdown"),
             *("pnl", "commission", "slippage", "financing", "traded", "turnover"),
         )
@@ -102,6 +103,9 @@ INFO = (
     "financing",
     "turnover",
 )
+
+# Rows of the markets' prices (K, T): the close alone, or the bar's first price too, or the lowest and highest as well.
+CLOSES, OPENS, LOWS, HIGHS = range(4)
 
 NEXT_OPEN, NEXT_CLOSE, CLOSE = range(3)  # fill
 LOG_RETURN, PNL, EXCESS_LOG_RETURN, DIFFERENTIAL_SHARPE, MEAN_VARIANCE = range(5)  # reward
@@ -135,6 +139,8 @@ class Rules(NamedTuple):
     reward: float
     reward_parameter: float
     mask_repeats: float  # 1 = choosing the remembered target again is masked, since "hold" does the same
+    wicks: float  # 1 = a position is closed where the bar's low or high takes it below its maintenance
+    long_only: float  # 1 = lots that would sell more than the position are refused
 
 
 N_RULES = len(Rules._fields)  # the array of rules goes on with the wants of the discrete actions
@@ -149,7 +155,7 @@ class Step(NamedTuple):
     reward: float
     terminated: bool
     truncated: bool
-    bar: int
+    bar: int  # -1: there is no such bar, and nothing has moved
     equity: float
     cash: float
     units: float
@@ -160,6 +166,7 @@ class Step(NamedTuple):
     slippage: float
     financing: float
     turnover: float
+    exit: float  # price at which the broker closed the position at the close or before, 0 = it did not
 
 
 @emitting
@@ -184,6 +191,7 @@ def as_rules(values: Floats) -> Rules:
     return Rules(
         *(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9]),
         *(v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19]),
+        *(v[20], v[21]),
     )
 
 
@@ -210,13 +218,14 @@ def cost_of(d: float, p: float, rules: Rules) -> float:
 
 @inlined
 def beyond_margin(d: float, units: float, equity: float, p: float, rules: Rules) -> bool:
-    """Whether a trade of d units would grow the position, or turn it round, beyond max_leverage.
+    """Whether a trade of d units would grow the position, or turn it round, beyond max_leverage or what may be short.
 
     The broker refuses it.
     """
     after = units + d
     more = abs(after) > abs(units) or after * units < 0.0
-    return more and abs(after) * p > rules.max_leverage * (equity - cost_of(d, p, rules))
+    short = rules.long_only == 1.0 and after < 0.0
+    return short or (more and abs(after) * p > rules.max_leverage * (equity - cost_of(d, p, rules)))
 
 
 @inlined
@@ -267,21 +276,38 @@ def units_to_trade(
 ) -> tuple[float, float]:
     """Units d that the want asks for at price p, and the target that the account remembers from now on.
 
-    A want is a target exposure, NaN for "hold"; or a number of lots.
+    A want is a target exposure, NaN for "hold"; or a number of lots. A target that could not be traded to is not
+    remembered, so that it is tried again when asked for again.
     """
     if rules.lots == 1.0:
         return lots_to_trade(want, target, units, equity, p, rules)
     hold = math.isnan(want)
     chosen = 0.0 if hold else want
-    d = trade_to_target(chosen, units, equity, p, rules)
+    wished = trade_to_target(chosen, units, equity, p, rules)
+    d = wished
     if rules.lot_size != 0.0 and chosen != 0.0:
         d = to_lots(whole_lots(d, rules.lot_size), units, rules.lot_size)
     if rules.min_trade != 0.0:
         d = 0.0 if abs(d) * p < rules.min_trade * equity else d
+    missed = hold
+    if rules.lot_size != 0.0 or rules.fixed != 0.0 or rules.minimum != 0.0:
+        missed = hold | out_of_reach(wished, d, chosen, units, equity, p, rules)
     d = 0.0 if (rules.rebalance == 0.0) & (chosen == target) else d
     broke = equity <= 0.0  # the gap to the fill price ate the account: whatever was asked for, close
     d, chosen = -units if broke else d, 0.0 if broke else chosen
-    return 0.0 if hold else d, target if hold else chosen
+    return 0.0 if hold else d, target if hold | (missed & (not broke)) else chosen
+
+
+@inlined
+def out_of_reach(wished: float, d: float, chosen: float, units: float, equity: float, p: float, rules: Rules) -> bool:
+    """Whether the lot, or costs that the account cannot pay, kept it from the chosen target: d of what was wished.
+
+    An account within the band is near enough, and so is one on the target's side whose trade would cost more than
+    it moves.
+    """
+    rounded = (d == 0.0) & (wished != 0.0) & (abs(wished) * p >= rules.min_trade * equity)
+    unpaid = (wished == 0.0) & (chosen != 0.0) & (units * chosen <= 0.0)
+    return rounded | unpaid
 
 
 @inlined
@@ -311,6 +337,26 @@ def financing_of(cash: float, units: float, close: float, years: float, rules: R
 
 
 @inlined
+def below_maintenance(cash: float, units: float, price: float, rules: Rules) -> bool:
+    """Whether the equity at this price is less than the position needs, by more than rounding."""
+    needed = TIE * rules.maintenance * abs(units) * price if rules.maintenance != 0.0 else 0.0
+    return (units != 0.0) & (cash + units * price < needed)
+
+
+@inlined
+def margin_call(cash: float, units: float, first: float, low: float, high: float, rules: Rules) -> float:
+    """Price at which a bar takes the position below its maintenance, 0 if it does not or its range is NaN.
+
+    That is the level where equity = maintenance * notional, or the bar's first price where that is beyond it already.
+    """
+    rising = units > 0.0
+    called = below_maintenance(cash, units, low if rising else high, rules)
+    level = -cash / (units - rules.maintenance * abs(units))
+    price = min(first, max(low, level)) if rising else max(first, min(high, level))
+    return price if called else 0.0
+
+
+@inlined
 def step_account(
     cash: float,
     units: float,
@@ -319,22 +365,31 @@ def step_account(
     c0: float,
     p: float,
     c1: float,
+    first: float,
+    low: float,
+    high: float,
     years: float,
     rules: Rules,
-) -> tuple[float, float, float, float, float, float, float, float, float]:
+) -> tuple[float, float, float, float, float, float, float, float, float, float]:
     """One bar of the account, from close c0 over a trade at p to close c1.
+
+    Where wicks count, the position that is held through the bar meets its first, lowest and highest price: the one
+    after the trade, or with fill "next_close" the one before it, whose closing leaves nothing to trade.
 
     Returns:
         cash, units, target after the bar; units traded d; pnl,
         commission, slippage, financing, in currency, with E' - E = pnl - commission - slippage - financing;
-        traded notional |d| p, liquidation included.
+        traded notional |d| p, liquidation included; price of the liquidation, 0 of none.
     """
-    before = units
-    financing = 0.0
+    before, call, financing = units, 0.0, 0.0
     if rules.fill != CLOSE:
         financing = financing_of(cash, units, c0, years, rules)
         cash -= financing
+    if rules.wicks == 1.0 and rules.fill == NEXT_CLOSE:
+        call = margin_call(cash, units, first, low, high, rules)
     d, target = units_to_trade(want, target, units, cash + units * p, p, rules)
+    if rules.wicks == 1.0:
+        d = 0.0 if call != 0.0 else d
     traded = abs(d) * p
     commission, slippage = commission_of(d, p, rules), rules.spread * traded
     cash -= d * p + slippage + commission
@@ -342,18 +397,21 @@ def step_account(
     if rules.fill == CLOSE:
         financing = financing_of(cash, units, c0, years, rules)
         cash -= financing
-    pnl = before * (p - c0) + units * (c1 - p)
-    needed = TIE * rules.maintenance * abs(units) * c1 if rules.maintenance != 0.0 else 0.0
-    liquidated = (units != 0.0) & (cash + units * c1 < needed)
+    if rules.wicks == 1.0 and rules.fill != NEXT_CLOSE:
+        call = margin_call(cash, units, first, low, high, rules)
+    end, liquidated = c1, below_maintenance(cash, units, c1, rules)
+    if rules.wicks == 1.0:
+        end, liquidated = call if call != 0.0 else c1, liquidated | (call != 0.0)
+    pnl = before * (p - c0) + units * (end - p)
     if liquidated:
-        fee = commission_of(-units, c1, rules)
-        slip = rules.spread * abs(units) * c1
-        cash += units * c1 - fee - slip
+        fee = commission_of(-units, end, rules)
+        slip = rules.spread * abs(units) * end
+        cash += units * end - fee - slip
         commission += fee
         slippage += slip
-        traded += abs(units) * c1
+        traded += abs(units) * end
         units, target = 0.0, 0.0
-    return cash, units, target, d, pnl, commission, slippage, financing, traded
+    return cash, units, target, d, pnl, commission, slippage, financing, traded, end if liquidated else 0.0
 
 
 @inlined
@@ -446,6 +504,7 @@ class Moved(NamedTuple):
     slippage: float
     financing: float
     traded: float  # notional
+    exit: float  # price of a liquidation
 
 
 @inlined
@@ -459,16 +518,19 @@ def move(
     c0: float,
     p: float,
     c1: float,
+    first: float,
+    low: float,
+    high: float,
     rules: Rules,
 ) -> Moved:
     """Takes an account (see STATE) through a bar, from close c0 over a trade at p to c1."""
     before = units
-    cash, units, target, d, pnl, commission, slippage, financing, traded = step_account(
-        cash, units, target, want, c0, p, c1, years, rules
+    cash, units, target, d, pnl, commission, slippage, financing, traded, exit = step_account(
+        cash, units, target, want, c0, p, c1, first, low, high, years, rules
     )
     entry = average_entry(entry, before, d, p, rules.spread)
     entry = 0.0 if units == 0.0 else entry  # liquidated
-    return Moved(cash, units, target, cash + units * c1, entry, pnl, commission, slippage, financing, traded)
+    return Moved(cash, units, target, cash + units * c1, entry, pnl, commission, slippage, financing, traded, exit)
 
 
 class Measured(NamedTuple):
@@ -533,6 +595,12 @@ def observe_account(j: int, exposure: float, target: float, unrealised: float, d
 
 
 @inlined
+def steppable(row: int, n_rows: int, width: int, n_features: int) -> bool:
+    """Whether all that a step from this row reads lies in tables of n_rows: prices and the next observation."""
+    return (row >= 0) & (row < n_rows - 1) & ((row + 2) * n_features >= width)
+
+
+@inlined
 def fill_price(row: int, opens: Floats, closes: Floats, rules: Rules) -> float:
     """The price before spread at which an order given at that row is filled."""
     if rules.fill == NEXT_OPEN:
@@ -587,8 +655,7 @@ def step_one(
     want: float,
     state: Floats,
     clock: Ints,
-    opens: Floats,
-    closes: Floats,
+    bars: Floats,
     table: Float32s,
     values: Floats,
     obs: Float32s,
@@ -596,11 +663,17 @@ def step_one(
 ) -> tuple[Any, ...]:
     """The scalar env's step: account (2 len(STATE),), clock (1, 4), obs (D,), mask (A,). A Step as a plain tuple."""
     rules, row, out = as_rules(values), clock[0, ROW], obs.reshape(1, -1)
+    closes, opens = bars[CLOSES], bars[min(OPENS, bars.shape[0] - 1)]
+    if not steppable(row, closes.shape[0], obs.shape[0] - ACCOUNT_SIZE, table.shape[1]):
+        return 0.0, False, False, -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     observe_market(0, row + 1, table.reshape(-1), table.shape[1], out)
     for k in range(len(STATE)):
         state[len(STATE) + k] = state[k]
     s, c0, c1, p = state, closes[row], closes[row + 1], fill_price(row, opens, closes, rules)
-    moved = move(s[CASH], s[UNITS], s[TARGET], s[ENTRY], s[YEARS], want, c0, p, c1, rules)
+    first, low, high = 0.0, 0.0, 0.0
+    if rules.wicks == 1.0:
+        first, low, high = opens[row + 1], bars[LOWS, row + 1], bars[HIGHS, row + 1]
+    moved = move(s[CASH], s[UNITS], s[TARGET], s[ENTRY], s[YEARS], want, c0, p, c1, first, low, high, rules)
     remembered = (s[PEAK], s[INITIAL], s[DSR_A], s[DSR_B])
     of = (s[EQUITY], moved.equity, moved.units, moved.entry, moved.traded, *remembered)
     measured = measure(*of, c0, c1, rules, log_ratio)
@@ -624,6 +697,7 @@ def step_one(
         moved.slippage,
         moved.financing,
         measured.turnover,
+        moved.exit,
     )
 
 
@@ -648,18 +722,29 @@ def lay_out(
     wants: Floats,
     waiting: Bools,
     clock: Ints,
-    opens: Floats,
-    closes: Floats,
+    bars: Floats,
     rules: Rules,
     bench: Any,
 ) -> None:
     """Writes wants and prices of the envs first, ..., first + n - 1 to the bench."""
     want, c0, p, c1 = bench.want, bench.c0, bench.p, bench.c1
+    closes, opens = bars[CLOSES], bars[min(OPENS, bars.shape[0] - 1)]
     for i in range(n):
         j = first + i
         row = clock[j, ROW] - waiting[j]  # after the last bar there is no price: who waits for a reset looks back
         want[i], c0[i], c1[i] = wants[actions[j]], closes[row], closes[row + 1]
         p[i] = fill_price(row, opens, closes, rules)
+    if rules.wicks == 1.0:
+        lay_out_wicks(first, n, waiting, clock, bars, bench)
+
+
+@inlined
+def lay_out_wicks(first: int, n: int, waiting: Bools, clock: Ints, bars: Floats, bench: Any) -> None:
+    """Writes the first, lowest and highest price of each env's bar to the bench."""
+    opened, low, high = bench.first, bench.low, bench.high
+    for i in range(n):
+        row = clock[first + i, ROW] - waiting[first + i] + 1
+        opened[i], low[i], high[i] = bars[OPENS, row], bars[LOWS, row], bars[HIGHS, row]
 
 
 @inlined
@@ -672,8 +757,10 @@ def move_lanes(n: int, before: Any, after: Any, bench: Any, rules: Rules) -> Non
     initial, years, want, c0, p, c1 = a.initial, a.years, bench.want, bench.c0, bench.p, bench.c1
     pnl, commission, slippage = bench.pnl, bench.commission, bench.slippage
     financing, traded = bench.financing, bench.traded
+    first, low, high = bench.first, bench.low, bench.high
     for i in range(n):
-        moved = move(b_cash[i], b_units[i], b_target[i], b_entry[i], b_years[i], want[i], c0[i], p[i], c1[i], rules)
+        account = (b_cash[i], b_units[i], b_target[i], b_entry[i], b_years[i])
+        moved = move(*account, want[i], c0[i], p[i], c1[i], first[i], low[i], high[i], rules)
         cash[i], units[i], target[i], equity[i] = moved.cash, moved.units, moved.target, moved.equity
         entry[i], initial[i], years[i] = moved.entry, b_initial[i], b_years[i]
         pnl[i], commission[i], slippage[i] = moved.pnl, moved.commission, moved.slippage
@@ -756,15 +843,15 @@ def usual(rules: Rules) -> bool:
 
 
 @inlined
-def as_usual(rules: Rules) -> Rules:
+def as_usual(rules: Rules, wicks: float) -> Rules:
     """Usual rules with their zeros as constants: the compiler leaves out what an ``if`` on them guards.
 
-    It may not leave out a product with zero, since NaN and infinity times zero are no zero.
+    It may not leave out a product with zero, since NaN and infinity times zero are no zero. ``wicks`` is a constant.
     """
     r = rules
     return Rules(
         *(r.spread, r.commission, 0.0, 0.0, 0.0, 0.0, 0.0, r.max_leverage, 0.0, r.ruin_fraction),
-        *(0.0, 0.0, 0.0, 1.0, r.fill, r.rebalance, 0.0, 0.0, 0.0, r.mask_repeats),
+        *(0.0, 0.0, 0.0, 1.0, r.fill, r.rebalance, 0.0, 0.0, 0.0, r.mask_repeats, wicks, 0.0),
     )
 
 
@@ -777,8 +864,7 @@ def step_rows(
     after: Any,
     benches: Any,
     clock: Ints,
-    opens: Floats,
-    closes: Floats,
+    bars: Floats,
     table: Float32s,
     values: Floats,
     obs: Float32s,
@@ -799,8 +885,7 @@ def step_rows(
         after: output, as many.
         benches: scratch, a BENCH (1,).
         clock: where each env stands (N, 4), moved in place.
-        opens: the markets' opens, stacked (T,).
-        closes: the markets' closes, stacked (T,).
+        bars: the markets' prices, stacked (K, T).
         table: what is observed of each bar (T, F).
         values: the Rules and the wants of the discrete actions, as an array.
         obs: output (N, D).
@@ -823,10 +908,13 @@ def step_rows(
     for block in range(before.shape[0]):
         first, old, new = block * LANES, before[block], after[block]
         n = min(LANES, actions.shape[0] - first)
-        lay_out(first, n, actions, wants, waiting, clock, opens, closes, rules, bench)
+        lay_out(first, n, actions, wants, waiting, clock, bars, rules, bench)
         if plain:
-            move_lanes(n, old, new, bench, as_usual(rules))
-            measure_lanes(n, old, new, bench, as_usual(rules), log_near)
+            if rules.wicks == 0.0:
+                move_lanes(n, old, new, bench, as_usual(rules, 0.0))
+            else:
+                move_lanes(n, old, new, bench, as_usual(rules, 1.0))
+            measure_lanes(n, old, new, bench, as_usual(rules, 0.0), log_near)
             if far_logs(n, bench):
                 exact_logs(n, old, new, bench, rules)
         else:
@@ -940,8 +1028,7 @@ def index_of(wants: Floats, target: float) -> int:
 def grow_branches(
     wants: Floats,
     values: Floats,
-    opens: Floats,
-    closes: Floats,
+    bars: Floats,
     years: float,
     branches: Floats,
     origins: Ints,
@@ -959,8 +1046,7 @@ def grow_branches(
     Args:
         wants: target exposures, NaN for hold (A,).
         values: the Rules as an array, with proportional costs only, no lots and no band.
-        opens: opens of the bars passed (n + 1,).
-        closes: their closes (n + 1,).
+        bars: prices of the bars passed (K, n + 1).
         years: length of a bar.
         branches: output (n (A + 1) + 2, 4); row 0 is the start.
         origins: output (n (A + 1) + 2, 3): step, earlier branch and action of the trade; row -1 is for ruin.
@@ -976,10 +1062,13 @@ def grow_branches(
     branches[0, BRANCH_GROWTH], branches[0, BRANCH_CASH] = 0.0, 1.0
     branches[0, BRANCH_UNITS], branches[0, BRANCH_TARGET] = 0.0, 0.0
     origins[0, 0], origins[0, 1], alive[0] = -1, -1, 0
-    ruin = math.log(rules.ruin_fraction)
+    ruin, first, low, high = math.log(rules.ruin_fraction), 0.0, 0.0, 0.0
+    closes, opens = bars[CLOSES], bars[min(OPENS, bars.shape[0] - 1)]
     for i in range(closes.shape[0] - 1):
+        if rules.wicks == 1.0:
+            first, low, high = opens[i + 1], bars[LOWS, i + 1], bars[HIGHS, i + 1]
         c0, c1 = closes[i], closes[i + 1]
-        p = opens[i + 1] if rules.fill == NEXT_OPEN else c1 if rules.fill == NEXT_CLOSE else c0
+        p = fill_price(i, opens, closes, rules)
         for k in range(n_wants + 1):
             best[k, BRANCH_GROWTH] = -math.inf
         n_kept = 0
@@ -988,8 +1077,9 @@ def grow_branches(
             behind, kept, kept_cash, kept_units = branches[s, BRANCH_GROWTH], False, 0.0, 0.0
             for a in range(n_wants):
                 before = branches[s, BRANCH_TARGET]
-                cash, units, target, d, _, _, _, _, _ = step_account(
-                    branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS], before, wants[a], c0, p, c1, years, rules
+                account = (branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS], before)
+                cash, units, target, d, _, _, _, _, _, _ = step_account(
+                    *account, wants[a], c0, p, c1, first, low, high, years, rules
                 )
                 equity = cash + units * c1
                 growth = behind + math.log(equity) if equity > 0.0 else -math.inf

@@ -86,12 +86,16 @@ class Margin:
 
     Attributes:
         max_leverage: largest |exposure| that may be chosen.
-        maintenance: a position is closed where equity < maintenance * |units| * close.
+        maintenance: a position is closed where equity < maintenance * |units| * price; 0.0 closes it where no equity
+            is left.
         ruin_fraction: the episode ends where equity <= ruin_fraction * initial equity.
         r_cash: interest earned on positive cash.
         r_margin: interest paid on negative cash.
         r_borrow: fee on the value of units sold short.
         short_proceeds_earn: whether the proceeds of a short sale earn r_cash.
+        intrabar: whether the bar's low and high, where the data has them, are prices that close a position: at the
+            level where maintenance is just met, or at the bar's first price where that lies beyond it. False: the
+            close alone is.
 
     Raises:
         TypeError: a field is of the wrong type.
@@ -105,6 +109,7 @@ class Margin:
     r_margin: float = 0.0
     r_borrow: float = 0.0
     short_proceeds_earn: bool = True
+    intrabar: bool = True
 
     def __post_init__(self) -> None:
         for name in ("maintenance", "ruin_fraction"):
@@ -115,8 +120,9 @@ class Margin:
             raise ValueError("Margin.max_leverage must be above 0, got 0.0")
         if self.ruin_fraction < 1e-100:
             raise ValueError(f"Margin.ruin_fraction must be above 0 (at least 1e-100), got {self.ruin_fraction!r}")
-        if not isinstance(self.short_proceeds_earn, bool):
-            raise TypeError(f"Margin.short_proceeds_earn must be a bool, got {self.short_proceeds_earn!r}")
+        for name in ("short_proceeds_earn", "intrabar"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"Margin.{name} must be a bool, got {getattr(self, name)!r}")
 
     @property
     def free(self) -> bool:

@@ -38,7 +38,10 @@ class TradingEnv(gym.Env[Any, Any]):
     | "continuous" | Box(-1, 1, (1,)) | target exposure / max_leverage |
     | "lots" | Discrete(2 lots + 1) | trade -lots ... lots times lot_size units (1 unit unless given) |
 
-    An order of lots that would take the position beyond max_leverage at the fill is refused: nothing trades.
+    With allow_short=False "continuous" is Box(0, 1, (1,)), and "lots" sells no more than the position; without it both
+    may go short. An order of lots that would take the position beyond max_leverage at the fill, or below 0 where it may
+    not, is refused: nothing trades. A target exposure that cannot be traded to, since the trade is less than a lot or
+    costs more than the account has, is not remembered: asked for again, it is tried again.
 
     ## Observation Space
     Box float32, or a Dict of two. W = window, F = number of features.
@@ -47,7 +50,7 @@ class TradingEnv(gym.Env[Any, Any]):
     |---|---|---|
     | 0 ... W F - 1 | the last W rows of the feature table, oldest first | as the features |
     | -4 | exposure: units x close / equity; 0 where no equity is left | fraction |
-    | -3 | the last chosen target exposure | fraction |
+    | -3 | the last target exposure that was chosen and reached; 0 after a liquidation | fraction |
     | -2 | unrealised log return of the open position, by its side, from its average entry price | log |
     | -1 | drawdown of equity from the episode's peak | fraction |
 
@@ -69,6 +72,13 @@ class TradingEnv(gym.Env[Any, Any]):
 
     ## Starting State
     All cash, at the first bar with ``window`` complete feature rows, or at a random one.
+
+    ## Margin calls
+    A position whose equity falls below maintenance x its notional is closed with its costs, and the target forgotten;
+    maintenance 0 closes it where no equity is left. Every bar that the position is held through counts with its low
+    and high, where the data has them: the broker closes at the level itself, however the bar goes on, or at the open
+    where that lies beyond the level already. margin={"intrabar": False} looks at the close alone. With fill
+    "next_close" the order of a bar with such a call is void.
 
     ## Episode End
     Terminated by ruin: equity <= ruin_fraction x initial_cash. Truncated at the last bar or after
@@ -101,13 +111,14 @@ class TradingEnv(gym.Env[Any, Any]):
     | features | "default" | "default", column names, a callable Market -> DataFrame or array, or an array (T, F) |
     | scaler | None | a fitted FeatureScaler, or its to_dict() |
     | window | 30 | rows of history in the observation |
-    | actions, lots, allow_short | "buy_hold_sell", 1, False | see Action Space |
+    | actions, lots | "buy_hold_sell", 1 | see Action Space |
+    | allow_short | None | True: sell is -1; False: 0, and "lots", "continuous" stay long; None: 0, they may go short |
     | sizing | None | "drift" trades when the chosen target changes (default, discrete), "rebalance" at each bar |
     | lot_size | None | units are multiples of it; None = fractional |
-    | min_trade | 0.0 | no-trade band: a trade below it, in exposure, is suppressed; the choice still counts |
+    | min_trade | 0.0 | no-trade band: a smaller trade, in exposure, is suppressed; the choice counts as reached |
     | fill | "next_open" | or "next_close"; "close" fills at the very price just observed, for replicating papers only |
     | costs | Costs() | commission, half_spread, slippage, fixed, minimum, per_unit; or a mapping |
-    | margin | Margin() | max_leverage, maintenance, ruin_fraction, rates; or a mapping |
+    | margin | Margin() | max_leverage, maintenance, intrabar, ruin_fraction, rates; or a mapping |
     | initial_cash | 100_000.0 | currency |
     | bars_per_year | None | for financing; inferred from the timestamps unless given |
     | reward | "log_return" | see Rewards |
@@ -145,7 +156,7 @@ class TradingEnv(gym.Env[Any, Any]):
         self._flat = self.task.observation != "dict"
         self._blank = np.empty(self.task.width, np.float32)
         self._no_mask = np.ones(len(self._wants), np.bool_)
-        self._constants = (self.task.opens, self.task.closes, self.task.table, self.task.rules)
+        self._constants = (self.task.bars, self.task.table, self.task.rules)
         episode = self._begin(0, self.task.firsts[0])
         self._kernel = Bound.of(step_one, 0.0, *episode, *self._constants, self._blank, self._no_mask)
         self._running = False
@@ -211,6 +222,7 @@ class TradingEnv(gym.Env[Any, Any]):
             slippage,
             financing,
             turnover,
+            _,
         ) = self._kernel.call(want, self._state, self._clock, *self._constants, obs, mask)
         info = {  # written out: half the time of dict(zip(...))
             "equity": equity,
@@ -269,8 +281,8 @@ class TradingEnv(gym.Env[Any, Any]):
             return self._wants[_index(action, len(self._wants))]
         if not isinstance(action, np.ndarray) or action.dtype.kind != "f" or action.shape != (1,):
             raise TypeError(f"action must be a float array of shape (1,), got {action!r}")
-        if not abs(action[0]) <= 1.0:  # NaN is wrong too
-            raise ValueError(f"action must be in [-1, 1], got {action[0]}")
+        if not self.task.least <= action[0] <= 1.0:  # NaN is wrong too
+            raise ValueError(f"action must be in [{self.task.least:g}, 1], got {action[0]}")
         return float(action[0]) * self.task.margin.max_leverage
 
     def _begin(self, i: int, start: int) -> tuple[Any, Any]:
@@ -352,6 +364,10 @@ class TradingEnv(gym.Env[Any, Any]):
         Columns: time (where the market has it), close, action, want (what it asks for: target exposure or lots,
         NaN = hold), reward, and the keys of info.
         """
+        return self._replayed().drop(columns="exit")
+
+    def _replayed(self) -> Any:
+        """`history`, with the price "exit" at which the broker closed the position, 0 where it did not."""
         import pandas as pd
 
         if self._opened is None:
@@ -400,7 +416,7 @@ class TradingEnv(gym.Env[Any, Any]):
         task, (i, start) = self.task, self._opened
         lot_size = task.lot_size if task.actions == "lots" else 0.0
         shown = max(start - task.window + 1, 0)
-        return Episode(task.markets[i], start, shown, task.initial_cash, task.fill, lot_size, self.history())
+        return Episode(task.markets[i], start, shown, task.initial_cash, task.fill, lot_size, self._replayed())
 
 
 def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def fingerprint(task: Task) -> int:
     """A checksum of prices, features and rules: the states of envs that differ in them must not be mixed."""
     plain = (task.initial_cash, task.window, task.observation, task.episode_length, task.random_start, task.years)
     total = zlib.crc32(repr((*plain, task.firsts, task.feature_names)).encode())
-    for values in (task.rules, task.opens, task.closes, task.features):
+    for values in (task.rules, task.bars, task.features):
         total = zlib.crc32(np.ascontiguousarray(values).data if values.size else b"", total)
     return total
 

@@ -13,7 +13,16 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from trading_env.accounting import BRANCH_CASH, BRANCH_GROWTH, BRANCH_TARGET, BRANCH_UNITS, Floats, Ints, grow_branches
+from trading_env.accounting import (
+    BRANCH_CASH,
+    BRANCH_GROWTH,
+    BRANCH_TARGET,
+    BRANCH_UNITS,
+    CLOSES,
+    Floats,
+    Ints,
+    grow_branches,
+)
 from trading_env.checks import integer, number
 from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.task import Task
@@ -76,7 +85,7 @@ def hindsight(env: Any, *, start: int | None = None, index: int = 0, **keywords:
     steps = [limit for limit in (task.episode_length, _time_limit(env)) if limit is not None]
     last = min(first + min(steps, default=n), n - 1)
     rows = slice(task.offsets[index] + first, task.offsets[index] + last + 1)
-    log_growth, actions = _best_path(task, np.ascontiguousarray(task.opens[rows]), task.closes[rows], task.years[index])
+    log_growth, actions = _best_path(task, np.ascontiguousarray(task.bars[:, rows]), task.years[index])
     return Hindsight(log_growth, actions, task.wants[actions], first)
 
 
@@ -114,18 +123,18 @@ def _check_scale_free(task: Task) -> None:
             raise ValueError(f"hindsight needs fractional units and no band, got {name}={getattr(task, name)}")
 
 
-def _best_path(task: Task, opens: Floats, closes: Floats, years: float) -> tuple[float, Ints]:
-    """Log growth and actions (n,) of the best path through the bars (n + 1,)."""
-    n_steps, n_wants = len(closes) - 1, len(task.wants)
+def _best_path(task: Task, bars: Floats, years: float) -> tuple[float, Ints]:
+    """Log growth and actions (n,) of the best path through the bars (K, n + 1)."""
+    n_steps, n_wants = bars.shape[1] - 1, len(task.wants)
     size = n_steps * (n_wants + 1) + 2
     branches, origins, alive = np.empty((size, 4)), np.empty((size, 3), np.int64), np.empty(size, np.int64)
     scratch = np.empty((n_wants + 1, 4)), np.empty((n_wants + 1, 2), np.int64)
-    n = grow_branches(task.wants, task.rules, opens, closes, years, branches, origins, alive, *scratch)
+    n = grow_branches(task.wants, task.rules, bars, years, branches, origins, alive, *scratch)
     if n == 0:  # ruin on every path: the log reward is floored there
         log_growth, end, n_steps = math.log(task.margin.ruin_fraction), size - 1, int(origins[-1, 0]) + 1
     else:
         rows = alive[:n]
-        equity = branches[rows, BRANCH_CASH] + branches[rows, BRANCH_UNITS] * closes[-1]
+        equity = branches[rows, BRANCH_CASH] + branches[rows, BRANCH_UNITS] * bars[CLOSES, -1]
         growths = branches[rows, BRANCH_GROWTH] + np.log(equity)
         log_growth, end = float(growths.max()), int(rows[growths.argmax()])
     return log_growth, _actions_to(end, n_steps, origins, branches[:, BRANCH_TARGET], task.wants)

@@ -37,7 +37,7 @@ class Episode:
         initial_cash: equity at ``start``.
         fill: "close" where orders fill at the bar before the step's.
         lot_size: units per lot where a want is a number of lots, or 0 where it is a target exposure.
-        steps: `env.history()`, S rows.
+        steps: `env.history()`, S rows, and "exit": the price of a liquidation, 0 where there was none.
     """
 
     market: Market
@@ -86,15 +86,15 @@ def trades_of(episode: Episode) -> Trades:
     """The trades of the episode, read off its history."""
     steps, bars = episode.steps, episode.bars[1:]
     units, price, traded = (steps[name].to_numpy(np.float64) for name in ("units", "price", "turnover"))
-    want, close = steps["want"].to_numpy(np.float64), steps["close"].to_numpy(np.float64)
+    want, exit_price = steps["want"].to_numpy(np.float64), steps["exit"].to_numpy(np.float64)
     before, notional = episode.curve("units")[:-1], traded * episode.equity[:-1]
     asked = want * episode.lot_size == -before if episode.lot_size else want == 0.0
-    forced = (units == 0.0) & (notional > 0.0) & ~asked
-    at_close = forced & ~np.isclose(notional, np.abs(before) * price, rtol=1e-9, atol=0.0)
+    called = exit_price > 0.0  # within the step's bar or at its close
+    forced = called | ((units == 0.0) & (notional > 0.0) & ~asked)
     late = 1 if episode.fill == "close" else 0  # the order filled at the close before the step's bar
     done = np.flatnonzero(notional > 0.0)
-    bar = np.where(at_close, bars, bars - late)
-    return Trades(bar[done], np.where(at_close, close, price)[done], (units - before)[done], forced[done])
+    bar = np.where(called, bars, bars - late)
+    return Trades(bar[done], np.where(called, exit_price, price)[done], (units - before)[done], forced[done])
 
 
 # -- text ------------------------------------------------------------------------------------------------------

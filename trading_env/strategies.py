@@ -210,6 +210,8 @@ def _actions(targets: Floats, task: Any, nearest: bool) -> npt.NDArray[Any]:
         scaled = targets / task.margin.max_leverage
         if np.abs(scaled).max() > 1.0:
             raise ValueError(f"exposures reach {np.abs(targets).max():g}, max_leverage is {task.margin.max_leverage:g}")
+        if scaled.min() < task.least:
+            raise ValueError(f"exposures go down to {targets.min():g}, and allow_short=False refuses short positions")
         return np.asarray(scaled[:, None], np.float32)
     if task.actions == "lots":
         raise ValueError("actions='lots' choose trades, not exposures: no exposure can be met")

@@ -37,7 +37,8 @@ class Task:
         markets: the datasets, one of which an episode runs on.
         firsts: first decision bar of each market, an index into it.
         offsets: first row of each market in the stacked arrays.
-        opens, closes: prices of all markets, stacked (T,).
+        bars: prices of all markets, stacked (K, T): closes; opens where orders fill there; all four where wicks count.
+        closes: the first row of ``bars`` (T,).
         table: what is observed of each row (T, F), float32.
         rules: the kernel's constants and then the wants, as one array.
         wants: what each discrete action asks for (A,), NaN = hold; empty for continuous actions.
@@ -53,7 +54,7 @@ class Task:
         window: int = 30,
         actions: Any = "buy_hold_sell",
         lots: int = 1,
-        allow_short: bool = False,
+        allow_short: bool | None = None,
         sizing: str | None = None,
         lot_size: float | None = None,
         min_trade: float = 0.0,
@@ -78,6 +79,7 @@ class Task:
         self.initial_cash = number("initial_cash", initial_cash, least=CASH_RANGE[0], most=CASH_RANGE[1])
         self.min_trade = number("min_trade", min_trade, least=0.0)
         self.actions, self.wants = parse_actions(actions, lots, allow_short, self.margin.max_leverage)
+        self.long_only = self.actions in ("continuous", "lots") and allow_short is False
         self.sizing = self._parse_sizing(sizing)
         self.lot_size = self._parse_lot_size(lot_size)
         self.reward, self._reward_parameter, self.function = parse_reward(reward)
@@ -126,10 +128,9 @@ class Task:
             self._check_prices(market)
         lengths = [len(market) for market in self.markets]
         self.offsets = [sum(lengths[:i]) for i in range(len(lengths))]
-        self.closes = _stacked([market.close for market in self.markets])
-        self.opens = self.closes
-        if self.fill == "next_open":
-            self.opens = _stacked([market.open for market in self.markets if market.open is not None])
+        self.wicks = self._wicks_count()
+        self.bars = np.concatenate([self._prices(market) for market in self.markets], axis=1)
+        self.closes: Floats = self.bars[accounting.CLOSES]
         self.features = _stacked([table.values for table in tables])  # [T, F]
         self.table: Float32s = self.features
         if self.observation == "compact":
@@ -138,6 +139,27 @@ class Task:
                     f"observation='compact' holds at most 2^24 rows in float32, data has {len(self.features)}"
                 )
             self.table = np.arange(len(self.features), dtype=np.float32)[:, None]  # the row index is the window
+
+    def _wicks_count(self) -> bool:
+        """Whether a bar's low or high can bring a margin call: it is known, and there is debt or a duty to meet."""
+        known = any(market.low is not None or market.high is not None for market in self.markets)
+        furthest = self.margin.max_leverage
+        lowest, highest = (0.0 if self.long_only else -furthest), furthest
+        if self.actions in ("targets", "buy_hold_sell"):
+            lowest, highest = float(np.nanmin(self.wants)), float(np.nanmax(self.wants))
+        owes = self.margin.maintenance > 0.0 or lowest < 0.0 or highest > 1.0
+        return self.margin.intrabar and known and owes
+
+    def _prices(self, market: Market) -> Floats:
+        """The market's prices (K, T), as `bars` has them; NaN is a low or high that it lacks."""
+        if self.wicks:
+            unknown = np.full(len(market), math.nan)
+            low = unknown if market.low is None else market.low
+            high = unknown if market.high is None else market.high
+            return np.array([market.close, _first_prices(market), low, high])
+        if self.fill == "next_open" and market.open is not None:
+            return np.array([market.close, market.open])
+        return market.close[None]
 
     def _check_length(self, market: Market, first: int) -> None:
         """Raises unless an episode of the asked length fits behind the first decision bar."""
@@ -152,8 +174,10 @@ class Task:
     def _check_prices(self, market: Market) -> None:
         """Raises unless the prices that the account meets are in PRICE_RANGE."""
         low, high = PRICE_RANGE
-        for name in ("open", "close") if self.fill == "next_open" else ("close",):
-            prices = market.column(name)
+        for name in ("open", "high", "low", "close") if self.fill == "next_open" else ("high", "low", "close"):
+            prices: Floats | None = getattr(market, name)
+            if prices is None:
+                continue
             if prices.min() < low or prices.max() > high:
                 row = int(((prices < low) | (prices > high)).argmax())
                 raise ValueError(
@@ -174,7 +198,7 @@ class Task:
     def _check_costs(self) -> None:
         """Raises where a trade to the largest exposure would cost all that it moves."""
         costs, leverage = self.costs, self.margin.max_leverage
-        lowest = min(float(self.opens.min()), float(self.closes.min()))
+        lowest = float(np.nanmin(self.bars))
         rate = max(costs.buy_rate, costs.sell_rate) + costs.per_unit / lowest
         if leverage * rate >= 1.0:
             raise ValueError(
@@ -205,9 +229,16 @@ class Task:
             reward=float(REWARDS.index(self.reward)),
             reward_parameter=self._reward_parameter,
             mask_repeats=float(self.actions == "buy_hold_sell" and self.sizing == "drift"),
+            wicks=float(self.wicks),
+            long_only=float(self.long_only),
         )
 
     # -- spaces -------------------------------------------------------------------------------------------
+
+    @property
+    def least(self) -> float:
+        """The lowest continuous action."""
+        return 0.0 if self.long_only else -1.0
 
     @property
     def width(self) -> int:
@@ -215,9 +246,9 @@ class Task:
         return (1 if self.observation == "compact" else self.window * self.features.shape[1]) + ACCOUNT_SIZE
 
     def action_space(self) -> spaces.Space[Any]:
-        """Discrete over the wants, or Box(-1, 1, (1,)) times max_leverage."""
+        """Discrete over the wants, or Box(-1, 1, (1,)) times max_leverage, Box(0, 1, (1,)) where it is long only."""
         if self.actions == "continuous":
-            return spaces.Box(-1.0, 1.0, (1,), np.float32)
+            return spaces.Box(self.least, 1.0, (1,), np.float32)
         return spaces.Discrete(len(self.wants))
 
     def observation_space(self) -> spaces.Space[Any]:
@@ -296,13 +327,14 @@ def load_markets(data: Any, on_missing: str) -> tuple[Market, ...]:
     return tuple(load(item, on_missing=on_missing) for item in items)
 
 
-def parse_actions(actions: Any, lots: int, allow_short: bool, max_leverage: float) -> tuple[str, Floats]:
+def parse_actions(actions: Any, lots: int, allow_short: bool | None, max_leverage: float) -> tuple[str, Floats]:
     """The kind of actions and what each asks for: target exposures or lots, NaN = hold.
 
     Raises:
         TypeError, ValueError: naming the keyword and the value.
     """
-    flag("allow_short", allow_short)
+    if allow_short is not None:
+        allow_short = flag("allow_short", allow_short)
     integer("lots", lots, 1, MAX_LOTS)
     kind = actions if isinstance(actions, str) else "targets"
     if allow_short and kind != "buy_hold_sell":
@@ -341,6 +373,17 @@ def _exposures(actions: Any) -> list[float]:
 
 def _box(shape: tuple[int, ...]) -> spaces.Box:
     return spaces.Box(-FLOAT32_MAX, FLOAT32_MAX, shape, np.float32)
+
+
+def _first_prices(market: Market) -> Floats:
+    """The first price of each bar (T,): the open, or else the close before it, as far as the bar's range lets it."""
+    if market.open is not None:
+        return market.open
+    before = np.concatenate([market.close[:1], market.close[:-1]])
+    low = market.close if market.low is None else market.low
+    high = market.close if market.high is None else market.high
+    first: Floats = np.clip(before, np.minimum(low, high), np.maximum(low, high))
+    return first
 
 
 def _stacked(arrays: Sequence[Any]) -> Any:

@@ -93,7 +93,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.single_observation_space = self.task.observation_space()
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._world = (self.task.opens, self.task.closes, self.task.table, self.task.rules)
+        self._world = (self.task.bars, self.task.table, self.task.rules)
         self._flat, self._width = self.task.observation != "dict", self.task.width
         self._discrete = len(self.task.wants) > 0
         self._identity, self._indexed = np.arange(num_envs), (num_envs,)
@@ -346,10 +346,10 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             _check_kind(actions, "iu", f"integers of shape {self._indexed}", self._indexed)
             return np.ascontiguousarray(actions, np.int64), self.task.wants
         _check_kind(actions, "f", f"floats of shape ({self.num_envs}, 1)", (self.num_envs, 1))
-        wrong = ~(np.abs(actions[:, 0]) <= 1.0)  # NaN is wrong too
+        wrong = ~((actions[:, 0] >= self.task.least) & (actions[:, 0] <= 1.0))  # NaN is wrong too
         if wrong.any():
             j = int(np.flatnonzero(wrong)[0])
-            raise ValueError(f"actions[{j}] must be in [-1, 1], got {actions[j, 0]}")
+            raise ValueError(f"actions[{j}] must be in [{self.task.least:g}, 1], got {actions[j, 0]}")
         return self._identity, actions[:, 0].astype(np.float64) * self.task.margin.max_leverage
 
     def _autoreset(self, terminated: Bools, truncated: Bools, obs: Any, info: Floats, report: dict[str, Any]) -> None:

@@ -104,7 +104,7 @@ def _step(task: Task, wants: Floats, state: Floats, clock: Ints) -> dict[str, An
     before, rows = new_blocks(n), np.arange(n)
     set_accounts(before, rows, state[:, : len(STATE)])
     accounts = (before, new_blocks(n), np.zeros(1, BENCH), clock)
-    world = (task.opens, task.closes, task.table, task.rules)
+    world = (task.bars, task.table, task.rules)
     outputs = (obs, reward, terminated, truncated, info, bar, mask)
     step_rows(rows, wants, np.zeros(n, np.bool_), *accounts, *world, *outputs)
     after = {**dict(zip(INFO, info, strict=True)), "bar": bar}

@@ -79,6 +79,11 @@ class ReferenceAccount:
         self.target = want
         return solve(want, self.units, equity, p, self.costs)
 
+    def way(self, bar, c1):
+        """The bar's open, its worst price for the position, and its close."""
+        opened, low, high = map(Fraction, bar)
+        return opened, low if self.units > 0 else high, c1
+
     def pay(self, d, p):
         fee, slip = (
             (Fraction(0), Fraction(0)) if d == 0 else (commission(d, p, self.costs), self.costs["s"] * abs(d) * p)
@@ -87,19 +92,38 @@ class ReferenceAccount:
         self.units += d
         return fee, slip
 
-    def step(self, want, c0, p, c1):
+    def short_of_margin(self, price):
+        """How much equity the position lacks at this price, exact; negative where it has more than it needs."""
+        return Fraction(self.margin.maintenance) * abs(self.units) * price - self.cash - self.units * price
+
+    def called(self, prices):
+        """The price of a margin call on the bar's way over its first, worst and last price, exact; None without."""
+        first, worst, _ = prices
+        lacks = [self.short_of_margin(price) for price in prices]
+        if self.units == 0 or max(lacks) <= 0:
+            return None
+        if lacks[0] > 0:
+            return first
+        return first + (worst - first) * lacks[0] / (lacks[0] - lacks[1])  # linear in the price
+
+    def step(self, want, c0, p, c1, bar=None):
         c0, p, c1 = Fraction(c0), Fraction(p), Fraction(c1)
-        before, equity = self.units, self.cash + self.units * c0
+        before, equity, call = self.units, self.cash + self.units * c0, None
         financing = self.finance(c0) if self.fill != "close" else None
-        d = self.trade(want, p)
+        if bar is not None and self.fill == "next_close":
+            call = self.called(self.way(bar, c1))
+        d = Fraction(0) if call else self.trade(want, p)
         fee, slip = self.pay(d, p)
         traded = abs(d) * p
         if financing is None:
             financing = self.finance(c0)
-        pnl = before * (p - c0) + self.units * (c1 - p)
-        if self.units != 0 and self.cash + self.units * c1 < Fraction(self.margin.maintenance) * abs(self.units) * c1:
-            traded += abs(self.units) * c1
-            more_fee, more_slip = self.pay(-self.units, c1)
+        if call is None:
+            through = bar is not None and self.fill != "next_close"
+            call = self.called(self.way(bar, c1) if through else (c1, c1, c1))
+        pnl = before * (p - c0) + self.units * ((call or c1) - p)
+        if call is not None:
+            traded += abs(self.units) * call
+            more_fee, more_slip = self.pay(-self.units, call)
             fee, slip, self.target = fee + more_fee, slip + more_slip, Fraction(0)
         return {
             "equity": self.cash + self.units * c1,
@@ -114,8 +138,8 @@ class ReferenceAccount:
         }
 
 
-def make_env(opens, closes, **keywords):
-    market = Market.from_arrays(close=closes, open=opens)
+def make_env(opens, closes, high=None, low=None, **keywords):
+    market = Market.from_arrays(close=closes, open=opens, high=high, low=low)
     keywords = {"window": 1, "features": np.zeros((len(closes), 1)), **keywords}
     return TradingEnv(market, **keywords)
 
@@ -144,6 +168,7 @@ def cases(draw, proportional):
         r_margin=draw(rate),
         r_borrow=draw(rate),
         short_proceeds_earn=draw(st.booleans()),
+        intrabar=draw(st.booleans()),
     )
     targets = draw(st.sampled_from(["buy_hold_sell", (-1.0, 0.0, 0.4, 1.0), (-2.5, -1.0, 0.0, 0.7, 3.0)]))
     n_actions = 3 if targets == "buy_hold_sell" else len(targets)
@@ -158,13 +183,19 @@ def cases(draw, proportional):
         "initial_cash": 10_000.0,
     }
     actions = draw(st.lists(st.integers(0, n_actions - 1), min_size=n - 1, max_size=n - 1))
-    return prices[::2], prices[1::2], keywords, actions
+    opens, closes, ranges = prices[::2], prices[1::2], {}
+    if draw(st.booleans()):
+        wicks = np.array(draw(st.lists(st.floats(0.0, 0.6), min_size=2 * n, max_size=2 * n)))
+        ranges["high"] = np.maximum(opens, closes) * (1.0 + wicks[:n])
+        ranges["low"] = np.minimum(opens, closes) * (1.0 - wicks[n:])
+    return opens, closes, {**keywords, **ranges}, actions
 
 
 def check_against_reference(case):
     opens, closes, keywords, actions = case
     env = make_env(opens, closes, **keywords)
     env.reset(seed=0)
+    ranged = "low" in keywords and keywords["margin"].intrabar
     account = ReferenceAccount(
         keywords["initial_cash"],
         keywords["costs"],
@@ -177,7 +208,8 @@ def check_against_reference(case):
     for t, action in enumerate(actions):
         want = float(env.task.wants[action])
         price = fill_price(keywords["fill"], opens, closes, t)
-        expected = account.step(HOLD if math.isnan(want) else want, closes[t], price, closes[t + 1])
+        bar = (opens[t + 1], keywords["low"][t + 1], keywords["high"][t + 1]) if ranged else None
+        expected = account.step(HOLD if math.isnan(want) else want, closes[t], price, closes[t + 1], bar)
         _, reward, terminated, truncated, info = env.step(action)
         scale = max(abs(equity), abs(info["equity"]), abs(info["units"]) * closes[t + 1], 1.0)
         for key, value in expected.items():

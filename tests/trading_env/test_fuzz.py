@@ -142,7 +142,7 @@ USED = {  # what shows that an accepted value is used as it is; None where it st
     "actions": lambda env, value: isinstance(value, str) or env.task.wants.tolist() == list(value),
     "costs": lambda env, value: all(getattr(env.task.costs, k) == float(v) for k, v in (value or {}).items()),
     "margin": lambda env, value: all(getattr(env.task.margin, k) == float(v) for k, v in (value or {}).items()),
-    "allow_short": lambda env, value: (env.task.wants[0] == -1.0) == value,
+    "allow_short": lambda env, value: (env.task.wants[0] == -1.0) == bool(value),
 }
 
 
