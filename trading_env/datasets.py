@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     Data = Market | pd.DataFrame | str | os.PathLike[str]
 
-_ROWS = (list, tuple, np.ndarray, Mapping)  # what a row of a list of rows may be
 _FOLDER = Path(__file__).parent / "data"
 _TICKERS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 _SUFFIXES = (".csv", ".txt", ".tsv", ".parquet")
@@ -112,11 +111,20 @@ def _read(data: Any, **options: Any) -> Market:
         raise TypeError(f"load: {wrong} apply to files only, got data of type {type(data).__name__}")
     if type(data).__name__ == "DataFrame" or hasattr(data, "to_pandas"):
         return Market.from_frame(data, **options)
-    if isinstance(data, (list, tuple, np.ndarray)) and len(data) and isinstance(data[0], _ROWS):
+    if _are_rows(data):
         from trading_env.frames import from_rows
 
         return from_rows(data, **options)
     raise TypeError(f"data must be a name, a path, a DataFrame or a Market, got {type(data).__name__}: {brief(data)}")
+
+
+def _are_rows(data: Any) -> bool:
+    """Whether data is a list of lists or of mappings, or an array (T, k)."""
+    if isinstance(data, np.ndarray):
+        return data.ndim == 2 and data.size > 0
+    if not isinstance(data, (list, tuple)) or not data:
+        return False
+    return isinstance(data[0], (list, tuple, Mapping)) or (isinstance(data[0], np.ndarray) and data[0].ndim == 1)
 
 
 def _from_file(path: str, **options: Any) -> Market:

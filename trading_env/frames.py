@@ -175,23 +175,33 @@ def from_rows(rows: Any, **options: Any) -> Market:
             values, as those of Polygon and Alpaca.
         options: those of `from_frame`, and names, of the values of a list of another form.
     """
+    try:
+        return _from_rows(rows, options)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"data as rows: {error}") from error
+
+
+def _from_rows(rows: Any, options: dict[str, Any]) -> Market:
     import pandas as pd
 
     if isinstance(rows[0], Mapping):
+        other = next((i for i, row in enumerate(rows) if not isinstance(row, Mapping)), None)
+        if other is not None:
+            raise TypeError(f"row 0 is a mapping, but row {other} is {brief(rows[other])}")
         return from_frame(pd.DataFrame(list(rows)), **options)
     names = options.pop("names", None)
     found = rows_layout(rows[0]) if names is None else None
     if names is None and found is None:
         raise ValueError(
-            f"data: rows must be [time in ms, open, high, low, close, volume], or named by load(rows, names=[...]); "
+            "they must be [time in ms, open, high, low, close, volume], or named by load(rows, names=[...]); "
             f"got {brief(rows[0])}"
         )
     labels = list(names if found is None else found[0])
-    wrong = [i for i, row in enumerate(rows) if not hasattr(row, "__len__") or len(row) != len(labels)]
+    wrong = [i for i, row in enumerate(rows) if not isinstance(row, (list, tuple, np.ndarray)) or np.ndim(row) != 1]
+    wrong = wrong or [i for i, row in enumerate(rows) if len(row) != len(labels)]
     if wrong:
-        raise ValueError(
-            f"data: rows must have {len(labels)} values each, got {brief(rows[wrong[0]])} in row {wrong[0]}"
-        )
+        raise ValueError(f"they must have {len(labels)} values each, got {brief(rows[wrong[0]])} in row {wrong[0]}")
     frame = pd.DataFrame([list(row) for row in rows], columns=labels)
     frame.attrs[_SOURCE] = (False, None if found is None else found[1])
     return from_frame(frame, **options)

@@ -318,12 +318,15 @@ def test_rows_of_polygon_and_alpaca():
 
 
 def test_rows_that_are_no_bars_get_a_short_answer():
-    with pytest.raises(ValueError, match=r"rows must be \[time in ms, open") as error:
+    with pytest.raises(ValueError, match=r"data as rows: they must be \[time in ms, open") as error:
         load([[1.0, 2.0, 3.0]] * 20_000)
     assert len(str(error.value)) < 300
     rows = [[int(t), *map(float, bars(i))] for i, t in enumerate(epoch(HOURS, "ms"))]
-    with pytest.raises(ValueError, match=r"rows must have 6 values each, got .* in row 2"):
+    with pytest.raises(ValueError, match=r"data as rows: they must have 6 values each, got .* in row 2"):
         load([*rows[:2], rows[2][:5], rows[3]])
+    for wrong in ([{}], [{}, 0], [[]], [{"close": 1.0}, [1]], [[1, 2], 3]):
+        with pytest.raises((TypeError, ValueError), match="data as rows: "):
+            load(wrong)
     named = load([row[:5] for row in rows], names=["time", "open", "high", "low", "close"])
     assert named.column_names == ("open", "high", "low", "close")
 
