@@ -63,5 +63,10 @@ def brief(value: Any, width: int = 120) -> str:
     """``value``'s repr on one line, for messages: cut in the middle, large containers not written out before it."""
     if isinstance(value, int) and value.bit_length() > 4000:  # beyond it Python refuses to write digits
         return f"an int of {value.bit_length()} bits"
-    text = " ".join(_SHORT.repr(value).split())
+    return brief_text(_SHORT.repr(value), width)
+
+
+def brief_text(text: str, width: int = 300) -> str:
+    """``text`` on one line, cut in the middle where it is longer than ``width``."""
+    text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 30]}...{text[-25:]}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_env.checks import brief
+from trading_env.checks import brief, brief_text
 from trading_env.validation import Times
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _formatted(text: pd.Index[Any], label: Any, format: str) -> pd.Index[Any]:
         read = pd.to_datetime(text, format=format, errors="coerce", utc=True)
         wrong: NDArray[np.bool_] = np.asarray(read.isna()) & np.asarray(text.notna())
         if not wrong.any():
-            raise ValueError(f"time: column {label!r} with format={format!r}: {brief(str(error))}") from error
+            raise ValueError(f"time: column {label!r} with format={format!r}: {brief_text(str(error))}") from error
         row = int(wrong.argmax())
         raise ValueError(
             f"time: {brief(text[row])} in row {row} of column {label!r} is not of format={format!r}"
@@ -334,7 +334,7 @@ def _in_zone(values: pd.Index[Any], tz: Any, utc: bool) -> pd.Index[Any]:
         return values.tz_localize(zone, ambiguous="infer", nonexistent="shift_forward" if days else "raise")
     except ValueError as error:
         raise ValueError(
-            f"time: local times that tz={str(tz)!r} has twice or not at all: {brief(str(error))}"
+            f"time: local times that tz={str(tz)!r} has twice or not at all: {brief_text(str(error))}"
         ) from error
 
 
@@ -361,5 +361,5 @@ def checked_zone(tz: Any) -> Any:
 
     try:
         return pd.DatetimeIndex(["2020-01-01"]).tz_localize(tz).tz
-    except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:  # KeyError: zoneinfo's and pytz's
+    except (LookupError, ValueError, TypeError, AttributeError, OSError) as error:  # zoneinfo's, pytz's, dateutil's
         raise ValueError(f"tz: unknown time zone {brief(tz)}, it must be one like 'America/New_York'") from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from trading_env.checks import brief, integer
+from trading_env.checks import brief, brief_text, integer
 from trading_env.clocks import looks_like_text_dates
 from trading_env.extras import optional
 from trading_env.layouts import Layout, recognise, without_header
@@ -60,8 +60,8 @@ def read_file(path: str | Path, reader: Callable[[Path], Any]) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-    return text if len(text) <= 600 else f"{text[:560]}...{text[-30:]}"
+    known = isinstance(error, (ValueError, OSError, EOFError))
+    return brief_text(str(error) if known and str(error) else f"{type(error).__name__}: {error}", 600)
 
 
 def checked_limit(max_bytes: Any) -> int | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TIME_NAMES = ("time", "date", "datetime", "timestamp")
+_OURS = ("open", "high", "low", "close", "volume", "time")
 _TICKER_NAMES = (
     "ticker",
     "tickers",
@@ -135,6 +136,9 @@ def renaming(labels: pd.Index[Any], columns: Any) -> dict[Any, str]:
     have = set(labels)
     keys, values = (sum(name in have for name in side) for side in (columns.keys(), columns.values()))
     forth, back = keys == len(columns), values == len(columns)
+    if forth and back:  # the names of bars are ours where they stand on one side only
+        ours = [any(str(name).lower() in _OURS for name in side) for side in (columns.values(), columns.keys())]
+        forth, back = (forth, back) if ours[0] == ours[1] else (ours[0], ours[1])
     if forth and back and any(key != value for key, value in columns.items()):
         raise ValueError(
             f"columns={brief(dict(columns))} may be read in both directions: rename the frame's columns first"

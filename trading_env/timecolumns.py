@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -82,16 +83,23 @@ def find_time(frame: pd.DataFrame, time: Any, bars: Sequence[int]) -> list[int]:
         return _one_or_pair(frame, exact)
     if not _counts(frame.index) and not _is_integer(frame.index) and _holds_dates(frame.index):
         return [INDEX]
-    for names in (_OPENS, _CLOSES):
-        found = [i for i in rest if plain(frame.columns[i]) in names and _may_be_time(frame.iloc[:, i])]
+    for names in ((*TIME_NAMES, *_OPENS), _CLOSES):
+        found = [i for i in rest if _is_one_of(frame.columns[i], names) and _may_be_time(frame.iloc[:, i])]
         if found:
             return _one_or_pair(frame, found)
     if _counts(frame.index):
         _check_none_lost(frame, rest)
         return []
-    if _is_integer(frame.index):
-        _check_integer_index(frame)
+    if _is_integer(frame.index) and not _may_be_times(frame.index):
+        _check_none_lost(frame, rest)
+        raise _no_time(frame.index)
     return [INDEX]
+
+
+def _is_one_of(label: Any, names: Sequence[str]) -> bool:
+    """Whether a column's name is one of the names, alone or before or behind its zone."""
+    name = plain(label)
+    return name in names or re.sub("^(utc|gmt|local)|(utc|gmt|est|cet|local)$", "", name) in names
 
 
 def _named(frame: pd.DataFrame, time: Any) -> list[int]:
@@ -198,14 +206,16 @@ def _check_none_lost(frame: pd.DataFrame, rest: Sequence[int]) -> None:
             )
 
 
-def _check_integer_index(frame: pd.DataFrame) -> None:
-    """Raises ValueError unless the whole numbers of the index may be times."""
-    index = frame.index
-    if plain(index.name) in (*TIME_NAMES, *_OPENS, *_CLOSES) or is_epoch(index.to_numpy()):
-        return
+def _may_be_times(index: pd.Index[Any]) -> bool:
+    """Whether whole numbers in the index are times, by its name or by themselves."""
+    return _is_one_of(index.name, (*TIME_NAMES, *_OPENS, *_CLOSES)) or is_epoch(index.to_numpy())
+
+
+def _no_time(index: pd.Index[Any]) -> ValueError:
+    """The error for whole numbers in the index that neither count rows nor are times."""
     falls = len(index) > 1 and bool((np.diff(index.to_numpy()) < 0).all())
     hint = "the rows may come newest first; " if falls else ""
-    raise ValueError(
+    return ValueError(
         f"the index must be dates, or count rows 0, 1, 2, ...; got {list(index[:4])}: {hint}name the column of time by "
         "load(..., time=...), or say time=False: the rows have none and are in order"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_env.checks import number
+from trading_env.checks import brief_text, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ def _parse_offsets(index: Any, dates: bool) -> Times:
     try:
         instants = pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601", utc=True)).tz_localize(None)
     except ValueError as error:
-        reason = str(error).split(". You might")[0]
+        reason = brief_text(str(error).split(". You might")[0])
         raise ValueError(f"time must be dates or ISO 8601 strings: {reason}") from error
     if index.inferred_type == "string":
         has_zone = index.str.contains(r"\d[T ]\d.*" + _OFFSET) | index.isna()
@@ -172,6 +172,8 @@ def check_finite(
     row = int(good.argmin())
     what = "finite and positive" if strict else "finite and not negative"
     hint = "; load(..., on_missing='drop' or 'ffill') repairs missing values" if np.isnan(values[row]) else ""
+    if strict and values[row] == 0.0:
+        hint = "; where 0 stands for a missing price, frame.replace(0, float('nan')) lets on_missing see it"
     raise ValueError(f"{name} must be {what}, got {values[row]} at {row_label(time, row)}{hint}{advice}")
 
 
