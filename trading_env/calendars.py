@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trading_env.checks import brief
 from trading_env.market import Market
 from trading_env.validation import ROUNDING, Floats, bars_per_year
 
@@ -102,11 +103,11 @@ def _offset(period: Any) -> Any:
     try:
         offset = pd.tseries.frequencies.to_offset(period)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"period must be a pandas offset or its alias, got {period!r}") from error
+        raise ValueError(f"period must be a pandas offset or its alias, got {brief(period)}") from error
     if offset is None:
         return None
     if pd.Timestamp("2000-01-15") + offset <= pd.Timestamp("2000-01-15"):
-        raise ValueError(f"period must go forward, got {period!r}")
+        raise ValueError(f"period must go forward, got {brief(period)}")
     return pd.offsets.Day(7 * offset.n) if isinstance(offset, pd.offsets.Week) else offset
 
 

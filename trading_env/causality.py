@@ -16,7 +16,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.checks import integer, number
+from trading_env.checks import brief, integer, number
 from trading_env.datasets import load
 from trading_env.env import TradingEnv
 from trading_env.features import feature_table
@@ -364,7 +364,7 @@ def _resolve_env(env: gym.Env[Any, Any], market: Any) -> tuple[Callable[[Market]
 
 def _check_trading_env(env: Any) -> None:
     if not isinstance(env.unwrapped, TradingEnv):
-        raise TypeError(f"an env must be a TradingEnv to be checked, got {env!r}")
+        raise TypeError(f"an env must be a TradingEnv to be checked, got {brief(env)}")
 
 
 def _refuse_array(features: Any) -> None:
@@ -376,7 +376,7 @@ def _refuse_array(features: Any) -> None:
 
 def _refuse_vector(env: Any) -> None:
     if hasattr(env, "num_envs"):
-        raise TypeError(f"a vector env shows what TradingEnv shows: give one with the same keywords, got {env!r}")
+        raise TypeError(f"a vector env shows what TradingEnv shows: give one with the same keywords, got {brief(env)}")
 
 
 def _one_market(data: Any, keywords: Mapping[str, Any]) -> Market:

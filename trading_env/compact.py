@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from trading_env.accounting import ACCOUNT_SIZE
-from trading_env.checks import integer
+from trading_env.checks import brief, integer
 from trading_env.task import MAX_COMPACT_ROWS, Task
 
 COMPACT_SIZE = 1 + ACCOUNT_SIZE
@@ -125,11 +125,11 @@ def _task(env: Any) -> Task:
     """The keywords of the env, which must observe compactly and, where it is a vector, from one table."""
     tasks = list(_tasks(env))
     if not tasks or not all(isinstance(task, Task) for task in tasks):
-        raise TypeError(f"env must be a TradingEnv or a vector of them, got {env!r}")
+        raise TypeError(f"env must be a TradingEnv or a vector of them, got {brief(env)}")
     task: Task = tasks[0]
     for i, other in enumerate(tasks):
         if other.observation != "compact":
-            raise ValueError(f"env must have observation='compact', got {other.observation!r}")
+            raise ValueError(f"env must have observation='compact', got {brief(other.observation)}")
         if other.window != task.window or not _same(other.features, task.features):
             raise ValueError(f"all sub-envs must have one table and window, but sub-env {i} has another than sub-env 0")
     return task
@@ -166,7 +166,7 @@ def _first_window(table: npt.NDArray[np.float32], window: int) -> int:
 def _checked(table: Any, window: int) -> npt.NDArray[np.float32]:
     """The table, contiguous."""
     if not isinstance(table, np.ndarray) or table.dtype != np.float32 or table.ndim != 2:
-        raise TypeError(f"table must be a float32 array (T, F), got {table!r}")
+        raise TypeError(f"table must be a float32 array (T, F), got {brief(table)}")
     if not window <= len(table) <= MAX_COMPACT_ROWS or table.shape[1] == 0:
         raise ValueError(f"table must have {window} to 2^24 rows and a feature, got shape {table.shape}")
     return np.ascontiguousarray(table)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from trading_env.checks import number
+from trading_env.checks import brief, number
 
 T = TypeVar("T", "Costs", "Margin")
 
@@ -17,7 +17,7 @@ def _check_number(owner: object, name: str, low: float, high: float = math.inf) 
     value, where = getattr(owner, name), f"{type(owner).__name__}.{name}"
     real = number(where, value)
     if not low <= real < high:
-        raise ValueError(f"{where} must be finite and in [{low:g}, {high:g}), got {value!r}")
+        raise ValueError(f"{where} must be finite and in [{low:g}, {high:g}), got {brief(value)}")
     object.__setattr__(owner, name, real)
 
 
@@ -119,10 +119,10 @@ class Margin:
         if self.max_leverage == 0.0:
             raise ValueError("Margin.max_leverage must be above 0, got 0.0")
         if self.ruin_fraction < 1e-100:
-            raise ValueError(f"Margin.ruin_fraction must be above 0 (at least 1e-100), got {self.ruin_fraction!r}")
+            raise ValueError(f"Margin.ruin_fraction must be above 0 (at least 1e-100), got {brief(self.ruin_fraction)}")
         for name in ("short_proceeds_earn", "intrabar"):
             if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"Margin.{name} must be a bool, got {getattr(self, name)!r}")
+                raise TypeError(f"Margin.{name} must be a bool, got {brief(getattr(self, name))}")
 
     @property
     def free(self) -> bool:
@@ -142,7 +142,7 @@ def as_config(cls: type[T], value: T | Mapping[str, Any] | None, name: str) -> T
     if isinstance(value, cls):
         return value
     if not isinstance(value, Mapping):
-        raise TypeError(f"{name} must be a {cls.__name__} or a mapping of its fields, got {value!r}")
+        raise TypeError(f"{name} must be a {cls.__name__} or a mapping of its fields, got {brief(value)}")
     known = [field.name for field in fields(cls)]
     unknown = sorted(set(value) - set(known), key=repr)
     if unknown:

@@ -13,7 +13,7 @@ from gymnasium.error import ResetNeeded
 
 from trading_env import env_state
 from trading_env.accounting import INFO, PAST_ROW, Bools, Bound, Step, observe_rows, step_one
-from trading_env.checks import choice
+from trading_env.checks import brief, choice
 from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
 from trading_env.task import Task
@@ -280,7 +280,7 @@ class TradingEnv(gym.Env[Any, Any]):
         if self._wants:
             return self._wants[_index(action, len(self._wants))]
         if not isinstance(action, np.ndarray) or action.dtype.kind != "f" or action.shape != (1,):
-            raise TypeError(f"action must be a float array of shape (1,), got {action!r}")
+            raise TypeError(f"action must be a float array of shape (1,), got {brief(action)}")
         if not self.task.least <= action[0] <= 1.0:  # NaN is wrong too
             raise ValueError(f"action must be in [{self.task.least:g}, 1], got {action[0]}")
         return float(action[0]) * self.task.margin.max_leverage
@@ -436,9 +436,9 @@ def _index(action: Any, n: int) -> int:
     except TypeError:
         index = None
     if index is None or isinstance(action, bool) or str(getattr(action, "dtype", "")).endswith("bool"):
-        raise TypeError(f"action must be an integer, got {action!r}")
+        raise TypeError(f"action must be an integer, got {brief(action)}")
     if not 0 <= index < n:
-        raise ValueError(f"action must be in [0, {n - 1}], got {action!r}")
+        raise ValueError(f"action must be in [0, {n - 1}], got {brief(action)}")
     return index
 
 
@@ -450,7 +450,7 @@ def beyond_float64(bar: int, equity: float) -> ValueError:
 def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> dict[str, Any]:
     """The options of reset as a dict; ValueError names what is unknown."""
     if options is not None and not isinstance(options, Mapping):
-        raise TypeError(f"reset options must be a dict, got {options!r}")
+        raise TypeError(f"reset options must be a dict, got {brief(options)}")
     options = dict(options or {})
     unknown = sorted(set(options) - set(known), key=repr)
     if unknown:

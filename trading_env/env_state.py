@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from trading_env.accounting import LAST, OFFSET, PAST_ROW, ROW
+from trading_env.checks import brief
 from trading_env.task import Task
 
 State = dict[str, Any]
@@ -61,7 +62,7 @@ def _copied(value: Any) -> Any:
 def _check(name: str, old: Any, state: Any) -> None:
     """Raises ValueError where the saved value is of another kind or shape than the old one."""
     if isinstance(old, bool) and not isinstance(state, bool):
-        raise ValueError(f"state[{name!r}] must be True or False, got {state!r}")
+        raise ValueError(f"state[{name!r}] must be True or False, got {brief(state)}")
     new = np.asarray(state) if isinstance(old, np.ndarray) else None
     if new is not None and (new.shape, new.dtype) != (old.shape, old.dtype):
         raise ValueError(f"state[{name!r}] must be an array {old.dtype} {old.shape}, got one {new.dtype} {new.shape}")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trading_env import calendars, indicators
 from trading_env.calendars import calendar_features
-from trading_env.checks import integer
+from trading_env.checks import brief, integer
 from trading_env.market import Market
 from trading_env.scaler import FeatureScaler
 from trading_env.tables import FeatureTable, checked_table
@@ -145,11 +145,13 @@ def feature_table(
     elif isinstance(features, Sequence) and not isinstance(features, str):
         table = _from_columns([column for name in features for column in _columns(name, market)], market)
     else:
-        raise TypeError(f"features must be 'default', a list of names, a callable or an array (T, F), got {features!r}")
+        raise TypeError(
+            f"features must be 'default', a list of names, a callable or an array (T, F), got {brief(features)}"
+        )
     if isinstance(scaler, Mapping):
         scaler = FeatureScaler.from_dict(scaler)
     if scaler is not None and not isinstance(scaler, FeatureScaler):
-        raise TypeError(f"scaler must be a FeatureScaler, its to_dict() or None, got {scaler!r}")
+        raise TypeError(f"scaler must be a FeatureScaler, its to_dict() or None, got {brief(scaler)}")
     return table if scaler is None else scaler.transform_at(table, market.time)
 
 

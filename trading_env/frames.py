@@ -370,7 +370,7 @@ def _numbers(name: str, series: pd.Series[Any], time: Times | None) -> Floats:
         row = int((pd.to_numeric(series, errors="coerce").isna() & series.notna()).to_numpy().argmax())
         where = f"of dtype {series.dtype} at {row_label(time, row)}"
         hint = "" if name in BAR_COLUMNS else "; choose the columns to keep by load(..., columns=[...])"
-        raise TypeError(f"{name} must be real numbers, got {series.iloc[row]!r} {where}{hint}")
+        raise TypeError(f"{name} must be real numbers, got {brief(series.iloc[row])} {where}{hint}")
     values: NDArray[Any] = (
         series.to_numpy(dtype=np.float64, na_value=np.nan)
         if pd.api.types.is_extension_array_dtype(series.dtype)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trading_env.checks import integer
+from trading_env.checks import brief, integer
 from trading_env.frozen import FrozenDict, frozen
 from trading_env.validation import (
     BAR_COLUMNS,
@@ -81,7 +81,7 @@ class Market:
     def _set_up(self, *, copy: bool) -> None:
         """Turns the fields into checked read-only arrays; without ``copy`` the caller hands its own over."""
         if not isinstance(self.name, str) or not self.name:
-            raise TypeError(f"name must be a non-empty string, got {self.name!r}")
+            raise TypeError(f"name must be a non-empty string, got {brief(self.name)}")
         given = {name: getattr(self, name) for name in BAR_COLUMNS}
         bars = {k: as_column(k, v, copy=copy) for k, v in given.items() if v is not None}
         if "close" not in bars:
@@ -197,19 +197,19 @@ class Market:
         """The row at which ``cut`` begins a part."""
         if isinstance(cut, (float, np.floating)):
             if not 0.0 < cut < 1.0:
-                raise ValueError(f"split: a fraction must lie in (0, 1), got {cut!r}")
+                raise ValueError(f"split: a fraction must lie in (0, 1), got {brief(cut)}")
             return self.first + round(cut * (len(self) - self.first))
         if isinstance(cut, (bool, int, np.number)):
-            raise TypeError(f"split: a cut must be a date or a float in (0, 1), got {cut!r}")
+            raise TypeError(f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}")
         if self.time is None:
             raise ValueError(f"split: {self.name!r} has no timestamps, so {cut!r} must be a fraction in (0, 1)")
         try:
             daily = bool((self.time == self.time.astype("datetime64[D]")).all())
             date = as_times([cut], dates=daily)[0]
         except (TypeError, ValueError) as error:
-            raise type(error)(f"split: a cut must be a date or a float in (0, 1), got {cut!r}") from error
+            raise type(error)(f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}") from error
         if np.isnat(date):
-            raise ValueError(f"split: a cut must be a date or a float in (0, 1), got {cut!r}")
+            raise ValueError(f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}")
         return int(np.searchsorted(self.time, date))
 
     def _part(self, start: int, stop: int) -> Market:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.checks import number
+from trading_env.checks import brief, number
 
 Floats = npt.NDArray[np.float64]
 Account = Mapping[str, Floats]
@@ -61,7 +61,7 @@ def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
     """
     if isinstance(reward, str):
         if reward not in NAMES:
-            raise ValueError(f"reward must be one of {NAMES} or a callable, got {reward!r}")
+            raise ValueError(f"reward must be one of {NAMES} or a callable, got {brief(reward)}")
         if reward == "differential_sharpe":
             return reward, DifferentialSharpe().eta, None
         return reward, MeanVariance().risk_aversion, None
@@ -73,7 +73,7 @@ def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
         return "mean_variance", reward.risk_aversion, None
     if isinstance(reward, type) or not callable(reward):
         raise TypeError(
-            f"reward must be one of {NAMES}, DifferentialSharpe(), MeanVariance() or a callable, got {reward!r}"
+            f"reward must be one of {NAMES}, DifferentialSharpe(), MeanVariance() or a callable, got {brief(reward)}"
         )
     return "log_return", 0.0, reward
 
@@ -83,7 +83,7 @@ def _from_fields(state: Mapping[str, float]) -> DifferentialSharpe | MeanVarianc
     for kind in (DifferentialSharpe, MeanVariance):
         if set(state) == {field.name for field in fields(kind)}:
             return kind(**state)
-    raise ValueError(f"reward as a mapping must have the field eta or risk_aversion, got {dict(state)!r}")
+    raise ValueError(f"reward as a mapping must have the field eta or risk_aversion, got {brief(dict(state))}")
 
 
 def call_reward(function: RewardFunction, before: Account, after: Account) -> Floats:
@@ -95,13 +95,13 @@ def call_reward(function: RewardFunction, before: Account, after: Account) -> Fl
     """
     shape, returned = after["equity"].shape, function(_read_only(before), _read_only(after))
     if isinstance(returned, np.ma.MaskedArray):
-        raise TypeError(f"the reward callable must return a plain array, got {returned!r}")
+        raise TypeError(f"the reward callable must return a plain array, got {brief(returned)}")
     try:
         reward = np.asarray(returned)
     except ValueError as error:  # nested lists of different lengths
-        raise ValueError(f"the reward callable must return shape {shape}, got {returned!r}") from error
+        raise ValueError(f"the reward callable must return shape {shape}, got {brief(returned)}") from error
     if reward.dtype.kind not in "biuf":
-        raise TypeError(f"the reward callable must return real numbers, got {returned!r}")
+        raise TypeError(f"the reward callable must return real numbers, got {brief(returned)}")
     if reward.shape != shape:
         raise ValueError(f"the reward callable must return shape {shape}, got {reward.shape}")
     with np.errstate(over="ignore"):  # what float64 cannot hold is refused as infinite

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from trading_env.checks import flag, number
+from trading_env.checks import brief, flag, number
 from trading_env.extras import optional
 from trading_env.market import Market
 from trading_env.paths import (
@@ -123,7 +123,7 @@ def stationary_bootstrap(market: Market, seed: int, *, n_bars: int | None = None
     Source: Politis & Romano (1994), "The stationary bootstrap".
     """
     if not isinstance(market, Market):
-        raise TypeError(f"market must be a Market, got {market!r}")
+        raise TypeError(f"market must be a Market, got {brief(market)}")
     first, own = market.first, len(market) - market.first
     if own < 2:
         raise ValueError(f"market must have at least 2 bars, got {own}")
@@ -222,7 +222,7 @@ def regime_switching(
     number("sigma", sigma, least=0.0)
     number("price", price, above=0.0)
     if stay > 1.0:
-        raise ValueError(f"stay must be in [0, 1], got {stay!r}")
+        raise ValueError(f"stay must be in [0, 1], got {brief(stay)}")
     if step + _LARGEST_DRAW * sigma >= 1.0:
         raise ValueError(f"step + 14 sigma must be below 1, got step={step!r} and sigma={sigma!r}")
     flips = np.where(rng.random(n_bars) < stay, 1.0, -1.0)
@@ -262,7 +262,7 @@ def moody_saffell(
     number("decay", decay, least=0.0)
     number("scale", scale, above=0.0)
     if decay > 1.0:
-        raise ValueError(f"decay must be in [0, 1], got {decay!r}")
+        raise ValueError(f"decay must be in [0, 1], got {brief(decay)}")
     nu, eps = rng.standard_normal((2, n_bars - 1))
     hidden = autoregression(0.0, decay, nu)
     p = np.concatenate([[0.0], np.cumsum(hidden[:-1] + k * eps)])

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.checks import flag, integer, number
+from trading_env.checks import brief, flag, integer, number
 from trading_env.market import Market
 from trading_env.validation import as_column
 
@@ -170,7 +170,7 @@ class StrategyPolicy:
     def __init__(self, exposures: npt.ArrayLike, env: Any, nearest: bool = False) -> None:
         task = getattr(env.unwrapped, "task", None)
         if task is None:
-            raise TypeError(f"env must be a TradingEnv, got {env!r}")
+            raise TypeError(f"env must be a TradingEnv, got {brief(env)}")
         if task.drawn:
             raise ValueError("env must have one dataset and random_start=False, so that every episode is the same")
         targets = as_column("exposures", exposures)

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from trading_env import accounting
 from trading_env.accounting import ACCOUNT_SIZE, Float32s, Floats, Rules
-from trading_env.checks import choice, flag, integer, number
+from trading_env.checks import brief, choice, flag, integer, number
 from trading_env.config import Costs, Margin, as_config
 from trading_env.datasets import load
 from trading_env.features import FeatureScaler, FeatureTable, feature_table
@@ -348,7 +348,8 @@ def parse_actions(actions: Any, lots: int, allow_short: bool | None, max_leverag
             return actions, np.arange(-lots, lots + 1, dtype=np.float64)
         if actions != "buy_hold_sell":
             raise ValueError(
-                f"actions must be 'buy_hold_sell', 'continuous', 'lots' or a tuple of target exposures, got {actions!r}"
+                "actions must be 'buy_hold_sell', 'continuous', 'lots' or a tuple of target exposures, "
+                f"got {brief(actions)}"
             )
         targets: Sequence[float] = (-1.0 if allow_short else 0.0, math.nan, 1.0)
     else:
@@ -364,10 +365,10 @@ def _exposures(actions: Any) -> list[float]:
     if isinstance(actions, np.ndarray):
         actions = list(actions) if actions.ndim == 1 and type(actions) is np.ndarray else None
     if not isinstance(actions, (tuple, list)) or len(actions) == 0:
-        raise TypeError(f"actions must be a name or a non-empty tuple of target exposures, got {actions!r}")
+        raise TypeError(f"actions must be a name or a non-empty tuple of target exposures, got {brief(actions)}")
     targets = [number(f"actions[{i}]", target) for i, target in enumerate(actions)]
     if len(set(targets)) < len(targets):
-        raise ValueError(f"actions must be different target exposures, got {actions!r}")
+        raise ValueError(f"actions must be different target exposures, got {brief(actions)}")
     return targets
 
 

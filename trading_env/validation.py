@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_env.checks import brief_text, number
+from trading_env.checks import brief, brief_text, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ def as_column(name: str, values: Any, *, copy: bool = True) -> Floats:
     if array.size == 0:
         raise ValueError(f"{name} must have at least one row, got none")
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be real numbers, got {array[0]!r} of dtype {array.dtype}")
+        raise TypeError(f"{name} must be real numbers, got {brief(array[0])} of dtype {array.dtype}")
     column: Floats = np.array(array, dtype=np.float64, order="C", copy=True if copy else None).view()
     column.flags.writeable = False
     return column
@@ -91,12 +91,12 @@ def _parse_times(values: Any, dates: bool) -> Times:
     import pandas as pd
 
     if isinstance(values, str) or not hasattr(values, "__len__"):
-        raise TypeError(f"time must be a sequence of dates, got {values!r}")
+        raise TypeError(f"time must be a sequence of dates, got {brief(values)}")
     index = pd.Index(values)
     if not isinstance(index, pd.DatetimeIndex):
         if index.inferred_type not in ("string", "datetime", "datetime64", "date"):
             first = index[0] if len(index) else None
-            raise TypeError(f"time must be dates or ISO 8601 strings, got {first!r} of dtype {index.dtype}")
+            raise TypeError(f"time must be dates or ISO 8601 strings, got {brief(first)} of dtype {index.dtype}")
         try:
             index = pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601"))
         except ValueError:  # no dates, or several offsets from UTC
@@ -130,7 +130,7 @@ def _parse_offsets(index: Any, dates: bool) -> Times:
         local = pd.DatetimeIndex([pd.NaT if pd.isna(stamp) else stamp.replace(tzinfo=None) for stamp in index])
     if not np.all(has_zone):
         row = int(np.argmin(has_zone))
-        raise ValueError(f"time must have a time zone in every row or in none, got {index[row]!r} in row {row}")
+        raise ValueError(f"time must have a time zone in every row or in none, got {brief(index[row])} in row {row}")
     midnights = dates and ((local == local.normalize()) | local.isna()).all()
     array: Times = (local if midnights else instants).to_numpy()
     return array
@@ -259,10 +259,10 @@ def bars_per_year(time: Times | None) -> float | None:
 def named(columns: Any) -> dict[str, Any]:
     """``columns`` as a dict, its names checked."""
     if not isinstance(columns, Mapping):
-        raise TypeError(f"columns must be a mapping of names to arrays, got {columns!r}")
+        raise TypeError(f"columns must be a mapping of names to arrays, got {brief(columns)}")
     for name in columns:
         if not isinstance(name, str) or not name:
-            raise TypeError(f"columns must be named by non-empty strings, got {name!r}")
+            raise TypeError(f"columns must be named by non-empty strings, got {brief(name)}")
         if name.lower() in (*BAR_COLUMNS, "time"):
             raise ValueError(f"columns must not be named {name!r}: give it as {name.lower()}=")
     return dict(columns)
@@ -279,7 +279,7 @@ def check_lengths(arrays: Mapping[str, Any]) -> None:
 def json_copy(metadata: Any) -> dict[str, Any]:
     """A deep copy of ``metadata``, checked to be a mapping of JSON values."""
     if not isinstance(metadata, Mapping):
-        raise TypeError(f"metadata must be a mapping, got {metadata!r}")
+        raise TypeError(f"metadata must be a mapping, got {brief(metadata)}")
     try:
         copied: dict[str, Any] = json.loads(json.dumps(dict(metadata), default=_plain))
     except (TypeError, ValueError) as error:
@@ -291,7 +291,7 @@ def _plain(value: Any) -> Any:
     """A number of numpy's as Python's."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"got {value!r} of type {type(value).__name__}")
+    raise TypeError(f"got {brief(value)} of type {type(value).__name__}")
 
 
 def checked_rate(rate: Any, time: Times | None) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.checks import integer
+from trading_env.checks import brief, integer
 
 Bools = npt.NDArray[np.bool_]
 
@@ -27,7 +27,7 @@ def as_array(actions: Any, name: str = "actions") -> Any:
     except ValueError as error:
         raise ValueError(f"{name} must be an array, got rows of different lengths: {actions!r}") from error
     except (TypeError, RuntimeError) as error:  # torch's; its words name no argument
-        raise TypeError(f"{name} must be an array that NumPy can read, got {actions!r}: {error}") from error
+        raise TypeError(f"{name} must be an array that NumPy can read, got {brief(actions)}: {error}") from error
 
 
 def reset_mask(mask: Any, n: int, begun: bool | Bools) -> Bools:
@@ -45,11 +45,11 @@ def reset_mask(mask: Any, n: int, begun: bool | Bools) -> Bools:
     if mask is None:
         mask = np.ones(n, np.bool_)
     if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-        raise TypeError(f"options['reset_mask'] must be a bool array ({n},), got {mask!r}")
+        raise TypeError(f"options['reset_mask'] must be a bool array ({n},), got {brief(mask)}")
     if mask.shape != (n,):
         raise ValueError(f"options['reset_mask'] must be a bool array ({n},), got shape {mask.shape}: {mask!r}")
     if not (mask | begun).all():
-        raise ValueError(f"options['reset_mask'] leaves out a sub-env that was never reset, got {mask!r}")
+        raise ValueError(f"options['reset_mask'] leaves out a sub-env that was never reset, got {brief(mask)}")
     if not mask.any():
         raise ValueError("options['reset_mask'] must have a True, got all False")
     return mask

@@ -28,7 +28,7 @@ from trading_env.accounting import (
     set_accounts,
     step_rows,
 )
-from trading_env.checks import integer
+from trading_env.checks import brief, integer
 from trading_env.env import KEYS, beyond_float64, check_options
 from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
@@ -79,7 +79,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         if render_mode is not None:
             raise ValueError(
-                f"render_mode must be None for the vector env, which draws nothing, got {render_mode!r}; "
+                f"render_mode must be None for the vector env, which draws nothing, got {brief(render_mode)}; "
                 f"gym.make_vec(..., vectorization_mode='sync', render_mode='rgb_array') draws each sub-env"
             )
         self.render_mode = None
@@ -190,7 +190,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         try:
             alone = np.ndim(value) == 0
         except ValueError as error:  # lists of different lengths
-            raise ValueError(f"options[{name!r}] must be one value or an array, got {value!r}") from error
+            raise ValueError(f"options[{name!r}] must be one value or an array, got {brief(value)}") from error
         if alone:
             return [value] * self.num_envs
         if len(value) != self.num_envs:
@@ -424,4 +424,4 @@ def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
     for known in AutoresetMode:
         if isinstance(mode, str) and mode.lower() in (known.name.lower(), known.value.lower()):
             return known
-    raise ValueError(f"autoreset_mode must be one of {[m.name for m in AutoresetMode]}, got {mode!r}")
+    raise ValueError(f"autoreset_mode must be one of {[m.name for m in AutoresetMode]}, got {brief(mode)}")

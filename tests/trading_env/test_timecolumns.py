@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import trading_env
 from trading_env.datasets import load
 from trading_env.market import Market
 
@@ -404,3 +405,25 @@ def test_zero_prices_are_told_how_to_become_missing():
 def test_market_from_frame_says_as_much():
     with pytest.raises(ValueError, match="looks like one"):
         Market.from_frame(frame(zzz=HOURS))
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"features": {"close": [0.5] * 200_000}},
+        {"features": [f"c{i}" for i in range(20_000)]},
+        {"actions": ["x" * 1000] * 1000},
+        {"actions": {"x" * 100_000: 1}},
+        {"scaler": [0.5] * 200_000},
+        {"costs": [0.5] * 200_000},
+        {"reward": "x" * 100_000},
+        {"fill": "x" * 100_000},
+        {"window": [1] * 100_000},
+        {"data": [0.5] * 200_000},
+        {"data": "x" * 100_000},
+    ],
+)
+def test_messages_of_keywords_stay_short(keywords):
+    with pytest.raises((TypeError, ValueError)) as error:
+        trading_env.TradingEnv(**keywords)
+    assert len(str(error.value)) < 1000
