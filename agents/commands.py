@@ -33,15 +33,15 @@ def refuse(program: str, message: object) -> Refusal:
 
 
 @contextlib.contextmanager
-def refusing(program: str) -> Iterator[None]:
+def refusing(program: str, faults: tuple[type[Exception], ...] = FAULTS) -> Iterator[None]:
     """Ends the process with one line and exit code 2 where a wrong argument shows; for checks, not for training.
 
     Raises:
-        Refusal: something of `FAULTS` was raised.
+        Refusal: one of the faults was raised.
     """
     try:
         yield
-    except FAULTS as error:
+    except faults as error:
         raise refuse(program, _words(error)) from error
 
 

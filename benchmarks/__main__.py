@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from agents.commands import output, printable
+
 COMMANDS = {
     "certify": "certify agents on problems whose optimum is known, as fractions of it, and run the controls",
     "compare": "train DQN and Stable-Baselines3's DQN on a stock's early years, compare them on the later ones",
@@ -24,9 +26,11 @@ def main(arguments: Sequence[str]) -> int:
         print("\nEach command explains itself: python -m benchmarks COMMAND --help")
         return 0
     if arguments[0] not in COMMANDS:
-        print(f"unknown command {arguments[0]!r}; known: {', '.join(COMMANDS)}", file=sys.stderr)
+        unknown = f"unknown command {arguments[0]!r}; known: {', '.join(COMMANDS)}"
+        print(f"python -m benchmarks: error: {printable(unknown)}", file=sys.stderr)
         return 2
-    import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+    with output():
+        import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
     return 0
 
 

@@ -6,7 +6,6 @@ Axis letters: S seeds, K test paths, P points of a training.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,17 +17,21 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
+from agents import commands
+from agents.commands import refuse, refusing
 from agents.files import check_folder, check_writable
-from benchmarks import certify_report, sb3
+from benchmarks import certify_report, provenance, sb3
 from benchmarks.certified import AboveOptimumError, check_possible, optimal_rewards, path_rewards, score, score_interval
 from benchmarks.certify_controls import controls_of
+from benchmarks.checks import check_counts
 from benchmarks.curves import Linear, for_sb3
 from benchmarks.entries import ENTRIES, QUICK
 from benchmarks.figures import check_picture
 from benchmarks.problems import PROBLEMS, Entry
-from benchmarks.report import read_kept, write_whole
+from benchmarks.report import KeptError, read_kept, write_whole
 
 Floats = npt.NDArray[np.float64]
+PROGRAM = "python -m benchmarks certify"
 FIRST_SEED = 100  # of the certificate's training seeds; smaller ones served to choose hyperparameters
 FORMAT = 1  # of the kept results
 MODULES = {
@@ -67,21 +70,45 @@ class CertifySettings:
     """Whether to run the controls."""
     folder: Path = Path("results/certify")
     """Where results are kept."""
-    figure: Path = Path("docs/certify.png")
-    """Where the picture goes."""
-    table: Path = Path("docs/certify.md")
-    """Where the table goes."""
+    figure: Path | None = None
+    """Where the picture goes; FOLDER/certify.png unless given."""
+    table: Path | None = None
+    """Where the table goes; FOLDER/certify.md unless given."""
+    docs: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write the project's own page and picture, docs/certify.md and docs/certify.png: of all rows."""
     progress: bool = True
     """Whether to show progress bars."""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "points"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_counts(self, ("seeds", "points"))
         for name, known in (("problems", set(PROBLEMS)), ("sides", {"ours", "sb3"}), ("agents", _AGENTS)):
             wrong = sorted(set(getattr(self, name)) - known)
             if wrong:
                 raise ValueError(f"{name} must be of {sorted(known)}, got {wrong}")
+        if not self.problems or not self.sides:
+            raise ValueError("problems and sides must be at least one each")
+        if self.docs and not self._whole:
+            raise ValueError("docs must show all rows: leave out --problems, --agents, --sides, --quick, --no-controls")
+
+    @property
+    def _whole(self) -> bool:
+        """Whether nothing is left out."""
+        narrowed = self.agents or self.quick or not self.controls
+        return not narrowed and {*self.problems} == {*PROBLEMS} and {*self.sides} == {"ours", "sb3"}
+
+    @property
+    def figure_path(self) -> Path:
+        """Where the picture goes."""
+        return self.figure or self._where / "certify.png"
+
+    @property
+    def table_path(self) -> Path:
+        """Where the table goes."""
+        return self.table or self._where / "certify.md"
+
+    @property
+    def _where(self) -> Path:
+        return Path("docs") if self.docs else self.folder
 
 
 _AGENTS = {entry.agent for entry in ENTRIES}
@@ -89,8 +116,6 @@ QUICK_SETTINGS: dict[str, Any] = {
     "seeds": 2,
     "points": 4,
     "folder": Path("results/certify-quick"),
-    "figure": Path("results/certify-quick/certify.png"),
-    "table": Path("results/certify-quick/certify.md"),
 }
 
 
@@ -104,6 +129,7 @@ class Certificate:
         seconds: that training had taken by then, of all seeds on all processes used [P].
         rewards: mean rewards per step on the test paths [P, S, K].
         optimal: those of the optimal policy [K].
+        made: at which commit, with which versions and processor; None where that was not kept.
     """
 
     entry: Entry
@@ -111,6 +137,7 @@ class Certificate:
     seconds: Floats
     rewards: Floats
     optimal: Floats
+    made: Mapping[str, Any] | None = None
 
     @property
     def difference(self) -> bool:
@@ -136,10 +163,13 @@ class Certificate:
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached; on a problem whose optimum is 0, whether the interval touches it."""
+        """Whether the interval's lower end reaches the goal; where the optimum is 0, whether it is not above it.
+
+        On such a problem nobody can win: a lower end above 0 would show a leak.
+        """
         if self.difference:
             return self.interval[0] <= 0.0
-        return None if self.goal is None else self.score >= self.goal
+        return None if self.goal is None else self.interval[0] >= self.goal
 
     def budget_to(self, fraction: float) -> float | None:
         """Steps from which on the mean score over seeds is that high; None where it never is."""
@@ -153,16 +183,13 @@ class Certificate:
 def main(arguments: Sequence[str]) -> None:
     """Trains what is missing, runs the controls, writes table and picture, and fails if anything is too good."""
     settings = parse(list(arguments))
-    check_folder(settings.folder, "folder")
-    check_writable(settings.table, "table")
-    check_picture(settings.figure, "figure")
-    found = (certificate_of(settings, entry) for entry in chosen(settings))
+    with refusing(PROGRAM):
+        check_settings(settings)
+    with refusing(PROGRAM, (KeptError,)):
+        found = [certificate_of(settings, entry) for entry in chosen(settings)]
     certificates = [certificate for certificate in found if certificate is not None]
     if not certificates:
-        trained = (
-            "no such agent is trained on it" if settings.train else f"nothing of these settings is in {settings.folder}"
-        )
-        raise SystemExit(f"certify: nothing to report: {trained}")
+        raise refuse(PROGRAM, f"nothing to report: nothing of these settings is in {settings.folder}")
     controls = controls_of(settings.quick) if settings.controls else []
     certify_report.write(certificates, controls, settings)
     certify_report.show(certificates, controls, settings)
@@ -171,11 +198,23 @@ def main(arguments: Sequence[str]) -> None:
         control.require()
 
 
+def check_settings(settings: CertifySettings) -> None:
+    """Raises if something is wrong that would show only after training."""
+    if not list(chosen(settings)):
+        asked = f"agents {list(settings.agents) or 'all'} of sides {list(settings.sides)}"
+        raise ValueError(f"nothing to report: {asked} are not trained on problems {list(settings.problems)}")
+    check_folder(settings.folder, "folder")
+    check_writable(settings.table_path, "table")
+    check_picture(settings.figure_path, "figure")
+
+
 def parse(arguments: list[str]) -> CertifySettings:
     """The settings that the command line asks for; ``--quick`` changes the defaults of the others."""
     default = CertifySettings(**QUICK_SETTINGS) if "--quick" in arguments else CertifySettings()
-    prog = "python -m benchmarks certify"
-    return tyro.cli(CertifySettings, prog=prog, args=arguments, default=default, description=DESCRIPTION)
+    found: CertifySettings = commands.parse(
+        PROGRAM, CertifySettings, arguments, default=default, description=DESCRIPTION
+    )
+    return found
 
 
 def chosen(settings: CertifySettings) -> Iterator[Entry]:
@@ -222,16 +261,17 @@ def certificate_of(settings: CertifySettings, entry: Entry) -> Certificate | Non
     if path.exists():
         kept = read_kept(path, ("setting", "steps", "seconds", "rewards"))
         if kept["setting"] == setting:
-            return Certificate(entry, *(np.array(kept[name]) for name in ("steps", "seconds", "rewards")), optimal)
+            found = (np.array(kept[name]) for name in ("steps", "seconds", "rewards"))
+            return Certificate(entry, *found, optimal, kept.get("made"))
     if not settings.train:
         return None
     train = _train_ours if entry.side == "ours" else _train_sb3
     steps, seconds, rewards = train(settings, entry)
     result = {"steps": steps.tolist(), "seconds": seconds.tolist(), "rewards": rewards.tolist()}
-    written = time.strftime("%Y-%m-%d")
-    text = json.dumps({"setting": setting, "date": written, "optimal": optimal.tolist(), **result}, allow_nan=False)
+    made = provenance.made()
+    text = json.dumps({"setting": setting, "made": made, "optimal": optimal.tolist(), **result}, allow_nan=False)
     write_whole(text + "\n", path)
-    return Certificate(entry, steps, seconds, rewards, optimal)
+    return Certificate(entry, steps, seconds, rewards, optimal, made)
 
 
 def _setting(settings: CertifySettings, entry: Entry) -> dict[str, Any]:

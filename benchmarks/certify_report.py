@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from agents import files
+from agents.commands import printable
 from benchmarks import tables
 from benchmarks.controls import Control
 from benchmarks.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, picture
 from benchmarks.problems import PROBLEMS
+from benchmarks.provenance import in_words
 
 if TYPE_CHECKING:
     from benchmarks.certify import Certificate, CertifySettings
@@ -30,9 +34,9 @@ def cells(one: Certificate) -> list[str]:
     """A row of the table."""
     show = _basis_points if one.difference else _percent
     low, high = one.interval
-    goal = "" if one.goal is None else show(one.goal)
+    goal = "" if one.goal is None else f"at least {show(one.goal)}"
     if one.difference:
-        goal = "touches 0"
+        goal = "at most 0"
     verdict = {True: "yes", False: "NO", None: ""}[one.met]
     budget = one.budget_to(0.95)
     reached = "" if one.difference else "not reached" if budget is None else f"{budget:,.0f}"
@@ -60,47 +64,57 @@ def headings(certificates: Sequence[Certificate]) -> dict[str, tuple[str, list[C
 
 def show(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
     """Prints all tables."""
-    console = tables.console_of()
+    console, marks = tables.console_of(), marks_of(certificates)
     for title, ones in headings(certificates).values():
-        tables.show(tables.Columns(title, COLUMNS[:1], COLUMNS[1:], [cells(one) for one in ones]), console)
+        rows = [[*cells(one), marks[in_words(one.made)]] for one in ones]
+        tables.show(tables.Columns(title, COLUMNS[:1], [*COLUMNS[1:], "made"], rows), console)
     if controls:
         rows = [control_cells(control) for control in controls]
         layout = {"left": CONTROL_COLUMNS[3:4], "wrapped": CONTROL_COLUMNS[4:]}
         title = "Controls, basis points a bar"
         tables.show(tables.Columns(title, CONTROL_COLUMNS[:1], CONTROL_COLUMNS[1:], rows, **layout), console)
-    where = f"results in {settings.folder}, table in {settings.table}, picture in {settings.figure}"
-    tables.say([_legend(settings), where], console)
+    made = (f"Made {mark}: {words}." for words, mark in marks.items())
+    where = f"results in {settings.folder}, table in {settings.table_path}, picture in {settings.figure_path}"
+    tables.say([_legend(settings), *made, where], console)
 
 
 def _legend(settings: CertifySettings) -> str:
     return (
         "Reward: mean per step. Score: over the optimal policy's on the same paths (null: basis points above it), of "
-        f"the last weights of {settings.seeds} training seeds; intervals resample seeds and paths. Steps are per seed."
+        f"the last weights of {settings.seeds} training seeds; intervals resample seeds and paths. Steps are per seed. "
+        "Met: the lower end of the interval reaches the goal; on null, where nobody can win, it does not lie above 0."
     )
 
 
 def write(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
     """Writes the page and the picture, both complete before either takes its place."""
-    contents = {settings.table: page(certificates, controls, settings).encode()}
+    contents = {settings.table_path: page(certificates, controls, settings).encode()}
     groups = drawable(certificates)
     if groups:
-        contents[settings.figure] = picture(draw(groups), settings.figure)
+        contents[settings.figure_path] = picture(draw(groups), settings.figure_path)
     files.write_together(contents)
 
 
 def page(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> str:
     """All tables as Markdown."""
-    quick = " --quick" if settings.quick else ""
+    marks = marks_of(certificates)
+    option = " --quick" if settings.quick else " --docs" if settings.docs else ""
     lines = [
         "# Certified agents",
         "",
-        *textwrap.wrap(f"Written by `python -m benchmarks certify{quick}`. {_legend(settings)}", 120),
+        *textwrap.wrap(f"Written by `python -m benchmarks certify{option}`. {_legend(settings)}", 120),
     ]
     if drawable(certificates):
-        picture = Path(os.path.relpath(settings.figure, settings.table.parent)).as_posix()
-        lines += ["", f"![scores]({picture})"]
+        picture = Path(os.path.relpath(settings.figure_path, settings.table_path.parent)).as_posix()
+        lines += ["", f"![scores]({quote(picture)})"]
     for title, ones in headings(certificates).values():
-        lines += ["", f"## {title}", "", *_rows(COLUMNS, [cells(one) for one in ones])]
+        lines += [
+            "",
+            f"## {for_markdown(title)}",
+            "",
+            *_rows([*COLUMNS, "made"], [[*cells(one), marks[in_words(one.made)]] for one in ones]),
+        ]
+    lines += ["", *(f"Made {mark}: {for_markdown(words)}.  " for words, mark in marks.items())]
     if controls:
         lines += ["", "## Controls, basis points a bar", ""]
         lines += _rows(CONTROL_COLUMNS, [control_cells(control) for control in controls])
@@ -108,7 +122,19 @@ def page(certificates: Sequence[Certificate], controls: Sequence[Control], setti
 
 
 def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *rows)]
+    lines = [["---"] * len(columns), *([for_markdown(cell) for cell in row] for row in rows)]
+    return ["| " + " | ".join(line) + " |" for line in (columns, *lines)]
+
+
+def for_markdown(text: object) -> str:
+    """The text, in which nothing is markup and nothing ends a cell."""
+    return re.sub(r"([\\`*_{}\[\]<>|$~#])", r"\\\1", printable(text))
+
+
+def marks_of(certificates: Sequence[Certificate]) -> dict[str, str]:
+    """A letter for each way in which rows were made, by its words."""
+    words = dict.fromkeys(in_words(one.made) for one in certificates)
+    return {text: chr(ord("a") + i) if i < 26 else str(i) for i, text in enumerate(words)}
 
 
 def drawable(certificates: Sequence[Certificate]) -> dict[str, list[Certificate]]:
@@ -130,7 +156,7 @@ def draw(groups: Mapping[str, list[Certificate]]) -> Figure:
         for row, one in enumerate(ones):
             _draw_score(axes, row, one)
         axes.axvline(1.0, color="#000000", linewidth=0.8)
-        axes.set_yticks(range(len(ones)), [one.entry.name for one in ones], fontsize=8)
+        axes.set_yticks(range(len(ones)), [printable(one.entry.name) for one in ones], fontsize=8)
         axes.set_ylim(len(ones) - 0.4, -0.6)
         axes.set_title(problem, loc="left", fontsize=9)
         axes.tick_params(axis="x", labelsize=8)

@@ -10,15 +10,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from agents.commands import printable, refusing
 from agents.files import check_folder
 from agents.folders import write_folder
 from benchmarks import figures, report, sb3
 from benchmarks.evaluate import ENV_ID, PerSeed, Tracks, evaluate
+from benchmarks.forecast_data import Fold, Windows, folds
 from benchmarks.settings import CompareSettings, parse
 from benchmarks.statistics import median_and_range
 from trading_env import FeatureScaler, Market, load, strategies
 from trading_env.strategies import StrategyPolicy
 
+PROGRAM = "python -m benchmarks compare"
 STRATEGIES = ("buy_and_hold", "flat", "volatility_target", "time_series_momentum", "moving_average_crossover")
 ROWS = (*STRATEGIES, "random", "forecast", "dqn", "sb3_dqn")
 FRACTIONS = {"actions": "continuous", "allow_short": False, "min_trade": 0.05}  # what exposures between 0 and 1 take
@@ -44,9 +47,23 @@ class Setup:
     @classmethod
     def of(cls, settings: CompareSettings) -> Setup:
         """Loads the data, splits it and fits the scaler."""
-        train, test = load(settings.data).split(settings.split)
+        market = load(settings.data)
+        try:
+            train, test = market.split(settings.split)
+        except (TypeError, ValueError) as error:
+            ends = " to ".join(market.time_of(bar) for bar in (market.first, len(market) - 1))
+            raise ValueError(f"split must lie within data {settings.data!r}, {ends}: {error}") from error
         keywords = {**settings.env_keywords(), "scaler": FeatureScaler().fit(train)}
         return cls(settings, train, test, keywords)
+
+    def check(self) -> None:
+        """Raises where the comparison would fail only after training: ValueError or TypeError naming what is wrong."""
+        from agents.dqn import DQN
+
+        DQN(self.training_env(), seeds=1, device="cpu", **self.settings.dqn.for_ours())
+        for name in STRATEGIES:
+            strategy_env(self, name)
+        fold_of(self)
 
     def training_env(self) -> gym.Env[Any, Any]:
         """An env on the training period whose episodes start anywhere; learners make copies of it."""
@@ -80,10 +97,12 @@ class Row:
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the comparison that the command line describes."""
-    settings = parse(list(arguments), "python -m benchmarks compare")
+    settings = parse(list(arguments), PROGRAM)
     folder = settings.folder / settings.name
-    setup = Setup.of(settings)
-    check_folder(folder, "folder")
+    with refusing(PROGRAM):
+        setup = Setup.of(settings)
+        setup.check()
+        check_folder(folder, "folder")
     rows = compare(setup)
     results = report.results(setup, rows)
     contents = {
@@ -93,7 +112,7 @@ def main(arguments: Sequence[str]) -> None:
     }
     write_folder(folder, contents)
     report.print_comparison(results)
-    print(f"\nwritten: {folder}/results.json, equity.parquet, equity.png")
+    print(printable(f"written: {folder}/results.json, equity.parquet, equity.png"))
 
 
 def compare(setup: Setup) -> dict[str, Row]:
@@ -139,25 +158,40 @@ def train_sb3_dqn(setup: Setup) -> Row:
 def forecast_trader(setup: Setup) -> Row:
     """Who follows ridge's forecasts: fitted, and the margin above the costs chosen, on the training period alone."""
     from benchmarks.forecast import ForecastSettings, traded, walked
-    from benchmarks.forecast_data import Windows, folds
     from benchmarks.forecast_trader import round_trip_cost
     from benchmarks.forecasters import ridge
 
-    market, keywords = load(setup.settings.data), {**setup.settings.env_keywords(), "allow_short": False, "window": 1}
-    windows = Windows.of(market, **FORECAST)
-    learnt = setup.test.first - int(windows.bar[0])  # windows whose last bar lies before the test period
-    fold = folds(len(windows.bar), learnt, 1, min(VALIDATION, learnt // 4), sum(FORECAST.values()))[0]
+    keywords = {**setup.settings.env_keywords(), "allow_short": False, "window": 1}
+    market, windows, fold = fold_of(setup)
     forecasts, margin = walked(ridge(), windows, fold, market, ForecastSettings.margins, keywords)
     thresholds = np.full(forecasts.shape[1], round_trip_cost(keywords["costs"]) + margin)
     return Row(traded(forecasts, thresholds, setup.test, keywords))
 
 
+def fold_of(setup: Setup) -> tuple[Market, Windows, Fold]:
+    """The whole market, its windows, and those that forecasters learn from, choose by and are tested on."""
+    market = load(setup.settings.data)
+    windows = Windows.of(market, **FORECAST)
+    learnt = setup.test.first - int(windows.bar[0])  # windows whose last bar lies before the test period
+    try:
+        found = folds(len(windows.bar), learnt, 1, min(VALIDATION, learnt // 4), sum(FORECAST.values()))
+    except ValueError as error:
+        bars = setup.test.first
+        raise ValueError(f"split must leave bars enough to learn forecasts from, it leaves {bars}: {error}") from error
+    return market, windows, found[0]
+
+
 def strategy(setup: Setup, name: str) -> Row:
     """A strategy of `trading_env.strategies`, with its own settings."""
+    policy, keywords = strategy_env(setup, name)
+    return Row(evaluate(policy, setup.test, 1, **keywords))
+
+
+def strategy_env(setup: Setup, name: str) -> tuple[StrategyPolicy, dict[str, Any]]:
+    """The strategy as a policy, and the keywords of the env that it trades in."""
     keywords = {**setup.long_or_flat, **(FRACTIONS if name == "volatility_target" else {})}
     exposures = getattr(strategies, name)(setup.test)
-    policy = StrategyPolicy(exposures, gym.make(ENV_ID, data=setup.test, **keywords))
-    return Row(evaluate(policy, setup.test, 1, **keywords))
+    return StrategyPolicy(exposures, gym.make(ENV_ID, data=setup.test, **keywords)), keywords
 
 
 def random_traders(setup: Setup, turnover: float) -> tuple[PerSeed, Market, int]:

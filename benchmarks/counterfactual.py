@@ -17,7 +17,8 @@ import numpy.typing as npt
 import tyro
 
 from agents.commands import parse
-from benchmarks import tables
+from benchmarks import provenance, tables
+from benchmarks.checks import check_counts
 from benchmarks.evaluate import ENV_ID
 from trading_env import TradingVectorEnv, simulators
 
@@ -38,8 +39,7 @@ class CounterfactualSettings:
     """A few seconds in all: shows that everything runs, its numbers mean little."""
 
     def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise ValueError(f"seeds must be at least 1, got {self.seeds}")
+        check_counts(self, ["seeds"])
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,8 @@ def main(arguments: Sequence[str]) -> None:
     curves = [compare(study, settings.seeds, settings.quick) for study in studies(settings.quick)]
     console = tables.console_of()
     tables.show(table(curves), console)
-    tables.say([f"median of {settings.seeds} seeds, scored every {_spacing(curves)} steps"], console)
+    lines = [f"median of {settings.seeds} seeds, scored every {_spacing(curves)} steps"]
+    tables.say([*lines, f"made at {provenance.in_words(provenance.made())}"], console)
 
 
 def _spacing(curves: Sequence[Curves]) -> str:

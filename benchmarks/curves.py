@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -20,12 +21,16 @@ import numpy.typing as npt
 import tyro
 from gymnasium.envs.registration import EnvSpec
 
+from agents import commands
+from agents.commands import printable, refusing
 from agents.files import check_folder
-from benchmarks import figures, sb3, tables
-from benchmarks.report import read_kept, write_whole
+from benchmarks import figures, provenance, sb3, tables
+from benchmarks.checks import check_counts, check_distinct
+from benchmarks.report import KeptError, read_kept, write_whole
 from benchmarks.statistics import bootstrap_iqm, iqm
 
 Floats = npt.NDArray[np.float64]
+PROGRAM = "python -m benchmarks curves"
 SIDES = ("ours", "sb3")
 EVALUATION_SEED = 10_000  # of the first evaluation episode, the same for every agent
 
@@ -132,19 +137,28 @@ class CurveSettings:
     """2 seeds, 1% of the steps, 3 evaluations, drawn in FOLDER: shows that everything runs."""
     folder: Path = Path("results/curves")
     """Where curves are kept."""
-    figure: Path = Path("docs/curves.png")
-    """Where the picture goes."""
+    figure: Path | None = None
+    """Where the picture goes; FOLDER/curves.png unless given."""
+    docs: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Draw the project's own picture, docs/curves.png: of all algorithms and envs."""
     processes: int | None = None
     """Processes for Stable-Baselines3; one per core unless given."""
     progress: bool = True
     """Whether to show progress bars."""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "points", "episodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.budget_scale > 0.0:
-            raise ValueError(f"budget_scale must be above 0, got {self.budget_scale}")
+        check_counts(self, ("seeds", "points", "episodes", "processes"))
+        if not 0.0 < self.budget_scale < math.inf:
+            raise ValueError(f"budget_scale must be above 0 and finite, got {self.budget_scale}")
+        check_distinct("algorithms", self.algorithms)
+        check_distinct("envs", self.envs)
+        if self.docs and (self.quick or {*self.algorithms} != {*REGIME} or {*self.envs} != {*WORLDS}):
+            raise ValueError("docs must show all curves: leave out --algorithms, --envs and --quick")
+
+    @property
+    def figure_path(self) -> Path:
+        """Where the picture goes."""
+        return self.figure or (Path("docs") if self.docs else self.folder) / "curves.png"
 
 
 @dataclass(frozen=True)
@@ -156,12 +170,14 @@ class Curve:
         seconds: that all seeds together had trained, on all the processes used [P].
         scores: [S, P].
         processes: that ran side by side.
+        made: at which commit, with which versions and processor; None where that was not kept.
     """
 
     steps: Floats
     seconds: Floats
     scores: Floats
     processes: int
+    made: Mapping[str, Any] | None = None
 
     def middle(self) -> Floats:
         """Interquartile mean over seeds [P]."""
@@ -186,17 +202,19 @@ Curves = dict[tuple[str, str, str], Curve]
 def main(arguments: Sequence[str]) -> None:
     """Trains what is missing, then draws and prints all that was asked for."""
     settings = parse(list(arguments))
-    check_folder(settings.folder, "folder")
-    figures.check_picture(settings.figure, "figure")
-    curves = {
-        (env, algorithm, side): curve_of(settings, env, algorithm, side)
-        for env in settings.envs
-        for algorithm in settings.algorithms
-        for side in SIDES
-    }
-    figures.learning_curves(curves, WORLDS, settings.figure)
+    with refusing(PROGRAM):
+        check_folder(settings.folder, "folder")
+        figures.check_picture(settings.figure_path, "figure")
+    with refusing(PROGRAM, (KeptError,)):
+        curves = {
+            (env, algorithm, side): curve_of(settings, env, algorithm, side)
+            for env in settings.envs
+            for algorithm in settings.algorithms
+            for side in SIDES
+        }
+    figures.learning_curves(curves, WORLDS, settings.figure_path)
     print_curves(curves)
-    print(f"\ncurves in {settings.folder}, drawn in {settings.figure}")
+    print(printable(f"curves in {settings.folder}, drawn in {settings.figure_path}"))
 
 
 QUICK: dict[str, Any] = {
@@ -205,15 +223,14 @@ QUICK: dict[str, Any] = {
     "points": 3,
     "episodes": 2,
     "folder": Path("results/curves-quick"),
-    "figure": Path("results/curves-quick/curves.png"),
 }
 
 
 def parse(arguments: list[str]) -> CurveSettings:
     """The settings that the command line asks for; ``--quick`` changes the defaults of the others."""
     default = CurveSettings(**QUICK) if "--quick" in arguments else CurveSettings()
-    prog = "python -m benchmarks curves"
-    return tyro.cli(CurveSettings, prog=prog, args=arguments, default=default, description=DESCRIPTION)
+    found: CurveSettings = commands.parse(PROGRAM, CurveSettings, arguments, default=default, description=DESCRIPTION)
+    return found
 
 
 # -- training ----------------------------------------------------------------------------------------------------
@@ -234,10 +251,13 @@ def curve_of(settings: CurveSettings, env: str, algorithm: str, side: str) -> Cu
         kept = read_kept(path, ("setting", "curve"))
         if kept["setting"] == setting:
             curve = kept["curve"]
-            return Curve(*(np.array(curve[name]) for name in ("steps", "seconds", "scores")), curve["processes"])
+            found = (np.array(curve[name]) for name in ("steps", "seconds", "scores"))
+            return Curve(*found, curve["processes"], kept.get("made"))
     curve = (train_ours if side == "ours" else train_sb3)(settings, env, algorithm, recipe)
-    values = {name: np.asarray(value).tolist() for name, value in vars(curve).items()}
-    text = json.dumps({"setting": setting, "curve": values}, indent=1, allow_nan=False)
+    curve = replace(curve, made=provenance.made())
+    values = {name: np.asarray(value).tolist() for name, value in vars(curve).items() if name != "made"}
+    kept = {"setting": setting, "made": curve.made, "curve": values}
+    text = json.dumps(kept, indent=1, allow_nan=False)
     write_whole(text + "\n", path)
     return curve
 
@@ -383,6 +403,10 @@ def print_curves(curves: Curves) -> None:
         (f"{env}: score is {WORLDS[env].unit}, greedy, on the same episodes for all." for env in worlds), console
     )
     tables.say(NOTES, console)
+    tables.say(
+        (f"Made at {words}." for words in dict.fromkeys(provenance.in_words(one.made) for one in curves.values())),
+        console,
+    )
 
 
 def difference(one: Curve, other: Curve) -> tuple[float, float]:

@@ -15,9 +15,12 @@ import numpy.typing as npt
 import tyro
 from tqdm import tqdm
 
+from agents import commands
+from agents.commands import printable, refusing
 from agents.files import check_folder
 from agents.folders import write_folder
 from benchmarks import figures, forecast_report, forecasters
+from benchmarks.checks import check_counts, check_distinct, check_name
 from benchmarks.evaluate import ENV_ID, PerSeed, Tracks, evaluate
 from benchmarks.forecast_data import Fold, Windows, folds
 from benchmarks.forecast_trader import choose_margin, forecast_trader, round_trip_cost
@@ -28,6 +31,7 @@ from trading_env.strategies import StrategyPolicy
 
 STOCKS = ("us-stocks/AAPL", "us-stocks/GOOG", "us-stocks/IBM", "us-stocks/MSFT")  # FB's 196 bars are too few
 INDICES = ("sp500", "nasdaq")
+PROGRAM = "python -m benchmarks forecast"
 BASELINES = ("buy_and_hold", "flat")
 Floats = npt.NDArray[np.float64]
 
@@ -85,12 +89,10 @@ class ForecastSettings:
 
     def __post_init__(self) -> None:
         counts = ("window", "horizon", "folds", "validation", "seeds", "epochs", "trees", "rounds", "bootstrap_samples")
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.jobs is not None and self.jobs < 1:
-            raise ValueError(f"jobs must be at least 1, got {self.jobs}")
+        check_counts(self, (*counts, "jobs"))
         check_block(self.mean_block)
+        check_name(self.name)
+        check_distinct("data", self.data)
         if self.window < 20:
             raise ValueError(f"window must be at least 20, for the mean of the last 20 returns, got {self.window}")
         if not 0.0 < self.first_test < 1.0:
@@ -149,17 +151,47 @@ class Study:
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the study that the command line describes."""
-    default = ForecastSettings(**QUICK) if "--quick" in arguments else ForecastSettings()
-    prog = "python -m benchmarks forecast"
-    settings = tyro.cli(ForecastSettings, prog=prog, args=arguments, default=default, description=DESCRIPTION)
+    settings = parse(arguments)
     folder = settings.folder / settings.name
-    check_folder(folder, "folder")
+    with refusing(PROGRAM):
+        check_folder(folder, "folder")
+        for name in settings.data:
+            check_market(name, load(name), settings)
     studies = run(settings)
     results = forecast_report.results(settings, studies)
     picture = figures.picture(forecast_report.drawn(results, studies), folder / "forecast.png")
     write_folder(folder, {"results.json": json_bytes(results), "forecast.png": picture})
     forecast_report.show(results)
-    print(f"\nwritten: {folder}/results.json, forecast.png")
+    print(printable(f"written: {folder}/results.json, forecast.png"))
+
+
+def parse(arguments: Sequence[str]) -> ForecastSettings:
+    """The settings that the command line asks for; ``--quick`` changes the defaults of the others."""
+    default = ForecastSettings(**QUICK) if "--quick" in arguments else ForecastSettings()
+    options = {"default": default, "description": DESCRIPTION}
+    found: ForecastSettings = commands.parse(PROGRAM, ForecastSettings, arguments, **options)
+    return found
+
+
+def check_market(name: str, market: Market, settings: ForecastSettings) -> None:
+    """Raises where a study of the market would fail: ValueError naming what is wrong."""
+    try:
+        if market.bars_per_year is None:
+            raise ValueError("it has no timestamps that tell its bars per year")
+        windows = Windows.of(market, settings.window, settings.horizon)
+        parts_of(windows, settings)
+        gym.make(ENV_ID, data=market, **settings.keywords)
+    except ValueError as error:
+        raise ValueError(f"data {name!r}: {error}") from error
+
+
+def parts_of(windows: Windows, settings: ForecastSettings) -> list[Fold]:
+    """The folds that the settings ask for, of the windows whose returns are known."""
+    known = int(np.isfinite(windows.y).sum())
+    first = round(settings.first_test * known)
+    if settings.folds > known - first:
+        raise ValueError(f"folds must be at most the {known - first} rows to test, got {settings.folds}")
+    return folds(known, first, settings.folds, settings.validation, settings.purge)
 
 
 def run(settings: ForecastSettings) -> dict[str, Study]:
@@ -176,7 +208,7 @@ def study(market: Market, settings: ForecastSettings, tick: Any = lambda: None) 
     """Walks one market forward."""
     windows = Windows.of(market, settings.window, settings.horizon)
     known = int(np.isfinite(windows.y).sum())
-    parts = folds(known, round(settings.first_test * known), settings.folds, settings.validation, settings.purge)
+    parts = parts_of(windows, settings)
     forecast_by, margin_by, tracks = {}, {}, {}
     begin, end = windows.bar[parts[0].test.start], windows.bar[known - 1] + 1
     tested = between(market, begin, end)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +14,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from agents.commands import printable
-from benchmarks import figures, tables
+from benchmarks import figures, provenance, tables
 from benchmarks import forecast_metrics as metrics
-from benchmarks.report import PACKAGES
 from benchmarks.statistics import bootstrap_median_sharpe, percentile_interval
 
 if TYPE_CHECKING:
@@ -41,10 +38,10 @@ COLOURS = dict(zip(NAMES, ("#999999", "#E69F00", "#56B4E9", "#009E73", "#D55E00"
 
 def results(settings: ForecastSettings, studies: Mapping[str, Study]) -> dict[str, Any]:
     """All that was found, as JSON values."""
-    packages = (*PACKAGES, "scikit-learn")
     return {
         "settings": {**asdict(settings), "folder": str(settings.folder)},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        **provenance.made(),
+        "versions": provenance.versions("scikit-learn"),
         "markets": {name: _market(study, settings) for name, study in studies.items()},
     }
 
@@ -96,6 +93,8 @@ def show(results: Mapping[str, Any], console: Console | None = None) -> None:
     for table, lines in ((skills, skill_findings(results)), (trades, trading_findings(results))):
         tables.show(table, console)
         tables.say(lines, console)
+    if "versions" in results:
+        tables.say([f"Made at {provenance.in_words(results)}."], console)
 
 
 def tables_of(results: Mapping[str, Any]) -> tuple[tables.Columns, tables.Columns]:

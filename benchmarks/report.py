@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 
 from agents import files
-from benchmarks import tables
+from benchmarks import provenance, tables
 from benchmarks.statistics import bootstrap_median_sharpe, median_and_range, percentile_interval
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ COLUMNS = (
     "turnover\nper year",
     "train\nsteps/s",
 )
-PACKAGES = ("trading-env", "gymnasium", "numpy", "numba", "pandas", "torch", "stable-baselines3")
 
 
 def results(setup: Setup, rows: Mapping[str, Row]) -> dict[str, Any]:
@@ -52,7 +49,7 @@ def results(setup: Setup, rows: Mapping[str, Row]) -> dict[str, Any]:
             "train": _period(setup.train),
             "test": _period(setup.test),
         },
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        **provenance.made(),
         "rows": {name: _row(row, medians[name], medians.get(BENCHMARK)) for name, row in rows.items()},
         "sharpe_differences_95": differences(medians),
     }
@@ -98,15 +95,23 @@ def write_whole(text: str, path: Path) -> None:
     files.write(path, text.encode())
 
 
+class KeptError(ValueError):
+    """A file in the place of an earlier result is none."""
+
+
 def read_kept(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """What an earlier run wrote; ValueError naming the file where it is not whole."""
+    """What an earlier run wrote.
+
+    Raises:
+        KeptError: the file is not whole.
+    """
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         missing = [name for name in names if name not in kept]
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is no result of an earlier run, remove it to train anew: {error}") from error
+        raise KeptError(f"{path} is no result of an earlier run, remove it to train anew: {error}") from error
     if missing:
-        raise ValueError(f"{path} is no result of an earlier run, remove it to train anew: it has no {missing}")
+        raise KeptError(f"{path} is no result of an earlier run, remove it to train anew: it has no {missing}")
     return dict(kept)
 
 
@@ -229,6 +234,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         *_differences(results.get("sharpe_differences_95", {})),
         "Two rows differ where the interval of their difference excludes 0: no other comparison of intervals tells.",
         *_undefined(rows),
+        f"Made at {provenance.in_words(results)}." if "versions" in results else provenance.UNKNOWN,
         "One stock over one period says little about any other, and past returns promise no profit.",
     ]
     if data["metadata"].get("survivorship_biased"):

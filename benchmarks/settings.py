@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from agents import commands
+from benchmarks.checks import check_counts, check_name
 from benchmarks.statistics import check_block
 
 
@@ -95,12 +97,9 @@ class CompareSettings:
     """Hyperparameters of both learners."""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "total_timesteps", "random_seeds", "bootstrap_samples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.processes is not None and self.processes < 1:
-            raise ValueError(f"processes must be at least 1, got {self.processes}")
+        check_counts(self, ("seeds", "total_timesteps", "random_seeds", "bootstrap_samples", "processes"))
         check_block(self.mean_block)
+        check_name(self.name)
 
     def env_keywords(self) -> dict[str, Any]:
         """Keywords of TradingEnv that training and test share."""
@@ -122,7 +121,8 @@ DEMO: dict[str, Any] = {"name": "demo", "seeds": 4, "total_timesteps": 20_000}
 def parse(arguments: list[str], prog: str) -> CompareSettings:
     """The settings that the command line asks for; ``--demo`` changes the defaults of the others."""
     default = CompareSettings(**DEMO) if "--demo" in arguments else CompareSettings()
-    return tyro.cli(CompareSettings, prog=prog, args=arguments, default=default, description=DESCRIPTION)
+    found: CompareSettings = commands.parse(prog, CompareSettings, arguments, default=default, description=DESCRIPTION)
+    return found
 
 
 DESCRIPTION = """\

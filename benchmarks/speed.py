@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -16,11 +14,14 @@ from typing import Any, Literal
 import tyro
 from tqdm import tqdm
 
+from agents.commands import parse, refusing
 from agents.files import check_folder
-from benchmarks import speed_agents, speed_env, speed_lstm, speed_sb3, speed_scale, speed_start, tables
-from benchmarks.report import PACKAGES, write_json
+from benchmarks import provenance, speed_agents, speed_env, speed_lstm, speed_sb3, speed_scale, speed_start, tables
+from benchmarks.checks import check_distinct, check_name
+from benchmarks.report import write_json
 from benchmarks.timing import Measured, Part
 
+PROGRAM = "python -m benchmarks speed"
 PARTS: Mapping[str, ModuleType] = {
     "start": speed_start,
     "env": speed_env,
@@ -53,16 +54,23 @@ class SpeedSettings:
     progress: bool = True
     """Whether to show a progress bar."""
 
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_distinct("parts", self.parts)
+
 
 def main(arguments: Sequence[str]) -> None:
     """Measures what the command line asks for."""
-    settings = tyro.cli(SpeedSettings, prog="python -m benchmarks speed", args=arguments, description=DESCRIPTION)
+    settings: SpeedSettings = parse(PROGRAM, SpeedSettings, arguments, description=DESCRIPTION)
     folder = settings.folder / settings.name
-    check_folder(folder, "folder")
+    with refusing(PROGRAM):
+        check_folder(folder, "folder")
     parts = measure(settings)
     write_json(results(settings, parts), folder / "speed.json")
     print_speed(parts)
-    print(f"\nwritten: {folder}/speed.json")
+    tables.say(
+        ["", f"made at {provenance.in_words(provenance.made())}", f"written: {folder}/speed.json"], tables.console_of()
+    )
 
 
 def measure(settings: SpeedSettings) -> dict[str, Part]:
@@ -83,8 +91,8 @@ def results(settings: SpeedSettings, parts: Mapping[str, Part]) -> dict[str, Any
     """All that was measured, as JSON values."""
     return {
         "quick": settings.quick,
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "machine": {**provenance.machine(), "load": os.getloadavg()[0]},
+        **{name: value for name, value in provenance.made().items() if name in ("commit", "date", "versions")},
         "parts": {name: _part(part) for name, part in parts.items()},
     }
 

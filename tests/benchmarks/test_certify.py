@@ -1,12 +1,13 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agents.dqn import DQN
 from agents.ppo import PPO
-from benchmarks import certified, certify, entries, report
+from benchmarks import certified, certify, certify_report, curves, entries, provenance, report
 from benchmarks.__main__ import main
 from benchmarks.certified import AboveOptimumError, optimal_rewards, path_rewards, score, score_interval
 from benchmarks.certify import Certificate, CertifySettings
@@ -100,6 +101,42 @@ def test_goals_are_scores_or_rewards():
     assert certificate(of_levels(0, 0, 0, 0.89), goal_reward=0.89).met is True
     assert certificate(of_levels(0, 0, 0, 0.89)).met is None
     assert certificate(of_levels(0, 0, 0, -1.0), "null").met is True
+
+
+def test_the_lower_end_of_the_interval_decides_and_the_words_say_so():
+    rewards = of_levels(0, 0, 0, 1.0) * np.linspace(0.85, 1.1, 3)[:, None]
+    found = certificate(rewards, goal=0.9)
+    assert found.score > 0.9 > found.interval[0]
+    assert found.met is False
+    assert certify_report.cells(found)[7:9] == ["at least 90.0%", "NO"]
+    below = certificate(of_levels(0, 0, 0, -2e-4), "null")
+    assert certify_report.cells(below)[6:9] == ["-2.00 to -2.00", "at most 0", "yes"]
+
+
+def test_what_git_keeps_is_written_where_it_is_asked_for_alone(tmp_path):
+    part = certify.parse(["--problems", "regime", "--agents", "PPO"])
+    assert (part.table_path, part.figure_path) == (
+        Path("results/certify/certify.md"),
+        Path("results/certify/certify.png"),
+    )
+    asked = certify.parse(["--docs"])
+    assert (asked.table_path, asked.figure_path) == (Path("docs/certify.md"), Path("docs/certify.png"))
+    elsewhere = replace(part, folder=tmp_path, table=tmp_path / "x.md")
+    assert (elsewhere.table_path, elsewhere.figure_path) == (tmp_path / "x.md", tmp_path / "certify.png")
+    assert curves.CurveSettings().figure_path == Path("results/curves/curves.png")
+    assert curves.CurveSettings(docs=True).figure_path == Path("docs/curves.png")
+
+
+def test_a_row_says_what_made_it():
+    made = {**provenance.made(), "processor": "a|b [x](y)"}
+    rows = [replace(certificate(of_levels(0, 0, 0, 0.5)), made=one) for one in (made, made, None)]
+    page = certify_report.page(rows, [], CertifySettings())
+    assert [line.split(" | ")[-1] for line in page.splitlines() if line.startswith("| DQN")] == ["a |", "a |", "b |"]
+    assert f"Made a: commit {made['commit']}" in page.replace("\\", "")
+    assert r"a\|b \[x\](y)" in page
+    assert f"Made b: {provenance.UNKNOWN}." in page
+    assert {"python", "torch", "numpy"} <= set(made["versions"])
+    assert provenance.processor()
 
 
 def test_every_entry_can_be_built_and_has_a_name_of_its_own():

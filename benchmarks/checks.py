@@ -1,0 +1,33 @@
+"""Checks of the options that experiments share: each error names the option and the value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+MOST_SEEDS, MOST_PROCESSES, MOST_SAMPLES = 10_000, 1_024, 1_000_000
+_MOST = {"seeds": MOST_SEEDS, "random_seeds": MOST_SEEDS, "processes": MOST_PROCESSES, "jobs": MOST_PROCESSES}
+_MOST |= {"bootstrap_samples": MOST_SAMPLES, "points": MOST_SAMPLES}
+
+
+def check_counts(settings: Any, names: Sequence[str]) -> None:
+    """Raises ValueError unless these options are at least 1, or None, and no more than a machine could hold."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+        if value is not None and value > _MOST.get(name, value):
+            raise ValueError(f"{name} must be at most {_MOST[name]:,}, got {value}")
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError unless a folder of that name lies in the folder of results, and is not that folder."""
+    if name in ("", ".", "..") or "\0" in name or os.path.basename(name) != name:
+        raise ValueError(f"name must be the name of a folder, without a path, got {name!r}")
+
+
+def check_distinct(field: str, values: Sequence[Any]) -> None:
+    """Raises ValueError unless there is a value, and none twice."""
+    if not values or len(set(values)) < len(values):
+        raise ValueError(f"{field} must be at least one, and each once, got {list(values)}")

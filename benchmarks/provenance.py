@@ -1,0 +1,72 @@
+"""Where numbers come from: the commit, the versions and the processor that made them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("trading-env", "gymnasium", "numpy", "numba", "pandas", "torch", "stable-baselines3")
+UNKNOWN = "unknown: kept by an earlier version"
+
+
+def made() -> dict[str, Any]:
+    """Commit, versions, processor, its cores, and the day, as JSON values."""
+    return {"commit": commit(), "versions": versions(), **machine(), "date": time.strftime("%Y-%m-%d")}
+
+
+def versions(*more: str) -> dict[str, str]:
+    """Of Python and of the packages that results depend on; those that are not installed are left out."""
+    found = {"python": platform.python_version()}
+    for name in (*PACKAGES, *more):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """The processor's name, and how many cores there are."""
+    return {"processor": processor(), "cores": os.cpu_count()}
+
+
+@cache
+def commit() -> str | None:
+    """The commit of this checkout, with "+" where tracked files differ from it; None where there is none."""
+    here = Path(__file__).parent
+    try:
+        found = _git(here, "rev-parse", "HEAD")
+        return found[:12] + ("+" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", os.fspath(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+
+def processor() -> str:
+    """Its name, or at least its kind."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def in_words(made: Mapping[str, Any] | None) -> str:
+    """A line for a reader."""
+    if made is None:
+        return UNKNOWN
+    versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
+    commit = made["commit"] or "unknown"
+    return f"commit {commit}, {made['date']}, {made['processor']}, {made['cores']} cores; {versions}"
