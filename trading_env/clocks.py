@@ -224,7 +224,7 @@ def _from_text(text: pd.Index[Any], label: Any, unit: str | None, format: str | 
     known = text.dropna()
     if format is not None:
         return _formatted(text, label, format), False
-    if len(known) and known.str.fullmatch(r"-?\d+(\.\d+)?").all():
+    if len(known) and known.str.fullmatch(r"-?\d{1,19}(\.\d+)?").all():
         return _from_numbers(pd.Index(pd.to_numeric(pd.Series(text))), label, unit)
     if unit is not None:
         raise ValueError(f"unit= is for times that are numbers, column {label!r} holds {brief(known[0])}")

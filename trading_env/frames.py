@@ -15,7 +15,7 @@ from trading_env.clocks import joined, read_times
 from trading_env.layouts import Layout, recognise, recognise_file, rows_layout
 from trading_env.market import Market
 from trading_env.numerals import check_marks, read_columns
-from trading_env.readers import MAX_BYTES, TEXT_OPTIONS, checked_limit, read_file, read_parquet, read_text
+from trading_env.readers import MAX_BYTES, TEXT_OPTIONS, checked_limit, checked_text, read_file, read_parquet, read_text
 from trading_env.tickers import one_ticker, renaming
 from trading_env.timecolumns import INDEX, find_time
 from trading_env.validation import (
@@ -141,7 +141,7 @@ def from_csv(path: str | Path, **options: Any) -> Market:
             default a thousand million, None for no limit.
     """
     check_known(options)
-    reading = {key: options.pop(key) for key in TEXT_OPTIONS if key in options}
+    reading = checked_text(**{key: options.pop(key) for key in TEXT_OPTIONS if key in options})
     limit = checked_limit(options.pop("max_bytes", MAX_BYTES))
     check_marks(options.get("decimal"), options.get("thousands"))
     text = options.get("decimal") is not None or options.get("thousands") is not None
@@ -367,7 +367,7 @@ def _numbers(name: str, series: pd.Series[Any], time: Times | None) -> Floats:
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(series.dtype) or not pd.api.types.is_numeric_dtype(series.dtype):
-        row = int((pd.to_numeric(series, errors="coerce").isna() & series.notna()).to_numpy().argmax())
+        row = int((_coerced(series).isna() & series.notna()).to_numpy().argmax())
         where = f"of dtype {series.dtype} at {row_label(time, row)}"
         hint = "" if name in BAR_COLUMNS else "; choose the columns to keep by load(..., columns=[...])"
         raise TypeError(f"{name} must be real numbers, got {brief(series.iloc[row])} {where}{hint}")
@@ -377,6 +377,14 @@ def _numbers(name: str, series: pd.Series[Any], time: Times | None) -> Floats:
         else series.to_numpy()
     )
     return as_column(name, values, copy=False)
+
+
+def _coerced(series: pd.Series[Any]) -> pd.Series[Any]:
+    """Numbers of a column, NaN for all else and for whole numbers beyond the largest float."""
+    import pandas as pd
+
+    large = series.map(lambda value: isinstance(value, int) and value.bit_length() > 1000)
+    return pd.to_numeric(series.mask(large.astype(bool)), errors="coerce")
 
 
 def _times(frame: pd.DataFrame, positions: list[int], layout: Layout | None, **options: Any) -> Times | None:

@@ -64,12 +64,11 @@ def marks_of(
 
 def numbers_of(text: pd.Series[Any], marks: tuple[str, str]) -> pd.Series[Any]:
     """float64 (T,) of text that `marks_of` gave the marks of; missing text is NaN."""
-    import pandas as pd
-
     decimal, thousands = marks
     factors = text.str.extract(r"([KMBTkmbt])$", expand=False).str.upper().map(_FACTORS).fillna(1.0)
     plain = text.str.replace(r"[KMBTkmbt]$", "", regex=True).str.replace(thousands, "", regex=False)
-    return pd.to_numeric(plain.str.replace(decimal, ".", regex=False)).astype(np.float64) * factors
+    points = plain.str.replace(decimal, ".", regex=False)
+    return points.map(float, na_action="ignore").astype(np.float64) * factors  # digits beyond all floats are inf
 
 
 def _number_part(cell: Any) -> str:

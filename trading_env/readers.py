@@ -73,6 +73,10 @@ def read_parquet(path: Path, max_bytes: int | None = MAX_BYTES) -> pd.DataFrame:
     """The frame of a Parquet file that is not larger than ``max_bytes`` in memory."""
     parquet = optional("pyarrow.parquet", "parquet", "reading Parquet")
     facts = parquet.read_metadata(path)
+    names = facts.schema.to_arrow_schema().names
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"two columns are named {twice[0]!r}: {brief(names, 400)}")
     _check_bytes(sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups)), max_bytes)
     frame: pd.DataFrame = parquet.read_table(path).to_pandas(split_blocks=True, self_destruct=True)
     return frame
@@ -92,6 +96,7 @@ class Plan:
     Attributes:
         sep: between two cells.
         skip: lines above the header or the first row.
+        first: the line of the header, or the first row.
         header: line of the header; None without one; [0, 1] for the two levels of yfinance.
         names: of the columns, where the file has none.
         layout: known from the first row of a file without a header.
@@ -101,6 +106,7 @@ class Plan:
 
     sep: str = ","
     skip: int = 0
+    first: str = ""
     header: Any = 0
     names: tuple[str, ...] | None = None
     layout: Layout | None = None
@@ -122,7 +128,7 @@ def read_text(
     Args:
         path: its name says how it is packed.
         sep: between two cells, by default what the first line is separated by.
-        header: the line of the header (0 is the first), or None for a file without one.
+        header: the line of the header (0 is the first that is not empty), or None for a file without one.
         names: of the columns, instead of the header's.
         text: whether cells stay text; else numbers are numbers, unless one is written with other marks.
         max_bytes: the unpacked file may have at most; None for no limit.
@@ -130,9 +136,8 @@ def read_text(
     check_size(path, max_bytes)
     with open_packed(path) as file:
         head = file.read(_HEAD)
-    plan = replace(_plan(head, sep, header, names), text=text)
-    if isinstance(plan.header, int) and plan.names is None and recognise_german(head, plan):
-        plan = replace(plan, text=True)
+    plan = _plan(head, sep, header, names)
+    plan = replace(plan, text=text or _may_have_commas(plan))
     frame = _parse(path, plan)
     if not plan.text and plan.layout is None and _has_marks(frame):
         frame = _parse(path, replace(plan, text=True))
@@ -174,41 +179,48 @@ def _open_zip(path: Path) -> IO[bytes]:
     return archive.open(tables[0])
 
 
+def checked_text(sep: Any = None, header: Any = "infer", names: Any = None) -> dict[str, Any]:
+    """The options of `read_text`.
+
+    Raises:
+        TypeError, ValueError: one is wrong; the message names it.
+    """
+    if sep is not None and (not isinstance(sep, str) or len(sep) != 1):
+        raise ValueError(f"sep must be one character, like ';', got {brief(sep)}")
+    if header is not None and (not isinstance(header, str) or header != "infer"):
+        header = integer("header", header, 0)
+    if names is not None:
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"names must be a list of names, got {brief(names)}")
+        if len(set(names)) < len(names):
+            raise ValueError(f"names must be different, got {brief(names)}")
+    return {"sep": sep, "header": header, "names": names}
+
+
 def _plan(head: bytes, sep: str | None, header: Any, names: Sequence[str] | None) -> Plan:
     encoding = _encoding(head)
-    lines = [line for line in head.decode(encoding, errors="replace").splitlines() if line.strip()][:3]
+    lines = [line for line in head.decode(encoding, errors="replace").splitlines() if line.strip()]
     skip = int(bool(lines) and re.match(r"\W*https?://\S*cryptodatadownload", lines[0], re.IGNORECASE) is not None)
-    first = lines[skip] if len(lines) > skip else ""
-    plan = Plan(sep=_separator(first) if sep is None else _checked_sep(sep), skip=skip, encoding=encoding)
+    at = skip + (header if isinstance(header, int) else 0)
+    first = lines[at] if len(lines) > at else ""
+    plan = Plan(sep=_separator(first) if sep is None else sep, skip=skip, first=first, encoding=encoding)
     cells = _cells(first, plan.sep)
-    if names is not None or header != "infer":
-        return _given(plan, header, names)
-    found = without_header(cells, plan.sep)
+    if names is not None or header is None:
+        if names is not None and len(names) != len(cells):
+            raise ValueError(f"names has {len(names)} names for {len(cells)} columns: {brief(cells)}")
+        return replace(
+            plan, header=header if isinstance(header, int) else None, names=None if names is None else tuple(names)
+        )
+    if header != "infer":
+        plan = replace(plan, header=header)
+    found = without_header(cells, plan.sep) if header == "infer" else None
     if found is not None:
         return replace(plan, header=None, names=found[0], layout=found[1])
-    second = _cells(lines[skip + 1], plan.sep) if len(lines) > skip + 1 else [""]
+    second = _cells(lines[at + 1], plan.sep) if len(lines) > at + 1 else [""]
     if [value.strip().lower() for value in (cells[0], second[0])] in (["price", "ticker"], ["ticker", "price"]):
-        return replace(plan, header=[0, 1])
+        return replace(plan, header=[at - skip, at - skip + 1])
     _check_header(cells)
     return plan
-
-
-def _given(plan: Plan, header: Any, names: Sequence[str] | None) -> Plan:
-    """The plan with the caller's header and names."""
-    if isinstance(names, str):
-        raise TypeError(f"names must be a list of names, got the string {brief(names)}")
-    given = None if names is None else tuple(map(str, names))
-    if header == "infer":
-        return replace(plan, header=None, names=given)
-    if header is not None:
-        header = integer("header", header, 0)
-    return replace(plan, header=header, names=given)
-
-
-def _checked_sep(sep: Any) -> str:
-    if not isinstance(sep, str) or len(sep) != 1:
-        raise ValueError(f"sep must be one character, like ';', got {brief(sep)}")
-    return sep
 
 
 def _encoding(head: bytes) -> str:
@@ -235,10 +247,11 @@ def _cells(line: str, sep: str) -> list[str]:
     return [cell.strip() for cell in next(csv.reader([line], delimiter=sep), [""])] or [""]
 
 
-def recognise_german(head: bytes, plan: Plan) -> bool:
+def _may_have_commas(plan: Plan) -> bool:
     """Whether the file's numbers may have decimal commas: ';' separates, or its header is German."""
-    lines = head.decode(plan.encoding, errors="replace").splitlines()
-    header = _cells(lines[plan.skip], plan.sep) if len(lines) > plan.skip else []
+    if plan.layout is not None:
+        return False
+    header = _cells(plan.first, plan.sep)
     layout = recognise(header, [""] * len(header))
     return plan.sep == ";" or (layout is not None and layout.name == "German export")
 
@@ -261,12 +274,15 @@ def _parse(path: Path, plan: Plan) -> pd.DataFrame:
     layout: dict[str, Any] = {"header": plan.header, "sep": plan.sep, "encoding": plan.encoding, "skiprows": plan.skip}
     if plan.names is not None:
         layout |= {"names": list(plan.names), "index_col": False}
-    if plan.header == [0, 1]:
+    if isinstance(plan.header, list):
         layout |= {"index_col": 0}
     if plan.text:
         layout |= {"dtype": str}
     with open_packed(path) as file:
-        return _restore_index(pd.read_csv(file, **layout))
+        frame = pd.read_csv(file, **layout)
+    if isinstance(frame.index, pd.MultiIndex):
+        raise ValueError(f"the rows have more cells than the header, which names {list(frame.columns)[:12]}")
+    return _restore_index(frame)
 
 
 def _restore_index(frame: pd.DataFrame) -> pd.DataFrame:
