@@ -29,6 +29,7 @@ from benchmarks.entries import ENTRIES, QUICK
 from benchmarks.figures import check_picture
 from benchmarks.problems import PROBLEMS, Entry
 from benchmarks.report import KeptError, read_kept, write_whole
+from benchmarks.warm_up import warm_up
 
 Floats = npt.NDArray[np.float64]
 PROGRAM = "python -m benchmarks certify"
@@ -298,6 +299,7 @@ def _train_ours(settings: CertifySettings, entry: Entry) -> tuple[Floats, Floats
     agent = _our_class(entry.agent)(problem.spec(**entry.keywords), seeds=_seeds(settings), **options)
     judge = partial(_judge_seeds, entry=entry, runs=settings.seeds)
     marking = sb3.Marking(judge, entry.total_timesteps // settings.points, entry.total_timesteps)
+    warm_up(_our_class(entry.agent), problem.spec(**entry.keywords), entry.n_envs, **entry.hyperparameters)
     marking.mark(agent)
     agent.learn(entry.total_timesteps, marking.tick, progress_bar=settings.progress)
     marking.mark(agent)

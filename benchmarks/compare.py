@@ -18,6 +18,7 @@ from benchmarks.evaluate import ENV_ID, PerSeed, Tracks, evaluate
 from benchmarks.forecast_data import Fold, Windows, folds
 from benchmarks.settings import CompareSettings, parse
 from benchmarks.statistics import median_and_range
+from benchmarks.warm_up import warm_up
 from trading_env import FeatureScaler, Market, load, strategies
 from trading_env.strategies import StrategyPolicy
 
@@ -132,6 +133,7 @@ def train_dqn(setup: Setup) -> Row:
 
     torch.set_num_threads(1)  # networks this small only lose by a second thread
     settings = setup.settings
+    warm_up(DQN, setup.training_env(), **settings.dqn.for_ours())
     agent = DQN(setup.training_env(), seeds=settings.seeds, device="cpu", **settings.dqn.for_ours())
     start = time.perf_counter()
     agent.learn(settings.total_timesteps, progress_bar=settings.progress)

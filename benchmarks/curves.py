@@ -28,6 +28,7 @@ from benchmarks import figures, provenance, sb3, tables
 from benchmarks.checks import check_counts, check_distinct
 from benchmarks.report import KeptError, read_kept, write_whole
 from benchmarks.statistics import bootstrap_iqm, iqm
+from benchmarks.warm_up import warm_up
 
 Floats = npt.NDArray[np.float64]
 PROGRAM = "python -m benchmarks curves"
@@ -280,6 +281,7 @@ def train_ours(settings: CurveSettings, env: str, algorithm: str, recipe: Recipe
     agent = our_class(algorithm)(WORLDS[env].spec(), **options)
     judge = partial(scores, world=WORLDS[env], episodes=settings.episodes, runs=settings.seeds)
     marking = sb3.Marking(judge, recipe.total_timesteps // settings.points, recipe.total_timesteps)
+    warm_up(our_class(algorithm), WORLDS[env].spec(), recipe.n_envs, **recipe.hyperparameters)
     marking.mark(agent)
     agent.learn(recipe.total_timesteps, marking.tick, progress_bar=settings.progress)
     marking.mark(agent)

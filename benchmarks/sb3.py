@@ -10,10 +10,12 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing import connection
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -178,10 +180,19 @@ _steps: Any = None  # of all seeds, shared by the processes
 
 def _set_up_worker(steps: Any) -> None:
     global _steps
+    threading.Thread(target=_end_with_parent, daemon=True).start()  # before the import, which takes seconds
     import torch
 
     torch.set_num_threads(1)
     _steps = steps
+
+
+def _end_with_parent() -> None:
+    """Ends this process as soon as the one that started it is gone, killed or not: nobody waits for its results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _run(job: _Job) -> _Run:
@@ -202,15 +213,24 @@ def _run(job: _Job) -> _Run:
         marking.tick(model)
         return True
 
+    step_once(job.spec)
     marking.mark(model)
-    start = time.time()
+    start = time.monotonic()  # one clock for all processes, which nobody sets back
     model.learn(job.total_timesteps, callback=count)
-    end = time.time()
+    end = time.monotonic()
     marking.mark(model)
     file = io.BytesIO()
     model.save(file)
     envs.close()
     return _Run(file.getvalue(), model.num_timesteps, start, end, marking.marks)
+
+
+def step_once(spec: EnvSpec) -> None:
+    """Lets an env's first reset and step compile what they need, so that no training's seconds include it."""
+    env = gym.make(spec)
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    env.close()
 
 
 class Marking:
