@@ -14,14 +14,14 @@ KERNEL_ONLY = ("accounting", "caching")  # the second asks numba where it keeps 
 
 
 LAYERS = (  # of trading_env: a module imports only from the lines above its own, but for what a call needs
-    ("caching", "checks", "extras", "frozen"),
+    ("caching", "checks", "extras", "frozen", "limits"),
     ("config", "rewards", "validation", "vector_args"),
     ("clocks", "layouts", "market", "metrics", "numerals", "tables", "tickers"),
     ("readers", "timecolumns"),
     ("calendars", "datasets", "frames", "indicators", "paths", "render", "scaler", "strategies"),
-    ("features", "simulators"),
+    ("features", "picture", "simulators"),
     ("accounting",),
-    ("task",),
+    ("film", "task"),
     ("compact", "env_state", "keywords", "whatif"),
     ("env",),
     ("vector_env",),

@@ -14,6 +14,17 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 400
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxarray = 12
 
 
+class RenderModes(list[str]):
+    """The render modes of an env, for its metadata, by which `gym.make` judges a ``render_mode`` before the env does.
+
+    Gymnasium warns of one that is not there in words that it takes for a format string, and takes it to be a string:
+    what cannot go through that counts as one of them, so that it comes to the env, which refuses it by name.
+    """
+
+    def __contains__(self, mode: object) -> bool:
+        return not isinstance(mode, str) or "%" in mode or super().__contains__(mode)
+
+
 def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     """``value``, one of the options; ValueError otherwise."""
     if not isinstance(value, str) or value not in options:

@@ -13,7 +13,7 @@ from gymnasium.error import ResetNeeded
 
 from trading_env import env_state
 from trading_env.accounting import INFO, PAST_ROW, Bools, Bound, Step, observe_rows, step_one
-from trading_env.checks import brief, choice
+from trading_env.checks import RenderModes, brief, choice
 from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
 from trading_env.task import Task
@@ -125,7 +125,8 @@ class TradingEnv(gym.Env[Any, Any]):
     | observation | "flat" | "flat", "dict" or "compact" |
     | random_start, episode_length | False, None | a start drawn uniformly; steps until truncation |
     | on_missing | "raise" | "raise", "drop" or "ffill": what to do with missing values |
-    | render_mode | None | "ansi": a short text; "rgb_array": price with trades, exposure, equity, drawdown (H, W, 3) |
+    | render_mode | None | "ansi": a short text; "human": the same, printed after every reset and step; |
+    | | | "rgb_array": price with trades, exposure, equity, drawdown (H, W, 3) |
 
     ``reset`` takes ``options={"start": bar, "data": index}``.
 
@@ -140,7 +141,7 @@ class TradingEnv(gym.Env[Any, Any]):
         ValueError: an argument out of range, or data that cannot be traded; the message names it.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}
+    metadata: dict[str, Any] = {"render_modes": RenderModes(("human", "ansi", "rgb_array")), "render_fps": 10}
 
     @shows_keywords
     def __init__(self, data: Any = "us-stocks/AAPL", *, render_mode: str | None = None, **keywords: Any) -> None:
@@ -148,6 +149,8 @@ class TradingEnv(gym.Env[Any, Any]):
         if render_mode is not None:
             choice("render_mode", render_mode, tuple(self.metadata["render_modes"]))
         self.render_mode = render_mode
+        self._prints = render_mode == "human"
+        self._film: Any = None  # what renders the episode, once that is asked for
         self.keywords = {"data": data, **keywords}  # to make another one like it
         self.task = Task(data, **keywords)
         self.action_space = self.task.action_space()
@@ -192,6 +195,8 @@ class TradingEnv(gym.Env[Any, Any]):
         self._before = self._info = dict(info)
         if self._wants:
             info["action_mask"] = mask
+        if self._prints:
+            self.render()
         return task.shaped(obs), info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -248,6 +253,8 @@ class TradingEnv(gym.Env[Any, Any]):
             running, self._running = self._running, False  # unless the callable answers, nobody has seen this step
             reward = self._called_reward(info)
             self._running = running
+        if self._prints:
+            self.render()
         return obs if self._flat else self.task.shaped(obs), reward, terminated, truncated, info
 
     def get_state(self) -> dict[str, Any]:
@@ -392,6 +399,8 @@ class TradingEnv(gym.Env[Any, Any]):
         """The episode so far, as the ``render_mode`` says; None, with a warning, where none was given.
 
         "ansi" is a text of a few lines, "rgb_array" a picture (H, W, 3) of price, exposure, equity and drawdown.
+        "human" prints the text, in a terminal in place of the one before, and returns None; ``reset`` and ``step``
+        do so by themselves.
 
         Raises:
             ResetNeeded: no episode has begun.
@@ -402,21 +411,33 @@ class TradingEnv(gym.Env[Any, Any]):
                 "render needs a render_mode: gym.make('trading_env:TradingEnv-v0', render_mode='rgb_array')"
             )
             return None
-        from trading_env import render
+        if self._opened is None:
+            raise ResetNeeded("call reset before render: no episode has begun")
+        if self._film is None:
+            from trading_env.film import Film
 
-        episode = self.episode()
-        return render.ansi(episode) if self.render_mode == "ansi" else render.rgb_array(episode)
+            self._film = Film()
+        return self._film.frame(self)
+
+    def close(self) -> None:
+        """Frees the picture that ``render`` draws in; the env may still be used."""
+        self._film = None
 
     def episode(self) -> Any:
         """The episode so far as a `trading_env.render.Episode`, of which ``render.figure`` makes a figure to save."""
+        if self._opened is None:
+            raise ResetNeeded("call reset before episode: no episode has begun")
+        return self._shown(self._replayed())
+
+    def _shown(self, steps: Any) -> Any:
+        """An `Episode` of the steps (S rows)."""
         from trading_env.render import Episode
 
-        if self._opened is None:
-            raise ResetNeeded("call reset before render or episode: no episode has begun")
+        assert self._opened is not None
         task, (i, start) = self.task, self._opened
         lot_size = task.lot_size if task.actions == "lots" else 0.0
         shown = max(start - task.window + 1, 0)
-        return Episode(task.markets[i], start, shown, task.initial_cash, task.fill, lot_size, self._replayed())
+        return Episode(task.markets[i], start, shown, task.initial_cash, task.fill, lot_size, steps)
 
 
 def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:

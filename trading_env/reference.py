@@ -23,7 +23,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from trading_env import env_state
-from trading_env.checks import integer
+from trading_env.checks import RenderModes, integer
 from trading_env.env import check_options
 from trading_env.validation import Floats
 from trading_env.vector_args import as_array, reset_mask, sub_env_seeds
@@ -262,7 +262,7 @@ class _Known:
 class ReferenceEnv(_Known, gym.Env[Any, Any]):
     """The scalar face of a problem. Keywords are those of its class; ``reset`` takes options={"noise_seed": int}."""
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": RenderModes()}
 
     def __init__(self, *, render_mode: str | None = None, **keywords: Any) -> None:
         _check_render_mode(render_mode)

@@ -1,7 +1,11 @@
 """Rendering: what the text says, where the marks stand, and that the pictures leave nothing behind."""
 
+import copy
 import gc
+import io
+import pickle
 import sys
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -193,7 +197,15 @@ def test_pictures_leave_no_figure_behind():
     before = figures()
     env = played(TradingEnv(random_walk(), render_mode="rgb_array"), [2, 1, 0])
     for _ in range(3):
-        env.render()
+        render.rgb_array(env.episode())
+    assert figures() == before
+    frames = [env.render() for _ in range(3)]
+    assert figures() == before + 1  # the one that all frames of an env are drawn in
+    assert not np.shares_memory(frames[0], frames[1])
+    env.close()
+    assert figures() == before
+    np.testing.assert_array_equal(env.render(), frames[0])  # a closed env may be used
+    del env
     assert figures() == before
     if "matplotlib.pyplot" in sys.modules:
         assert sys.modules["matplotlib.pyplot"].get_fignums() == []
@@ -206,15 +218,124 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
         env.render()
 
 
+# -- frame after frame -----------------------------------------------------------------------------------------
+
+
+def flaky_market(n, seed, dated=False):
+    """Prices that jump now and then, so that scales change."""
+    rng = np.random.default_rng(seed)
+    prices = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, n) + (rng.random(n) < 0.05) * rng.normal(0, 0.5, n)))
+    time = np.datetime64("2001-01-01", "ns") + np.arange(n).astype("timedelta64[h]") if dated else None
+    return Market.from_arrays(open=prices, close=prices, time=time, name=f"walk {seed}")
+
+
+@pytest.mark.parametrize("keywords", [{"allow_short": True}, {"actions": (-3.0, 0.0, 3.0)}, {"fill": "next_close"}])
+def test_every_frame_is_the_picture_that_would_be_drawn_alone(keywords):
+    data = [flaky_market(90, seed, dated) for seed, dated in ((0, True), (1, False), (2, True))]
+    margin = {"max_leverage": 3.0, "maintenance": 0.3, "ruin_fraction": 1e-9}
+    env = TradingEnv(data, window=4, render_mode="rgb_array", margin=margin, random_start=True, **keywords)
+    rng = np.random.default_rng(0)
+    for seed in range(3):
+        env.reset(seed=seed)
+        for t in range(36):
+            if t % 6 == seed:
+                np.testing.assert_array_equal(env.render(), render.rgb_array(env.episode()), err_msg=f"{seed} {t}")
+            _, _, terminated, truncated, _ = env.step(rng.integers(env.action_space.n))
+            if terminated or truncated:
+                break
+        np.testing.assert_array_equal(env.render(), render.rgb_array(env.episode()))
+
+
+def test_frames_follow_a_state_that_is_set_and_a_copy():
+    env = played(TradingEnv(random_walk(200), render_mode="rgb_array"), [2] * 20)
+    state, then = env.get_state(), env.render()
+    for action in (0, 1, 2):
+        env.step(action)
+    later = env.render()
+    twin = copy.deepcopy(env)
+    env.set_state(state)
+    np.testing.assert_array_equal(env.render(), then)
+    np.testing.assert_array_equal(twin.render(), later)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(twin)).render(), later)
+
+
+def test_most_frames_draw_only_what_moves(monkeypatch):
+    whole, parts = [], []
+    env = TradingEnv(random_walk(900), render_mode="rgb_array")
+    env.reset(seed=0)
+    env.render()
+    picture = env._film._picture
+    draw = picture._canvas.draw
+    monkeypatch.setattr(picture._canvas, "draw", lambda: (whole.append(1), draw()))
+    for panel in picture._panels:
+        monkeypatch.setattr(panel, "draw", lambda renderer, draw=panel.draw: (parts.append(1), draw(renderer)))
+    for action in random_actions(env, 200):
+        env.step(action)
+        env.render()
+    assert len(whole) < 15
+    assert len(parts) - 4 * len(whole) < 40
+
+
+def test_a_frame_runs_and_draws_no_more_of_a_long_episode(monkeypatch):
+    n = 20_000
+    market = random_walk(n, step=0.001, dated=False)
+    env = TradingEnv(market, window=2, features=["close"], costs=FREE, render_mode="rgb_array")
+    played(env, random_actions(env, n - 10))
+    env.render()
+    calls, bound = [], env._kernel
+    kernel = SimpleNamespace(call=lambda *arguments: (calls.append(1), bound.call(*arguments))[1])
+    monkeypatch.setattr(env, "_kernel", kernel)
+    env.step(2)
+    env.render()
+    assert len(calls) == 2  # the step's own, and the film's
+    picture = env._film._picture
+    for line in (picture._close, picture._equity, picture._held, picture._drawdown):
+        assert len(line.get_xdata()) <= 1700
+        assert line.get_xdata()[-1] == env._clock[0, 0]
+    assert picture._close.get_ydata().max() == env.task.markets[0].close[: env._clock[0, 0] + 1].max()
+    assert sum(len(marks.get_offsets()) for marks in picture._marks.values()) < 8000
+
+
+# -- names are text --------------------------------------------------------------------------------------------
+
+NAMES = [
+    r"$\frac$",
+    r"$x^2$ \alpha",
+    "a\x1b[31mred\x07",
+    "two\nlines\ttab",
+    "\u8d35\u5dde",
+    "\udcff",
+    "\u202eabc",
+    "%s {x}",
+    "_^",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_text_in_the_picture_and_steers_no_terminal(name):
+    market = random_walk(80, dated=False)
+    market = Market.from_arrays(open=market.open, close=market.close, name=name)
+    env = played(TradingEnv(market, window=3, render_mode="rgb_array"), [2] * 9)
+    assert env.render().shape == (720, 960, 3)
+    title = render.figure(env.episode())._suptitle
+    assert not title.get_parse_math()
+    first, rest = render.ansi(env.episode()).split("\n", 1)
+    assert first.isprintable()
+    assert rest.startswith("price")
+    if name.isprintable():
+        assert first.startswith(name)
+        assert title.get_text().startswith(name)
+
+
 # -- as Gymnasium has it ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
+@pytest.mark.parametrize("mode", ["ansi", "rgb_array", "human"])
 def test_gymnasiums_checker_passes_with_a_render_mode(mode):
     check_env(gym.make(ID, render_mode=mode).unwrapped)
 
 
-@pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
+@pytest.mark.parametrize("mode", ["ansi", "rgb_array", "human"])
 def test_render_before_reset_raises(mode):
     with pytest.raises(ResetNeeded, match="reset"):
         TradingEnv(render_mode=mode).render()
@@ -238,6 +359,50 @@ def test_wrappers_that_collect_frames_work():
     assert env.metadata["render_fps"] > 0
 
 
+def test_human_prints_the_text_after_every_reset_and_step(capsys):
+    env = gym.make(ID, render_mode="human")
+    env.reset(seed=0)
+    for action in (2, 1):
+        env.step(action)
+    out = capsys.readouterr().out
+    assert [line[-6:] for line in out.splitlines() if "step" in line] == ["step 0", "step 1", "step 2"]
+    assert env.render() is None
+    assert capsys.readouterr().out == render.ansi(env.unwrapped.episode()) + "\n"
+    env.close()
+
+
+def test_in_a_terminal_a_text_stands_in_place_of_the_one_before(monkeypatch):
+    class Terminal(io.StringIO):
+        encoding = "ascii"
+
+        def isatty(self):
+            return True
+
+    market = random_walk(60, dated=False)
+    env = TradingEnv(Market.from_arrays(open=market.open, close=market.close, name="\u8d35"), render_mode="human")
+    slept = []
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setattr("time.sleep", slept.append)
+    env.reset(seed=0)
+    env.step(2)
+    text = sys.stdout.getvalue()
+    assert text.count("\x1b[7F\x1b[J") == 1  # seven lines up
+    assert text.startswith("\\u8d35, bar")
+    assert slept[0] == 0.0
+    assert 0.0 < slept[1] <= 0.1
+
+
+@pytest.mark.parametrize("mode", ["'%s'", "%d%%", 5, "window", ("ansi",)])
+@pytest.mark.parametrize("name", ["TradingEnv-v0", "reference/Ritter-v0"])
+@pytest.mark.filterwarnings("ignore:.*not in the possible render_modes")
+def test_a_wrong_render_mode_is_refused_by_name(name, mode):
+    spec = copy.deepcopy(gym.spec(name))
+    spec.kwargs["render_mode"] = mode
+    for make in (lambda: gym.make(name, render_mode=mode), lambda: gym.make(spec), lambda: gym.make_vec(spec)):
+        with pytest.raises((TypeError, ValueError), match="render_mode must be"):
+            make()
+
+
 def test_text_frames_can_be_collected_by_gymnasium_make():
     env = gym.make(ID, render_mode="ansi_list")
     env.reset()
@@ -246,8 +411,13 @@ def test_text_frames_can_be_collected_by_gymnasium_make():
 
 
 def test_the_vector_env_offers_no_rendering():
-    with pytest.raises(ValueError, match="render_mode"):
+    with pytest.raises(ValueError, match=r"render_mode.*vectorization_mode='sync'"):
         TradingVectorEnv(2, render_mode="rgb_array")
+    with pytest.raises(ValueError, match="vectorization_mode='sync'"):
+        gym.make_vec(ID, 2, render_mode="rgb_array")
+    envs = gym.make_vec(ID, 2, render_mode="rgb_array", vectorization_mode="sync")  # as the message says
+    envs.reset(seed=0)
+    assert [frame.shape for frame in envs.render()] == [(720, 960, 3)] * 2
     with pytest.raises(NotImplementedError):
         TradingVectorEnv(2).render()
 
