@@ -18,7 +18,7 @@ _NANOSECONDS = {"D": 86_400 * 10**9, "h": 3_600 * 10**9, "m": 60 * 10**9, "s": 1
 UNITS = tuple(_NANOSECONDS)
 _EPOCH = (94_694_400, 4_102_444_800)  # seconds of 1973 and of 2100: within them s, ms, us and ns cannot be confused
 _DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-_ISO = re.compile(r"\d{4}-\d\d?(-\d\d?)?([T ].*)?$|\d{8}T\d+")
+_ISO = re.compile(r"\d{4}-\d\d(-\d\d)?([T ].*)?$|\d{8}T\d+")
 _CLOCK = r"(?P<clock>[ T,]+\d{1,2}:\d\d(?P<seconds>:\d\d(?P<part>\.\d+)?)?(?P<half> ?[AaPp][Mm])?)?"
 _NUMBERS = re.compile(r"(?P<a>\d{1,4})(?P<sep>[-./])(?P<b>\d{1,2})(?P=sep)(?P<c>\d{1,4})" + _CLOCK + r"(?P<zone> GMT)?")
 _WORDS = (  # a date with the month's English name, and its format

@@ -115,7 +115,10 @@ def _read(data: Any, **options: Any) -> Market:
         from trading_env.frames import from_rows
 
         return from_rows(data, **options)
-    raise TypeError(f"data must be a name, a path, a DataFrame or a Market, got {type(data).__name__}: {brief(data)}")
+    hint = "; load(rows) takes a list of rows [time in ms, open, ...]" if isinstance(data, (list, tuple)) else ""
+    raise TypeError(
+        f"data must be a name, a path, a DataFrame or a Market, got {type(data).__name__}: {brief(data)}{hint}"
+    )
 
 
 def _are_rows(data: Any) -> bool:

@@ -161,24 +161,28 @@ def _binance(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any
 
 
 def _crypto_data_download(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    """Times are the dates, since some of the files count s in old rows and ms in new ones; unix where they are odd."""
     pattern = r"((unix|unix timestamp),)?date,symbol,open,high,low,close,volume (\w+),volume (\w+)(,tradecount)?"
     found = re.fullmatch(pattern, ",".join(header))
     if found is None:
         return None
-    base = str(first[header.index("symbol")]).replace("/", "").lower().startswith(found[4])
-    volume = f"volume {found[4] if base or not found[3] else found[3]}"
-    if not base:  # files of some years name the volume of the quoted currency first
-        volume = f"volume {found[3]}"
-    columns = {**_bars("open", "high", "low", "close"), volume: "volume"}
-    time, unused = ((found[2],), ("date",)) if found[2] else (("date",), ())
-    return Layout("CryptoDataDownload", columns, time, unused=unused, newest_first=True)
+    symbol = str(first[header.index("symbol")]).lower()
+    volume = found[4] if symbol.startswith(found[4]) else found[3]  # of the base, wherever it stands
+    columns = {**_bars("open", "high", "low", "close"), f"volume {volume}": "volume"}
+    plain = re.fullmatch(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?", str(first[header.index("date")]))
+    time = "date" if plain or not found[2] else found[2]
+    unused = ({"date", found[2] or "date"} - {time}) or set()
+    return Layout("CryptoDataDownload", columns, (time,), unused=tuple(unused), newest_first=True)
 
 
 def _trading_view(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    """Times in seconds since 1970, names of bars in small letters, Volume and indicators in capitals behind them."""
     names = [str(label).strip() for label in labels]
-    if names[:5] != ["time", "open", "high", "low", "close"] or not _is_number(first[0]):
+    if names[:5] != ["time", "open", "high", "low", "close"] or not re.fullmatch(
+        r"\d{9,10}(\.0)?", str(first[0]).strip()
+    ):
         return None
-    return Layout("TradingView", time=("time",)) if len(names) == 5 or names[5:6] == ["Volume"] else None
+    return Layout("TradingView", time=("time",)) if "volume" not in names[5:] else None
 
 
 def _short_keys(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
@@ -209,7 +213,10 @@ _GERMAN = {
     "high": ("hoch", "tageshoch", "höchst", "höchstkurs", "hoechst", "high"),
     "low": ("tief", "tagestief", "tiefst", "tiefstkurs", "low"),
     "close": ("schluss", "schlusskurs", "schlußkurs", "letzter", "schlusspreis", "kurs", "close"),
-    "volume": ("stücke", "stuecke", "stück", "volumen", "volume", "umsatz"),
+    "volume": (
+        *("stücke", "stuecke", "stück", "umsatz stück", "umsatz (stück)", "volumen (stück)", "volumen in stück"),
+        *("volumen", "volume", "umsatz"),
+    ),
 }
 
 
@@ -226,9 +233,20 @@ def _german(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]
             columns[label] = bar
     if "datum" not in times or len(times) > 2 or "close" not in columns.values():
         return None
-    return Layout(
-        "German export", columns, tuple(sorted(times)), format=_german_date(str(first[header.index("datum")]))
-    )
+    times = tuple(sorted(times))  # the date before the time of the day
+    date = " ".join(str(first[header.index(label)]) for label in times)
+    return Layout("German export", columns, times, format=_german_date(date), newest_first=True)
+
+
+def decimal_commas(header: Sequence[str], first: Sequence[str]) -> Layout | None:
+    """German bars under an English header in a file that ';' separates: a price of the first row has a comma."""
+    labels = [label.strip().lower() for label in header]
+    prices = [cell for label, cell in zip(labels, first, strict=False) if label in ("open", "high", "low", "close")]
+    times = [i for i, label in enumerate(labels) if label in ("date", "time", "datetime", "timestamp")]
+    if not any(re.fullmatch(r"(\d{1,3}(\.\d{3})+|\d+),\d+", cell.strip()) for cell in prices) or len(times) != 1:
+        return None
+    time = times[0]
+    return Layout("German export", time=(labels[time],), format=_german_date(first[time]), newest_first=True)
 
 
 def _german_date(value: str) -> str | None:

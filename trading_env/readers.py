@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from trading_env.checks import brief, brief_text, integer
 from trading_env.clocks import looks_like_text_dates
 from trading_env.extras import optional
-from trading_env.layouts import Layout, recognise, without_header
+from trading_env.layouts import Layout, decimal_commas, recognise, without_header
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,7 +200,8 @@ def checked_text(sep: Any = None, header: Any = "infer", names: Any = None) -> d
 def _plan(head: bytes, sep: str | None, header: Any, names: Sequence[str] | None) -> Plan:
     encoding = _encoding(head)
     lines = [line for line in head.decode(encoding, errors="replace").splitlines() if line.strip()]
-    skip = int(bool(lines) and re.match(r"\W*https?://\S*cryptodatadownload", lines[0], re.IGNORECASE) is not None)
+    above = re.match(r"\W*https?://\S*cryptodatadownload|\W*sep=.$", lines[0], re.IGNORECASE) if lines else None
+    skip = 0 if above is None else 1  # the source's address, or Excel's mark of the separator
     at = skip + (header if isinstance(header, int) else 0)
     first = lines[at] if len(lines) > at else ""
     plan = Plan(sep=_separator(first) if sep is None else sep, skip=skip, first=first, encoding=encoding)
@@ -220,7 +221,7 @@ def _plan(head: bytes, sep: str | None, header: Any, names: Sequence[str] | None
     if [value.strip().lower() for value in (cells[0], second[0])] in (["price", "ticker"], ["ticker", "price"]):
         return replace(plan, header=[at - skip, at - skip + 1])
     _check_header(cells)
-    return plan
+    return replace(plan, layout=decimal_commas(cells, second)) if plan.sep == ";" else plan
 
 
 def _encoding(head: bytes) -> str:
@@ -250,7 +251,7 @@ def _cells(line: str, sep: str) -> list[str]:
 def _may_have_commas(plan: Plan) -> bool:
     """Whether the file's numbers may have decimal commas: ';' separates, or its header is German."""
     if plan.layout is not None:
-        return False
+        return plan.layout.name == "German export"
     header = _cells(plan.first, plan.sep)
     layout = recognise(header, [""] * len(header))
     return plan.sep == ";" or (layout is not None and layout.name == "German export")

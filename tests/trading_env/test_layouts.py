@@ -199,11 +199,26 @@ FORMS = {
         crypto("Unix,Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USD", epoch(HOURS, "ms"), lead=""),
         HOURS,
     ),
+    "cryptodatadownload, s and ms": (
+        "CryptoDataDownload",
+        crypto(
+            "unix,date,symbol,open,high,low,close,Volume BTC,Volume USD",
+            [*epoch(HOURS[:2], "s"), *epoch(HOURS[2:], "ms")],
+        ),
+        HOURS,
+    ),
     "tradingview": ("TradingView", tradingview(), HOURS),
     "polygon": ("Polygon", letters(epoch(HOURS, "ms")), HOURS),
     "alpaca": ("Alpaca", letters([f"{hour}:00Z" for hour in HOURS]), HOURS),
     "polygon flat file": ("Polygon (flat file)", polygon_flat(), HOURS),
     "german": ("German export", german(), DAYS),
+    "german, english header": ("German export", german("Date;Open;High;Low;Close;Volume"), DAYS),
+    "german, sep line": ("German export", "sep=;\n" + german(), DAYS),
+    "german, newest first": (
+        "German export",
+        "\n".join([german().split("\n")[0], *german().split("\n")[4:0:-1]]),
+        DAYS,
+    ),
     "ariva": ("German export", ariva(), DAYS),
     "dukascopy": ("Dukascopy", dukascopy(), HOURS),
     "tushare": ("tushare", tushare(), DAYS),
@@ -230,7 +245,8 @@ def test_a_file_is_recognised_by_its_header(tmp_path, form, suffix):
     np.testing.assert_allclose(env.unwrapped.task.markets[0].close, CLOSES)
 
 
-FRAMES = [form for form in FORMS if "no header" not in form and form not in ("metatrader 4", "histdata", "stooq")]
+FILES_ONLY = ("metatrader 4", "histdata", "stooq", "german, english header", "german, sep line")
+FRAMES = [form for form in FORMS if "no header" not in form and form not in FILES_ONLY]
 
 
 @pytest.mark.parametrize("form", FRAMES)
@@ -355,3 +371,16 @@ def test_an_ambiguous_number_of_a_german_file_asks_for_the_mark(tmp_path):
         load(path)
     assert load(path, decimal=",").close.tolist() == [1234, 1235]
     assert load(path, decimal=".").close.tolist() == [1.234, 1.235]
+
+
+def test_german_dates_and_times_in_two_columns_have_the_day_first(tmp_path):
+    lines = ["Datum;Zeit;Eröffnung;Hoch;Tief;Schluss;Umsatz Stück"]
+    for i in range(4):
+        lines.append(";".join(["02.01.2024", f"{9 + i:02d}:00", *map(german_number, bars(i)[:4]), bars(i)[4]]))
+    (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8")
+    check(load(tmp_path / "a.csv"), "German export", HOURS)
+
+
+def test_a_list_of_numbers_points_to_lists_of_rows():
+    with pytest.raises(TypeError, match=r"got list: .*; load\(rows\) takes a list of rows"):
+        trading_env.TradingEnv([[1704186000000, 1.0, 1.0, 1.0, 1.0, 5.0]])
