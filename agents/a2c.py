@@ -142,6 +142,7 @@ class A2C(RolloutAgent):
     Config = A2CConfig
     config: A2CConfig
     _memory = RolloutAgent._memory
+    _reported = ("_losses", "_judged")
 
     def _build(self) -> None:
         config = self.config

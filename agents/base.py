@@ -6,6 +6,7 @@ An algorithm is one file with a subclass that says what it is made of (`_build`)
 Axis letters: S seeds, N envs per seed, B batch, D observation.
 """
 
+import copy
 import dataclasses
 import os
 import warnings
@@ -20,7 +21,7 @@ import numpy.typing as npt
 import torch
 from gymnasium.vector import VectorEnv
 
-from agents import checkpoints, saving
+from agents import checkpoints, copies, saving
 from agents.envs import EnvLike, Floats, SeedEnvs, Spaces, as_source, make_envs
 from agents.evaluation import evaluate
 from agents.features import Extractor, Features, check_extractor
@@ -82,6 +83,7 @@ class SeedAgent(ABC):
     envs_type: ClassVar[type[SeedEnvs]] = SeedEnvs
     _counters: ClassVar[tuple[str, ...]] = ("num_timesteps", "n_updates", "exploration_rate")
     _memory: ClassVar[tuple[str, ...]] = ()  # of each algorithm: what training goes on from, beside what was learnt
+    _reported: ClassVar[tuple[str, ...]] = ()  # of each algorithm: what `_metrics` tells of the last update
 
     def __init__(
         self,
@@ -128,6 +130,7 @@ class SeedAgent(ABC):
         self._obs: Floats | None = None  # [S, N, D], what to act on next
         self._predicting = [generator(seed, "predict") for seed in seeds]
         self._build()
+        self._names = frozenset(vars(self))  # what a copy makes for itself
 
     def _set_shown(self, verbose: int, tensorboard_log: str | os.PathLike[str] | None, threads: int | None) -> None:
         """What does not change what is learnt."""
@@ -353,6 +356,22 @@ class SeedAgent(ABC):
         arrays = {name: array[row : row + 1] for name, array in self._arrays().items()}
         saving.restore(agent, arrays, saving.facts_of(self))
         return agent
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy with its own envs, which goes on as this agent would; see `agents.copies`."""
+        twin: Self = copies.deepcopied(self, memo)
+        return twin
+
+    def __copy__(self) -> Self:
+        """The same: a copy that shared networks would learn what the other one acts by."""
+        return copy.deepcopy(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickle and cloudpickle write."""
+        return copies.reduced(self)
+
+    def __setstate__(self, state: State) -> None:
+        copies.take_up(self, state)
 
     def best_on(self, validation_env: EnvLike, episodes: int = 20, max_steps: int | None = 10_000) -> Self:
         """The seed with the highest mean return of greedy episodes in another env, as an agent of its own.

@@ -123,6 +123,7 @@ class DQN(SeedAgent):
     Config = DQNConfig
     config: DQNConfig
     _memory = ("replay", "priorities", "_exploring", "_sampling", "_calls", "_rate")
+    _reported = ("_error",)
     takes_features = True
 
     @classmethod

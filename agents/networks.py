@@ -12,7 +12,7 @@ Axis letters: S seeds, B batch, D inputs, H hidden, A outputs, P parameters per 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,18 @@ class Parameters:
         grads: name -> view of `grad`, [S, *shape].
     """
 
+    _made: tuple[tuple[Any, ...], dict[str, Any]]  # what it was made with
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        """A blank one, which notes what it is made with."""
+        made = super().__new__(cls)
+        made._made = (args, keywords)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies and pickles, which are made anew: copied one by one, the views would show other memory."""
+        return _remade, (type(self), *self._made, self.flat.detach().cpu(), self.grad.detach().cpu())
+
     def __init__(self, n_seeds: int, shapes: Mapping[str, tuple[int, ...]], device: torch.device) -> None:
         self.n_seeds = n_seeds
         self.sizes = tuple(math.prod(shape) for shape in shapes.values())
@@ -92,6 +104,20 @@ class Parameters:
         """Takes over the named arrays `values`, [S, *shape] each."""
         for name, value in self.values.items():
             value.copy_(values[name])
+
+
+def _remade(
+    kind: type[Parameters],
+    args: tuple[Any, ...],
+    keywords: dict[str, Any],
+    flat: torch.Tensor,
+    grad: torch.Tensor,
+) -> Parameters:
+    """Parameters made with the same arguments, with these numbers [S * P]."""
+    made = kind(*args, **keywords)
+    made.flat.copy_(flat)
+    made.grad.copy_(grad)
+    return made
 
 
 class MLP(Parameters):
@@ -219,11 +245,23 @@ class Adam:
         self.steps_of = torch.zeros(parameters.n_seeds, dtype=torch.int64)  # [S]
         self._sizes = np.array(parameters.sizes)
         self._all = np.ones(parameters.n_seeds, np.bool_)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Chooses how to step, and looks at the buffers as NumPy's."""
         self._step = self._step_torch
-        if parameters.flat.device.type == "cpu":
+        if self.parameters.flat.device.type == "cpu":
             self._step = self._step_compiled
-            buffers = (parameters.flat, parameters.grad, self.mean, self.square)
+            buffers = (self.parameters.flat, self.parameters.grad, self.mean, self.square)
             self._buffers = tuple(buffer.numpy() for buffer in buffers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: all but what `_bind` makes."""
+        return {name: value for name, value in vars(self).items() if name not in ("_step", "_buffers")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._bind()
 
     @property
     def steps(self) -> int:

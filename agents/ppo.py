@@ -191,6 +191,7 @@ class PPO(RolloutAgent):
     config: PPOConfig
     optimizer: Adam
     _memory = (*RolloutAgent._memory, "_shuffling", "_range")
+    _reported = ("_losses", "_judged")
 
     def _build(self) -> None:
         config = self.config

@@ -153,6 +153,7 @@ class RecurrentA2C(RecurrentAgent):
     net: RecurrentActorCritic
     takes_box_actions = True
     _memory = ("carried", "rollout", "_starts", "_alive", "_first", "_acting", "_rate")
+    _reported = ("_losses", "_judged")
 
     def _build(self) -> None:
         config, spaces = self.config, self.spaces

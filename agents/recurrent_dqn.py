@@ -166,6 +166,7 @@ class RecurrentDQN(RecurrentAgent):
     Config = RecurrentDQNConfig
     config: RecurrentDQNConfig
     _memory = ("carried", "replay", "_exploring", "_sampling", "_calls", "_rate")
+    _reported = ("_error",)
 
     def _build(self) -> None:
         config, spaces, S = self.config, self.spaces, len(self.seeds)

@@ -180,6 +180,14 @@ class Replay:
             continues=torch.from_numpy(self._continues).flatten(1, 2),
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: all but the batch, which looks at other memory."""
+        return {name: value for name, value in vars(self).items() if name != "_batch"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._batch = self._as_batch()
+
     def get_state(self) -> State:
         """The transitions stored, [S, size, ...], sharing memory, and where the ring stands."""
         counts = {"capacity": self.capacity, "size": self.size, "position": self.position, "n_envs": self.n_envs}

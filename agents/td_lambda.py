@@ -230,8 +230,12 @@ class Acting:
     """
 
     def __init__(self, agent: TDLambda, env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> None:
-        self.agent = agent
+        self.agent, self._env = agent, env
         self._afterstates = afterstates_of(env)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies and pickles, which ask the env that was copied."""
+        return Acting, (self.agent, self._env)
 
     def predict(
         self, observation: npt.ArrayLike, state: Any = None, episode_start: Any = None, deterministic: bool = False

@@ -6,6 +6,7 @@ Axis letters: n windows, W bars of a window, F features.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,11 +84,15 @@ def _error(model: Any, X: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
 
 def ridge() -> Regression:
     """Linear regression on standardised features, whose penalty the validation chooses, or the last rows."""
+    return Regression(*(partial(_scaled_ridge, alpha) for alpha in RIDGE_ALPHAS))
+
+
+def _scaled_ridge(alpha: float) -> Any:
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return Regression(*(lambda a=alpha: make_pipeline(StandardScaler(), Ridge(a)) for alpha in RIDGE_ALPHAS))
+    return make_pipeline(StandardScaler(), Ridge(alpha))
 
 
 def random_forest(trees: int = 500, seed: int = 0, jobs: int | None = None) -> Regression:
@@ -95,7 +100,7 @@ def random_forest(trees: int = 500, seed: int = 0, jobs: int | None = None) -> R
     from sklearn.ensemble import RandomForestRegressor
 
     options = {"n_estimators": trees, "max_features": "sqrt", "min_samples_leaf": 20, "max_samples": 0.5}
-    return Regression(lambda: RandomForestRegressor(**options, random_state=seed, n_jobs=jobs))
+    return Regression(partial(RandomForestRegressor, **options, random_state=seed, n_jobs=jobs))
 
 
 def boosting(rounds: int = 100, seed: int = 0) -> Regression:
@@ -103,7 +108,7 @@ def boosting(rounds: int = 100, seed: int = 0) -> Regression:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     options = {"max_iter": rounds, "learning_rate": 0.05, "max_leaf_nodes": 8, "early_stopping": False}
-    return Regression(lambda: HistGradientBoostingRegressor(**options, random_state=seed))
+    return Regression(partial(HistGradientBoostingRegressor, **options, random_state=seed))
 
 
 def makers(
