@@ -22,10 +22,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 BLUE, GREEN, ORANGE, GREY, BLACK = "#0072B2", "#009E73", "#D55E00", "#8A8A8A", "#000000"  # told apart by all eyes
-PANELS = ((384, 630), (274, 358), (112, 248), (0, 88))  # bottom and top of each, pixels above the time axis
-BANDS = ((376, 654), (267, 376), (99, 267), (-36, 99))  # of all that belongs to each; the title is above them
+PANELS = ((384, 624), (274, 358), (112, 248), (0, 88))  # bottom and top of each, pixels above the time axis
+BANDS = ((376, 650), (267, 376), (99, 267), (-36, 99))  # of all that belongs to each; the title is above them
 BASE, RIGHT = 36, 940  # where the time axis lies, and where it ends
-TITLE = 0.985  # height of the title, as a fraction of the picture's
+TITLE = 0.99  # height of the title, as a fraction of the picture's
 POINTS = 1600  # of a curve, beyond which a live picture thins it out: two for each column of pixels
 DENSE = 500  # steps of exposure whose edges would paint over the areas between them
 KINDS = {"buy": ("^", GREEN), "sell": ("v", ORANGE), "closed by the broker": ("X", BLACK)}
@@ -173,7 +173,7 @@ class Picture:
         dense = len(x) > DENSE
         self._exposure.set_visible(not dense)
         self._exposure_area.set_alpha(0.5 if dense else 0.25)
-        self._exposure_area.set_data(*self._thin(x, exposure), 0.0)
+        self._exposure_area.set_data(*self._means(x, exposure), 0.0)
 
     def _value_limits(self, *arrays: Floats) -> tuple[Limits, bool]:
         """Limits of an axis that shows the values, and whether it is logarithmic."""
@@ -223,6 +223,15 @@ class Picture:
         kept = np.concatenate([ends.T.ravel(), np.arange(whole, len(x))])
         kept[0], kept[-1] = 0, len(x) - 1
         return x[kept], values[kept]
+
+    def _means(self, x: Floats, values: Floats) -> tuple[Floats, Floats]:
+        """The steps, or of many in a live picture the mean of every few bars: edges as high as the panel take long."""
+        if not self._live or len(x) <= 2 * POINTS:
+            return x, values
+        size = -(-2 * len(x) // POINTS)
+        starts = np.arange(0, len(x), size)
+        lengths = np.diff(np.append(starts, len(x)))
+        return x[starts + lengths - 1], np.add.reduceat(values, starts) / lengths
 
     def _x(self, episode: Episode, bars: Ints) -> Floats:
         """The bars on the time axis: their timestamps as days, or their numbers."""
@@ -323,12 +332,12 @@ def _ends(*arrays: Floats) -> Limits:
 
 
 def _apart(x: Floats, y: Floats, time: Limits, prices: Limits) -> Ints:
-    """Rows of marks that stand two by four pixels apart, or more, from each other (at most n)."""
+    """Rows of marks that stand three by six pixels apart, or about that, from each other (at most n)."""
     if len(x) <= 100:
         return np.arange(len(x))
     (left, right), (low, high) = time, prices
-    column = (x - left) / (right - left) * (SIZE[0] / 2)
-    row = (y - low) / (high - low) * (PANELS[0][1] / 4)
+    column = (x - left) / (right - left) * (SIZE[0] / 3)
+    row = (y - low) / (high - low) * ((PANELS[0][1] - PANELS[0][0]) / 6)
     _, first = np.unique(column.astype(np.int64) * SIZE[1] + row.astype(np.int64), return_index=True)
     rows: Ints = first
     return rows

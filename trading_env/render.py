@@ -8,6 +8,7 @@ Letters: S steps of the episode.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,12 +56,12 @@ class Episode:
         """A column of the history behind its value at the start (S + 1,)."""
         return np.concatenate([[first], self.steps[name].to_numpy(np.float64)])
 
-    @property
+    @cached_property
     def equity(self) -> Floats:
         """Account value at `bars` (S + 1,)."""
         return self.curve("equity", self.initial_cash)
 
-    @property
+    @cached_property
     def drawdown(self) -> Floats:
         """Fall of equity from its peak at `bars` (S + 1,), >= 0."""
         return 1.0 - self.equity / np.maximum.accumulate(self.equity)
@@ -82,17 +83,16 @@ class Trades:
 
 def trades_of(episode: Episode) -> Trades:
     """The trades of the episode, read off its history."""
-    steps, bars = episode.steps, episode.bars[1:]
-    units, price, traded = (steps[name].to_numpy(np.float64) for name in ("units", "price", "turnover"))
-    want, exit_price = steps["want"].to_numpy(np.float64), steps["exit"].to_numpy(np.float64)
-    before, notional = episode.curve("units")[:-1], traded * episode.equity[:-1]
+    done = np.flatnonzero(episode.steps["turnover"].to_numpy(np.float64) * episode.equity[:-1] > 0.0)
+    names = ("units", "price", "want", "exit")
+    units, price, want, exit_price = (episode.steps[name].to_numpy(np.float64)[done] for name in names)
+    before = episode.curve("units")[done]
     asked = want * episode.lot_size == -before if episode.lot_size else want == 0.0
     called = exit_price > 0.0  # within the step's bar or at its close
-    forced = called | ((units == 0.0) & (notional > 0.0) & ~asked)
+    forced = called | ((units == 0.0) & ~asked)
     late = 1 if episode.fill == "close" else 0  # the order filled at the close before the step's bar
-    done = np.flatnonzero(notional > 0.0)
-    bar = np.where(called, bars, bars - late)
-    return Trades(bar[done], np.where(called, exit_price, price)[done], (units - before)[done], forced[done])
+    bar = episode.start + 1 + done - np.where(called, 0, late)
+    return Trades(bar, np.where(called, exit_price, price), units - before, forced)
 
 
 # -- text ------------------------------------------------------------------------------------------------------
