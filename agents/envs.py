@@ -8,7 +8,7 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple
 
 import gymnasium as gym
@@ -18,6 +18,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from agents.checkpoints import DAMAGE
+from agents.env_checks import check_apart, made_by, named
 from agents.env_state import episodes_of, set_episodes
 from agents.state import State, get_attributes, set_attributes
 from agents.streams import seed_sequence
@@ -140,7 +141,10 @@ class SeedEnvs:
 
     def reset(self) -> Floats:
         """First observations [S, N, D]. The first call seeds the sub-envs; later ones go on in their streams."""
-        obs, _ = self.vector_env.reset(seed=self._seeds)
+        try:
+            obs, _ = self.vector_env.reset(seed=self._seeds)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise named(error, self.vector_env, "reset") or error from error
         self._seeds = None
         self._return[:] = 0.0
         self._start[:] = self._steps
@@ -150,10 +154,14 @@ class SeedEnvs:
         """Takes the actions: [S, N] ints counted from 0, or floats [S, N, *action_shape], which are clipped.
 
         Raises:
-            ValueError: If a reward or an observation is not finite, of which nothing could be learnt.
+            ValueError: If a reward or an observation is not finite, of which nothing could be learnt, or if the env
+            returns something else than Gymnasium's five values.
         """
         flat = action.reshape(-1, *self.spaces.action_shape)
-        obs, reward, terminated, truncated, info = self.vector_env.step(self.spaces.to_env(flat))
+        try:
+            obs, reward, terminated, truncated, info = self.vector_env.step(self.spaces.to_env(flat))
+        except ValueError as error:
+            raise named(error, self.vector_env, "step") or error from error
         check_finite("rewards", reward)
         seen = next_obs = self._seen(obs)
         ended = (terminated | truncated).reshape(self._shape)
@@ -249,7 +257,7 @@ def make_envs(
 
     Raises:
         TypeError: If `env` is none of these.
-        ValueError: If it is an env without a spec, or its spaces do not suit.
+        ValueError: If it is an env without a spec, its spaces do not suit, or a function returns one env twice.
     """
     source = as_source(env)
     total = len(seeds) * n_envs
@@ -258,8 +266,9 @@ def make_envs(
     mode = kind.autoreset_mode
     vector = _native(source, total, mode) if isinstance(source, EnvSpec) else None
     if vector is None:
-        make = (lambda: gym.make(source)) if isinstance(source, EnvSpec) else source
+        make = partial(gym.make, source) if isinstance(source, EnvSpec) else partial(made_by, source)
         vector = SyncVectorEnv([make] * total, autoreset_mode=mode)
+        check_apart(vector, source)
     return kind(vector, seeds, n_envs, purpose)
 
 

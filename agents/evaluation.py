@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import SyncVectorEnv
 
+from agents.env_checks import check_apart
 from agents.envs import EnvLike, SeedEnvs, make_envs
 from agents.validation import check_int
 
@@ -42,6 +43,8 @@ def evaluate(
     count = check_int("episodes", episodes, 1)
     limit = None if max_steps is None else check_int("max_steps", max_steps, 1)
     envs = make_envs(env, agent.seeds, count, "evaluate", agent.envs_type)
+    if agent.get_env() is not None:
+        check_apart(envs.vector_env, env, agent.get_env())  # and not the one in which it learns
     try:
         if envs.spaces != agent.spaces:
             raise ValueError(f"env has {envs.spaces}, but the agent was made for {agent.spaces}")

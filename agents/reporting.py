@@ -19,6 +19,8 @@ from agents.files import check_folder
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+NONE_ENDED = "no episode has ended yet: ep_rew_mean and ep_len_mean are reported once one has"
+
 
 class Reporter:
     """Shows training as it goes; a context manager, so that files and bar are closed in any case.
@@ -51,6 +53,7 @@ class Reporter:
         self._left = bar or 0
         self._started, self._first_step = time.perf_counter(), num_timesteps
         self._reported = num_timesteps
+        self._said = False  # that there are no means of episodes yet
         self.active = bool(self._writers or verbose)
 
     def __enter__(self) -> "Reporter":
@@ -73,20 +76,34 @@ class Reporter:
     def report(self, num_timesteps: int, values: Mapping[str, Any]) -> None:
         """Writes `values`, each a number or one per seed [S], and the last episodes' means and the speed.
 
-        Means of episodes are left out before one has ended, and so is a second report of the same timestep.
+        Means of episodes are left out before one has ended, which is said once; a seed that has ended none counts in no
+        mean over seeds. A second report of the same timestep is left out too.
         """
         if num_timesteps == self._reported:
             return
         self._reported = num_timesteps
         table = {key: np.broadcast_to(np.asarray(value), len(self._seeds)) for key, value in values.items()}
-        table |= self._rollout() | {"time/fps": self._speed(num_timesteps)}
+        episodes = self._rollout()
+        if not episodes:
+            self._say_none(num_timesteps)
+        table |= episodes | {"time/fps": self._speed(num_timesteps)}
         for s, writer in enumerate(self._writers):
             for key, value in table.items():
                 if np.isfinite(value[s]):
                     writer.add_scalar(key, float(value[s]), num_timesteps)
         if self._verbose:
-            shown = "  ".join(f"{key.split('/')[1]} {np.mean(value):.4g}" for key, value in table.items())
+            means = {key: np.nanmean(value) if key in episodes else np.mean(value) for key, value in table.items()}
+            shown = "  ".join(f"{key.split('/')[1]} {mean:.4g}" for key, mean in means.items())
             tqdm.write(f"step {num_timesteps:>9,}  {shown}")
+
+    def _say_none(self, num_timesteps: int) -> None:
+        """Says once why the means of episodes are missing."""
+        if not self._said:
+            self._said = True
+            for writer in self._writers:
+                writer.add_text("rollout/note", NONE_ENDED, num_timesteps)
+            if self._verbose:
+                tqdm.write(NONE_ENDED)
 
     def _rollout(self) -> dict[str, np.ndarray[Any, Any]]:
         """Means over the last episodes, NaN for seeds that have ended none."""

@@ -93,3 +93,19 @@ def test_reported_means_cover_the_last_episodes_only(match_env):
     agent = DQN(match_env, **SMALL).learn(1_200)
     assert len(agent._envs.returns[0]) == 100
     assert np.mean(agent._envs.lengths[0]) == 10
+
+
+def test_why_means_of_episodes_are_missing_is_said_once(tmp_path, capsys, match_env):
+    agent = A2C(lambda: match_env(3, length=45), verbose=1, tensorboard_log=tmp_path, seeds=2)
+    agent.learn(100, log_interval=10)
+    out = capsys.readouterr().out
+    assert out.count("no episode has ended yet: ep_rew_mean and ep_len_mean are reported once one has") == 1
+    assert "ep_rew_mean" in out.splitlines()[-1]
+    agent.learn(30, reset_num_timesteps=False, log_interval=10)  # episodes have ended before
+    assert "no episode" not in capsys.readouterr().out
+
+
+def test_a_mean_over_seeds_is_of_those_that_have_ended_an_episode(capsys, match_env):
+    lengths = iter([3, 200])
+    A2C(lambda: match_env(3, length=next(lengths)), verbose=1, seeds=2).learn(20)
+    assert "ep_len_mean 3 " in capsys.readouterr().out + " "
