@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_env.checks import brief, brief_text
-from trading_env.validation import Times
+from trading_env.validation import Times, iso_dates, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def read_times(
     utc = False
     if numeric and format is None:
         values, utc = _from_numbers(values, label, unit)
-    elif numeric or values.inferred_type == "string":
+    elif numeric or kind_of(values) == "string":
         text = _digits(values) if numeric else values.str.strip()
         values, utc = _from_text(text, label, unit, format)
     elif unit is not None or format is not None:
@@ -320,7 +320,7 @@ def _in_zone(values: pd.Index[Any], tz: Any, utc: bool) -> pd.Index[Any]:
     zone = checked_zone(tz)
     if not isinstance(values, pd.DatetimeIndex):
         try:
-            values = pd.DatetimeIndex(pd.to_datetime(values, format="ISO8601"))
+            values = iso_dates(values)
         except ValueError:  # several offsets, or no dates: the latter are named where they are read
             values = _by_offsets(values)
             if not isinstance(values, pd.DatetimeIndex):
@@ -332,7 +332,7 @@ def _in_zone(values: pd.Index[Any], tz: Any, utc: bool) -> pd.Index[Any]:
     try:
         days = bool((values == values.normalize()).all())
         return values.tz_localize(zone, ambiguous="infer", nonexistent="shift_forward" if days else "raise")
-    except ValueError as error:
+    except Exception as error:  # pandas 3 raises a ValueError, pandas 2 pytz's own
         raise ValueError(
             f"time: local times that tz={str(tz)!r} has twice or not at all: {brief_text(str(error))}"
         ) from error
@@ -343,7 +343,9 @@ def _by_offsets(values: pd.Index[Any]) -> pd.Index[Any]:
     import pandas as pd
 
     text = values.map(str)
-    if not np.asarray(text.str.contains(r"\d[T ]\d.*(?:[zZ]|[+-]\d\d(?::?\d\d)?)$") | values.isna()).all():
+    if not (
+        np.asarray(text.str.contains(r"\d[T ]\d.*(?:[zZ]|[+-]\d\d(?::?\d\d)?)$")) | np.asarray(values.isna())
+    ).all():
         return values
     try:
         return pd.DatetimeIndex(pd.to_datetime(values, format="ISO8601", utc=True))

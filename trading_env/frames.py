@@ -28,6 +28,7 @@ from trading_env.validation import (
     check_bars,
     check_leading_nan,
     check_times,
+    kind_of,
     row_label,
 )
 
@@ -398,7 +399,7 @@ def _times(frame: pd.DataFrame, positions: list[int], layout: Layout | None, **o
     if len(positions) == 2:
         values = joined(pd.Series(values, name=label), frame.iloc[:, positions[1]])
     known = layout is not None and options["format"] is None and options["unit"] is None
-    if layout is not None and known and values.inferred_type == "string":
+    if layout is not None and known and kind_of(values) == "string":
         options["format"] = layout.format
     return as_times(read_times(values, label, **options), copy=False)
 

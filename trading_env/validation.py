@@ -6,6 +6,7 @@ The good case costs a few passes over the arrays and no float64 temporaries; onl
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -94,11 +95,11 @@ def _parse_times(values: Any, dates: bool) -> Times:
         raise TypeError(f"time must be a sequence of dates, got {brief(values)}")
     index = pd.Index(values)
     if not isinstance(index, pd.DatetimeIndex):
-        if index.inferred_type not in ("string", "datetime", "datetime64", "date"):
+        if kind_of(index) not in ("string", "datetime", "datetime64", "date"):
             first = index[0] if len(index) else None
             raise TypeError(f"time must be dates or ISO 8601 strings, got {brief(first)} of dtype {index.dtype}")
         try:
-            index = pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601"))
+            index = iso_dates(index)
         except ValueError:  # no dates, or several offsets from UTC
             return _parse_offsets(index, dates)
     array: Times = index.to_numpy() if index.tz is None else _without_zone(index, dates).to_numpy()
@@ -113,6 +114,29 @@ def _without_zone(index: pd.DatetimeIndex, dates: bool) -> pd.DatetimeIndex:
     return days if at_beginnings else index.tz_convert("UTC").tz_localize(None)
 
 
+def kind_of(index: pd.Index[Any]) -> str:
+    """What an index holds beside missing values: "string", "datetime", "date", "integer", ..."""
+    import pandas as pd
+
+    return pd.api.types.infer_dtype(index, skipna=True)
+
+
+def iso_dates(index: pd.Index[Any]) -> pd.DatetimeIndex:
+    """Dates from ISO 8601 text or from datetimes of one offset from UTC.
+
+    Raises:
+        ValueError: they are none, or their offsets differ, of which pandas 2 only warns.
+    """
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        try:
+            return pd.DatetimeIndex(pd.to_datetime(index, format="ISO8601"))
+        except FutureWarning as warning:
+            raise ValueError(str(warning)) from warning
+
+
 def _parse_offsets(index: Any, dates: bool) -> Times:
     """Datetimes or strings with several offsets from UTC, as those of summer and winter are."""
     import pandas as pd
@@ -122,8 +146,8 @@ def _parse_offsets(index: Any, dates: bool) -> Times:
     except ValueError as error:
         reason = brief_text(str(error).split(". You might")[0])
         raise ValueError(f"time must be dates or ISO 8601 strings: {reason}") from error
-    if index.inferred_type == "string":
-        has_zone = index.str.contains(r"\d[T ]\d.*" + _OFFSET) | index.isna()
+    if kind_of(index) == "string":
+        has_zone = index.str.contains(r"\d[T ]\d.*" + _OFFSET, na=True)
         local = pd.DatetimeIndex(pd.to_datetime(index.str.replace(_OFFSET, "", regex=True), format="ISO8601"))
     else:
         has_zone = np.array([pd.isna(stamp) or stamp.tzinfo is not None for stamp in index])
