@@ -49,6 +49,7 @@ def read_times(
     import pandas as pd
 
     _check_options(unit, format)
+    values = plain_kind(values)
     numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
     utc = False
     if numeric and format is None:
@@ -60,6 +61,18 @@ def read_times(
         keyword, what = ("unit", "numbers") if unit is not None else ("format", "text")
         raise ValueError(f"{keyword}= is for times that are {what}, column {label!r} holds {values.dtype}")
     return values if tz is None else _in_zone(values, tz, utc)
+
+
+def plain_kind(values: pd.Index[Any]) -> pd.Index[Any]:
+    """Whole numbers that are objects as such, periods as their beginnings, all else as it is."""
+    import pandas as pd
+
+    if isinstance(values, pd.PeriodIndex):
+        return values.to_timestamp()
+    if values.dtype == object and kind_of(values) in ("integer", "floating", "mixed-integer-float"):
+        large = max((abs(value) for value in values.dropna()), default=0)
+        return pd.Index(values.astype(np.float64)) if large < 2**63 and values.hasnans else values.infer_objects()
+    return values
 
 
 def is_epoch(numbers: NDArray[Any]) -> bool:
@@ -209,8 +222,8 @@ def _instants(values: pd.Index[Any], numbers: NDArray[np.float64], unit: str, la
         )
     missing = np.isnan(numbers)
     if values.dtype.kind in "iu":
-        whole = values.to_numpy().astype(np.int64)
-        return (whole * scale).view("datetime64[ns]")
+        whole = values.to_numpy(dtype=np.int64, na_value=0) if missing.any() else values.to_numpy(dtype=np.int64)
+        return np.where(missing, np.datetime64("NaT"), (whole * scale).view("datetime64[ns]"))
     filled = np.where(missing, 0.0, numbers)
     whole = np.floor(filled).astype(np.int64)
     rest = np.round((filled - np.floor(filled)) * scale).astype(np.int64)

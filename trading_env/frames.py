@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_env.checks import brief, choice, flag
+from trading_env.checks import brief, brief_text, choice, flag
 from trading_env.clocks import joined, read_times
 from trading_env.layouts import Layout, recognise, recognise_file, rows_layout
 from trading_env.market import Market
@@ -232,7 +232,16 @@ def _pandas(frame: Any) -> pd.DataFrame:
     """The frame, or what its ``to_pandas`` returns."""
     import pandas as pd
 
-    found = frame.to_pandas() if hasattr(frame, "to_pandas") and not isinstance(frame, pd.DataFrame) else frame
+    found = frame
+    if not isinstance(frame, pd.DataFrame) and hasattr(frame, "to_pandas"):
+        try:
+            found = frame.to_pandas()
+        except (ImportError, MemoryError):
+            raise
+        except Exception as error:  # whatever a foreign frame makes its library do
+            raise ValueError(
+                f"frame: its to_pandas() fails: {brief_text(f'{type(error).__name__}: {error}')}"
+            ) from error
     if isinstance(found, pd.DataFrame):
         return found
     module = "" if type(frame).__module__ in ("builtins", "numpy") else f"{type(frame).__module__}."
@@ -368,6 +377,8 @@ def _numbers(name: str, series: pd.Series[Any], time: Times | None) -> Floats:
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(series.dtype) or not pd.api.types.is_numeric_dtype(series.dtype):
+        if len(series) and series.isna().all():
+            return np.full(len(series), np.nan)
         row = int((_coerced(series).isna() & series.notna()).to_numpy().argmax())
         where = f"of dtype {series.dtype} at {row_label(time, row)}"
         hint = "" if name in BAR_COLUMNS else "; choose the columns to keep by load(..., columns=[...])"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trading_env.checks import brief
-from trading_env.clocks import is_epoch, looks_like_text_dates
+from trading_env.clocks import is_epoch, looks_like_text_dates, plain_kind
 from trading_env.tickers import TIME_NAMES, plain
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ def looks_like_time(column: pd.Series[Any]) -> str | None:
     """
     import pandas as pd
 
+    column = pd.Series(plain_kind(pd.Index(column)))
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return "it holds dates"
     if pd.api.types.is_bool_dtype(column.dtype):
@@ -178,6 +179,8 @@ def looks_like_time(column: pd.Series[Any]) -> str | None:
         steps = np.diff(numbers[~np.isnan(numbers)])
         return "its numbers may be times" if (steps > 0).all() or (steps < 0).all() else None
     kind = pd.Index(column.iloc[:1000].dropna()).inferred_type
+    if kind == "string" and column.iloc[:1000].dropna().str.fullmatch(r"\s*\d{8,19}\s*").all():
+        return looks_like_time(pd.to_numeric(column, errors="coerce"))
     if kind in ("datetime", "datetime64", "date"):
         return "it holds dates"
     return "its text has the form of dates" if kind == "string" and looks_like_text_dates(pd.Index(column)) else None

@@ -272,3 +272,17 @@ def test_a_parquet_with_a_name_twice_is_refused(tmp_path):
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="two columns are named 'Close'"):
         load(tmp_path / "a.parquet")
+
+
+def test_a_parquet_whose_values_repeat_is_bounded_by_its_rows(tmp_path):
+    pq.write_table(pa.table({"close": np.ones(1_000_000)}), tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 100_000
+    with pytest.raises(ValueError, match="more than 1,000,000 bytes"):
+        load(tmp_path / "a.parquet", max_bytes=1_000_000)
+
+
+def test_an_arrow_table_is_a_frame_and_a_hostile_one_is_refused():
+    table = pa.table({"Date": pa.array(DAYS), "Open": [1.5, 2.5, 3.5], "Close": CLOSE})
+    check(load(table))
+    with pytest.raises(ValueError, match=r"frame: its to_pandas\(\) fails"):
+        load(table.replace_schema_metadata({"pandas": "{junk"}))

@@ -427,3 +427,22 @@ def test_messages_of_keywords_stay_short(keywords):
     with pytest.raises((TypeError, ValueError)) as error:
         trading_env.TradingEnv(**keywords)
     assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("dtype", [object, "Int64", float, str])
+def test_numbers_of_any_dtype_are_times(dtype):
+    values = pd.Series(counted(HOURS, "ms")).astype(dtype)
+    for name in ("time", "open_time", "t"):
+        assert (pd.DatetimeIndex(load(frame(**{name: values})).time) == HOURS).all()
+    with pytest.raises(ValueError, match="'zzz' looks like one"):
+        load(frame(zzz=values), columns=[])
+    gap = values.astype(object).where(np.arange(N) != 2, None)
+    with pytest.raises(ValueError, match=r"time must have no missing timestamps, got NaT \(row 2\)"):
+        load(frame(time=gap.astype(dtype) if dtype == "Int64" else gap))
+
+
+def test_periods_are_times_and_columns_without_values_are_missing():
+    data = frame(otc=pd.Series([None] * N, dtype=object)).set_index(pd.period_range("2024-01-30", periods=N, freq="D"))
+    market = load(data)
+    assert (market.time == DAYS.to_numpy()).all()
+    assert np.isnan(market.column("otc")).all()
