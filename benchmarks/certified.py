@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.problems import PROBLEMS, Problem
+from benchmarks.statistics import check_sampling, numbers
 
 Floats = npt.NDArray[np.float64]
 _RESET_SEED = 10_000  # of the first path where noise is drawn by the env
@@ -71,6 +72,8 @@ def _optimal(problem_key: str, keywords: tuple[tuple[str, Any], ...]) -> Floats:
 def score(rewards: Floats, optimal: Floats, *, difference: bool = False) -> float:
     """Mean reward [S, K] over that of the optimal policy [K], or less it."""
     ours, best = float(rewards.mean()), float(optimal.mean())
+    if best == 0.0 and not difference:
+        raise ValueError("optimal must have a mean other than 0 to be divided by: take the difference")
     return ours - best if difference else ours / best
 
 
@@ -84,6 +87,10 @@ def score_interval(
     seed: int = 0,
 ) -> tuple[float, float]:
     """Bootstrap interval of `score`: seeds and, jointly for both policies, paths drawn anew."""
+    rewards, optimal = numbers("rewards", rewards, 2), numbers("optimal", optimal, 1)
+    check_sampling(samples, seed, level)
+    if not rewards.size or rewards.shape[1] != len(optimal):
+        raise ValueError(f"rewards must be [S, {len(optimal)}], a path of the optimum each, got shape {rewards.shape}")
     rng = np.random.default_rng(seed)
     S, K = rewards.shape
     seeds = _counts(rng.integers(S, size=(samples, S)), S)  # [B, S]

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.statistics import stationary_bootstrap
+from benchmarks.statistics import check_sampling, numbers, stationary_bootstrap
 from trading_env import Market, hindsight
 
 Floats = npt.NDArray[np.float64]
@@ -72,6 +72,10 @@ def edge_interval(
     growth: Floats, *, level: float = 0.95, samples: int = 2000, mean_block: float = 20.0, seed: int = 0
 ) -> tuple[float, float]:
     """Bootstrap interval of the mean log growth [S, T]: seeds, and time in blocks jointly for all seeds."""
+    growth = numbers("growth", growth, 2)
+    check_sampling(samples, seed, level)
+    if not growth.size or not np.isfinite(growth).all():
+        raise ValueError(f"growth must be finite, of a seed and a bar at least, got shape {growth.shape}")
     rng = np.random.default_rng(seed)
     S, T = growth.shape
     drawn = stationary_bootstrap(T, min(mean_block, T), samples, rng)  # [B, T]

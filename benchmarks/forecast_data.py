@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading_env import Market
+from trading_env.checks import integer
 from trading_env.features import default_features, feature_table
 
 CALENDAR = ("month", "n_holidays")
@@ -33,6 +34,10 @@ class Windows:
     @classmethod
     def of(cls, market: Market, window: int, horizon: int) -> Windows:
         """The windows of all bars that have W complete rows of the default features and the calendar."""
+        if not isinstance(market, Market):
+            raise TypeError(f"market must be a Market, as load(...) gives it, got {type(market).__name__}")
+        integer("window", window, 1)
+        integer("horizon", horizon, 1)
         calendar = CALENDAR if market.time is not None else ()
         table = feature_table(market, [*default_features(market), *calendar])
         rows = table.values[table.warmup :]
@@ -65,8 +70,17 @@ def folds(rows: int, first_test: int, count: int, validation: int, purge: int) -
     horizon no bar of a later part lies in a window, or in a return, of an earlier one.
 
     Raises:
-        ValueError: nothing is left to train on, or a fold has no row to test.
+        TypeError: an argument is no int.
+        ValueError: one is too small, nothing is left to train on, or a fold has no row to test.
     """
+    for name, value, least in (
+        ("rows", rows, 1),
+        ("first_test", first_test, 1),
+        ("count", count, 1),
+        ("validation", validation, 1),
+        ("purge", purge, 0),
+    ):
+        integer(name, value, least)
     bounds = np.linspace(first_test, rows, count + 1).astype(int)
     if first_test - 2 * purge - validation < 1 or validation < 1:
         raise ValueError(f"first_test must leave rows to train on, got {first_test} with {validation=} and {purge=}")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.statistics import percentile_interval, stationary_bootstrap
+from benchmarks.statistics import check_sampling, numbers, percentile_interval, stationary_bootstrap
+from trading_env.checks import within_float64
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,8 +45,9 @@ def directional_accuracy(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float
 
 
 def skill(forecast: npt.ArrayLike, naive: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """1 - MSE / MSE of the naive forecast: 1 is perfect, 0 no better than naive, negative worse."""
-    return 1.0 - float(_squares(forecast, truth).mean() / _squares(naive, truth).mean())
+    """1 - MSE / MSE of the naive forecast: 1 is perfect, 0 no better than naive; NaN where the naive one is perfect."""
+    least = float(_squares(naive, truth).mean())
+    return 1.0 - float(_squares(forecast, truth).mean()) / least if least > 0.0 else float("nan")
 
 
 def skill_interval(
@@ -58,12 +60,15 @@ def skill_interval(
     level: float = 0.95,
 ) -> tuple[float, float]:
     """An interval for `skill`, by the stationary bootstrap: both forecasts on the same resampled stretches of time."""
+    check_sampling(samples, seed, level)
     squares = [_squares(values, truth).reshape(-1, np.size(truth)).mean(axis=0) for values in (forecast, naive)]  # [n]
     drawn = stationary_bootstrap(np.size(truth), mean_block, samples, np.random.default_rng(seed))  # [B, n]
     ours, theirs = (values[drawn].mean(axis=1) for values in squares)
-    return percentile_interval(1.0 - ours / theirs, level)
+    ratio = np.divide(ours, theirs, out=np.full_like(ours, np.nan), where=theirs > 0.0)
+    return percentile_interval(1.0 - ratio, level)
 
 
+@within_float64("forecast", "truth")
 def _squares(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """Squared errors in the shape of the forecasts."""
     forecasts, true = _pair(forecast, truth)
@@ -77,7 +82,7 @@ def _pair(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Floats, Floats
     Raises:
         ValueError: they have other shapes, such as (n, 1), which NumPy would take for n seeds of one forecast.
     """
-    forecasts, true = np.asarray(forecast, np.float64), np.asarray(truth, np.float64)
+    forecasts, true = numbers("forecast", forecast, *range(8)), numbers("truth", truth, *range(8))
     if true.ndim != 1 or not true.size or forecasts.ndim not in (1, 2) or forecasts.shape[-1:] != true.shape:
         shapes = f"{forecasts.shape} and {true.shape}"
         raise ValueError(f"forecast must be (n,) or (S, n) and the truth (n,), got {shapes}")

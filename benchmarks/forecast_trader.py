@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.evaluate import ENV_ID, PerSeed, evaluate
+from benchmarks.statistics import numbers
 from trading_env import Costs, Market
 from trading_env.strategies import StrategyPolicy
 
@@ -18,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 def round_trip_cost(costs: Costs | Mapping[str, float]) -> float:
     """What buying and selling again at an unchanged price loses, as a fraction; fixed fees and minima left aside."""
+    if not isinstance(costs, Costs | Mapping):
+        raise TypeError(f"costs must be Costs or a mapping of its fields, got {costs!r}")
     costs = costs if isinstance(costs, Costs) else Costs(**costs)
     spread, rate = costs.half_spread + costs.slippage, costs.commission
     return 1.0 - (1.0 - spread) * (1.0 - rate) / ((1.0 + spread) * (1.0 + rate))
@@ -33,7 +36,10 @@ def forecast_exposures(forecast: npt.ArrayLike, threshold: npt.ArrayLike, short:
         threshold: one, or one for each bar (T,), not negative.
         short: whether to sell short instead of being out.
     """
-    values, least = np.broadcast_arrays(np.asarray(forecast, np.float64), np.asarray(threshold, np.float64))
+    given, bounds = numbers("forecast", forecast, 1), numbers("threshold", threshold, 0, 1)
+    if bounds.shape not in ((), given.shape):
+        raise ValueError(f"threshold must be one, or {len(given)} as forecast has, got shape {bounds.shape}")
+    values, least = np.broadcast_arrays(given, bounds)
     if not (least >= 0.0).all():
         raise ValueError(f"threshold must not be negative or NaN, got {least[~(least >= 0.0)][0]}")
     signals = np.where(values > least, 1.0, np.where(values < -least, -1.0 if short else 0.0, np.nan))

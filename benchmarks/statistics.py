@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from trading_env.checks import integer, number, within_float64
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -29,18 +31,43 @@ class Summary(NamedTuple):
     defined: int
 
 
+def numbers(name: str, values: Any, *dimensions: int) -> Floats:
+    """``values`` as an array of float64; TypeError or ValueError unless they are numbers of so many dimensions."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array, got rows of different lengths") from error
+    if array.dtype.kind not in "iuf" and array.size:
+        raise TypeError(f"{name} must be real numbers, got {array.dtype} of shape {array.shape}")
+    if array.ndim not in dimensions:
+        allowed = " or ".join(map(str, sorted({dimensions[0], dimensions[-1]})))
+        raise ValueError(f"{name} must have {allowed} dimensions, got shape {array.shape}")
+    return array.astype(np.float64)
+
+
+def check_sampling(samples: Any, seed: Any, level: float = 0.95) -> None:
+    """Raises TypeError or ValueError unless there is a resample at least, a seed, and a level in (0, 1]."""
+    integer("samples", samples, 1)
+    integer("seed", seed, 0)
+    number("level", level, above=0.0, most=1.0)
+
+
 def median_and_range(values: npt.ArrayLike) -> Summary:
     """Summary of one value per seed (S,), NaN where undefined; all NaN without a defined one."""
-    defined = np.asarray(values, np.float64)
+    defined = numbers("values", values, 1)
     defined = defined[~np.isnan(defined)]
     if defined.size == 0:
         return Summary(math.nan, math.nan, math.nan, 0)
-    return Summary(float(np.median(defined)), float(defined.min()), float(defined.max()), int(defined.size))
+    ordered = np.sort(defined)
+    middle = 0.5 * ordered[(defined.size - 1) // 2] + 0.5 * ordered[defined.size // 2]  # no sum, which may overflow
+    return Summary(float(middle), float(defined.min()), float(defined.max()), int(defined.size))
 
 
+@within_float64("samples")
 def percentile_interval(samples: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
     """The middle ``level`` of bootstrap samples (B,); NaN where half of them or more are undefined."""
-    values = np.asarray(samples, np.float64)
+    values = numbers("samples", samples, 1)
+    number("level", level, above=0.0, most=1.0)
     defined = values[~np.isnan(values)]
     if 2 * defined.size <= values.size:
         return math.nan, math.nan
@@ -48,13 +75,18 @@ def percentile_interval(samples: npt.ArrayLike, level: float = 0.95) -> tuple[fl
     return float(low), float(high)
 
 
+@within_float64("values")
 def iqm(values: npt.ArrayLike, axis: int = 0) -> Floats:
     """Interquartile mean along an axis: without the lowest and the highest quarter, each rounded down; NaN of NaN.
 
     Source:
         Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice.
     """
-    ordered = np.sort(np.asarray(values, np.float64), axis=axis)
+    scores = numbers("values", values, *range(1, 8))
+    axis = integer("axis", axis, -scores.ndim, scores.ndim - 1)
+    if not scores.shape[axis]:
+        raise ValueError(f"values must be at least one along axis {axis}, got shape {scores.shape}")
+    ordered = np.sort(scores, axis=axis)
     cut = ordered.shape[axis] // 4
     middle = np.take(ordered, range(cut, ordered.shape[axis] - cut), axis=axis)
     undefined = np.isnan(np.take(ordered, -1, axis=axis))  # NaN is sorted last, and would be cut off as the best
@@ -63,15 +95,26 @@ def iqm(values: npt.ArrayLike, axis: int = 0) -> Floats:
 
 def bootstrap_iqm(values: npt.ArrayLike, samples: int = 2000, seed: int = 0) -> Floats:
     """Interquartile means [B, ...] of seeds drawn with replacement, of scores [S, ...]; a draw takes a seed whole."""
-    scores = np.asarray(values, np.float64)
+    check_sampling(samples, seed)
+    scores = numbers("values", values, *range(1, 7))
+    if not len(scores):
+        raise ValueError("values must be of one seed at least, got none")
     drawn = np.random.default_rng(seed).integers(len(scores), size=(samples, len(scores)))
     return iqm(scores[drawn], axis=1)
 
 
 def check_block(mean_block: float) -> None:
     """Raises ValueError unless the mean length of a block is finite and at least 1 bar."""
+    if isinstance(mean_block, bool) or not isinstance(mean_block, int | float | np.number):
+        raise TypeError(f"mean_block must be a number of bars, got {mean_block!r}")
     if not 1.0 <= mean_block < math.inf:
         raise ValueError(f"mean_block must be finite and at least 1 bar, got {mean_block}")
+
+
+def check_bars_per_year(bars_per_year: float) -> None:
+    """Raises unless it is positive and finite, or NaN, which leaves every ratio undefined."""
+    if not (isinstance(bars_per_year, float) and math.isnan(bars_per_year)):
+        number("bars_per_year", bars_per_year, above=0.0)
 
 
 def stationary_bootstrap(bars: int, mean_block: float, samples: int, rng: np.random.Generator) -> Ints:
@@ -81,6 +124,10 @@ def stationary_bootstrap(bars: int, mean_block: float, samples: int, rng: np.ran
         Politis and Romano (1994), The Stationary Bootstrap.
     """
     check_block(mean_block)
+    integer("bars", bars, 1)
+    integer("samples", samples, 1)
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy Generator, got {rng!r}")
     begins = rng.random((samples, bars)) < 1.0 / mean_block  # [B, T]
     begins[:, 0] = True
     last = np.maximum.accumulate(np.where(begins, np.arange(bars), 0), axis=1)  # where the block began
@@ -88,10 +135,15 @@ def stationary_bootstrap(bars: int, mean_block: float, samples: int, rng: np.ran
     return (starts + np.arange(bars) - last) % bars
 
 
+@within_float64("returns")
 def resampled_sharpe(returns: npt.ArrayLike, drawn: Ints, bars_per_year: float) -> Floats:
     """Annual Sharpe ratio [B, S] of each seed's returns [S, T] over the drawn bars [B, T]; NaN if they are equal."""
-    values = np.asarray(returns, np.float64)
+    values = numbers("returns", returns, 2)
     bars = values.shape[1]
+    rows = np.asarray(drawn)
+    if rows.ndim != 2 or rows.dtype.kind not in "iu" or (rows.size and not (rows.min() >= 0 and rows.max() < bars)):
+        raise ValueError(f"drawn must be bars [B, T] of 0 to {bars - 1}, got {rows.dtype} of shape {rows.shape}")
+    check_bars_per_year(bars_per_year)
     counts = np.stack([np.bincount(row, minlength=bars) for row in drawn]).astype(np.float64)  # [B, T]
     mean = counts @ values.T / bars  # [B, S]
     centre = values.mean(axis=1)
@@ -122,9 +174,17 @@ def bootstrap_median_sharpe(
         mean_block: mean length of the blocks of bars, within which what depends on the past stays as it is.
         seed: of the draws.
     """
+    if not isinstance(returns, Mapping):
+        raise TypeError(f"returns must be a mapping of names to arrays [S, T], got {type(returns).__name__}")
+    returns = {name: numbers(f"returns of {name!r}", values, 2) for name, values in returns.items()}
     lengths = {values.shape[1] for values in returns.values()}
     if len(lengths) != 1:
         raise ValueError(f"returns must have one number of bars, got {sorted(lengths)}")
+    idle = [name for name, values in returns.items() if not values.size]
+    if idle:
+        raise ValueError(f"returns must have a seed and a bar at least, {idle} have none")
+    check_sampling(samples, seed)
+    check_bars_per_year(bars_per_year)
     rng = np.random.default_rng(seed)
     drawn = stationary_bootstrap(lengths.pop(), mean_block, samples, rng)
     medians = {}

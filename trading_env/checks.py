@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import reprlib
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+P, R = ParamSpec("P"), TypeVar("R")
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 400
@@ -81,3 +85,30 @@ def brief_text(text: str, width: int = 300) -> str:
     """``text`` on one line, cut in the middle where it is longer than ``width``."""
     text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 30]}...{text[-25:]}"
+
+
+def within_float64(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: ValueError naming these first arguments where what is computed of them leaves float64."""
+
+    def wrap(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def checked(*args: P.args, **keywords: P.kwargs) -> R:
+            try:
+                with np.errstate(over="raise"):
+                    return function(*args, **keywords)
+            except (FloatingPointError, OverflowError):
+                given = dict(zip(names, args, strict=False)) | {k: v for k, v in keywords.items() if k in names}
+                sizes = [f"{name} up to {_size(value):g} in size" for name, value in given.items()]
+                raise ValueError(
+                    f"{', '.join(names)} must leave what is computed within float64, got {', '.join(sizes)}"
+                ) from None
+
+        return checked
+
+    return wrap
+
+
+def _size(values: Any) -> float:
+    """The largest number's size, of several series all."""
+    parts = list(values.values()) if isinstance(values, Mapping) else [values]
+    return max(float(np.abs(np.asarray(part, np.float64)).max(initial=0.0)) for part in parts)

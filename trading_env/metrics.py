@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.checks import choice, integer, number
+from trading_env.checks import choice, integer, number, within_float64
 from trading_env.validation import as_column
 
 Floats = npt.NDArray[np.float64]
@@ -25,6 +25,7 @@ Floats = npt.NDArray[np.float64]
 ROUNDING = 1e-14  # returns are quotients near 1, less 1: smaller deviations are those of rounding
 
 
+@within_float64("equity")
 def simple_returns(equity: npt.ArrayLike) -> Floats:
     """Return of each bar (T,): equity[t+1] / equity[t] - 1.
 
@@ -39,12 +40,14 @@ def simple_returns(equity: npt.ArrayLike) -> Floats:
 # -- return ----------------------------------------------------------------------------------------------------
 
 
+@within_float64("equity")
 def total_return(equity: npt.ArrayLike) -> float:
     """What was gained over the whole curve: last value over the first, minus 1."""
     curve = _curve(equity)
     return float(curve[-1] / curve[0] - 1.0)
 
 
+@within_float64("equity")
 def annual_return(equity: npt.ArrayLike, bars_per_year: float) -> float:
     """Growth per year, compounded: (1 + total return)^(bars_per_year / T) - 1; -1 where nothing is left.
 
@@ -67,11 +70,13 @@ def hit_rate(returns: npt.ArrayLike) -> float:
 # -- risk ------------------------------------------------------------------------------------------------------
 
 
+@within_float64("returns")
 def annual_volatility(returns: npt.ArrayLike, bars_per_year: float) -> float:
     """Standard deviation of the returns (divisor T - 1) times sqrt(bars_per_year); NaN for a single bar."""
     return float(_deviation(_series("returns", returns)) * math.sqrt(_rate(bars_per_year)))
 
 
+@within_float64("returns")
 def sharpe_ratio(returns: npt.ArrayLike, bars_per_year: float, risk_free: float = 0.0) -> float:
     """Annual Sharpe ratio: mean excess return over standard deviation (divisor T - 1), times sqrt(bars_per_year).
 
@@ -88,6 +93,7 @@ def sharpe_ratio(returns: npt.ArrayLike, bars_per_year: float, risk_free: float 
     return _ratio(excess, _deviation(values)) * math.sqrt(rate)
 
 
+@within_float64("returns")
 def sharpe_standard_error(
     returns: npt.ArrayLike,
     bars_per_year: float,
@@ -133,6 +139,7 @@ def sharpe_standard_error(
     return math.sqrt(variance / T * rate)
 
 
+@within_float64("moments")
 def long_run_covariance(moments: npt.ArrayLike, lags: int) -> Floats:
     """Newey and West's covariance (K, K) of centred moments (T, K): weights 1 - lag / (lags + 1), divisor T."""
     try:
@@ -142,6 +149,8 @@ def long_run_covariance(moments: npt.ArrayLike, lags: int) -> Floats:
     if values.dtype.kind not in "iuf" or values.ndim != 2:
         raise TypeError(f"moments must be real numbers (T, K), got {values.dtype} of shape {values.shape}")
     values = values.astype(np.float64)
+    if not values.size or not np.isfinite(values).all():
+        raise ValueError(f"moments must be finite, of one bar at least, got shape {values.shape}")
     covariance = values.T @ values
     for lag in range(1, integer("lags", lags, 0) + 1):
         product = values[lag:].T @ values[:-lag]
@@ -150,6 +159,7 @@ def long_run_covariance(moments: npt.ArrayLike, lags: int) -> Floats:
     return result
 
 
+@within_float64("returns")
 def sortino_ratio(returns: npt.ArrayLike, bars_per_year: float, target: float = 0.0) -> float:
     """Annual mean return above ``target`` over the downside deviation sqrt(mean(min(return - target, 0)^2)).
 
@@ -167,11 +177,13 @@ def sortino_ratio(returns: npt.ArrayLike, bars_per_year: float, target: float = 
 # -- drawdown --------------------------------------------------------------------------------------------------
 
 
+@within_float64("equity")
 def max_drawdown(equity: npt.ArrayLike) -> float:
     """Largest loss from an earlier peak, as a positive fraction of that peak: 0.25 is a fall by a quarter."""
     return float(_drawdowns(_curve(equity)).max())
 
 
+@within_float64("equity")
 def max_drawdown_length(equity: npt.ArrayLike) -> int:
     """Bars from the peak before the largest drawdown until it is reached again, or to the end; 0 without one."""
     curve = _curve(equity)
@@ -184,6 +196,7 @@ def max_drawdown_length(equity: npt.ArrayLike) -> int:
     return (trough + int(back[0]) if back.size else curve.size - 1) - peak
 
 
+@within_float64("equity")
 def calmar_ratio(equity: npt.ArrayLike, bars_per_year: float) -> float:
     """Annual return over the largest drawdown; NaN without one."""
     return _ratio(annual_return(equity, bars_per_year), max_drawdown(equity))
@@ -192,16 +205,19 @@ def calmar_ratio(equity: npt.ArrayLike, bars_per_year: float) -> float:
 # -- trading ---------------------------------------------------------------------------------------------------
 
 
+@within_float64("turnover")
 def annual_turnover(turnover: npt.ArrayLike, bars_per_year: float) -> float:
     """Traded notional per year, in units of equity: buying once and selling once in a year is 2."""
     return float(_series("turnover", turnover).mean() * _rate(bars_per_year))
 
 
+@within_float64("exposure")
 def mean_exposure(exposure: npt.ArrayLike) -> float:
     """Mean of the exposures (T,): 1 is always fully invested, negative is short."""
     return float(_series("exposure", exposure).mean())
 
 
+@within_float64("commission", "slippage")
 def cost_paid(commission: npt.ArrayLike, slippage: npt.ArrayLike) -> float:
     """Commission and slippage of all bars (T,) together, currency."""
     paid, slipped = _series("commission", commission), _series("slippage", slippage)
@@ -210,6 +226,7 @@ def cost_paid(commission: npt.ArrayLike, slippage: npt.ArrayLike) -> float:
     return float(paid.sum() + slipped.sum())
 
 
+@within_float64("equity", "turnover", "costs")
 def break_even_cost(equity: npt.ArrayLike, turnover: npt.ArrayLike, costs: npt.ArrayLike) -> float:
     """The cost per traded notional at which nothing would have been gained, the trades being what they were.
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.checks import brief, flag, integer, number
+from trading_env.checks import flag, integer, number
 from trading_env.market import Market
 from trading_env.validation import as_column
 
@@ -29,12 +29,12 @@ State = tuple[npt.NDArray[np.int64]]
 
 def flat(market: Market) -> Floats:
     """Never invested: exposures 0 (T,)."""
-    return np.zeros(len(market))
+    return np.zeros(len(_checked(market)))
 
 
 def buy_and_hold(market: Market) -> Floats:
     """Always fully invested: exposures 1 (T,)."""
-    return np.ones(len(market))
+    return np.ones(len(_checked(market)))
 
 
 def random_policy(market: Market, turnover: float, seed: int = 0) -> Floats:
@@ -53,7 +53,7 @@ def random_policy(market: Market, turnover: float, seed: int = 0) -> Floats:
         TypeError: seed is no int.
         ValueError: turnover is negative, or more than one trade per bar, or seed is negative.
     """
-    if market.bars_per_year is None:
+    if _checked(market).bars_per_year is None:
         raise ValueError(f"bars_per_year of {market.name!r} is unknown, so no turnover per year can be met")
     chance = number("turnover", turnover, least=0.0) / market.bars_per_year
     if chance > 1.0:
@@ -73,12 +73,12 @@ def volatility_target(market: Market, target: float = 0.15, lookback: int = 20, 
         lookback: bars over which it is measured, divisor lookback - 1.
         most: largest exposure.
     """
-    if market.bars_per_year is None:
+    if _checked(market).bars_per_year is None:
         raise ValueError(f"bars_per_year of {market.name!r} is unknown, so no volatility per year can be met")
     number("target", target, above=0.0)
     number("most", most, above=0.0)
     integer("lookback", lookback, 2)
-    deviations = _windows(np.diff(market.close) / market.close[:-1], lookback).std(axis=1, ddof=1)
+    deviations = _windows(_returns(market), lookback).std(axis=1, ddof=1)
     volatility = deviations * math.sqrt(market.bars_per_year)
     return _after_warmup(market, np.minimum(target / np.maximum(volatility, target / most), most))
 
@@ -89,6 +89,7 @@ def time_series_momentum(market: Market, lookback: int = 252, short: bool = Fals
     Source:
         Moskowitz, Ooi and Pedersen (2012), Time Series Momentum.
     """
+    _checked(market)
     integer("lookback", lookback, 1)
     rises = market.close[lookback:] > market.close[:-lookback]
     return _after_warmup(market, np.where(rises, 1.0, _below(short)))
@@ -102,7 +103,8 @@ def moving_average_crossover(market: Market, fast: int = 50, slow: int = 200, sh
     """
     if integer("fast", fast, 1) >= integer("slow", slow, 2):
         raise ValueError(f"fast must be below slow, got fast={fast} and slow={slow}")
-    quick, lazy = (_windows(market.close, bars).mean(axis=1) for bars in (fast, slow))
+    close = _summable(_checked(market).close)
+    quick, lazy = (_windows(close, bars).mean(axis=1) for bars in (fast, slow))
     above = quick[slow - fast :] > lazy * (1.0 + ROUNDING)
     return _after_warmup(market, np.where(above, 1.0, _below(short)))
 
@@ -116,10 +118,11 @@ def mean_reversion(market: Market, lookback: int = 20, entry: float = 1.0, short
     integer("lookback", lookback, 2)
     number("entry", entry, above=0.0)
     flag("short", short)
-    windows = _windows(market.close, lookback)
+    close = _summable(_checked(market).close)
+    windows = _windows(close, lookback)
     deviations = windows.std(axis=1, ddof=1)
     distances = windows[:, -1] - windows.mean(axis=1)
-    moved = deviations > ROUNDING * market.close[lookback - 1 :]
+    moved = deviations > ROUNDING * close[lookback - 1 :]
     scores = np.divide(distances, deviations, out=np.zeros_like(distances), where=moved)
     exposures = np.zeros(len(scores))
     held = 0.0
@@ -134,10 +137,33 @@ def mean_reversion(market: Market, lookback: int = 20, entry: float = 1.0, short
     return _after_warmup(market, exposures)
 
 
+def _checked(market: Market) -> Market:
+    """The market, if it is one."""
+    if not isinstance(market, Market):
+        raise TypeError(f"market must be a Market, as load(...) gives it, got {type(market).__name__} {market!r:.60}")
+    return market
+
+
+def _returns(market: Market) -> Floats:
+    """Simple returns (T - 1,); ValueError at a bar whose return no float64 can be squared with."""
+    with np.errstate(over="ignore"):
+        returns: Floats = np.diff(market.close) / market.close[:-1]
+    if not (returns < 1e150).all():
+        bar = int(np.argmin(returns < 1e150)) + 1
+        raise ValueError(f"market must have returns below 1e150, got a close of {market.close[bar]:g} at bar {bar}")
+    return returns
+
+
+def _summable(close: Floats) -> Floats:
+    """The closes in another unit of currency where float64 could not hold their squares, which no rule here notices."""
+    most = float(close.max())
+    return close if 1e-140 < most < 1e140 else np.ldexp(close, -math.frexp(most)[1])
+
+
 def _windows(values: Floats, bars: int) -> Floats:
     """The last ``bars`` values of each bar that has them (T - bars + 1, bars); none where the series is shorter."""
     if len(values) < bars:
-        return np.empty((0, bars))
+        return np.empty((0, 2))  # two, of which a deviation is defined
     result: Floats = np.lib.stride_tricks.sliding_window_view(values, bars)
     return result
 
@@ -168,14 +194,19 @@ class StrategyPolicy:
     """
 
     def __init__(self, exposures: npt.ArrayLike, env: Any, nearest: bool = False) -> None:
-        task = getattr(env.unwrapped, "task", None)
+        task = getattr(getattr(env, "unwrapped", None), "task", None)
         if task is None:
-            raise TypeError(f"env must be a TradingEnv, got {brief(env)}")
+            raise TypeError(f"env must be a TradingEnv, got {env!r}")
+        flag("nearest", nearest)
         if task.drawn:
             raise ValueError("env must have one dataset and random_start=False, so that every episode is the same")
         targets = as_column("exposures", exposures)
-        if targets.shape != (len(task.markets[0]),) or not np.isfinite(targets).all():
-            raise ValueError(f"exposures must be {len(task.markets[0])} finite numbers, got shape {targets.shape}")
+        bars = len(task.markets[0])
+        if targets.shape != (bars,):
+            raise ValueError(f"exposures must be {bars} finite numbers, got shape {targets.shape}")
+        if not np.isfinite(targets).all():
+            bar = int(np.isfinite(targets).argmin())
+            raise ValueError(f"exposures must be {bars} finite numbers, got {targets[bar]} at bar {bar}")
         self.exposures = targets
         self.first = task.firsts[0]
         self.actions = _actions(targets[self.first :], task, nearest)
@@ -194,14 +225,35 @@ class StrategyPolicy:
             state: of the last call; None at the first decision of an episode.
             episode_start: which envs begin an episode now (N,).
             deterministic: has no effect.
+
+        Raises:
+            ValueError: an argument has another shape, or the state lies beyond the market's last bar.
         """
+        if isinstance(observation, dict) and "account" not in observation:
+            raise ValueError(f"observation must have 'account', got {list(observation)}")
         shape = np.shape(observation["account"] if isinstance(observation, dict) else observation)
-        n = 1 if len(shape) == 1 else shape[0]
-        step = np.zeros(n, np.int64) if state is None else state[0]
-        if episode_start is not None:
-            step = np.where(episode_start, 0, step)
+        if len(shape) not in (1, 2):
+            raise ValueError(f"observation must be (D,) or (N, D), got shape {shape}")
+        step = self._steps(1 if len(shape) == 1 else shape[0], state, episode_start)
         action = self.actions[step]
         return action[0] if len(shape) == 1 else action, (step + 1,)
+
+    def _steps(self, n: int, state: State | None, episode_start: Any) -> npt.NDArray[np.int64]:
+        """The decision's number in each env (n,), checked."""
+        step = np.zeros(n, np.int64)
+        if state is not None:
+            given = state[0] if isinstance(state, tuple | list) and len(state) == 1 else None
+            if not isinstance(given, np.ndarray) or given.dtype.kind not in "iu" or given.shape != (n,):
+                raise ValueError(f"state must be what the last call gave for {n} observations, got {state!r}")
+            step = given
+        if episode_start is not None:
+            if np.shape(episode_start) not in ((), (n,)):
+                raise ValueError(f"episode_start must be {n} flags, got shape {np.shape(episode_start)}")
+            step = np.where(episode_start, 0, step)
+        if n and not (step.min() >= 0 and step.max() < len(self.actions)):
+            last = len(self.actions) - 1
+            raise ValueError(f"state must lie in the episode of {last} steps, got step {step.max()}: begin it anew")
+        return step
 
 
 def _actions(targets: Floats, task: Any, nearest: bool) -> npt.NDArray[Any]:

@@ -193,3 +193,28 @@ def test_rounding_is_no_drawdown_and_no_hit():
     assert (metrics.max_drawdown(curve), metrics.max_drawdown_length(curve)) == (0.0, 0)
     assert math.isnan(metrics.calmar_ratio(curve, 252.0))
     assert metrics.hit_rate([0.01, -2e-16, 2e-16]) == 1.0
+
+
+@pytest.mark.parametrize("name", SERIES)
+@pytest.mark.parametrize("size", [1e308, 1e200])
+def test_numbers_that_float64_cannot_compute_with_are_named(name, size):
+    """The result, where there is one, is not infinite; else the error names the series and its size."""
+    values = np.array([size, 1.0 / size, size])
+    values = np.stack([values, -values], axis=1) if name == "moments" else values
+    for metric in SERIES[name]:
+        try:
+            assert not np.isinf(metric(values)).any()
+        except ValueError as error:
+            assert name in str(error)  # noqa: PT017
+            assert f"up to {size:g} in size" in str(error)  # noqa: PT017
+
+
+def test_great_numbers_with_a_result_keep_it():
+    assert metrics.max_drawdown([1e308, 5e307, 1e308]) == 0.5
+    assert metrics.total_return([1e308, 1.5e308]) == 0.5
+    with pytest.raises(
+        ValueError, match=r"^returns must leave what is computed within float64, got returns up to 1e\+308"
+    ):
+        metrics.sharpe_ratio(returns=[1e308, -1e308], bars_per_year=252)
+    with pytest.raises(ValueError, match=r"^moments must be finite"):
+        metrics.long_run_covariance([[math.nan, 1.0]], 0)

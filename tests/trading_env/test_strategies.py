@@ -190,3 +190,71 @@ def test_exposures_that_are_no_numbers_are_named():
     env = gym.make("trading_env:TradingEnv-v0")
     with pytest.raises(TypeError, match="exposures must be real numbers"):
         StrategyPolicy(["a"] * 10, env)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("market", [None, "us-stocks/AAPL", np.ones(5), 3])
+def test_what_is_no_market_is_named(name, market):
+    with pytest.raises(TypeError, match="market must be a Market"):
+        STRATEGIES[name](market)
+
+
+@pytest.mark.parametrize("price", [1e-300, 1.0, 1e300])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_unit_of_currency_changes_no_exposure(name, price):
+    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.01, 300)))
+    exposures = [
+        STRATEGIES[name](Market.from_arrays(price * close, bars_per_year=252)),
+        STRATEGIES[name](make_market()),
+    ]
+    np.testing.assert_allclose(*exposures, rtol=1e-9)
+
+
+def test_a_lookback_beyond_all_bars_is_flat():
+    market = make_market(bars=50)
+    for exposures in (
+        strategies.volatility_target(market, lookback=10**30),
+        strategies.time_series_momentum(market, 10**30),
+        strategies.moving_average_crossover(market, 2, 10**30),
+        strategies.mean_reversion(market, 10**30),
+    ):
+        assert not exposures.any()
+
+
+def test_a_return_that_cannot_be_squared_is_named():
+    with pytest.raises(ValueError, match="market must have returns below 1e150, got a close of 1e\\+300 at bar 2"):
+        strategies.volatility_target(make_market([1e-300, 1e-300, 1e300, 1e300]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None,), "observation must be"),
+        ((np.zeros((3, 5, 2)),), "observation must be"),
+        (({"market": 1},), "observation must have 'account'"),
+        ((np.zeros(5), "x"), "state must be what the last call gave"),
+        ((np.zeros(5), (np.array([0.5]),)), "state must be what the last call gave"),
+        ((np.zeros((3, 5)), (np.array([1]),)), "state must be what the last call gave for 3"),
+        ((np.zeros(5), (np.array([20]),)), "state must lie in the episode"),
+        ((np.zeros(5), (np.array([-1]),)), "state must lie in the episode"),
+        ((np.zeros((3, 5)), None, np.array([True])), "episode_start must be 3 flags"),
+    ],
+)
+def test_a_policy_checks_what_it_is_asked(arguments, message):
+    policy = StrategyPolicy(np.zeros(20), make_env(make_market(bars=20)))
+    with pytest.raises(ValueError, match=message):
+        policy.predict(*arguments)
+
+
+@pytest.mark.parametrize("env", [None, 3, "TradingEnv-v0", make_market(bars=20)])
+def test_what_is_no_env_is_named(env):
+    with pytest.raises(TypeError, match="env must be a TradingEnv"):
+        StrategyPolicy(np.zeros(20), env)
+
+
+def test_exposures_and_flags_are_named_with_their_bar():
+    env = make_env(make_market(bars=20))
+    with pytest.raises(ValueError, match="exposures must be 20 finite numbers, got nan at bar 3"):
+        StrategyPolicy([0.0] * 3 + [np.nan] * 17, env)
+    with pytest.raises(TypeError, match="nearest must be a bool"):
+        StrategyPolicy(np.zeros(20), env, nearest="no")
