@@ -5,6 +5,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -43,6 +44,21 @@ def refusing(program: str, faults: tuple[type[Exception], ...] = FAULTS) -> Iter
         yield
     except faults as error:
         raise refuse(program, _words(error)) from error
+
+
+@contextlib.contextmanager
+def checking(program: str) -> Iterator[None]:
+    """As `refusing`; warnings of the checks are given after them, and not where one line says what is wrong.
+
+    Raises:
+        Refusal: something of `FAULTS` was raised.
+    """
+    with warnings.catch_warnings(record=True) as held:
+        warnings.simplefilter("default")
+        with refusing(program):
+            yield
+    for warning in held:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def parse(program: str, settings: Any, arguments: Sequence[str], **options: Any) -> Any:

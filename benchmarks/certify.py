@@ -18,7 +18,7 @@ import numpy.typing as npt
 import tyro
 
 from agents import commands
-from agents.commands import refuse, refusing
+from agents.commands import checking, refuse, refusing
 from agents.files import check_folder, check_writable
 from benchmarks import certify_report, provenance, sb3
 from benchmarks.certified import AboveOptimumError, check_possible, optimal_rewards, path_rewards, score, score_interval
@@ -184,7 +184,7 @@ class Certificate:
 def main(arguments: Sequence[str]) -> None:
     """Trains what is missing, runs the controls, writes table and picture, and fails if anything is too good."""
     settings = parse(list(arguments))
-    with refusing(PROGRAM):
+    with checking(PROGRAM):
         check_settings(settings)
     with refusing(PROGRAM, (KeptError,)):
         found = [certificate_of(settings, entry) for entry in chosen(settings)]

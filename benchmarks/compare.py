@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.commands import printable, refusing
+from agents.commands import checking, printable
 from agents.files import check_folder
 from agents.folders import write_folder
 from benchmarks import figures, report, sb3
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the comparison that the command line describes."""
     settings = parse(list(arguments), PROGRAM)
     folder = settings.folder / settings.name
-    with refusing(PROGRAM):
+    with checking(PROGRAM):
         setup = Setup.of(settings)
         setup.check()
         check_folder(folder, "folder")

@@ -22,7 +22,7 @@ import tyro
 from gymnasium.envs.registration import EnvSpec
 
 from agents import commands
-from agents.commands import printable, refusing
+from agents.commands import checking, printable, refusing
 from agents.files import check_folder
 from benchmarks import figures, provenance, sb3, tables
 from benchmarks.checks import check_counts, check_distinct
@@ -203,7 +203,7 @@ Curves = dict[tuple[str, str, str], Curve]
 def main(arguments: Sequence[str]) -> None:
     """Trains what is missing, then draws and prints all that was asked for."""
     settings = parse(list(arguments))
-    with refusing(PROGRAM):
+    with checking(PROGRAM):
         check_folder(settings.folder, "folder")
         figures.check_picture(settings.figure_path, "figure")
     with refusing(PROGRAM, (KeptError,)):

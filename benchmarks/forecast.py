@@ -16,7 +16,7 @@ import tyro
 from tqdm import tqdm
 
 from agents import commands
-from agents.commands import printable, refusing
+from agents.commands import checking, printable
 from agents.files import check_folder
 from agents.folders import write_folder
 from benchmarks import figures, forecast_report, forecasters
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the study that the command line describes."""
     settings = parse(arguments)
     folder = settings.folder / settings.name
-    with refusing(PROGRAM):
+    with checking(PROGRAM):
         check_folder(folder, "folder")
         for name in settings.data:
             check_market(name, load(name), settings)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import tyro
 from tqdm import tqdm
 
-from agents.commands import parse, refusing
+from agents.commands import checking, parse
 from agents.files import check_folder
 from benchmarks import provenance, speed_agents, speed_env, speed_lstm, speed_sb3, speed_scale, speed_start, tables
 from benchmarks.checks import check_distinct, check_name
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
     """Measures what the command line asks for."""
     settings: SpeedSettings = parse(PROGRAM, SpeedSettings, arguments, description=DESCRIPTION)
     folder = settings.folder / settings.name
-    with refusing(PROGRAM):
+    with checking(PROGRAM):
         check_folder(folder, "folder")
     parts = measure(settings)
     write_json(results(settings, parts), folder / "speed.json")

@@ -53,7 +53,8 @@ def random_policy(market: Market, turnover: float, seed: int = 0) -> Floats:
         TypeError: seed is no int.
         ValueError: turnover is negative, or more than one trade per bar, or seed is negative.
     """
-    if _checked(market).bars_per_year is None:
+    _checked(market)
+    if market.bars_per_year is None:
         raise ValueError(f"bars_per_year of {market.name!r} is unknown, so no turnover per year can be met")
     chance = number("turnover", turnover, least=0.0) / market.bars_per_year
     if chance > 1.0:
@@ -73,7 +74,8 @@ def volatility_target(market: Market, target: float = 0.15, lookback: int = 20, 
         lookback: bars over which it is measured, divisor lookback - 1.
         most: largest exposure.
     """
-    if _checked(market).bars_per_year is None:
+    _checked(market)
+    if market.bars_per_year is None:
         raise ValueError(f"bars_per_year of {market.name!r} is unknown, so no volatility per year can be met")
     number("target", target, above=0.0)
     number("most", most, above=0.0)

@@ -3,13 +3,14 @@
 import io
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from importlib import import_module
 
 import pytest
 
 from agents import cli
-from agents.commands import Refusal, output, parse, printable, refusing
+from agents.commands import Refusal, checking, output, parse, printable, refusing
 
 WRONG = {  # module and options: what the one line must hold
     "dqn": "--env",
@@ -134,3 +135,16 @@ def test_a_terminal_that_lacks_a_letter_is_no_error(monkeypatch):
     with output():
         print("±")
     assert written.getvalue().decode().strip() == r"\xb1"
+
+
+def warned(fault=None):
+    warnings.warn("taken as it is", UserWarning, stacklevel=1)
+    if fault is not None:
+        raise fault
+
+
+def test_warnings_of_checks_come_after_them_or_not_at_all():
+    with pytest.warns(UserWarning, match="taken as it is"), checking("it"):
+        warned()
+    with pytest.raises(Refusal), checking("it"):  # a warning would be an error here
+        warned(ValueError("size"))
