@@ -144,7 +144,7 @@ def evaluate(policy: Policy, market: Market, runs: int = 1, **keywords: Any) -> 
     acting = policy.acting_in(envs) if hasattr(policy, "acting_in") else policy
     record = _run(acting, envs, last - first)
     envs.close()
-    time = None if market.time is None else market.time[first : last + 1]
+    time = None if market.local_time is None else market.local_time[first : last + 1]
     return Tracks(time=time, bars_per_year=_bars_per_year(market, keywords), **record)
 
 

@@ -226,7 +226,7 @@ def study(market: Market, settings: ForecastSettings, tick: Any = lambda: None) 
     for name in BASELINES:
         env = gym.make(ENV_ID, data=tested, **settings.keywords)
         tracks[name] = evaluate(StrategyPolicy(getattr(strategies, name)(tested), env), tested, **settings.keywords)
-    time = None if market.time is None else market.time[begin:end]
+    time = None if market.local_time is None else market.local_time[begin:end]
     truth = windows.y[parts[0].test.start : known]
     return Study(tested, time, truth, forecast_by, margin_by, tracks)
 

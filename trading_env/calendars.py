@@ -53,16 +53,17 @@ def calendar_features(index: pd.DatetimeIndex, period: Any = None) -> pd.DataFra
 
 
 def market_column(market: Market, name: str) -> Floats:
-    """One calendar column (T,) of a market's own dates; the period is what its bars_per_year says.
+    """One calendar column (T,) of a market's own local dates; the period is what its bars_per_year says.
 
     Raises:
         ValueError: the market has no timestamps.
     """
     import pandas as pd
 
-    if market.time is None:
+    time = market.local_time
+    if time is None:
         raise ValueError(f"feature {name!r} needs timestamps, which {market.name!r} lacks")
-    days = pd.DatetimeIndex(market.time).normalize()
+    days = pd.DatetimeIndex(time).normalize()
     return _table(days, days, _next(days, market.bars_per_year))[name].to_numpy(np.float64)
 
 

@@ -18,6 +18,7 @@ from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
+from trading_env.zones import pandas_index
 
 KEYS = (*INFO, "bar")
 _STATE = ("_state", "_clock", "_opened", "_asked", "_before", "_info")  # of an episode
@@ -392,7 +393,7 @@ class TradingEnv(gym.Env[Any, Any]):
         frame.insert(0, "action", task.actions_of(wants))
         frame.insert(0, "close", market.close[frame.index])
         if market.time is not None:
-            frame.insert(0, "time", market.time[frame.index])
+            frame.insert(0, "time", pandas_index(market.time[frame.index]))
         return frame.drop(columns=["terminated", "truncated"])
 
     def render(self) -> Any:

@@ -20,6 +20,7 @@ from trading_env.market import Market
 from trading_env.scaler import FeatureScaler
 from trading_env.tables import FeatureTable, checked_table
 from trading_env.validation import Floats, as_column
+from trading_env.zones import local_time
 
 __all__ = [
     "DEFAULT_FEATURES",
@@ -230,11 +231,12 @@ def _from_values(values: Any, market: Market, what: str) -> FeatureTable:
 
 def _check_index(frame: Any, market: Market, what: str) -> None:
     """Raises ValueError where a frame indexed by dates has other dates than the market."""
-    index = frame.index.to_numpy()
+    index = frame.index
     if index.dtype.kind != "M" or market.time is None or len(index) != len(market):
         return
-    differs = index.astype("datetime64[ns]") != market.time
-    if differs.any():
+    dates = index.to_numpy("datetime64[ns]")  # with a time zone, in UTC
+    differs = dates != market.time
+    if differs.any() and not (index.tz is None and np.array_equal(dates, local_time(market.time))):
         row = int(differs.argmax())
         raise ValueError(f"{what} must have the market's dates, got {index[row]} for {market.time_of(row)}")
 

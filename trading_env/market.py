@@ -26,8 +26,10 @@ from trading_env.validation import (
     checked_rate,
     json_copy,
     named,
+    parse_times,
     row_label,
 )
+from trading_env.zones import go_by_dates, local_time, pandas_index, zone_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +50,9 @@ class Market:
         high: highest prices (T,), or None.
         low: lowest prices (T,), or None.
         volume: units traded (T,), or None.
-        time: timestamps (T,), datetime64[ns]; None without. With a time zone they become UTC, but midnights, as
-            daily bars have them, stay the dates they are.
+        time: timestamps (T,), datetime64[ns]; None without. With a time zone they become UTC, and `tz` and
+            `local_time` tell it: days are local ones, in a split by date too. But midnights, as daily bars have them,
+            stay the dates they are.
         columns: further named columns (T,); they may be NaN in leading rows.
         name: what the market is called in messages and tables.
         metadata: what is known of the data: source, terms, survivorship_biased, on_missing. JSON values,
@@ -174,8 +177,9 @@ class Market:
 
         Args:
             at: increasing cuts. A date (string, datetime, datetime64, Timestamp) stands for the first bar at
-                or after it, which begins the next part; a float in (0, 1) for that fraction of the usable
-                bars, rounded to the nearest bar.
+                or after it, which begins the next part: local midnight, or local time, unless it has a time
+                zone of its own. A float in (0, 1) stands for that fraction of the usable bars, rounded to the
+                nearest bar.
 
         Raises:
             TypeError: a cut is neither a date nor a float.
@@ -203,14 +207,19 @@ class Market:
             raise TypeError(f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}")
         if self.time is None:
             raise ValueError(f"split: {self.name!r} has no timestamps, so {cut!r} must be a fraction in (0, 1)")
+        zoned, time = self.tz is not None, np.asarray(self.time)
+        days = time.astype("datetime64[D]")
         try:
-            daily = bool((self.time == self.time.astype("datetime64[D]")).all())
-            date = as_times([cut], dates=daily)[0]
+            dates, zone = parse_times([cut], dates=not zoned and go_by_dates(days, time == days))
+            date = as_times(dates)[0]
         except (TypeError, ValueError) as error:
             raise type(error)(f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}") from error
         if np.isnat(date):
             raise ValueError(f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}")
-        return int(np.searchsorted(self.time, date))
+        if zoned and zone is None:  # the market's clock; it shows an hour twice in autumn, hence no bisection
+            reached = local_time(self.time) >= date
+            return int(reached.argmax()) if reached.any() else len(self)
+        return int(np.searchsorted(time, date))
 
     def _part(self, start: int, stop: int) -> Market:
         """Rows before ``stop`` as a Market whose decisions begin at ``start``: views of checked arrays."""
@@ -242,15 +251,26 @@ class Market:
         """Names that `column` knows."""
         return (*(k for k in BAR_COLUMNS if getattr(self, k) is not None), *self.columns)
 
+    @property
+    def tz(self) -> str | None:
+        """The market's time zone: "Australia/Sydney", "UTC+09:30", offsets that change; None for dates and UTC."""
+        zone = zone_of(self.time)
+        return None if zone is None else str(zone)
+
+    @property
+    def local_time(self) -> Times | None:
+        """What the market's clock shows at each bar, datetime64[ns] (T,); `time` itself without a time zone."""
+        return None if self.time is None else local_time(self.time)
+
     def time_of(self, bar: int) -> str:
-        """Timestamp and number of ``bar`` as text: "2008-09-15 (row 3)", without timestamps "row 3"."""
+        """Local timestamp and number of ``bar`` as text: "2008-09-15 (row 3)", without timestamps "row 3"."""
         return row_label(self.time, range(len(self))[bar])
 
     def to_frame(self) -> pd.DataFrame:
-        """A new DataFrame of all columns, indexed by time (by row number without timestamps)."""
+        """A new DataFrame of all columns, indexed by time in its time zone (by row number without timestamps)."""
         import pandas as pd
 
-        index = None if self.time is None else pd.DatetimeIndex(self.time, name="time", copy=True)
+        index = None if self.time is None else pandas_index(self.time).rename("time")
         return pd.DataFrame({name: self.column(name).copy() for name in self.column_names}, index=index)
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from trading_env.extras import optional
 from trading_env.limits import LOG_FROM, Limits, drawdown_limits, exposure_limits, time_limits, value_limits
 from trading_env.render import SIZE, Episode, Trades, printable, trades_of, when
+from trading_env.zones import local_time
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -236,7 +237,7 @@ class Picture:
     def _x(self, episode: Episode, bars: Ints) -> Floats:
         """The bars on the time axis: their timestamps as days, or their numbers."""
         time = episode.market.time
-        x: Floats = bars.astype(np.float64) if time is None else self._dates.date2num(time[bars])
+        x: Floats = bars.astype(np.float64) if time is None else self._dates.date2num(local_time(time[bars]))
         return x
 
     # -- what stays -----------------------------------------------------------------------------------------

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trading_env.checks import brief, brief_text, number
+from trading_env.zones import Zone, go_by_dates, local_time, name_of, zone_of, zoned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +32,11 @@ _OFFSET = r"(?:[zZ]|[+-]\d\d(?::?\d\d)?)$"  # of an ISO 8601 time from UTC
 
 
 def row_label(time: Times | None, row: int, number: int | None = None) -> str:
-    """``row``'s timestamp and number, for messages: "2008-09-15 (row 3)", without timestamps "row 3"."""
+    """``row``'s local timestamp and number, for messages: "2008-09-15 (row 3)", without timestamps "row 3"."""
     number = row if number is None else number
     if time is None:
         return f"row {number}"
-    stamp = time[row]
+    stamp = local_time(time[row : row + 1])[0]
     if np.isnat(stamp):
         return f"NaT (row {number})"
     return f"{np.datetime_as_string(stamp, unit='auto')} (row {number})"
@@ -65,18 +67,18 @@ def as_column(name: str, values: Any, *, copy: bool = True) -> Floats:
 
 
 def as_times(values: Any, *, copy: bool = True, dates: bool = True) -> Times:
-    """``values`` as a read-only contiguous datetime64[ns] array (T,); with a time zone, in UTC.
+    """``values`` as a read-only contiguous datetime64[ns] array (T,); with a time zone, in UTC, and they know it.
 
     Accepts datetime64 arrays, a DatetimeIndex or Series of dates, sequences of datetimes or ISO 8601 strings.
-    Where all are midnights of their time zone, they are dates, as daily bars have them, and stay the dates they are,
-    unless ``dates`` is False.
+    Midnights of their time zone are dates, as daily bars have them, and stay the dates they are, unless ``dates`` is
+    False: all of them, or at least half where no day has two timestamps. Then the others keep their local time.
 
     Raises:
         TypeError: the values are no dates.
         ValueError: they are not one-dimensional, have a time zone in part, or lie outside the years 1678 to 2261
             that datetime64[ns] holds.
     """
-    array = values if isinstance(values, np.ndarray) and values.dtype.kind == "M" else _parse_times(values, dates)
+    array, zone = parse_times(values, dates)
     if array.ndim != 1:
         raise ValueError(f"time must be one-dimensional, got shape {array.shape}")
     years = array.astype("datetime64[Y]").astype(np.int64)[~np.isnat(array)] + 1970
@@ -84,11 +86,13 @@ def as_times(values: Any, *, copy: bool = True, dates: bool = True) -> Times:
         raise ValueError(f"time must lie in the years 1678 to 2261, got {years.min()} to {years.max()}")
     times: Times = np.array(array, dtype="datetime64[ns]", order="C", copy=True if copy else None).view()
     times.flags.writeable = False
-    return times
+    return times if zone is None or zone.name == "UTC" else zoned(times, zone)
 
 
-def _parse_times(values: Any, dates: bool) -> Times:
-    """Dates of any kind but datetime64 arrays, through pandas."""
+def parse_times(values: Any, dates: bool) -> tuple[Times, Zone | None]:
+    """Timestamps of any kind, and their time zone: in UTC with one, as they are without."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
+        return np.asarray(values), zone_of(values)
     import pandas as pd
 
     if isinstance(values, str) or not hasattr(values, "__len__"):
@@ -102,16 +106,19 @@ def _parse_times(values: Any, dates: bool) -> Times:
             index = iso_dates(index)
         except ValueError:  # no dates, or several offsets from UTC
             return _parse_offsets(index, dates)
-    array: Times = index.to_numpy() if index.tz is None else _without_zone(index, dates).to_numpy()
-    return array
+    return (index.to_numpy(), None) if index.tz is None else _in_zone(index, index.tz, dates)
 
 
-def _without_zone(index: pd.DatetimeIndex, dates: bool) -> pd.DatetimeIndex:
-    """Instants in UTC; or local dates, if they may be dates and all are beginnings of days."""
-    days = index.tz_localize(None).normalize()
-    begins = days.tz_localize(index.tz, nonexistent="shift_forward", ambiguous=np.ones(len(days), np.bool_))
-    at_beginnings = dates and ((begins == index) | index.isna()).all()  # some zones skip a midnight in spring
-    return days if at_beginnings else index.tz_convert("UTC").tz_localize(None)
+def _in_zone(index: pd.DatetimeIndex, tz: tzinfo, dates: bool) -> tuple[Times, Zone | None]:
+    """Instants in UTC and their zone; or local dates, if they may be dates and are beginnings of days."""
+    local = index.tz_localize(None)
+    days = local.normalize()
+    first = days.tz_localize(tz, nonexistent="shift_forward", ambiguous=np.ones(len(days), np.bool_))
+    begins = np.asarray((first == index) | index.isna())  # some zones skip a midnight in spring
+    if dates and go_by_dates(days.to_numpy(), begins):
+        return days.where(begins, local).to_numpy(), None
+    instants = index.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[ns]")
+    return instants, Zone.of(instants, local.to_numpy().astype("datetime64[ns]"), name_of(tz))
 
 
 def kind_of(index: pd.Index[Any]) -> str:
@@ -137,7 +144,7 @@ def iso_dates(index: pd.Index[Any]) -> pd.DatetimeIndex:
             raise ValueError(str(warning)) from warning
 
 
-def _parse_offsets(index: Any, dates: bool) -> Times:
+def _parse_offsets(index: Any, dates: bool) -> tuple[Times, Zone | None]:
     """Datetimes or strings with several offsets from UTC, as those of summer and winter are."""
     import pandas as pd
 
@@ -148,16 +155,20 @@ def _parse_offsets(index: Any, dates: bool) -> Times:
         raise ValueError(f"time must be dates or ISO 8601 strings: {reason}") from error
     if kind_of(index) == "string":
         has_zone = index.str.contains(r"\d[T ]\d.*" + _OFFSET, na=True)
-        local = pd.DatetimeIndex(pd.to_datetime(index.str.replace(_OFFSET, "", regex=True), format="ISO8601"))
     else:
-        has_zone = np.array([pd.isna(stamp) or stamp.tzinfo is not None for stamp in index])
-        local = pd.DatetimeIndex([pd.NaT if pd.isna(stamp) else stamp.replace(tzinfo=None) for stamp in index])
+        has_zone = np.array([pd.isna(stamp) or getattr(stamp, "tzinfo", None) is not None for stamp in index])
     if not np.all(has_zone):
         row = int(np.argmin(has_zone))
         raise ValueError(f"time must have a time zone in every row or in none, got {brief(index[row])} in row {row}")
-    midnights = dates and ((local == local.normalize()) | local.isna()).all()
-    array: Times = (local if midnights else instants).to_numpy()
-    return array
+    if kind_of(index) == "string":
+        local = pd.DatetimeIndex(pd.to_datetime(index.str.replace(_OFFSET, "", regex=True), format="ISO8601"))
+    else:
+        local = pd.DatetimeIndex([pd.NaT if pd.isna(stamp) else stamp.replace(tzinfo=None) for stamp in index])
+    days, wall = local.normalize(), local.to_numpy().astype("datetime64[ns]")
+    if dates and go_by_dates(days.to_numpy(), np.asarray((local == days) | local.isna())):
+        return wall, None
+    array = instants.to_numpy().astype("datetime64[ns]")
+    return array, Zone.of(array, wall, None)
 
 
 def check_times(time: Times, numbers: NDArray[np.intp] | None = None) -> None:
@@ -260,7 +271,7 @@ def check_bars(bars: dict[str, Floats], time: Times | None) -> None:
 def bars_per_year(time: Times | None) -> float | None:
     """The bars per year the timestamps say: 252 business days, 365 days, 52 weeks, 12 months, 4 quarters, 1 year.
 
-    Intraday: the median number of bars of a day that has bars, times 252, or 365 where the market is open on
+    Intraday: the median number of bars of a local day that has bars, times 252, or 365 where the market is open on
     both Saturday and Sunday. Other spacings: 365.25 days over the median gap. None without timestamps or with
     one bar.
     """
@@ -272,7 +283,7 @@ def bars_per_year(time: Times | None) -> float | None:
             return bars
     if gap > 1.5:
         return float(365.25 / gap)
-    days = time.astype("datetime64[D]")
+    days = local_time(time).astype("datetime64[D]")
     starts = np.flatnonzero(np.concatenate([[True], days[1:] != days[:-1], [True]]))
     weekday = (days[starts[:-1]].astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
     share = np.bincount(weekday, minlength=7)[5:] / weekday.size

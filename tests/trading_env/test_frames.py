@@ -40,10 +40,12 @@ def test_frames_are_read_in_any_case_by_index_or_column(case, time):
     assert market.volume.dtype == np.float64
 
 
-def test_time_zones_become_utc():
+def test_time_zones_become_utc_and_are_known():
     local = pd.date_range("2020-01-01 09:30", periods=10, freq="min", tz="America/New_York")
     for data in (frame().set_axis(local), frame().assign(time=local), frame().assign(time=local.astype(str))):
-        assert Market.from_frame(data).time_of(0) == "2020-01-01T14:30 (row 0)"
+        market = Market.from_frame(data)
+        assert str(market.time[0]) == "2020-01-01T14:30:00.000000000"
+        assert market.time_of(0) == "2020-01-01T09:30 (row 0)"
 
 
 def test_further_columns_are_kept_or_chosen():
