@@ -25,6 +25,7 @@ LAYERS = (  # of trading_env: a module imports only from the lines above its own
     ("compact", "env_state", "keywords", "whatif"),
     ("env",),
     ("vector_env",),
+    ("sub_env",),
     ("causality", "oracle", "sb3"),
     ("reference_solvers",),
     ("reference",),

@@ -149,11 +149,22 @@ class TradingEnv(gym.Env[Any, Any]):
         check_keywords(TradingEnv, keywords)
         if render_mode is not None:
             choice("render_mode", render_mode, tuple(self.metadata["render_modes"]))
+        self._set_up(Task(data, **keywords), {"data": data, **keywords}, render_mode)
+
+    @classmethod
+    def of_task(cls, task: Task, keywords: dict[str, Any], render_mode: str | None = None) -> TradingEnv:
+        """An env of keywords that another one has validated already: ``task`` is shared with it."""
+        env = cls.__new__(cls)
+        env._set_up(task, keywords, render_mode)
+        return env
+
+    def _set_up(self, task: Task, keywords: dict[str, Any], render_mode: str | None) -> None:
+        """Makes the env, all arguments being validated."""
         self.render_mode = render_mode
         self._prints = render_mode == "human"
         self._film: Any = None  # what renders the episode, once that is asked for
-        self.keywords = {"data": data, **keywords}  # to make another one like it
-        self.task = Task(data, **keywords)
+        self.keywords = keywords  # to make another one like it
+        self.task = task
         self.action_space = self.task.action_space()
         self.observation_space = self.task.observation_space()
         self._wants: list[float] = self.task.wants.tolist()

@@ -15,10 +15,11 @@ import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
+from trading_env.checks import choice
 from trading_env.env import KEYS
+from trading_env.sub_env import SubEnv, row_of
 from trading_env.task import Task
 from trading_env.vector_env import TradingVectorEnv
-from trading_env.whatif import Counterfactual
 
 try:
     from stable_baselines3.common.monitor import Monitor
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import torch
 
 Infos = list[dict[str, Any]]
+RENDER_MODES = ("ansi", "rgb_array")
+MIN_ROOM = 1024
 BY_ROW = ("action_masks", "afterstates", "counterfactual")  # methods of the vector env that answer for all sub-envs
 
 
@@ -41,7 +44,7 @@ class TradingVecEnv(VecEnv):
 
     Steps, resets and seeds are those of TradingVectorEnv under SAME_STEP autoreset. ``env_method("action_masks")``
     is there for sb3-contrib's MaskablePPO. Episodes are recorded as Monitor does, and ``env_is_wrapped(Monitor)``
-    says so. There is no rendering: use a TradingEnv for that.
+    says so. ``get_attr`` and ``env_method`` know what a TradingEnv has that does not move it: `SubEnv`.
 
     ``infos`` has a new dict for each sub-env and step:
 
@@ -59,6 +62,7 @@ class TradingVecEnv(VecEnv):
     Args:
         num_envs: N, or a TradingVectorEnv with autoreset_mode SAME_STEP (of `gym.make_vec`, or a reference market's).
         info_keys: what of TradingEnv's info all dicts of ``infos`` hold.
+        render_mode: None, "ansi" or "rgb_array", as of TradingEnv: for ``render``, ``get_images`` and VecVideoRecorder.
         **keywords: of TradingEnv, where ``num_envs`` is a number.
 
     Raises:
@@ -69,16 +73,26 @@ class TradingVecEnv(VecEnv):
         >>> model = PPO("MlpPolicy", TradingVecEnv(16, data="us-stocks/AAPL", random_start=True))
     """
 
-    def __init__(self, num_envs: int | TradingVectorEnv = 1, *, info_keys: Sequence[str] = (), **keywords: Any) -> None:
+    def __init__(
+        self,
+        num_envs: int | TradingVectorEnv = 1,
+        *,
+        info_keys: Sequence[str] = (),
+        render_mode: str | None = None,
+        **keywords: Any,
+    ) -> None:
+        self.sub_render_mode = None if render_mode is None else choice("render_mode", render_mode, RENDER_MODES)
         self.envs = _vector_env(num_envs, keywords)
         self.info_keys = _info_keys(info_keys)
         n = self.envs.num_envs
-        self._sub_envs = [SubEnv(self, i) for i in range(n)]
+        self.sub_envs = [SubEnv(self, i) for i in range(n)]
         super().__init__(n, self.envs.single_observation_space, self.envs.single_action_space)
         self._actions: Any = None
         self._masks: npt.NDArray[np.bool_] | None = None  # (N, A), of the last observations
         self._returns = np.zeros(n)
         self._lengths = np.zeros(n, np.int64)
+        self._played: list[Any] = []  # actions of the last steps, of all running episodes
+        self._room = MIN_ROOM  # steps in that before those of ended episodes are dropped
         self._made = time.time()
 
     @property
@@ -95,6 +109,7 @@ class TradingVecEnv(VecEnv):
         self._reset_options()
         self._returns[:] = 0.0
         self._lengths[:] = 0
+        self._played = []
         self._masks = info.get("action_mask")
         self.reset_infos = [_row_of(info, i) for i in range(self.num_envs)]
         return obs
@@ -109,6 +124,10 @@ class TradingVecEnv(VecEnv):
         dones = terminated | truncated
         self._returns += reward
         self._lengths += 1
+        actions = self._actions
+        self._played.append(actions.copy() if type(actions) is np.ndarray else np.array(actions))
+        if len(self._played) > self._room:
+            self._forget()
         self._masks = info.get("action_mask")
         infos: Infos = [{"TimeLimit.truncated": False} for _ in range(self.num_envs)]
         for key in self.info_keys:
@@ -132,31 +151,55 @@ class TradingVecEnv(VecEnv):
         self._returns[rows] = 0.0
         self._lengths[rows] = 0
 
+    def _forget(self) -> None:
+        """Drops the actions of episodes that have ended."""
+        longest = int(self._lengths.max())
+        self._played = self._played[len(self._played) - longest :]
+        self._room = max(2 * longest, MIN_ROOM)
+
+    def wants_of(self, i: int) -> npt.NDArray[np.float64]:
+        """What the actions of sub-env i asked for in its running episode: target exposures or lots, NaN = hold."""
+        n = int(self._lengths[i])
+        actions = np.array([actions[i] for actions in self._played[len(self._played) - n :]])
+        if n == 0:
+            return np.zeros(0)
+        if len(self.task.wants):
+            chosen: npt.NDArray[np.float64] = self.task.wants[actions]
+            return chosen
+        continuous: npt.NDArray[np.float64] = actions[:, 0].astype(np.float64) * self.task.margin.max_leverage
+        return continuous
+
     def close(self) -> None:
         """Closes the vector env."""
         self.envs.close()
 
-    def get_images(self) -> Sequence[None]:
-        """None of each sub-env, with a warning as DummyVecEnv gives it."""
-        warnings.warn("TradingVecEnv has no images: render a TradingEnv", UserWarning, stacklevel=2)
-        return [None] * self.num_envs
+    def get_images(self) -> Sequence[Any]:
+        """A picture (H, W, 3) of each sub-env; None, with a warning as DummyVecEnv gives it, without rgb_array."""
+        if self.render_mode != "rgb_array":
+            warnings.warn(
+                f"TradingVecEnv has no images with render_mode={self.render_mode!r}, only with 'rgb_array'",
+                UserWarning,
+                stacklevel=2,
+            )
+            return [None] * self.num_envs
+        return self.env_method("render")
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """The attribute of each sub-env; see `SubEnv` for what there is."""
-        return [getattr(self._sub_envs[i], attr_name) for i in self._get_indices(indices)]
+        return [getattr(self.sub_envs[i], attr_name) for i in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Notes a value with each sub-env; AttributeError for what `SubEnv` has of its own."""
         for i in self._get_indices(indices):
-            setattr(self._sub_envs[i], attr_name, value)
+            setattr(self.sub_envs[i], attr_name, value)
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
         """What a method of `SubEnv` answers for each sub-env."""
         numbers = list(self._get_indices(indices))
         if method_name in BY_ROW:
             answer = self.answer(method_name, *method_args, **method_kwargs)
-            return [_row(answer, i) for i in numbers]
-        return [getattr(self._sub_envs[i], method_name)(*method_args, **method_kwargs) for i in numbers]
+            return [row_of(answer, i) for i in numbers]
+        return [getattr(self.sub_envs[i], method_name)(*method_args, **method_kwargs) for i in numbers]
 
     def answer(self, method_name: str) -> Any:
         """What one of `BY_ROW` answers, with a leading axis N."""
@@ -167,86 +210,6 @@ class TradingVecEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
         """True for Monitor, whose work this env does, else False."""
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
-
-
-class SubEnv:
-    """Sub-env i of a TradingVecEnv, as its ``get_attr``, ``set_attr`` and ``env_method`` see it.
-
-    Further attributes may be set; those below may not: most belong to all sub-envs.
-    """
-
-    def __init__(self, venv: TradingVecEnv, i: int) -> None:
-        object.__setattr__(self, "_place", (venv, i))
-
-    _place: tuple[TradingVecEnv, int]
-    render_mode = None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if hasattr(type(self), name) or name == "_place":
-            raise AttributeError(f"{name!r} of a sub-env of TradingVecEnv cannot be set")
-        object.__setattr__(self, name, value)
-
-    @property
-    def unwrapped(self) -> SubEnv:
-        """Itself."""
-        return self
-
-    @property
-    def _envs(self) -> TradingVectorEnv:
-        return self._place[0].envs
-
-    @property
-    def spec(self) -> Any:
-        """The vector env's spec; None where it was not made by `gym.make_vec`."""
-        return self._envs.spec
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """The vector env's metadata."""
-        return self._envs.metadata
-
-    @property
-    def task(self) -> Task:
-        """The validated keywords."""
-        return self._envs.task
-
-    @property
-    def observation_space(self) -> spaces.Space[Any]:
-        """Of one sub-env."""
-        return self._envs.single_observation_space
-
-    @property
-    def action_space(self) -> spaces.Space[Any]:
-        """Of one sub-env."""
-        return self._envs.single_action_space
-
-    @property
-    def np_random(self) -> np.random.Generator:
-        """Its own random stream."""
-        generator: np.random.Generator = self._envs.np_random[self._place[1]]
-        return generator
-
-    @property
-    def np_random_seed(self) -> int:
-        """The seed of that; -1 where the stream was set."""
-        seed: int = self._envs.np_random_seed[self._place[1]]
-        return seed
-
-    def action_masks(self) -> Any:
-        """Which discrete actions have a meaning of their own now (A,); see TradingEnv."""
-        return self._answer("action_masks")
-
-    def afterstates(self) -> Any:
-        """The observation (A, D) right after each discrete action; see TradingEnv."""
-        return self._answer("afterstates")
-
-    def counterfactual(self) -> Any:
-        """Reward (A,) and next observation (A, D) of every action at the last step; see TradingEnv."""
-        return self._answer("counterfactual")
-
-    def _answer(self, method_name: str) -> Any:
-        venv, i = self._place
-        return _row(venv.answer(method_name), i)
 
 
 class CompactExtractor(BaseFeaturesExtractor):
@@ -318,16 +281,6 @@ def _info_keys(keys: Any) -> tuple[str, ...]:
     if unknown:
         raise ValueError(f"info_keys {unknown} are unknown; known are {list(KEYS)}")
     return tuple(keys)
-
-
-def _row(values: Any, i: int) -> Any:
-    """Row i of an array, of a dict of them, or of a counterfactual."""
-    if isinstance(values, dict):
-        return {key: _row(value, i) for key, value in values.items()}
-    if isinstance(values, Counterfactual):
-        reward, obs = values
-        return Counterfactual(reward[i], _row(obs, i), values.terminated[i])
-    return values[i]
 
 
 def _row_of(info: dict[str, Any], i: int) -> dict[str, Any]:

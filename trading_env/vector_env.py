@@ -83,6 +83,7 @@ class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
                 f"gym.make_vec(..., vectorization_mode='sync', render_mode='rgb_array') draws each sub-env"
             )
         self.render_mode = None
+        self.keywords = {"data": data, **keywords}  # of TradingEnv, to make one like a sub-env
         self.task = Task(data, **keywords)
         self.metadata = {
             "render_modes": [],

@@ -224,6 +224,84 @@ def test_methods_answer_for_each_sub_env(observation):
     assert_same(pair.terminated, expected.terminated)
 
 
+def growth(before, after):
+    return np.log(after["equity"] / before["equity"]) - 0.01 * after["turnover"]
+
+
+SUB_ENVS = {**CASES, "callable": {"reward": growth}}
+
+
+@pytest.mark.parametrize("case", SUB_ENVS)
+def test_sub_envs_have_the_state_history_and_pictures_of_a_dummy_vec_env(case):
+    changes = SUB_ENVS[case]
+    ours = TradingVecEnv(3, render_mode="ansi", **keywords(**changes))
+    theirs = DummyVecEnv([lambda: gym.make(ENV_ID, render_mode="ansi", **keywords(**changes))] * 3)
+    ours.sub_envs[1]._place[0]._room = 4  # so that actions are dropped
+    assert ours.get_attr("keywords")[0].keys() == theirs.get_attr("keywords")[0].keys()
+    assert ours.env_method("get_state")[0].keys() == theirs.env_method("get_state")[0].keys()  # of no episode
+    with pytest.raises(ResetNeeded):
+        ours.env_method("history")
+    ours.seed(3), theirs.seed(3)
+    ours.reset(), theirs.reset()
+    ours.action_space.seed(1)
+    for t in range(25):
+        if t % 4 == 0:
+            assert ours.env_method("render") == theirs.env_method("render")
+            for mine, its in zip(ours.env_method("history"), theirs.env_method("history"), strict=True):
+                assert mine.equals(its)
+            for mine, its in zip(ours.env_method("get_state"), theirs.env_method("get_state"), strict=True):
+                np.testing.assert_equal(mine, its)
+        actions = np.array([ours.action_space.sample() for _ in range(3)])
+        ours.step(actions), theirs.step(actions)
+
+
+def test_an_env_of_ones_own_goes_on_from_a_sub_envs_state():
+    ours = TradingVecEnv(2, **keywords())
+    ours.seed(0)
+    ours.reset()
+    for _ in range(3):
+        ours.step(np.array([2, 0]))
+    sub_env = ours.sub_envs[0]
+    assert ours.get_attr("get_wrapper_attr", 0)[0]("keywords") == sub_env.keywords
+    single = gym.make(ENV_ID, **sub_env.keywords).unwrapped
+    single.set_state(ours.env_method("get_state", indices=0)[0])
+    obs, reward, *_ = single.step(1)
+    their_obs, their_reward, *_ = ours.step(np.array([1, 1]))
+    assert_same(obs, their_obs[0])
+    assert np.float32(reward) == their_reward[0]
+
+
+def test_sub_envs_have_the_methods_of_wrapped_attributes():
+    env = TradingVecEnv(2, **keywords())
+    assert env.env_method("has_wrapper_attr", "task") == [True, True]
+    assert env.env_method("has_wrapper_attr", "no_such_name") == [False, False]
+    assert env.env_method("get_wrapper_attr", "task") == [env.task] * 2
+    assert env.env_method("set_wrapper_attr", "note", 5, indices=1) == [True]
+    assert env.env_method("set_wrapper_attr", "other", 5, force=False) == [False, False]
+    assert env.get_attr("note", 1) == [5]
+    with pytest.raises(AttributeError, match="'render_mode' of a sub-env"):
+        env.env_method("set_wrapper_attr", "render_mode", "ansi")
+
+
+def test_pictures_of_all_sub_envs_are_tiled():
+    env = TradingVecEnv(2, render_mode="rgb_array", **keywords())
+    single = gym.make(ENV_ID, render_mode="rgb_array", **keywords())
+    env.seed(4)
+    env.reset(), single.reset(seed=4)
+    env.step(np.array([2, 0])), single.step(2)
+    assert_same(env.get_images()[0], single.render())
+    assert env.render().shape[2] == 3
+    assert_same(env.env_method("render", indices=0)[0], single.render())
+
+
+def test_a_vector_env_that_was_stepped_by_others_is_named():
+    env = TradingVecEnv(2, **keywords())
+    env.reset()
+    env.envs.step(np.array([2, 0]))
+    with pytest.raises(ResetNeeded, match="sub-env 0 was moved by other means"):
+        env.env_method("history")
+
+
 def test_masks_are_those_of_the_last_observations_and_belong_to_the_caller():
     env = TradingVecEnv(2, **keywords(random_start=False, episode_length=2))
     env.reset()
@@ -243,15 +321,16 @@ def test_it_counts_as_monitored_and_wrapped_in_nothing_else():
     assert env.env_is_wrapped(gym.wrappers.TimeLimit, indices=0) == [False]
 
 
-def test_there_are_no_images():
+def test_without_a_render_mode_there_are_no_images():
     env = TradingVecEnv(2, **keywords())
     assert env.render_mode is None
     with pytest.warns(UserWarning, match="no images"):
         assert env.get_images() == [None, None]
     with pytest.warns(UserWarning, match="no `render_mode`"):
         assert env.render() is None
-    with pytest.raises(ValueError, match="render_mode"):
-        TradingVecEnv(1, render_mode="rgb_array")
+    for mode in ("human", "video", 3):
+        with pytest.raises(ValueError, match="render_mode must be one of"):
+            TradingVecEnv(1, render_mode=mode)
     env.close()
     env.close()
 
