@@ -24,7 +24,9 @@ from gymnasium.vector import VectorEnv
 from agents import checkpoints, copies, saving
 from agents.envs import EnvLike, Floats, SeedEnvs, Spaces, as_source, make_envs
 from agents.evaluation import evaluate
+from agents.facade import Facade
 from agents.features import Extractor, Features, check_extractor
+from agents.loggers import Logger
 from agents.reporting import Reporter
 from agents.state import State, get_attributes, set_attributes
 from agents.streams import generator
@@ -49,7 +51,7 @@ class Preset(NamedTuple):
     """Envs per seed."""
 
 
-class SeedAgent(ABC):
+class SeedAgent(Facade, ABC):
     """S agents that differ by their seed alone, trained in one pass. With S = 1 it is an ordinary agent.
 
     Args:
@@ -129,6 +131,7 @@ class SeedAgent(ABC):
         self._episodes: State | None = None  # what a file says of the envs, until they are made
         self._obs: Floats | None = None  # [S, N, D], what to act on next
         self._predicting = [generator(seed, "predict") for seed in seeds]
+        self._logger: Any = Logger()
         self._build()
         self._names = frozenset(vars(self))  # what a copy makes for itself
 
@@ -180,7 +183,7 @@ class SeedAgent(ABC):
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts on obs [S, N, D] for a step or more, counts them, learns; returns the obs to act on next."""
 
-    def _cut(self, obs: Floats) -> None:  # noqa: B027
+    def _cut(self, obs: Floats) -> None:
         """Prepares for new episodes in place of the running ones, which would have gone on with obs [S, N, D]."""
 
     def _break_off(self, obs: Floats) -> None:
@@ -273,7 +276,7 @@ class SeedAgent(ABC):
         """Steps from `num_timesteps` to `goal`."""
         bar = max(self.goal - self.num_timesteps, 0) if progress_bar else None
         shown = (self.verbose, self.tensorboard_log, bar, self.num_timesteps)
-        reporter = Reporter(type(self).__name__, self.seeds, envs, *shown)
+        reporter = Reporter(type(self).__name__, self.seeds, envs, *shown, self._logger)
         with reporter, torch_threads(self.threads):
             next_report = self.num_timesteps + log_interval
             while self.num_timesteps < self.goal:
@@ -285,10 +288,10 @@ class SeedAgent(ABC):
                     self._break_off(self._obs)
                     raise
                 reporter.tick(self.num_timesteps - before)
+                answers = [callback(self) for callback in callbacks]  # all are called
                 if reporter.active and self.num_timesteps >= next_report:
                     reporter.report(self.num_timesteps, self._metrics())
                     next_report += log_interval
-                answers = [callback(self) for callback in callbacks]  # all are called
                 if any(isinstance(answer, bool | np.bool_) and not answer for answer in answers):
                     break
             if reporter.active:
@@ -350,11 +353,16 @@ class SeedAgent(ABC):
     def __getitem__(self, s: int) -> Self:
         """Seed number s of 0..S-1 as an agent of its own: a copy of what it has learnt, without its memory."""
         row = range(len(self.seeds))[s]
-        agent = type(self).__new__(type(self))
-        shared = (self.n_envs, self.spaces, self.device, self._env, self.features and self.features.extractor)
-        agent._set_up(self.config, (self.seeds[row],), *shared)
+        agent = self._like((self.seeds[row],))
         arrays = {name: array[row : row + 1] for name, array in self._arrays().items()}
         saving.restore(agent, arrays, saving.facts_of(self))
+        return agent
+
+    def _like(self, seeds: tuple[int, ...]) -> Self:
+        """An agent made the same way for these seeds, which has learnt nothing."""
+        agent = type(self).__new__(type(self))
+        shared = (self.n_envs, self.spaces, self.device, self._env, self.features and self.features.extractor)
+        agent._set_up(self.config, seeds, *shared)
         return agent
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 
 from agents.base import SeedAgent
 from agents.checkpoints import check_writable, with_suffix
+from agents.evaluating import CheckpointCallback, EvalCallback, StopTrainingOnRewardThreshold
 from agents.locks import Lock
 from agents.validation import check_int
+
+__all__ = ["Checkpoint", "CheckpointCallback", "EvalCallback", "StopTrainingOnRewardThreshold"]
 
 
 class Checkpoint:

@@ -32,6 +32,7 @@ from agents.counterfactuals import CounterfactualEnvs
 from agents.dqn_config import DQNConfig
 from agents.dueling import Dueling
 from agents.envs import Floats, SeedEnvs, Step
+from agents.facade import ReplayFiles
 from agents.losses import LOSSES, Loss
 from agents.networks import MLP, Adam
 from agents.optimizers import RMSprop
@@ -112,7 +113,7 @@ def q_gradient(
     return error
 
 
-class DQN(SeedAgent):
+class DQN(ReplayFiles, SeedAgent):
     """DQN for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `DQNConfig`.
 
     Example:
@@ -122,6 +123,7 @@ class DQN(SeedAgent):
 
     Config = DQNConfig
     config: DQNConfig
+    replay: Replay
     _memory = ("replay", "priorities", "_exploring", "_sampling", "_calls", "_rate")
     _reported = ("_error",)
     takes_features = True

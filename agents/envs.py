@@ -172,6 +172,11 @@ class SeedEnvs:
             self._record(ended)
         return Step(seen, shaped, terminated.reshape(self._shape), ended, next_obs)
 
+    def reseed(self, seeds: Sequence[int]) -> None:
+        """Gives the sub-envs the streams of other seeds, S of them, at the next reset."""
+        self._agent_seeds = seeds
+        self._seeds = self._drawn_seeds()
+
     def get_state(self) -> State:
         """Counts, and the running episodes if the env can give them, else None in their place."""
         return {"counts": get_attributes(self, self._memory), "episodes": episodes_of(self.vector_env)}

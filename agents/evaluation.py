@@ -40,6 +40,17 @@ def evaluate(
     Raises:
         ValueError: If the env has other spaces than the agent was made for.
     """
+    return evaluate_episodes(agent, env, episodes, deterministic, max_steps)[0]
+
+
+def evaluate_episodes(
+    agent: "SeedAgent",
+    env: EnvLike,
+    episodes: int = 100,
+    deterministic: bool = True,
+    max_steps: int | None = 10_000,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Returns of episodes as `evaluate` gives them, and their lengths, [S, N] each."""
     count = check_int("episodes", episodes, 1)
     limit = None if max_steps is None else check_int("max_steps", max_steps, 1)
     envs = make_envs(env, agent.seeds, count, "evaluate", agent.envs_type)
@@ -48,7 +59,7 @@ def evaluate(
     try:
         if envs.spaces != agent.spaces:
             raise ValueError(f"env has {envs.spaces}, but the agent was made for {agent.spaces}")
-        with nullcontext() if agent.features is None else agent.features.looking_at(_one_of(envs)):
+        with nullcontext() if agent.features is None else agent.features.looking_at(one_of(envs)):
             return _returns(agent, envs, (len(agent.seeds), count), deterministic, limit)
     finally:
         envs.vector_env.close()
@@ -56,27 +67,28 @@ def evaluate(
 
 def _returns(
     agent: "SeedAgent", envs: SeedEnvs, shape: tuple[int, int], deterministic: bool, limit: int | None
-) -> npt.NDArray[np.float64]:
-    """Returns [S, N] of the first episode of each sub-env, of so many steps at most."""
-    total = np.zeros(shape)
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Returns and lengths [S, N] of the first episode of each sub-env, of so many steps at most."""
+    total, lengths = np.zeros(shape), np.zeros(shape, np.int64)
     running, starts = np.ones(shape, np.bool_), np.ones(shape, np.bool_)
     obs, state, steps = envs.reset(), None, 0  # [S, N, D]
     lead = shape[len(agent.seeds) == 1 :]
     while running.any():
         if steps == limit:
             left = f"{running.sum()} of {running.size} episodes"
-            warnings.warn(f"{left} did not end in max_steps={limit} and count as they stand", stacklevel=3)
+            warnings.warn(f"{left} did not end in max_steps={limit} and count as they stand", stacklevel=4)
             break
         seen: Any = obs.reshape((*lead, *agent.spaces.obs_shape))
         action, state = agent.predict(seen, state, starts.reshape(lead), deterministic=deterministic)
         step = envs.step(action.reshape(*shape, *agent.spaces.action_shape) - agent.spaces.first_action)
         total += np.where(running, step.reward, 0.0)
+        lengths += running
         running &= ~step.ended
         obs, starts, steps = step.obs, step.ended, steps + 1
-    return total
+    return total, lengths
 
 
-def _one_of(envs: SeedEnvs) -> Any:
+def one_of(envs: SeedEnvs) -> Any:
     """The vector env, or one of its sub-envs where it says nothing of them itself."""
     vector = envs.vector_env
     return vector.envs[0] if isinstance(vector, SyncVectorEnv) else vector

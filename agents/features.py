@@ -78,15 +78,19 @@ class Features:
         features: Floats = self(torch.from_numpy(obs).to(self._device)).cpu().numpy()
         return features
 
+    def look_at(self, env: Any) -> None:
+        """Reads from what belongs to another env, by a copy of the extractor that looks at it, if it can."""
+        if hasattr(self.extractor, "look_at"):
+            twin = pickle.loads(pickle.dumps(self.extractor))  # copy.deepcopy may give the very same, to share a table
+            twin.look_at(env)
+            self.extractor = twin
+
     @contextmanager
     def looking_at(self, env: Any) -> Iterator[None]:
-        """Reads from what belongs to another env for a while, by a copy of the extractor that looks at it."""
+        """Reads from what belongs to another env for a while, as `look_at`."""
         own = self.extractor
         try:
-            if hasattr(own, "look_at"):
-                twin = pickle.loads(pickle.dumps(own))  # copy.deepcopy may give the very same, to share a table
-                twin.look_at(env)
-                self.extractor = twin
+            self.look_at(env)
             yield
         finally:
             self.extractor = own

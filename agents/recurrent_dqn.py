@@ -32,6 +32,7 @@ import torch
 
 from agents.base import Actions, Preset
 from agents.envs import Floats, SeedEnvs
+from agents.facade import ReplayFiles
 from agents.lstm import State, lstm_cell
 from agents.networks import Adam
 from agents.recurrent import RecurrentAgent, RecurrentNet
@@ -155,7 +156,7 @@ def huber(error: torch.Tensor) -> torch.Tensor:
     return torch.where(size < 1.0, 0.5 * size.square(), size - 0.5)
 
 
-class RecurrentDQN(RecurrentAgent):
+class RecurrentDQN(ReplayFiles, RecurrentAgent):
     """DQN with an LSTM for one seed or several: see `SeedAgent` and `RecurrentDQNConfig`.
 
     Example:
@@ -165,6 +166,7 @@ class RecurrentDQN(RecurrentAgent):
 
     Config = RecurrentDQNConfig
     config: RecurrentDQNConfig
+    replay: SequenceReplay
     _memory = ("carried", "replay", "_exploring", "_sampling", "_calls", "_rate")
     _reported = ("_error",)
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from agents.envs import SeedEnvs
 from agents.files import check_folder
+from agents.loggers import Logger, write_to
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -33,6 +34,7 @@ class Reporter:
         tensorboard_log: Folder for TensorBoard, or None.
         bar: Length of the progress bar in timesteps, or None.
         num_timesteps: Steps per seed taken before.
+        logger: An `agents.loggers.Logger`, whose values are reported too; or another one, which gets each report.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Reporter:
         tensorboard_log: str | os.PathLike[str] | None = None,
         bar: int | None = None,
         num_timesteps: int = 0,
+        logger: Any = None,
     ) -> None:
         self._seeds = seeds
         self._envs = envs
@@ -54,7 +57,10 @@ class Reporter:
         self._started, self._first_step = time.perf_counter(), num_timesteps
         self._reported = num_timesteps
         self._said = False  # that there are no means of episodes yet
-        self.active = bool(self._writers or verbose)
+        own = isinstance(logger, Logger)
+        self._more: Logger | None = logger if own else None
+        self._logger: Any = None if own else logger
+        self.active = bool(self._writers or verbose or self._logger is not None)
 
     def __enter__(self) -> "Reporter":
         return self
@@ -82,6 +88,7 @@ class Reporter:
         if num_timesteps == self._reported:
             return
         self._reported = num_timesteps
+        values = {**values, **self._more.dump()} if self._more is not None else values
         table = {key: np.broadcast_to(np.asarray(value), len(self._seeds)) for key, value in values.items()}
         episodes = self._rollout()
         if not episodes:
@@ -91,9 +98,11 @@ class Reporter:
             for key, value in table.items():
                 if np.isfinite(value[s]):
                     writer.add_scalar(key, float(value[s]), num_timesteps)
+        if self._logger is not None:
+            write_to(self._logger, table, self._seeds, num_timesteps)
         if self._verbose:
             means = {key: np.nanmean(value) if key in episodes else np.mean(value) for key, value in table.items()}
-            shown = "  ".join(f"{key.split('/')[1]} {mean:.4g}" for key, mean in means.items())
+            shown = "  ".join(f"{key.split('/')[-1]} {mean:.4g}" for key, mean in means.items())
             tqdm.write(f"step {num_timesteps:>9,}  {shown}")
 
     def _say_none(self, num_timesteps: int) -> None:
