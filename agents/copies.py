@@ -35,7 +35,7 @@ _FRAME = ("seeds", "n_envs", "spaces", "device")
 
 
 def deepcopied(agent: "SeedAgent", memo: dict[int, Any]) -> Any:
-    """The agent's twin, which shares functions and features tables with it, and nothing that changes."""
+    """The agent's twin, which shares functions with it, and nothing that changes."""
     twin = memo[id(agent)] = blank(type(agent))
     state = state_of(agent, lambda part: copy.deepcopy(part, memo))
     state["more"] = copy.deepcopy(state["more"], memo)
@@ -96,6 +96,8 @@ def _made(agent: "SeedAgent", pack: Pack) -> State:
     for name, value in made.items():
         try:
             made[name] = pack(value)
+            if made[name] is value and hasattr(value, "look_at"):  # it looks at another env for all that share it
+                made[name] = pickle.loads(pickle.dumps(value))
         except Exception as error:  # whatever a stranger's object raises
             raise TypeError(f"{name} of the agent cannot be copied, {error!r}: save(path) writes it without") from error
     return made

@@ -144,7 +144,9 @@ class SeedEnvs:
         try:
             obs, _ = self.vector_env.reset(seed=self._seeds)
         except (AttributeError, TypeError, ValueError) as error:
-            raise named(error, self.vector_env, "reset") or error from error
+            if (better := named(error, self.vector_env, "reset")) is not None:
+                raise better from error
+            raise
         self._seeds = None
         self._return[:] = 0.0
         self._start[:] = self._steps
@@ -161,7 +163,9 @@ class SeedEnvs:
         try:
             obs, reward, terminated, truncated, info = self.vector_env.step(self.spaces.to_env(flat))
         except ValueError as error:
-            raise named(error, self.vector_env, "step") or error from error
+            if (better := named(error, self.vector_env, "step")) is not None:
+                raise better from error
+            raise
         check_finite("rewards", reward)
         seen = next_obs = self._seen(obs)
         ended = (terminated | truncated).reshape(self._shape)
