@@ -18,7 +18,7 @@ LAYERS = (  # of trading_env: a module imports only from the lines above its own
     ("config", "rewards", "validation", "vector_args"),
     ("clocks", "layouts", "market", "metrics", "numerals", "tables", "tickers"),
     ("readers", "timecolumns"),
-    ("calendars", "datasets", "frames", "indicators", "paths", "render", "scaler", "strategies"),
+    ("calendars", "datasets", "frames", "indicators", "paths", "render", "scaler", "spec", "strategies"),
     ("features", "picture", "simulators"),
     ("accounting",),
     ("film", "task"),

@@ -16,6 +16,7 @@ from trading_env.accounting import INFO, PAST_ROW, Bools, Bound, Step, observe_r
 from trading_env.checks import RenderModes, brief, choice
 from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
+from trading_env.spec import HasSpec
 from trading_env.task import Task
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
 from trading_env.zones import pandas_index
@@ -24,7 +25,7 @@ KEYS = (*INFO, "bar")
 _STATE = ("_state", "_clock", "_opened", "_asked", "_before", "_info")  # of an episode
 
 
-class TradingEnv(gym.Env[Any, Any]):
+class TradingEnv(HasSpec, gym.Env[Any, Any]):
     """Episodes of trading one price series, with an account that is exact to rounding.
 
     ## Description

@@ -32,6 +32,7 @@ from trading_env.checks import brief, integer
 from trading_env.env import KEYS, beyond_float64, check_options
 from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
+from trading_env.spec import HasSpec
 from trading_env.task import Task
 from trading_env.vector_args import as_array, reset_mask, sub_env_seeds
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
@@ -40,7 +41,7 @@ MAX_ENVS = 2**31  # numpy's own error for more does not name num_envs
 FLOAT32, INT64, BOOL = (np.dtype(kind) for kind in (np.float32, np.int64, np.bool_))  # faster than their names
 
 
-class TradingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
+class TradingVectorEnv(HasSpec, gym.vector.VectorEnv[Any, Any, Any]):
     """N TradingEnv episodes in one call of the kernel, equal bit for bit to N scalar envs.
 
     Takes the keywords of TradingEnv. Sub-env i is seeded with seed + i, or by a list, and has its own random

@@ -1,13 +1,17 @@
 """Keywords are shown in signatures with their defaults, refused by name if misspelt, and survive a spec in JSON."""
 
+import copy
 import inspect
+import pickle
 
 import gymnasium as gym
+import numpy as np
+import pandas as pd
 import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
-from trading_env import TradingEnv, TradingVectorEnv, hindsight
+from trading_env import DifferentialSharpe, FeatureScaler, Market, TradingEnv, TradingVectorEnv, hindsight, load
 from trading_env.task import Task
 
 TASK = {name: p.default for name, p in inspect.signature(Task).parameters.items() if name != "data"}
@@ -83,3 +87,44 @@ def test_a_keyword_that_is_not_there_is_refused_in_pythons_words(make, name):
     """TorchRL's GymEnv looks for them, and then tries without the keyword."""
     with pytest.raises(TypeError, match="got an unexpected keyword argument 'frameskip'"):
         make(f"trading_env:{name}", frameskip=1)
+
+
+def frame():
+    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.01, 60)))
+    return pd.DataFrame({"open": close, "close": close}, index=pd.date_range("2020-01-01", periods=60, name="time"))
+
+
+UNWRITTEN = [
+    ("data", frame()),
+    ("data", [frame(), frame()]),
+    ("data", Market.from_arrays(close=np.arange(1.0, 61.0), open=np.arange(1.0, 61.0))),
+    ("features", lambda market: market.to_frame()[["close"]]),
+    ("reward", lambda before, after: after["equity"] - before["equity"]),
+    ("reward", DifferentialSharpe(0.02)),
+    ("window", np.int64(4)),
+    ("scaler", "fitted"),  # by the test
+]
+
+
+@pytest.mark.parametrize("make", [gym.make, lambda name, **keywords: gym.make_vec(name, 2, **keywords)])
+@pytest.mark.parametrize(("name", "value"), UNWRITTEN)
+def test_a_keyword_that_json_cannot_hold_is_named_by_the_spec(make, name, value):
+    if isinstance(value, str):
+        value = FeatureScaler().fit(load("us-stocks/AAPL"))
+    env = make("trading_env:TradingEnv-v0", **{"window": 3, name: value})
+    message = rf"spec of TradingEnv-v0 cannot be written to JSON with {name}=.*: give .* as {name}"
+    for spec in (env.spec, copy.deepcopy(env.spec)):
+        with pytest.raises(TypeError, match=message):
+            spec.to_json()
+
+
+def test_a_spec_that_json_cannot_hold_makes_the_env_again():
+    env = gym.make("trading_env:TradingEnv-v0", data=frame(), window=3, max_episode_steps=5)
+    again = gym.make(pickle.loads(pickle.dumps(env.spec)))
+    np.testing.assert_array_equal(env.reset(seed=1)[0], again.reset(seed=1)[0])
+    spec = copy.deepcopy(env.spec)
+    spec.kwargs["data"] = "us-stocks/AAPL"  # as the message says
+    written = EnvSpec.from_json(spec.to_json())
+    assert written == spec
+    assert spec == written
+    assert gym.make(written).spec.kwargs["data"] == "us-stocks/AAPL"
