@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,10 +90,10 @@ def looks_like_text_dates(text: pd.Index[Any]) -> bool:
     return bool(head) and all(_ISO.match(v) or _formats(v) or re.fullmatch(r"(19|20)\d{6}( \d{4,6})?", v) for v in head)
 
 
-def joined(dates: pd.Series[Any], clocks: pd.Series[Any]) -> pd.Index[Any]:
+def joined(dates: pd.Series[Any], clocks: pd.Series[Any], digits: int | None = None) -> pd.Index[Any]:
     """Text "date time" (T,) from a column of dates and one of times of the day.
 
-    Times are text with colons, or digits HHMMSS or HHMM.
+    Times are text with colons, or digits HHMMSS or HHMM; ``digits``: 6 or 4 where that is known.
 
     Raises:
         ValueError: digits that may be both: 930 is 09:30:00 or 00:09:30.
@@ -101,7 +103,7 @@ def joined(dates: pd.Series[Any], clocks: pd.Series[Any]) -> pd.Index[Any]:
     days = dates.dt.strftime("%Y-%m-%d") if pd.api.types.is_datetime64_any_dtype(dates.dtype) else dates
     if pd.api.types.is_numeric_dtype(days.dtype):
         days = pd.Series(_digits(pd.Index(days)))
-    parts = pd.Series(_clock_text(clocks), dtype=object)
+    parts = pd.Series(_clock_text(clocks, digits), dtype=object)
     return pd.Index(days.reset_index(drop=True).astype(str).str.strip() + " " + parts)
 
 
@@ -114,11 +116,13 @@ def _check_options(unit: Any, format: Any) -> None:
         raise ValueError(f"unit={unit!r} and format={format!r}: give one, a number of seconds has no format")
 
 
-def _clock_text(clocks: pd.Series[Any]) -> list[str]:
+def _clock_text(clocks: pd.Series[Any], digits: int | None) -> list[str]:
     """Times of the day as text with colons."""
     text = [str(value).strip() for value in clocks]
     if not all(re.fullmatch(r"\d{1,6}", value) for value in text):
         return text
+    if digits is not None:
+        text = [value.zfill(digits) for value in text]
     widths = {len(value) for value in text}
     if widths != {4} and widths != {6}:  # numbers have lost their leading zeros
         if max(map(int, text)) < 2400 and any(map(int, text)):
@@ -251,10 +255,16 @@ def _formatted(text: pd.Index[Any], label: Any, format: str) -> pd.Index[Any]:
     import pandas as pd
 
     try:
-        return pd.Index(pd.to_datetime(text, format=format))
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # pandas 2 only warns of several offsets
+            return pd.Index(pd.to_datetime(text, format=format))
+    except (ValueError, FutureWarning) as error:
         read = pd.to_datetime(text, format=format, errors="coerce", utc=True)
         wrong: NDArray[np.bool_] = np.asarray(read.isna()) & np.asarray(text.notna())
+        if not wrong.any() and "%z" in format:  # several offsets from UTC
+            return pd.Index(
+                [None if pd.isna(value) else dt.datetime.strptime(value, format) for value in text], dtype=object
+            )
         if not wrong.any():
             raise ValueError(f"time: column {label!r} with format={format!r}: {brief_text(str(error))}") from error
         row = int(wrong.argmax())
@@ -276,7 +286,7 @@ def _only_reading(text: pd.Index[Any], label: Any, formats: list[str]) -> pd.Ind
         if fit.all() and not any(read.equals(other) for _, other in fits):
             fits.append((format, read))
     if len(fits) == 1:
-        return fits[0][1]
+        return _formatted(text, label, fits[0][0]) if "%z" in fits[0][0] else fits[0][1]
     row = int(np.argmin(reads))
     if not fits:
         known = text.notna()

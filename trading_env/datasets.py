@@ -122,9 +122,9 @@ def _read(data: Any, **options: Any) -> Market:
 
 
 def _are_rows(data: Any) -> bool:
-    """Whether data is a list of lists or of mappings, or an array (T, k)."""
+    """Whether data is a list of lists or of mappings, or an array (T, k) or of records."""
     if isinstance(data, np.ndarray):
-        return data.ndim == 2 and data.size > 0
+        return data.size > 0 and (data.ndim == 2 or (data.ndim == 1 and data.dtype.names is not None))
     if not isinstance(data, (list, tuple)) or not data:
         return False
     return isinstance(data[0], (list, tuple, Mapping)) or (isinstance(data[0], np.ndarray) and data[0].ndim == 1)

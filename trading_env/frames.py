@@ -172,8 +172,8 @@ def from_rows(rows: Any, **options: Any) -> Market:
     """A Market from a list of rows: mappings, or lists of numbers as the interfaces of ccxt and Binance return them.
 
     Args:
-        rows: lists [time in ms, open, high, low, close, volume], or Binance's of 12 values; or mappings of names to
-            values, as those of Polygon and Alpaca.
+        rows: an array of records, as MetaTrader 5 returns it; lists [time in ms, open, high, low, close, volume], or
+            Binance's of 12 values; or mappings of names to values, as those of Polygon and Alpaca.
         options: those of `from_frame`, and names, of the values of a list of another form.
     """
     try:
@@ -186,6 +186,8 @@ def from_rows(rows: Any, **options: Any) -> Market:
 def _from_rows(rows: Any, options: dict[str, Any]) -> Market:
     import pandas as pd
 
+    if isinstance(rows, np.ndarray) and rows.dtype.names:
+        return from_frame(pd.DataFrame(rows), **options)
     if isinstance(rows[0], Mapping):
         other = next((i for i, row in enumerate(rows) if not isinstance(row, Mapping)), None)
         if other is not None:
@@ -408,7 +410,8 @@ def _times(frame: pd.DataFrame, positions: list[int], layout: Layout | None, **o
     label = frame.index.name if positions[0] == INDEX else frame.columns[positions[0]]
     values: Any = frame.index if positions[0] == INDEX else pd.Index(frame.iloc[:, positions[0]])
     if len(positions) == 2:
-        values = joined(pd.Series(values, name=label), frame.iloc[:, positions[1]])
+        digits = None if layout is None else layout.digits
+        values = joined(pd.Series(values, name=label), frame.iloc[:, positions[1]], digits)
     known = layout is not None and options["format"] is None and options["unit"] is None
     if layout is not None and known and kind_of(values) == "string":
         options["format"] = layout.format

@@ -27,6 +27,7 @@ class Layout:
         unused: columns that are left out unless asked for, lower-cased.
         newest_first: the source's rows come newest first, so they are turned round.
         spare: the volume where the one in ``columns`` is 0 throughout, lower-cased.
+        digits: of times of the day that are numbers, 6 for HHMMSS.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Layout:
     unused: tuple[str, ...] = ()
     newest_first: bool = False
     spare: str | None = None
+    digits: int | None = None
 
 
 def _bars(*names: str) -> dict[str, str]:
@@ -57,7 +59,6 @@ HISTDATA_NAMES = ("time", *_BARS)
 
 _MT = _bars("<open>", "<high>", "<low>", "<close>", "<vol>")
 _MT5 = ("<open>", "<high>", "<low>", "<close>", "<tickvol>", "<vol>", "<spread>")
-_DUKASCOPY = Layout("Dukascopy", format="%d.%m.%Y %H:%M:%S.%f")
 _ALPHA = Layout("Alpha Vantage", newest_first=True)
 _INVESTING = Layout(
     "investing.com",
@@ -75,10 +76,10 @@ _EXACT: dict[tuple[str, ...], Layout] = {
         "MetaTrader 5", _bars("open", "high", "low", "close", "real_volume"), ("time",), spare="tick_volume"
     ),
     ("<ticker>", "<per>", "<date>", "<time>", "<open>", "<high>", "<low>", "<close>", "<vol>", "<openint>"): Layout(
-        "Stooq (bulk)", _MT, ("<date>", "<time>"), unused=("<per>", "<openint>")
+        "Stooq (bulk)", _MT, ("<date>", "<time>"), unused=("<per>", "<openint>"), digits=6
     ),
     ("<ticker>", "<dtyyyymmdd>", "<time>", "<open>", "<high>", "<low>", "<close>", "<vol>"): Layout(
-        "MetaStock", _MT, ("<dtyyyymmdd>", "<time>")
+        "MetaStock", _MT, ("<dtyyyymmdd>", "<time>"), digits=6
     ),
     ("data", "otwarcie", "najwyzszy", "najnizszy", "zamkniecie", "wolumen"): Layout(
         "Stooq (web)", _bars("otwarcie", "najwyzszy", "najnizszy", "zamkniecie", "wolumen"), ("data",)
@@ -112,8 +113,6 @@ _EXACT: dict[tuple[str, ...], Layout] = {
         unused=("+/- %",),
         newest_first=True,
     ),
-    ("gmt time", *_BARS): replace(_DUKASCOPY, time=("gmt time",)),
-    ("local time", *_BARS): replace(_DUKASCOPY, time=("local time",), format="%d.%m.%Y %H:%M:%S.%f GMT%z"),
     ("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions"): Layout(
         "Polygon (flat file)", time=("window_start",)
     ),
@@ -172,7 +171,21 @@ def _crypto_data_download(header: tuple[str, ...], labels: Sequence[Any], first:
     plain = re.fullmatch(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?", str(first[header.index("date")]))
     time = "date" if plain or not found[2] else found[2]
     unused = ({"date", found[2] or "date"} - {time}) or set()
-    return Layout("CryptoDataDownload", columns, (time,), unused=tuple(unused), newest_first=True)
+    old = re.fullmatch(r"\d{4}-\d\d-\d\d \d\d-[AP]M", str(first[header.index("date")]))
+    format = "%Y-%m-%d %I-%p" if old and time == "date" else None
+    return Layout("CryptoDataDownload", columns, (time,), format, unused=tuple(unused), newest_first=True)
+
+
+def _dukascopy(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
+    """Gmt time or Local time, the day first, the latter with its offset from UTC; Time (UTC), Time (EET)."""
+    if header[1:] != tuple(_BARS) or not re.fullmatch(r"(gmt|local) time|time \((utc|gmt|eet|local)\)", header[0]):
+        return None
+    form = r"\d\d\.\d\d\.\d{4} \d\d:\d\d:\d\d(?P<part>\.\d{1,6})?(?P<zone> GMT[+-]\d{4})?"
+    found = re.fullmatch(form, str(first[0]).strip())
+    format = None
+    if found is not None:
+        format = "%d.%m.%Y %H:%M:%S" + (".%f" if found["part"] else "") + (" GMT%z" if found["zone"] else "")
+    return Layout("Dukascopy", time=(header[0],), format=format)
 
 
 def _trading_view(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
@@ -261,6 +274,7 @@ def _german_date(value: str) -> str | None:
 _RECOGNISERS: tuple[Callable[[tuple[str, ...], Sequence[Any], Sequence[Any]], Layout | None], ...] = (
     _binance,
     _crypto_data_download,
+    _dukascopy,
     _trading_view,
     _short_keys,
     _alpha_vantage,

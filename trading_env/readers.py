@@ -17,6 +17,7 @@ from trading_env.checks import brief, brief_text, integer
 from trading_env.clocks import looks_like_text_dates
 from trading_env.extras import optional
 from trading_env.layouts import Layout, decimal_commas, recognise, without_header
+from trading_env.tickers import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -280,6 +281,10 @@ def _parse(path: Path, plan: Plan) -> pd.DataFrame:
         layout |= {"index_col": 0}
     if plan.text:
         layout |= {"dtype": str}
+    elif isinstance(plan.header, int) and plan.names is None:
+        names = [cell for cell in _cells(plan.first, plan.sep) if plain(cell) in ("time", "date", "dtyyyymmdd")]
+        clock = [name for name in names if plain(name) == "time"]
+        layout |= {"dtype": dict.fromkeys(clock, str)} if len(names) > len(clock) else {}  # 0930 keeps its zero
     with open_packed(path) as file:
         frame = pd.read_csv(file, **layout)
     if isinstance(frame.index, pd.MultiIndex):

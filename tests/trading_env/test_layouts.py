@@ -66,9 +66,9 @@ def stooq_bulk():
     return table(header, [["AAPL.US", "D", DAYS[i].replace("-", ""), "000000", *bars(i), "0"] for i in range(4)])
 
 
-def stooq_bulk_hours():
+def stooq_bulk_hours(clocks=("090000", "100000", "110000", "120000")):
     header = "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>"
-    return table(header, [["AAPL.US", "60", "20240102", f"{9 + i:02d}0000", *bars(i), "0"] for i in range(4)])
+    return table(header, [["AAPL.US", "60", "20240102", clocks[i], *bars(i), "0"] for i in range(4)])
 
 
 def newest_first(header, row, lead=""):
@@ -111,10 +111,11 @@ def ariva():
     return table(header, rows, ";")
 
 
-def crypto(header, times, lead="https://www.CryptoDataDownload.com\n"):
+def crypto(header, times, lead="https://www.CryptoDataDownload.com\n", drop=False):
     def row(i):
         o, h, low, c, v = bars(i)
-        return [times[i], HOURS[i].replace("T", " ") + ":00", "BTC/USD", o, h, low, c, v, "77.5"]
+        date = [] if drop else [HOURS[i].replace("T", " ") + ":00"]
+        return [times[i], *date, "BTC/USD", o, h, low, c, v, "77.5"]
 
     return newest_first(header, row, lead)
 
@@ -220,6 +221,22 @@ FORMS = {
         DAYS,
     ),
     "ariva": ("German export", ariva(), DAYS),
+    "stooq bulk, just after midnight": (
+        "Stooq (bulk)",
+        stooq_bulk_hours(("000000", "000500", "001000", "001500")),
+        tuple(f"2024-01-02T00:{m:02d}" for m in (0, 5, 10, 15)),
+    ),
+    "cryptodatadownload, old": (
+        "CryptoDataDownload",
+        crypto("Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USD", HOURS, drop=True)
+        .replace("-01-02T09:00", "-01-02 09-AM")
+        .replace("-01-02T10:00", "-01-02 10-AM")
+        .replace("-01-02T11:00", "-01-02 11-AM")
+        .replace("-01-02T12:00", "-01-02 12-PM"),
+        HOURS,
+    ),
+    "dukascopy, no ms": ("Dukascopy", dukascopy().replace(".000", ""), HOURS),
+    "dukascopy, eet": ("Dukascopy", dukascopy("Time (EET)").replace("02.01.2024", "2024.01.02"), HOURS),
     "dukascopy": ("Dukascopy", dukascopy(), HOURS),
     "tushare": ("tushare", tushare(), DAYS),
 }
@@ -301,6 +318,28 @@ def test_a_volume_that_a_source_leaves_empty_is_none(tmp_path, missing):
 def test_german_and_utf_16_files_are_decoded(tmp_path, encoding):
     (tmp_path / "a.csv").write_bytes(german().encode(encoding))
     check(load(tmp_path / "a.csv"), "German export", DAYS)
+
+
+@pytest.mark.parametrize("label", ["Local time", "time"])
+def test_local_days_of_dukascopy_stay_dates_in_summer_and_winter(tmp_path, label):
+    days = ["29.03.2024 00:00:00.000 GMT+0100", "01.04.2024 00:00:00.000 GMT+0200", "02.04.2024 00:00:00.000 GMT+0200"]
+    for used, dates in ((days, ("2024-03-29", "2024-04-01", "2024-04-02")), (days[1:], ("2024-04-01", "2024-04-02"))):
+        rows = [[day, "1", "1", "1", "1", "5"] for day in used]
+        (tmp_path / "a.csv").write_text(table(f"{label},Open,High,Low,Close,Volume", rows))
+        options = {} if label == "Local time" else {"format": "%d.%m.%Y %H:%M:%S.%f GMT%z"}
+        market = load(tmp_path / "a.csv", **options)
+        assert market.time.tolist() == np.array(dates, "datetime64[ns]").tolist()
+
+
+def test_records_of_metatrader_5():
+    kinds = [(n, "f8") for n in ("open", "high", "low", "close", "tick_volume", "spread", "real_volume")]
+    rows = []
+    for i, time in enumerate(epoch(HOURS, "s")):
+        o, h, low, c, v = map(float, bars(i))
+        rows.append((int(time), o, h, low, c, v, 3.0, 0.0))
+    records = np.array(rows, [("time", "i8"), *kinds])
+    check(load(records), "MetaTrader 5", HOURS)
+    check(load(pd.DataFrame(records)), "MetaTrader 5", HOURS)
 
 
 def test_local_times_of_dukascopy_become_utc(tmp_path):
