@@ -411,7 +411,7 @@ def _times(frame: pd.DataFrame, positions: list[int], layout: Layout | None, **o
     values: Any = frame.index if positions[0] == INDEX else pd.Index(frame.iloc[:, positions[0]])
     if len(positions) == 2:
         digits = None if layout is None else layout.digits
-        values = joined(pd.Series(values, name=label), frame.iloc[:, positions[1]], digits)
+        values = joined(pd.Series(values, name=label, dtype=values.dtype), frame.iloc[:, positions[1]], digits)
     known = layout is not None and options["format"] is None and options["unit"] is None
     if layout is not None and known and kind_of(values) == "string":
         options["format"] = layout.format

@@ -157,7 +157,7 @@ def _holds_dates(index: pd.Index[Any]) -> bool:
 
     if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
         return True
-    return looks_like_time(pd.Series(index)) is not None
+    return looks_like_time(pd.Series(index, dtype=index.dtype)) is not None
 
 
 def looks_like_time(column: pd.Series[Any]) -> str | None:
@@ -167,7 +167,8 @@ def looks_like_time(column: pd.Series[Any]) -> str | None:
     """
     import pandas as pd
 
-    column = pd.Series(plain_kind(pd.Index(column)))
+    index = plain_kind(pd.Index(column, dtype=column.dtype))
+    column = pd.Series(index, dtype=index.dtype)
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return "it holds dates"
     if pd.api.types.is_bool_dtype(column.dtype):
