@@ -12,6 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from trading_env.checks import brief
 from trading_env.config import Costs, Margin
+from trading_env.rewards import DifferentialSharpe, MeanVariance
 
 INSTEAD = {
     "data": "the name of a dataset or the path of a file (a DataFrame's to_parquet or to_csv makes one)",
@@ -70,8 +71,8 @@ class HasSpec:
 
 def _fits_json(value: Any) -> bool:
     """True if JSON can hold the value so that the env takes it when it is read back."""
-    if isinstance(value, (Costs, Margin)):
-        return True  # they are written as dicts of their fields
+    if isinstance(value, (Costs, Margin, DifferentialSharpe, MeanVariance)):
+        return True  # written as dicts of their fields, which the env takes too
     if isinstance(value, (list, tuple)):
         return all(_fits_json(part) for part in value)
     if isinstance(value, Mapping):

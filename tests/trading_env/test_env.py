@@ -303,7 +303,7 @@ WRONG = [
     ({"min_trade": -0.1}, "min_trade"),
     ({"lot_size": 0.0}, "lot_size"),
     ({"features": ["closing"]}, "closing"),
-    ({"render_mode": "human"}, "render_mode"),
+    ({"render_mode": "window"}, "render_mode"),
     ({"colour": "red"}, "colour"),
 ]
 

@@ -11,7 +11,7 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
-from trading_env import DifferentialSharpe, FeatureScaler, Market, TradingEnv, TradingVectorEnv, hindsight, load
+from trading_env import FeatureScaler, Market, TradingEnv, TradingVectorEnv, hindsight, load
 from trading_env.task import Task
 
 TASK = {name: p.default for name, p in inspect.signature(Task).parameters.items() if name != "data"}
@@ -100,7 +100,6 @@ UNWRITTEN = [
     ("data", Market.from_arrays(close=np.arange(1.0, 61.0), open=np.arange(1.0, 61.0))),
     ("features", lambda market: market.to_frame()[["close"]]),
     ("reward", lambda before, after: after["equity"] - before["equity"]),
-    ("reward", DifferentialSharpe(0.02)),
     ("window", np.int64(4)),
     ("scaler", "fitted"),  # by the test
 ]
