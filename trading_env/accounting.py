@@ -155,7 +155,7 @@ class Step(NamedTuple):
     reward: float
     terminated: bool
     truncated: bool
-    bar: int  # -1: there is no such bar, and nothing has moved
+    bar: int  # -1: no step leads from where the clock stands, and nothing has moved
     equity: float
     cash: float
     units: float
@@ -665,7 +665,7 @@ def step_one(
     rules, row, out = as_rules(values), clock[0, ROW], obs.reshape(1, -1)
     closes, opens = bars[CLOSES], bars[min(OPENS, bars.shape[0] - 1)]
     if not steppable(row, closes.shape[0], obs.shape[0] - ACCOUNT_SIZE, table.shape[1]):
-        return 0.0, False, False, -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        return 0.0, True, True, -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     observe_market(0, row + 1, table.reshape(-1), table.shape[1], out)
     for k in range(len(STATE)):
         state[len(STATE) + k] = state[k]

@@ -12,17 +12,18 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from trading_env import env_state
-from trading_env.accounting import INFO, PAST_ROW, Bools, Bound, Step, observe_rows, step_one
+from trading_env.accounting import PAST_ROW, ROW, Bools, Bound, Step, observe_rows, step_one
+from trading_env.checked_state import KEYS, check_episode, check_streams
 from trading_env.checks import RenderModes, brief, choice
 from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
 from trading_env.spec import HasSpec
 from trading_env.task import Task
+from trading_env.turns import Turn, new_turn, refusal
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
 from trading_env.zones import pandas_index
 
-KEYS = (*INFO, "bar")
-_STATE = ("_state", "_clock", "_opened", "_asked", "_before", "_info")  # of an episode
+_NEEDED = "no episode is running"
 
 
 class TradingEnv(HasSpec, gym.Env[Any, Any]):
@@ -175,9 +176,8 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         self._constants = (self.task.bars, self.task.table, self.task.rules)
         episode = self._begin(0, self.task.firsts[0])
         self._kernel = Bound.of(step_one, 0.0, *episode, *self._constants, self._blank, self._no_mask)
-        self._running = False
         self._opened: tuple[int, int] | None = None  # market and start bar of the episode
-        self._asked = array.array("d")  # the wants of the episode so far: enough to run it again
+        self._set_episode([], *episode, array.array("d"))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode.
@@ -196,35 +196,51 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         options = check_options(options, ("start", "data"))
         data, start = self.task.asked(options.get("data"), options.get("start"))
         super().reset(seed=seed)
-        self._opened = self.task.draw(self.np_random, data, start)
-        self._state, self._clock = self._begin(*self._opened)
-        self._asked = array.array("d")
-        self._running = True
         task = self.task
+        self._set_episode([], self._state, self._clock, self._asked)  # until all is there
+        self._opened = None
+        opened = task.draw(self.np_random, data, start)
+        self._set_episode([], *self._begin(*opened), array.array("d"))
         obs, mask = self._observe()
         info: dict[str, Any] = dict.fromkeys(KEYS, 0.0)
-        info["bar"] = self._opened[1]
+        info["bar"] = opened[1]
         info["equity"] = info["cash"] = task.initial_cash
         self._before = self._info = dict(info)
         if self._wants:
             info["action_mask"] = mask
+        shaped, self._opened = task.shaped(obs), opened
         if self._prints:
             self.render()
-        return task.shaped(obs), info
+        self._set_episode(new_turn(), self._state, self._clock, self._asked)
+        return shaped, info
+
+    def _set_episode(self, turn: Turn, state: Any, clock: Any, asked: Any) -> None:
+        """Sets what a step moves: the turn, the account, the clock, and the wants so far, enough to run it again."""
+        self._state, self._clock, self._asked = state, clock, asked
+        self._episode = (turn, state, clock, asked)  # read at once, so that no step mixes two episodes
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Runs one bar; see the class for actions, rewards and info.
 
         Raises:
-            ResetNeeded: no episode is running, or the reward callable raised an error in its last step.
+            ResetNeeded: no episode is running; or the last step was broken off, by Ctrl-C or an error of the reward
+                callable; or another thread is inside a step.
             TypeError: action of a wrong type.
             ValueError: action out of the action space; or equity or reward beyond float64.
         """
-        if not self._running:
-            raise ResetNeeded("call reset before step: no episode is running")
-        known = type(action) is int and 0 <= action < len(self._wants)
-        want = self._wants[action] if known else self._want(action)
+        turn, state, clock, asked = self._episode
+        if type(action) is int and 0 <= action < len(self._wants):
+            want = self._wants[action]
+        elif turn:
+            want = self._want(action)
+        else:
+            raise refusal(_NEEDED)
         obs, mask = self._blank.copy(), self._no_mask.copy()  # the fastest way to fresh arrays
+        try:
+            turn.pop()  # from here on an interrupt leaves none
+        except IndexError:
+            raise refusal(_NEEDED) from None
+        asked.append(want)  # the clock tells how many of them were run
         (
             reward,
             terminated,
@@ -241,7 +257,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             financing,
             turnover,
             _,
-        ) = self._kernel.call(want, self._state, self._clock, *self._constants, obs, mask)
+        ) = self._kernel.call(want, state, clock, *self._constants, obs, mask)
         info = {  # written out: half the time of dict(zip(...))
             "equity": equity,
             "cash": cash,
@@ -257,22 +273,23 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         }
         if self._wants:
             info["action_mask"] = mask
-        self._asked.append(want)
-        if terminated or truncated:
-            self._running = False
-            if terminated and truncated:
-                raise beyond_float64(bar, equity)
+        if terminated and truncated:
+            raise beyond_float64(bar, equity)
         if self.task.function is not None:
-            running, self._running = self._running, False  # unless the callable answers, nobody has seen this step
             reward = self._called_reward(info)
-            self._running = running
         if self._prints:
             self.render()
-        return obs if self._flat else self.task.shaped(obs), reward, terminated, truncated, info
+        shaped = obs if self._flat else self.task.shaped(obs)
+        if not (terminated or truncated):
+            turn.append(True)
+        return shaped, reward, terminated, truncated, info
 
     def get_state(self) -> dict[str, Any]:
         """The running episode and the random stream, as copies: arrays and plain JSON."""
-        state = env_state.read(self, ("_running", *(_STATE if self._opened is not None else ())))
+        state: dict[str, Any] = {"_running": bool(self._episode[0])}
+        if self._opened is not None:
+            state |= env_state.read(self, ("_state", "_clock", "_opened", "_before", "_info"))
+            state["_asked"] = np.array(self._run())
         streams = env_state.get_streams([self.np_random])
         return {"fingerprint": env_state.fingerprint(self.task), "streams": streams, **state}
 
@@ -280,20 +297,20 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         """Goes on from what `get_state` of an env with the same keywords gave.
 
         Raises:
-            ValueError: the state is of another env.
+            ValueError: the state is of another env, or of none: an index outside the data, a number that is not
+                finite, a part that does not fit the others. Nothing has changed then.
         """
-        env_state.check_fingerprint(self.task, state)
-        begun = state.get("_running") is not False or "_clock" in state
-        env_state.check_keys(state, ("streams", "_running", *(_STATE if begun else ())))
-        if begun:
-            env_state.check_clock(self.task, np.asarray(state["_clock"]))
-            if self._opened is None:  # arrays to write to
-                self._state, self._clock = self._begin(0, self.task.firsts[0])
-                self._opened = (0, 0)
-            env_state.write(self, ("_running", *_STATE), state)
-        else:
-            self._running, self._opened = False, None
-        env_state.set_streams([self.np_random], state["streams"])
+        episode = check_episode(self.task, state)
+        streams = check_streams([self.np_random], state["streams"])
+        self._set_episode([], self._state, self._clock, self._asked)  # until all is there
+        self._opened = None
+        env_state.set_streams([self.np_random], streams)
+        if episode is not None:
+            self._before, self._info = episode.before, episode.info
+            moved = episode.account, episode.clock, array.array("d", episode.asked.tolist())
+            self._set_episode([], *moved)
+            self._opened = episode.opened
+            self._set_episode(new_turn() if episode.running else [], *moved)
 
     def _want(self, action: Any) -> float:
         """What the action asks for: a target exposure or lots, NaN = hold."""
@@ -304,6 +321,13 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         if not self.task.least <= action[0] <= 1.0:  # NaN is wrong too
             raise ValueError(f"action must be in [{self.task.least:g}, 1], got {action[0]}")
         return float(action[0]) * self.task.margin.max_leverage
+
+    def _run(self) -> Any:
+        """The wants of the steps that were run (n,): one that an interrupt kept from the kernel is left out."""
+        assert self._opened is not None
+        _, _, clock, asked = self._episode
+        start = self.task.offsets[self._opened[0]] + self._opened[1]
+        return asked[: int(clock[0, ROW]) - start]
 
     def _begin(self, i: int, start: int) -> tuple[Any, Any]:
         """State (...,) and clock (1, ...) at the start of an episode."""
@@ -394,11 +418,11 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             raise ResetNeeded("call reset before history: no episode has begun")
         task = self.task
         state, clock = self._begin(*self._opened)
-        obs, mask = self._blank.copy(), self._no_mask.copy()
-        steps = [self._kernel.call(want, state, clock, *self._constants, obs, mask) for want in self._asked]
+        obs, mask, wants = self._blank.copy(), self._no_mask.copy(), np.array(self._run())
+        steps = [self._kernel.call(want, state, clock, *self._constants, obs, mask) for want in wants.tolist()]
         rows = np.array(steps, np.float64).reshape(-1, len(Step._fields))
         frame = pd.DataFrame(rows, columns=Step._fields).astype({"bar": np.int64}).set_index("bar")
-        market, wants = task.markets[self._opened[0]], np.array(self._asked)
+        market = task.markets[self._opened[0]]
         if task.function is not None and len(frame):
             frame["reward"] = self._called_rewards(frame)
         frame.insert(0, "want", wants)
@@ -476,8 +500,10 @@ def _index(action: Any, n: int) -> int:
     return index
 
 
-def beyond_float64(bar: int, equity: float) -> ValueError:
-    """The error of a step whose equity or reward float64 cannot hold."""
+def beyond_float64(bar: int, equity: float) -> Exception:
+    """The error of a step whose equity or reward float64 cannot hold, or that led out of the data (bar -1)."""
+    if bar < 0:
+        return refusal("the data ends here")
     return ValueError(f"equity or reward left the range of float64 at bar {bar}: equity {equity}")
 
 

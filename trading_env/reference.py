@@ -23,8 +23,10 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from trading_env import env_state
-from trading_env.checks import RenderModes, integer
+from trading_env.checked_state import array_of, check_streams, finite_of, flag, ints_of
+from trading_env.checks import RenderModes, brief, integer
 from trading_env.env import check_options
+from trading_env.turns import new_turn, refusal, take
 from trading_env.validation import Floats
 from trading_env.vector_args import as_array, reset_mask, sub_env_seeds
 from trading_env.vector_env import _autoreset_mode
@@ -34,6 +36,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _NOISE_SEEDS = 2**31  # noise seeds that an env draws; those of the options may be larger
+_MOST_NOISE_SEEDS = 2**32
 _SCALAR, _VECTOR = ("_begun", "_running"), ("_begun", "_ended", "_rng_seeds")
 _STATE = ("row", "noise_seed", "position", "cost")
 _INFO = ("position", "cost", "noise_seed", "t")
@@ -169,17 +172,49 @@ class _Episodes:
         last = None if self._last is None else [value.copy() for value in self._last]
         return {**env_state.read(self, _STATE), "now": self._now(), "last": last}
 
-    def set_state(self, state: env_state.State) -> None:
-        """Takes up what `get_state` gave; ValueError if it was of other episodes."""
+    def taken_up(self, state: Any, begun: Bools, ended: Bools) -> _Episodes:
+        """New episodes that stand where `get_state` says.
+
+        Args:
+            state: what it gave.
+            begun: which of them have begun (N,).
+            ended: which of them do not go on (N,).
+
+        Raises:
+            ValueError: the state is of other episodes, or of none.
+        """
         env_state.check_keys(state, (*_STATE, "now", "last"))
-        rows, ends = np.asarray(state["row"]), (self.problem.lead, self.problem.lead + self.problem.episode_length)
-        if rows.shape != (self.n,) or not ((rows == 0) | ((rows >= ends[0]) & (rows <= ends[1]))).all():
-            raise ValueError(f"state['row'] must be rows ({self.n},) from {ends[0]} to {ends[1]}, got {rows}")
-        self.begin(np.arange(self.n), [int(seed) for seed in state["noise_seed"]])
-        env_state.write(self, _STATE, state)
-        if not np.array_equal(self._now(), state["now"]):
+        episodes = _Episodes(self.problem, self.n)
+        if not begun.any():
+            return episodes
+        seeds, row = (array_of(state, name, np.int64, (self.n,)) for name in ("noise_seed", "row"))
+        first, last = self.problem.lead, self.problem.lead + self.problem.episode_length
+        if not np.where(begun, (row >= first) & (row < last + ended), row == 0).all():
+            raise ValueError(f"state['row'] must be rows from {first} to {last}, with a next one, got {row.tolist()}")
+        if not ((seeds >= 0) & (seeds < _MOST_NOISE_SEEDS)).all():
+            raise ValueError(f"state['noise_seed'] must be in [0, 2^32), got {seeds.tolist()}")
+        episodes.begin(np.flatnonzero(begun), seeds[begun].tolist())
+        episodes.row, episodes.noise_seed = row, seeds
+        episodes.position, episodes.cost = (finite_of(state, name, (self.n,)) for name in ("position", "cost"))
+        now = episodes._now()
+        if not np.array_equal(now, array_of(state, "now", np.float64, now.shape)):
             raise ValueError(f"state is that of an env with other keywords: its paths stand at {state['now']}")
-        self._last = None if state["last"] is None else tuple(np.array(value) for value in state["last"])
+        episodes._last = episodes._last_of(state["last"], begun)
+        return episodes
+
+    def _last_of(self, last: Any, begun: Bools) -> tuple[Any, ...] | None:
+        """The last step, checked: rows (R,), now and then (R, K), position before (R,), seen (R, lead + 1, K)."""
+        if last is None:
+            return None
+        if not isinstance(last, (list, tuple)) or len(last) != 5:
+            raise ValueError(f"state['last'] must be five arrays of a last step, or None, got {brief(last)}")
+        parts = {f"last {i}": part for i, part in enumerate(last)}
+        rows = array_of(parts, "last 0", np.int64, (min(np.size(last[0]), self.n),))
+        if not (np.isin(rows, np.flatnonzero(begun)).all() and len(set(rows.tolist())) == len(rows)):
+            raise ValueError(f"state['last'] must be of sub-envs that have begun, got {rows.tolist()}")
+        r, k = len(rows), self.paths.shape[2]
+        shapes = ((r, k), (r, k), (r,), (r, self.problem.lead + 1, k))
+        return rows, *(finite_of(parts, f"last {i}", shape) for i, shape in enumerate(shapes, start=1))
 
     def _now(self) -> Floats:
         """The row of each path that was seen last (N, K)."""
@@ -271,25 +306,37 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
         self.action_space, self.observation_space = self.problem.action_space(), self.problem.observation_space()
         self._episodes = _Episodes(self.problem, 1)
         self._only = np.zeros(1, np.int64)
-        self._begun = self._running = False
+        self._begun, self._turn = False, list[bool]()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode, flat, on the path of ``options["noise_seed"]``, or of one drawn from ``np_random``."""
         asked = check_options(options, ("noise_seed",)).get("noise_seed")
         asked = None if asked is None else _checked_noise_seed(asked)
         super().reset(seed=seed)
+        self._turn = []  # nobody steps until all is there
         self._episodes.begin(self._only, [_noise_seed(asked, self.np_random)])
-        self._begun = self._running = True
-        return self._episodes.observe(self._only)[0], self._info()
+        self._begun = True
+        obs, info = self._episodes.observe(self._only)[0], self._info()
+        self._turn = new_turn()
+        return obs, info
+
+    @property
+    def _running(self) -> bool:
+        """Whether an episode runs, and no step is half done."""
+        return bool(self._turn)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Runs one step; see the class of the env."""
-        if not self._running:
-            raise ResetNeeded("call reset before step: no episode is running")
+        turn, needed = self._turn, "no episode is running"
+        if not turn:
+            raise refusal(needed)
         actions = _checked_actions(as_array(action, "action")[None], self.action_space, 1)
+        take(turn, needed)
         reward, obs, ended = self._episodes.step(self._only, actions)
-        self._running = not ended[0]
-        return obs[0], float(reward[0]), False, bool(ended[0]), self._info()
+        info = self._info()
+        if not ended[0]:
+            turn.append(True)
+        return obs[0], float(reward[0]), False, bool(ended[0]), info
 
     def get_state(self) -> env_state.State:
         """The running episode and the random stream, as copies: arrays and plain JSON."""
@@ -297,11 +344,21 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
         return {"streams": streams, "episodes": self._episodes.get_state(), **env_state.read(self, _SCALAR)}
 
     def set_state(self, state: env_state.State) -> None:
-        """Goes on from what `get_state` of an env with the same keywords gave; ValueError if it was another."""
+        """Goes on from what `get_state` of an env with the same keywords gave.
+
+        Raises:
+            ValueError: it was another env, or the state is of none. Nothing has changed then.
+        """
         env_state.check_keys(state, ("streams", "episodes", *_SCALAR))
-        env_state.set_streams([self.np_random], state["streams"])
-        self._episodes.set_state(state["episodes"])
-        env_state.write(self, _SCALAR, state)
+        begun, running = (flag(state, name) for name in _SCALAR)
+        if running and not begun:
+            raise ValueError("state['_running'] must be False where state['_begun'] is, got True")
+        streams = check_streams([self.np_random], state["streams"])
+        episodes = self._episodes.taken_up(state["episodes"], np.array([begun]), np.array([not running]))
+        self._turn = []  # nobody steps until all is there
+        self._episodes, self._begun = episodes, begun
+        env_state.set_streams([self.np_random], streams)
+        self._turn = new_turn() if running else []
 
     def afterstates(self) -> Any:
         """Before a step: the observation (A, D) right after each action."""
@@ -351,7 +408,8 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._all = np.arange(num_envs)
         self._episodes = _Episodes(self.problem, num_envs)
-        self._begun, self._ended = np.zeros(num_envs, np.bool_), np.zeros(num_envs, np.bool_)
+        self._resets, self._ended = np.zeros(num_envs, np.bool_), np.zeros(num_envs, np.bool_)
+        self._turn = new_turn()  # missing while a step is half done, or broken off
         self._rngs: list[Any] = [None] * num_envs
         self._rng_seeds: list[int] = [-1] * num_envs
 
@@ -394,17 +452,28 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
         mask = reset_mask(options.get("reset_mask"), self.num_envs, self._begun)
         asked = _asked_noise_seeds(options.get("noise_seed"), self.num_envs)
         seeds = sub_env_seeds(seed, self.num_envs)
+        begun, self._turn = self._begun | mask, []  # nobody steps until all is there
         self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
         rows = np.flatnonzero(mask)
         self._episodes.begin(rows, [_noise_seed(asked[j], self._rngs[j]) for j in rows.tolist()])
-        self._begun[rows], self._ended[rows] = True, False
-        return self._episodes.observe(self._all), self._episodes.info()
+        self._resets, self._ended[rows] = begun, False
+        obs, info = self._episodes.observe(self._all), self._episodes.info()
+        self._turn = new_turn()
+        return obs, info
+
+    @property
+    def _begun(self) -> Bools:
+        """Which sub-envs have an episode (N,); none while a step is half done."""
+        return self._resets.copy() if self._turn else np.zeros(self.num_envs, np.bool_)
 
     def step(self, actions: Any) -> tuple[Any, Floats, Bools, Bools, dict[str, Any]]:
         """Runs one step in every sub-env; one that has ended is reset as the autoreset mode says."""
-        if not self._begun.all() or (self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any()):
-            raise ResetNeeded("call reset before step: not every sub-env has a running episode")
+        turn, needed = self._turn, "not every sub-env has a running episode"
+        disabled = self.autoreset_mode is AutoresetMode.DISABLED
+        if not (turn and self._resets.all()) or (disabled and self._ended.any()):
+            raise refusal(needed)
         actions = _checked_actions(actions, self.single_action_space, self.num_envs)
+        take(turn, needed)
         waiting = self._ended.copy()
         running = np.flatnonzero(~waiting)
         reward, ended = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
@@ -419,7 +488,9 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
             rows = np.flatnonzero(waiting)
             self._episodes.begin(rows, [_noise_seed(None, self._rngs[j]) for j in rows.tolist()])
             obs = self._episodes.observe(self._all)
-        return obs, reward, np.zeros(self.num_envs, np.bool_), ended, {**self._episodes.info(), **final}
+        info = {**self._episodes.info(), **final}
+        turn.append(True)
+        return obs, reward, np.zeros(self.num_envs, np.bool_), ended, info
 
     def _final(self, ended: Bools, obs: Any) -> dict[str, Any]:
         """The last observation and info of the episodes that ended, in the form of Gymnasium's SyncVectorEnv."""
@@ -440,12 +511,25 @@ class ReferenceVectorEnv(_Known, gym.vector.VectorEnv[Any, Any, Any]):
         }
 
     def set_state(self, state: env_state.State) -> None:
-        """Goes on from what `get_state` of an env with the same keywords gave; ValueError if it was another."""
+        """Goes on from what `get_state` of an env with the same keywords gave.
+
+        Raises:
+            ValueError: it was another env, or the state is of none. Nothing has changed then.
+        """
         env_state.check_keys(state, ("autoreset_mode", "streams", "episodes", *_VECTOR))
         env_state.check_mode(state, self.autoreset_mode)
-        env_state.set_streams(self.np_random, state["streams"])
-        self._episodes.set_state(state["episodes"])
-        env_state.write(self, _VECTOR, state)
+        rngs = self.np_random
+        streams = check_streams(rngs, state["streams"])
+        begun, ended = (array_of(state, name, np.bool_, (self.num_envs,)) for name in ("_begun", "_ended"))
+        ended &= begun
+        if ended.any() and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            raise ValueError(f"state['_ended'] must be False, as SameStep resets at once, got {ended.tolist()}")
+        seeds = ints_of(state, "_rng_seeds", self.num_envs)
+        episodes = self._episodes.taken_up(state["episodes"], begun, ended)
+        self._turn = []  # nobody steps until all is there
+        self._episodes, self._resets, self._ended, self._rng_seeds = episodes, begun, ended, seeds
+        env_state.set_streams(rngs, streams)
+        self._turn = new_turn()
 
     def afterstates(self) -> Any:
         """Before a step: the observation (N, A, D) right after each action."""
@@ -464,7 +548,7 @@ def _noise_seed(asked: int | None, rng: np.random.Generator) -> int:
 
 
 def _checked_noise_seed(value: Any) -> int:
-    return integer("options['noise_seed']", value, 0, 2**32 - 1)
+    return integer("options['noise_seed']", value, 0, _MOST_NOISE_SEEDS - 1)
 
 
 def _asked_noise_seeds(value: Any, n: int) -> list[int | None]:

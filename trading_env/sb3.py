@@ -15,8 +15,8 @@ import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
+from trading_env.checked_state import KEYS
 from trading_env.checks import choice
-from trading_env.env import KEYS
 from trading_env.sub_env import SubEnv, row_of
 from trading_env.task import Task
 from trading_env.vector_env import TradingVectorEnv

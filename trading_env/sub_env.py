@@ -10,7 +10,8 @@ from gymnasium.error import ResetNeeded
 
 from trading_env import env_state
 from trading_env.accounting import OFFSET, ROW, Floats
-from trading_env.env import KEYS, TradingEnv
+from trading_env.checked_state import KEYS
+from trading_env.env import TradingEnv
 from trading_env.task import Task
 from trading_env.vector_env import TradingVectorEnv
 from trading_env.whatif import Counterfactual

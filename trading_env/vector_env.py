@@ -28,15 +28,18 @@ from trading_env.accounting import (
     set_accounts,
     step_rows,
 )
+from trading_env.checked_state import KEYS, array_of, check_running, check_streams, flag, info_of, ints_of
 from trading_env.checks import brief, integer
-from trading_env.env import KEYS, beyond_float64, check_options
+from trading_env.env import beyond_float64, check_options
 from trading_env.keywords import check_keywords, shows_keywords
 from trading_env.rewards import call_reward
 from trading_env.spec import HasSpec
 from trading_env.task import Task
+from trading_env.turns import Turn, new_turn, refusal
 from trading_env.vector_args import as_array, reset_mask, sub_env_seeds
 from trading_env.whatif import Counterfactual, afterstates, counterfactual
 
+_NEEDED = "not every sub-env has a running episode"
 MAX_ENVS = 2**31  # numpy's own error for more does not name num_envs
 FLOAT32, INT64, BOOL = (np.dtype(kind) for kind in (np.float32, np.int64, np.bool_))  # faster than their names
 
@@ -103,7 +106,7 @@ class TradingVectorEnv(HasSpec, gym.vector.VectorEnv[Any, Any, Any]):
         self._now, self._past_accounts = new_blocks(num_envs), new_blocks(num_envs)  # a step goes from one to the other
         self._bench = np.zeros(1, BENCH)
         self._clock = np.zeros((num_envs, PAST_ROW + 1), np.int64)
-        self._begun = False  # every sub-env has an episode, running or ended
+        self._turn: Turn = []  # given back while every sub-env has an episode, running or ended
         self._ended = np.zeros(num_envs, np.bool_)  # its last step ended the episode
         self._kernel: Bound | None = None  # step_rows for the types of this env's arrays
         self._rngs: list[np.random.Generator] = []
@@ -171,6 +174,7 @@ class TradingVectorEnv(HasSpec, gym.vector.VectorEnv[Any, Any, Any]):
         seeds = sub_env_seeds(seed, self.num_envs)
         rows = np.flatnonzero(mask)
         asked = [self.task.asked(datas[j], starts[j]) for j in rows]
+        self._turn = []  # nobody steps until all is there
         self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
         episodes = [self.task.draw(self._rngs[j], *which) for j, which in zip(rows, asked, strict=True)]
         info, bar = np.zeros((len(INFO), self.num_envs)), np.zeros(self.num_envs, np.int64)
@@ -179,12 +183,17 @@ class TradingVectorEnv(HasSpec, gym.vector.VectorEnv[Any, Any, Any]):
         self._begin(rows, episodes, info, bar)
         self._clock[rows, PAST_ROW] = -1
         self._observe(self._identity, obs, mask)
-        self._begun = True
         self._ended[rows] = False
         self._any_ended = bool(self._ended.any())
         report = self._report(info, bar, mask)
         self._remember(report, rows)
-        return self.task.shaped(obs), report
+        shaped, self._turn = self.task.shaped(obs), new_turn()
+        return shaped, report
+
+    @property
+    def _begun(self) -> bool:
+        """Whether every sub-env has an episode, and no step is half done."""
+        return bool(self._turn)
 
     def _per_env(self, name: str, options: dict[str, Any]) -> list[Any]:
         """The option's value of each sub-env (N,): one for all, or an array of them."""
@@ -228,17 +237,23 @@ class TradingVectorEnv(HasSpec, gym.vector.VectorEnv[Any, Any, Any]):
             Fresh arrays with a leading axis N.
 
         Raises:
-            ResetNeeded: a sub-env has no running episode, or the last step raised an error.
+            ResetNeeded: a sub-env has no running episode; or the last step was broken off, by Ctrl-C or an error; or
+                another thread is inside a step.
             TypeError: actions of a wrong type.
             ValueError: actions of a wrong shape, or out of the action space; or equity or reward beyond float64.
         """
-        if not self._begun or (self._any_ended and self.autoreset_mode is AutoresetMode.DISABLED):
-            raise ResetNeeded("call reset before step: not every sub-env has a running episode")
+        turn = self._turn
+        if not turn or (self._any_ended and self.autoreset_mode is AutoresetMode.DISABLED):
+            raise refusal(_NEEDED)
         n, task = self.num_envs, self.task
         indices, wants = self._asked(actions)
         obs, reward = np.empty((n, self._width), FLOAT32), np.empty(n)
         terminated, truncated = np.empty(n, BOOL), np.empty(n, BOOL)
         info, bar, mask = np.empty((len(INFO), n)), np.empty(n, INT64), np.empty((n, len(task.wants)), BOOL)
+        try:
+            turn.pop()  # from here on an interrupt leaves none
+        except IndexError:
+            raise refusal(_NEEDED) from None
         accounts, world = (self._now, self._past_accounts, self._bench, self._clock), self._world
         inputs = (indices, wants, self._ended, *accounts)
         outputs = (obs, reward, terminated, truncated, info, bar, mask)
@@ -247,20 +262,20 @@ class TradingVectorEnv(HasSpec, gym.vector.VectorEnv[Any, Any, Any]):
         n_ended = self._kernel.call(*inputs, *world, *outputs)
         if n_ended < 0:
             j = -1 - n_ended
+            turn.append(True)
             raise ValueError(f"actions[{j}] must be in [0, {len(wants) - 1}], got {indices[j]}")
         self._now, self._past_accounts = self._past_accounts, self._now  # with the clock, which has moved
         if n_ended and (lost := terminated & truncated).any():
-            self._begun = False
             j = int(lost.argmax())
             raise beyond_float64(bar[j], info[0, j])
         report = self._report(info, bar, mask)
         if task.function is not None:
-            self._begun = False  # unless the callable answers, nobody has seen this step
             reward = self._called_reward(report)
-            self._begun = True
         if self._any_ended or n_ended:
             self._autoreset(terminated, truncated, obs, info, report)
-        return obs if self._flat else task.shaped(obs), reward, terminated, truncated, report
+        shaped = obs if self._flat else task.shaped(obs)
+        turn.append(True)
+        return shaped, reward, terminated, truncated, report
 
     # -- state --------------------------------------------------------------------------------------------
 
@@ -270,11 +285,6 @@ class TradingVectorEnv(HasSpec, gym.vector.VectorEnv[Any, Any, Any]):
     def _state(self) -> Floats:
         """The accounts, and beside them what they were before the last step (N, 2 len(STATE))."""
         return np.hstack([get_accounts(blocks, self._identity) for blocks in (self._now, self._past_accounts)])
-
-    @_state.setter
-    def _state(self, state: Floats) -> None:
-        set_accounts(self._now, self._identity, state[:, : len(STATE)])
-        set_accounts(self._past_accounts, self._identity, state[:, len(STATE) :])
 
     def get_state(self) -> dict[str, Any]:
         """The running episodes and the random streams, as copies: arrays and plain JSON."""
@@ -290,17 +300,43 @@ class TradingVectorEnv(HasSpec, gym.vector.VectorEnv[Any, Any, Any]):
         """Goes on from what `get_state` of an env with the same arguments gave.
 
         Raises:
-            ValueError: the state is of another env.
+            ValueError: the state is of another env, or of none: an index outside the data, a number that is not
+                finite, a part that does not fit the others. Nothing has changed then.
         """
         env_state.check_fingerprint(self.task, state)
         env_state.check_keys(state, ("autoreset_mode", "streams", *self._changing))
         env_state.check_mode(state, self.autoreset_mode)
-        if np.asarray(state["_begun"]).all():
-            env_state.check_clock(self.task, np.asarray(state["_clock"]))
         rngs = self.np_random  # made now, if they are not yet
-        env_state.check_streams(rngs, state["streams"])
-        env_state.write(self, self._changing, state)
-        env_state.set_streams(rngs, state["streams"])
+        streams = check_streams(rngs, state["streams"])
+        n, begun, any_ended = self.num_envs, flag(state, "_begun"), flag(state, "_any_ended")
+        accounts = array_of(state, "_state", np.float64, (n, 2 * len(STATE)))
+        clock = array_of(state, "_clock", np.int64, (n, PAST_ROW + 1))
+        ended = array_of(state, "_ended", np.bool_, (n,))
+        if begun:
+            self._check_ended(ended, any_ended)
+            check_running(self.task, accounts, clock, ended)
+        before, past = (self._info_of(state, name) for name in ("_before", "_past"))
+        seeds = ints_of(state, "_rng_seeds", n)
+        self._turn = []  # nobody steps until all is there
+        set_accounts(self._now, self._identity, accounts[:, : len(STATE)])
+        set_accounts(self._past_accounts, self._identity, accounts[:, len(STATE) :])
+        self._clock[:], self._ended, self._any_ended = clock, ended, bool(ended.any())
+        self._before, self._past, self._rng_seeds = before, past, seeds
+        env_state.set_streams(rngs, streams)
+        self._turn = new_turn() if begun else []
+
+    def _check_ended(self, ended: Bools, any_ended: bool) -> None:
+        """Raises ValueError unless the flags of ended episodes (N,) are such as this autoreset mode keeps."""
+        kept = self.autoreset_mode is not AutoresetMode.SAME_STEP
+        if any_ended != ended.any() or (any_ended and not kept):
+            wanted = f"_ended.any() with autoreset_mode {self.autoreset_mode.value}"
+            raise ValueError(f"state['_any_ended'] must be {wanted}, got {any_ended} and {ended.tolist()}")
+
+    def _info_of(self, state: dict[str, Any], name: str) -> dict[str, Any]:
+        """The info that a reward callable compares with; empty where there is none."""
+        if isinstance(state[name], dict) and not state[name] and (self.task.function is None or not state["_begun"]):
+            return {}
+        return info_of(state, name, (self.num_envs,))
 
     # -- what if ------------------------------------------------------------------------------------------
 
