@@ -16,7 +16,7 @@ KERNEL_ONLY = ("accounting", "caching")  # the second asks numba where it keeps 
 LAYERS = (  # of trading_env: a module imports only from the lines above its own, but for what a call needs
     ("caching", "checks", "extras", "frozen", "limits", "zones"),
     ("config", "rewards", "validation", "vector_args"),
-    ("clocks", "layouts", "market", "metrics", "numerals", "tables", "tickers"),
+    ("clocks", "layouts", "market", "metrics", "numerals", "splits", "tables", "tickers"),
     ("readers", "timecolumns"),
     ("calendars", "datasets", "frames", "indicators", "paths", "render", "scaler", "spec", "strategies"),
     ("features", "picture", "simulators"),

@@ -68,8 +68,8 @@ def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
         on_missing: "raise", "drop" or "ffill" rows with a missing value; see `trading_env.frames.from_frame`.
             Named markets and Markets have none.
         options: for files, DataFrames and rows: ticker, columns, time, unit, format, tz, decimal, thousands, sort,
-            name, metadata, bars_per_year as `trading_env.frames.from_frame`; for text files also sep, header, names,
-            and for all files max_bytes, as `trading_env.frames.from_csv`.
+            adjust, name, metadata, bars_per_year as `trading_env.frames.from_frame`; for text files also sep, header,
+            names, and for all files max_bytes, as `trading_env.frames.from_csv`.
 
     Raises:
         TypeError: data is of another type, or an option is unknown or does not apply to it.
@@ -77,6 +77,7 @@ def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
         ImportError: an extra is missing; the message names it.
 
     Warns:
+        UserWarning: prices have been left unadjusted for a split, as it seems; adjust=True or False is the answer.
         UserWarning: the rows have no time, so that their order cannot be checked; time=False says that it is right.
     """
     choice("on_missing", on_missing, ON_MISSING)
@@ -168,8 +169,8 @@ def _from_arch(name: str) -> Market:
     }
     if name in _CLOSES_ALONE:  # holidays are rows without a value
         frame = frame.set_axis(["close"], axis=1)
-        return Market.from_frame(frame, on_missing="drop", name=name, metadata=metadata)
+        return Market.from_frame(frame, on_missing="drop", adjust=False, name=name, metadata=metadata)
     factor = frame["Adj Close"] / frame["Close"]
     for column in ("Open", "High", "Low", "Close"):
         frame[column] *= factor
-    return Market.from_frame(frame, columns=(), name=name, metadata=metadata)
+    return Market.from_frame(frame, columns=(), adjust=False, name=name, metadata=metadata)

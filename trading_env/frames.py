@@ -16,6 +16,7 @@ from trading_env.layouts import Layout, recognise, recognise_file, rows_layout
 from trading_env.market import Market
 from trading_env.numerals import check_marks, read_columns
 from trading_env.readers import MAX_BYTES, TEXT_OPTIONS, checked_limit, checked_text, read_file, read_parquet, read_text
+from trading_env.splits import adjust_bars, adjusted_close
 from trading_env.tickers import one_ticker, renaming
 from trading_env.timecolumns import INDEX, find_time
 from trading_env.validation import (
@@ -50,6 +51,7 @@ def from_frame(
     decimal: str | None = None,
     thousands: str | None = None,
     sort: bool = False,
+    adjust: bool | None = None,
     on_missing: str = "raise",
     name: str | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -82,6 +84,11 @@ def from_frame(
         decimal: mark in numbers that are text, "," in 1.234,56; by default the one that all rows fit.
         thousands: mark of thousands in numbers that are text, "." in 1.234,56.
         sort: whether to bring the rows into the order of time; reported in metadata["order"].
+        adjust: whether to adjust the bars for splits and dividends. True: open, high, low and close times
+            adjusted close / close, volume as traded, where there is a column of adjusted closes ("Adj Close"); else
+            prices before each jump that looks like a split divided by its ratio, and volumes multiplied. Reported in
+            metadata["adjust"]. False: bars as they are. None: the same, with a warning where adjusted closes are far
+            from the closes or the price jumps as at a split.
         on_missing: what to do with rows where a price or the volume is NaN, or a further column after its
             leading NaN: "raise"; "drop" the row; or "ffill" with the last value before it (leading prices still
             raise). A bar without any price did not trade: "ffill" gives it the last close as open, high, low and
@@ -100,6 +107,8 @@ def from_frame(
     frame = _pandas(frame)
     choice("on_missing", on_missing, ON_MISSING)
     flag("sort", sort)
+    if adjust is not None:
+        flag("adjust", adjust)
     check_marks(decimal, thousands)
     is_file, layout = frame.attrs.get(_SOURCE, (False, None))
     if layout is None:
@@ -120,14 +129,19 @@ def from_frame(
     order, notes = _in_order(stamps, layout, sort)
     if stamps is not None and order is not None:
         frame, stamps = frame.iloc[order], stamps[order]
-    text = _from_text(frame, bars, chosen, layout, (decimal, thousands), is_file)
+    near = None if adjust is False else adjusted_close(frame.columns)
+    further = chosen if near is None else {**chosen, "adjusted close": near}
+    text = _from_text(frame, bars, further, layout, (decimal, thousands), is_file)
     arrays = {key: _numbers(key, text.get(i, frame.iloc[:, i]), stamps) for key, i in bars.items()}
     extras = {key: _numbers(f"column {key!r}", text.get(i, frame.iloc[:, i]), stamps) for key, i in chosen.items()}
+    label = name if name is not None else (ticker or found or "market")
+    closes = None if near is None else _numbers("the adjusted close", text.get(near, frame.iloc[:, near]), stamps)
+    arrays, report = adjust_bars(arrays, closes, stamps, adjust, label)
+    notes.update(report)
     if on_missing != "raise":
         arrays, extras, stamps, notes["on_missing"] = _repair(arrays, extras, stamps, on_missing)
     notes = {**({} if layout is None else {"format": layout.name}), **(metadata or {}), **notes}
     values = {**arrays, "time": stamps, "columns": extras, "metadata": notes, "bars_per_year": bars_per_year}
-    label = name if name is not None else (ticker or found or "market")
     build: Callable[..., Market] = Market if copy else Market._own
     return build(**values, name=label)
 

@@ -157,7 +157,7 @@ def test_numbers_of_two_readings_are_refused_and_decimal_decides(tmp_path, text)
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"foo": 1}, TypeError, r"load has no option 'foo'; known are \['bars_per_year', .*'unit'\]"),
+        ({"foo": 1}, TypeError, r"load has no option 'foo'; known are \['adjust', .*'unit'\]"),
         ({"sep": ";;"}, ValueError, "sep must be one character, like ';', got ';;'"),
         ({"header": -1}, ValueError, "header must be at least 0, got -1"),
         ({"header": "no"}, TypeError, "header must be an integer, got 'no'"),
