@@ -13,10 +13,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from gymnasium.spaces import flatdim
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
 
 from agents.envs import Floats, SeedEnvs
+from agents.state import State
 
 HARMLESS = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit)
 """Wrappers that leave observations and rewards alone."""
@@ -42,6 +44,12 @@ class AfterstateEnvs(SeedEnvs):
         self._afterstates = afterstates_of(envs)
         shape = (self.spaces.n_actions, *self.spaces.obs_shape)
         self.spaces = dataclasses.replace(self.spaces, obs_shape=shape)
+
+    def set_state(self, state: State) -> bool:
+        """As `SeedEnvs.set_state`, observations included."""
+        single = self.vector_env.single_observation_space
+        self.obs, self.next_obs = (np.zeros((*self._shape, flatdim(single)), np.float32) for _ in range(2))
+        return super().set_state(state)
 
     def _seen(self, obs: Any) -> Floats:
         """The afterstates of all sub-envs, [S, N, A * D]."""

@@ -8,11 +8,13 @@ Axis letters: S seeds, N envs per seed, B batch, D observation.
 
 import copy
 import dataclasses
+import math
 import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self
 
 import gymnasium as gym
@@ -25,6 +27,7 @@ from agents import checkpoints, copies, saving
 from agents.envs import EnvLike, Floats, SeedEnvs, Spaces, as_source, make_envs
 from agents.evaluation import evaluate
 from agents.facade import Facade
+from agents.facts import check_arrays, check_facts, check_keys, check_room, check_spaces, short
 from agents.features import Extractor, Features, check_extractor
 from agents.loggers import Logger
 from agents.reporting import Reporter
@@ -442,7 +445,10 @@ class SeedAgent(Facade, ABC):
         """
         arrays, facts = checkpoints.read(path)
         if facts.get("algorithm") != cls.__name__:
-            raise ValueError(f"{path} holds {facts.get('algorithm')!r}, not {cls.__name__}")
+            raise ValueError(f"{path} holds {short(facts.get('algorithm'))}, not {cls.__name__}, as its algorithm")
+        whole = f"{path} does not hold a whole {cls.__name__}"
+        with saving.naming(whole):
+            check_facts(facts, cls.Config, cls._counters)
         kept = facts["config"].get("buffer_size") if "training" in facts else None
         if kept is not None and changes.get("buffer_size", kept) != kept:
             raise ValueError(f"{path} holds a memory with buffer_size={kept}, it cannot be {changes['buffer_size']}")
@@ -450,20 +456,35 @@ class SeedAgent(Facade, ABC):
         if env is not None:
             as_source(env)
         agent = cls.__new__(cls)
-        try:
+        with saving.naming(f"{whole}: config"):
             config = cls.Config(**saving.with_functions(facts["config"]))
-        except checkpoints.DAMAGE as error:
-            raise ValueError(f"{path} does not hold a whole {cls.__name__}: {error!r}") from error
         config, asked = cls._changed(config, changes), "".join(f", {name}={changes[name]!r}" for name in changes)
-        try:
-            spaces = cls.envs_type.spaces_type.from_facts(facts["spaces"])
+        with saving.naming(f"{whole}{asked}"):
+            spaces = cls._checked_spaces(config, facts, arrays)
             shared = (facts["n_envs"], spaces, as_device(device), env, features_extractor)
             agent._set_up(config, check_seeds(facts["seeds"]), *shared)
             saving.restore(agent, arrays, facts)
-        except checkpoints.DAMAGE as error:
-            raise ValueError(f"{path} does not hold a whole {cls.__name__}{asked}: {error!r}") from error
         agent._set_shown(verbose, tensorboard_log, threads)
         return agent
+
+    @classmethod
+    def _checked_spaces(cls, config: Any, facts: dict[str, Any], arrays: dict[str, torch.Tensor]) -> Spaces:
+        """The spaces that a file tells of, once all that shapes networks and buffers is known to fit its arrays."""
+        kind, S = cls.envs_type.spaces_type, len(facts["seeds"])
+        check_keys("spaces", facts["spaces"], [field.name for field in dataclasses.fields(kind)])
+        spaces = kind.from_facts(facts["spaces"])
+        check_spaces(spaces)
+        inputs = spaces.obs_size if facts["features_dim"] is None else facts["features_dim"]
+        check_arrays(arrays, S, cls._weight_shapes(config, spaces, inputs))
+        check_room(config, S, facts["n_envs"], spaces.obs_size + math.prod(spaces.action_shape) + 3)
+        return spaces
+
+    @classmethod
+    def _weight_shapes(cls, config: Any, spaces: Any, inputs: int) -> Iterator[tuple[int, ...]]:
+        """Shapes of arrays that a file of such an agent must hold: those of its policy's, or value's, network."""
+        outputs = spaces.n_actions or math.prod(spaces.action_shape)
+        critic = bool(getattr(config, "shared_network", False))  # one output more
+        return pairwise((inputs, *config.net_arch, outputs + critic))
 
     @classmethod
     def _changed(cls, config: Any, changes: dict[str, Any]) -> Any:

@@ -16,11 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from agents import files
+from agents.facts import short
 
 FORMAT = "seed-axis-agent-1"
 SUFFIX = ".safetensors"
-DAMAGE = (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError)
-"""What may be raised by taking up facts that are not as they should be, beside ValueError."""
 
 
 def with_suffix(path: str | os.PathLike[str]) -> Path:
@@ -67,12 +66,15 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[st
         raise ValueError(f"{path} was not written by these agents: its format is {metadata.get('format')!r}")
     try:
         facts = json.loads(metadata["facts"])
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, ValueError, RecursionError) as error:  # ValueError of integers with thousands of digits too
         raise ValueError(f"{path} is corrupt: its facts are not JSON ({error})") from error
+    odd = [name for name, array in arrays.items() if array.dtype not in _DTYPES]
+    if odd:
+        raise ValueError(f"{path} is corrupt: {odd[0]} has the type {arrays[odd[0]].dtype}, which no agent writes")
     if metadata.get("checksum") != _checksum(arrays, metadata["facts"]):
         raise ValueError(f"{path} is corrupt: its checksum does not match what it holds")
     if not isinstance(facts, dict):
-        raise ValueError(f"{path} is corrupt: its facts are no JSON object but {facts!r}")
+        raise ValueError(f"{path} is corrupt: its facts are no JSON object but {short(facts)}")
     return arrays, facts
 
 
@@ -104,16 +106,27 @@ def pack(tree: Any, arrays: dict[str, torch.Tensor], name: str) -> Any:
     return tree
 
 
-def unpack(tree: Any, arrays: Mapping[str, torch.Tensor]) -> Any:
-    """The tree that `pack` was given, arrays as NumPy's, tuples as lists."""
+def unpack(tree: Any, arrays: Mapping[str, torch.Tensor], name: str = "facts") -> Any:
+    """The tree that `pack` was given, arrays as NumPy's, tuples as lists.
+
+    Raises:
+        ValueError: Naming where, if there is no such array.
+    """
     if isinstance(tree, dict):
         if tree.keys() == {_ARRAY}:
-            return arrays[tree[_ARRAY]].numpy()
-        return {key: unpack(part, arrays) for key, part in tree.items()}
-    return [unpack(part, arrays) for part in tree] if isinstance(tree, list) else tree
+            stored = tree[_ARRAY]
+            if not isinstance(stored, str) or stored not in arrays:
+                raise ValueError(f"{name} must be an array of the file, got {short(stored)}")
+            return arrays[stored].numpy()
+        return {key: unpack(part, arrays, f"{name}.{key}") for key, part in tree.items()}
+    if isinstance(tree, list):
+        return [unpack(part, arrays, f"{name}.{i}") for i, part in enumerate(tree)]
+    return tree
 
 
 _ARRAY = "array of this file"
+_WORDS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64)
+_DTYPES = frozenset((*_WORDS, torch.bool))
 
 
 def _checksum(arrays: Mapping[str, torch.Tensor], text: str) -> str:

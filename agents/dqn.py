@@ -21,7 +21,9 @@ then the loss is the mean over the batch and the actions.
 Axis letters: S seeds, N envs per seed, B batch, D observation, A actions.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -162,6 +164,13 @@ class DQN(ReplayFiles, SeedAgent):
         self._calls = 0  # steps of the vector env
         self._rate = 0.0  # learning rate of the last update
         self._error = torch.zeros(S, B, 1, device=self.device)  # of the last update
+
+    @classmethod
+    def _weight_shapes(cls, config: Any, spaces: Any, inputs: int) -> Iterator[tuple[int, ...]]:
+        if not config.dueling:
+            return super()._weight_shapes(config, spaces, inputs)
+        *below, last = config.net_arch
+        return chain(pairwise((inputs, *below, 2 * last)), [(last, spaces.n_actions)])
 
     def _network(self) -> QNet:
         sizes = (self.input_size, *self.config.net_arch, self.spaces.n_actions)

@@ -9,6 +9,7 @@ episodes must start anew.
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import (
     ClipAction,
@@ -20,7 +21,9 @@ from gymnasium.wrappers import (
     TimeLimit,
 )
 
-from agents.state import State, Stateful, get_attributes, set_attributes
+from agents.facts import short
+from agents.state import State, Stateful, get_attributes, part, set_attributes
+from agents.validation import plain
 
 AUTORESET = ("_rewards", "_terminations", "_truncations", "_autoreset_envs")
 WRAPPERS: dict[type, tuple[str, ...]] = {
@@ -35,6 +38,8 @@ WRAPPERS: dict[type, tuple[str, ...]] = {
 """What wrappers remember of an episode."""
 TOY_TEXT = ("s", "lastaction", "fickle_step", "taxi_orientation", "player", "dealer")
 """What toy-text envs remember of an episode, each of them some of it."""
+MOST_CARDS = 22
+"""Of a hand of Blackjack that goes on: 21 aces and one more."""
 
 
 def episodes_of(envs: VectorEnv[Any, Any, Any]) -> State | None:
@@ -120,4 +125,24 @@ def _set_attributes(layer: Any, state: State) -> None:
         if name == "np_random":
             layer.np_random.bit_generator.state = value
         else:
+            with part(name):
+                _check(layer, name, value)
             setattr(layer, name, value)
+
+
+def _check(layer: Any, name: str, value: Any) -> None:
+    """Checks what a wrapper or a toy-text env is to remember; ValueError if it cannot be."""
+    if name in ("s", "lastaction"):
+        space = layer.observation_space if name == "s" else layer.action_space
+        fits = (value is None and name == "lastaction") or (type(value) is int and 0 <= value < space.n)
+    elif name in ("player", "dealer"):
+        fits = isinstance(value, list) and 0 < len(value) <= MOST_CARDS
+        fits = fits and all(type(card) is int and 0 < card <= 10 for card in value)
+    else:
+        old = plain(getattr(layer, name))
+        fits = isinstance(value, np.ndarray) == isinstance(old, np.ndarray) and np.shape(value) == np.shape(old)
+        fits = fits and (isinstance(old, np.ndarray) or isinstance(value, bool) is isinstance(old, bool))
+        fits = fits and (isinstance(old, np.ndarray) or isinstance(value, type(old)))
+        fits = fits and (not isinstance(value, int) or 0 <= value < 2**63)
+    if not fits:
+        raise ValueError(f"{layer} cannot remember {short(value)}")

@@ -17,10 +17,9 @@ import numpy.typing as npt
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from agents.checkpoints import DAMAGE
 from agents.env_checks import check_apart, made_by, named
 from agents.env_state import episodes_of, set_episodes
-from agents.state import State, get_attributes, set_attributes
+from agents.state import DAMAGE, State, get_attributes, set_attributes
 from agents.streams import seed_sequence
 
 Floats = npt.NDArray[np.float32]
@@ -199,8 +198,9 @@ class SeedEnvs:
             self.vector_env.reset(seed=self._seeds)  # readies the wrappers
             self._seeds = None
             set_episodes(self.vector_env, state["episodes"])
-        except DAMAGE as error:
-            raise ValueError(f"the episodes cannot go on in {self.vector_env}: {error!r}") from error
+        except (ValueError, *DAMAGE) as error:
+            said = str(error) if isinstance(error, ValueError) else repr(error)
+            raise ValueError(f"training.episodes: they cannot go on in {self.vector_env}: {said}") from error
         return True
 
     def _drawn_seeds(self, *more: int) -> list[int]:

@@ -19,6 +19,7 @@ Axis letters: S seeds, N envs per seed, B batch, D parts of an observation, A ac
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,6 +155,13 @@ class QLearning(SeedAgent):
     envs_type = TableEnvs
     spaces: TableSpaces
     _memory = ("_exploring", "_rate", "_error")
+
+    @classmethod
+    def _weight_shapes(cls, config: Any, spaces: Any, inputs: int) -> Iterator[tuple[int, ...]]:
+        parts = len(spaces.obs_counts)
+        if len(spaces.first_obs) != parts or math.prod(spaces.obs_shape) != parts:
+            raise ValueError(f"spaces.first_obs and obs_shape must be of {parts} parts, as obs_counts is")
+        return iter([(spaces.n_states, spaces.n_actions)])
 
     def _build(self) -> None:
         config, S = self.config, len(self.seeds)

@@ -5,7 +5,7 @@ Axis letters: S seeds, N envs per seed, B batch, T time, D observation, H hidden
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -198,6 +198,10 @@ class RecurrentAgent(SeedAgent):
     """An agent of a `RecurrentNet`, `self.net`."""
 
     net: RecurrentNet
+
+    @classmethod
+    def _weight_shapes(cls, config: Any, spaces: Any, inputs: int) -> Iterator[tuple[int, ...]]:
+        return iter([(inputs, 4 * config.lstm_size), (config.lstm_size, 4 * config.lstm_size)])
 
     def _build_carried(self) -> None:
         sizes = (len(self.seeds), self.n_envs, self.net.memory_size)

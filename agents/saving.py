@@ -5,15 +5,16 @@ What was learnt and the facts always; with `training` also all that `SeedAgent.r
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from agents import checkpoints
-from agents.state import State, get_attributes, set_attributes
-from agents.validation import check_int
+from agents.facts import check_below, check_keys, short
+from agents.state import DAMAGE, State, get_attributes, part, set_attributes
 
 if TYPE_CHECKING:
     from agents.base import SeedAgent
@@ -62,31 +63,53 @@ def restore(agent: "SeedAgent", arrays: Mapping[str, torch.Tensor], facts: Mappi
     """Gives a new agent what was learnt, and its training if that is there.
 
     Raises:
-        KeyError: If something is missing.
-        RuntimeError: If an array has another shape.
-        ValueError: If the training does not fit.
+        ValueError: Naming it, if something is missing, has another shape, or does not fit.
     """
     for name, array in agent._arrays().items():
-        if array.shape != arrays[name].shape:
-            raise RuntimeError(f"{name} has shape {tuple(arrays[name].shape)}, not {tuple(array.shape)}")
-        array.copy_(arrays[name])
+        if name not in arrays:
+            raise ValueError(f"it has no array {name}")
+        stored = arrays[name]
+        if (array.shape, array.dtype) != (stored.shape, stored.dtype):
+            theirs, ours = (f"{one.dtype} {tuple(one.shape)}" for one in (stored, array))
+            raise ValueError(f"{name} must be {ours} by seeds, config and spaces, got {theirs}")
+        array.copy_(stored)
     set_attributes(agent, agent._counters, facts["counters"])
     if "training" in facts:
-        _take_up(agent, checkpoints.unpack(facts["training"], arrays))
+        _take_up(agent, checkpoints.unpack(facts["training"], arrays, "training"))
 
 
 def _take_up(agent: "SeedAgent", training: State) -> None:
     """Goes back to where `training_of` was called; the envs follow once they are there."""
-    agent.total_timesteps = check_int("total_timesteps", training["total_timesteps"], 0)
-    agent.goal = check_int("goal", training["goal"], 0)
+    check_keys("training", training, ("total_timesteps", "goal", "obs", "episodes", "predicting", "memory"))
+    agent.total_timesteps = check_below("training.total_timesteps", training["total_timesteps"], 2**63)
+    agent.goal = check_below("training.goal", training["goal"], 2**63)
     agent._obs, agent._episodes = training["obs"], training["episodes"]
+    if not isinstance(agent._obs, np.ndarray | None) or not isinstance(agent._episodes, dict | None):
+        raise ValueError(
+            f"obs must be an array and episodes an object, got {short(agent._obs)}, {short(agent._episodes)}"
+        )
     if (agent._obs is None) != (agent._episodes is None):
         raise ValueError("obs and episodes must both be there, or neither")
     shape = (len(agent.seeds), agent.n_envs, agent.spaces.obs_size)
     if agent._obs is not None and (agent._obs.shape, agent._obs.dtype) != (shape, np.float32):
-        raise ValueError(f"obs must be an array float32 {shape}, got {agent._obs.dtype} {agent._obs.shape}")
-    set_attributes(agent, ("_predicting",), training["predicting"])
-    agent._set_memory(training["memory"])
+        given = f"{agent._obs.dtype} {agent._obs.shape}"
+        raise ValueError(f"obs must be an array float32 {shape} by seeds, n_envs and spaces, got {given}")
+    if agent._obs is not None and not np.isfinite(agent._obs).all():
+        raise ValueError("obs must be finite")
+    with part("training"), part("predicting"):
+        set_attributes(agent, ("_predicting",), training["predicting"])
+    with part("training"), part("memory"):
+        agent._set_memory(training["memory"])
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Lets any error say of which file it speaks, as a ValueError."""
+    try:
+        yield
+    except (ValueError, *DAMAGE) as error:
+        said = str(error) if isinstance(error, ValueError | TypeError) else f"{type(error).__name__} {error}"
+        raise ValueError(f"{what}: {said}") from error
 
 
 def with_functions(config: Mapping[str, Any]) -> dict[str, Any]:

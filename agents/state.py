@@ -5,13 +5,18 @@ of dicts and lists whose leaves are arrays and plain JSON, so that `agents.check
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
+from agents.facts import short
+
 State = dict[str, Any]
+DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError)
+"""What may be raised by taking up facts that are not as they should be, beside ValueError."""
 
 
 @runtime_checkable
@@ -34,11 +39,25 @@ def set_attributes(owner: object, names: Sequence[str], state: State) -> None:
     """Takes up what `get_attributes` gave, arrays in place, because others may share their memory.
 
     Raises:
-        KeyError: If an attribute is missing in `state`.
-        ValueError: If an array has another shape or another kind of numbers.
+        ValueError: Naming the part, if an attribute is missing in `state`, or a value is of another kind or shape.
     """
+    if not isinstance(state, dict):
+        raise ValueError(f"there must be an object of {', '.join(names)}, got {short(state)}")
     for name in names:
-        setattr(owner, name, _renewed(name, getattr(owner, name, None), state[name]))
+        with part(name):
+            if name not in state:
+                raise ValueError("it is missing")
+            setattr(owner, name, _renewed(name, getattr(owner, name, None), state[name]))
+
+
+@contextmanager
+def part(name: str) -> Iterator[None]:
+    """Lets what is wrong with a state say in which part of it: ValueError "outer: inner: ..."."""
+    try:
+        yield
+    except (ValueError, *DAMAGE) as error:
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
+        raise ValueError(f"{name}: {said}") from error
 
 
 def _state_of(value: Any) -> Any:
@@ -67,24 +86,49 @@ def _renewed(name: str, old: Any, state: Any) -> Any:
         return old
     if isinstance(old, np.ndarray | torch.Tensor):
         return _filled(name, old, state)
-    if isinstance(old, int | float) and not isinstance(state, int | float):
-        raise ValueError(f"{name} must be a number, got {state!r}")
-    if old is None and isinstance(state, dict):
-        raise ValueError(f"{name} has no part to take up its state: {sorted(state)}")
+    if isinstance(old, bool | int | float):
+        return _checked(name, old, state)
+    if old is None and not isinstance(state, np.ndarray | None):
+        raise ValueError(f"{name} has no part to take up its state: {short(state)}")
     if isinstance(old, deque):
-        return deque(state, maxlen=old.maxlen)
+        return deque([_checked(name, 0.0, number) for number in _listed(name, state)], maxlen=old.maxlen)
+    if isinstance(old, dict) and not (isinstance(state, dict) and state.keys() == old.keys()):
+        raise ValueError(f"{name} must have {sorted(old)}, got {short(state)}")
     if isinstance(old, list | tuple):
+        if len(_listed(name, state)) != len(old):
+            raise ValueError(f"{name} must have {len(old)} parts, got {len(state)}")
         parts = [_renewed(f"{name}[{i}]", *pair) for i, pair in enumerate(zip(old, state, strict=True))]
         return parts if isinstance(old, list) else tuple(parts)
     return state
+
+
+def _listed(name: str, state: Any) -> list[Any]:
+    if not isinstance(state, list):
+        raise ValueError(f"{name} must be a list, got {short(state)}")
+    return state
+
+
+def _checked(name: str, old: float, state: Any) -> float:
+    """A number of the kind of `old`."""
+    kind = bool if isinstance(old, bool) else int if isinstance(old, int) else int | float
+    if not isinstance(state, kind) or isinstance(state, bool) is not isinstance(old, bool):
+        raise ValueError(f"{name} must be a number like {old!r}, got {short(state)}")
+    if not abs(state) < _LARGEST:
+        raise ValueError(f"{name} must be finite and of 64 bits, got {short(state)}")
+    return state
+
+
+_LARGEST = 2**63
 
 
 def _filled(name: str, old: Any, state: Any) -> Any:
     """An array with the numbers of another, in place."""
     like = old if isinstance(old, np.ndarray) else old.cpu().numpy()
     if not isinstance(state, np.ndarray) or (state.shape, state.dtype) != (like.shape, like.dtype):
-        kind = f"{state.dtype} {state.shape}" if isinstance(state, np.ndarray) else repr(state)
+        kind = f"{state.dtype} {state.shape}" if isinstance(state, np.ndarray) else short(state)
         raise ValueError(f"{name} must be an array {like.dtype} {like.shape}, got {kind}")
+    if not np.isfinite(state).all() and np.isfinite(like).all():
+        raise ValueError(f"{name} must be finite")
     if isinstance(old, torch.Tensor):
         old.copy_(torch.from_numpy(state))
     else:

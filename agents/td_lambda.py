@@ -30,8 +30,9 @@ dice; (4) with N envs per seed, each has its trace, and the step is the mean of 
 Axis letters: S seeds, N envs per seed, B batch, A actions, D observation (flattened), H hidden, P parameters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import gymnasium as gym
@@ -112,6 +113,12 @@ class TDLambda(SeedAgent):
     config: TDLambdaConfig
     envs_type = AfterstateEnvs
     _memory = ("trace", "_exploring", "_rate", "_error")
+
+    @classmethod
+    def _weight_shapes(cls, config: Any, spaces: Any, inputs: int) -> Iterator[tuple[int, ...]]:
+        if spaces.obs_shape[:1] != (spaces.n_actions,):
+            raise ValueError(f"spaces.obs_shape must begin with n_actions={spaces.n_actions}, got {spaces.obs_shape}")
+        return pairwise((inputs // spaces.n_actions, *config.net_arch, 1))
 
     def _build(self) -> None:
         config = self.config
