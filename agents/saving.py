@@ -91,7 +91,7 @@ def _take_up(agent: "SeedAgent", training: State) -> None:
     if (agent._obs is None) != (agent._episodes is None):
         raise ValueError("obs and episodes must both be there, or neither")
     shape = (len(agent.seeds), agent.n_envs, agent.spaces.obs_size)
-    if agent._obs is not None and (agent._obs.shape, agent._obs.dtype) != (shape, np.float32):
+    if agent._obs is not None and (agent._obs.shape != shape or agent._obs.dtype != np.float32):
         given = f"{agent._obs.dtype} {agent._obs.shape}"
         raise ValueError(f"obs must be an array float32 {shape} by seeds, n_envs and spaces, got {given}")
     if agent._obs is not None and not np.isfinite(agent._obs).all():
