@@ -30,10 +30,11 @@ from agents.facade import Facade
 from agents.facts import check_arrays, check_facts, check_keys, check_room, check_spaces, short
 from agents.features import Extractor, Features, check_extractor
 from agents.loggers import Logger
+from agents.meaning import Meaning, check_meaning, meaning_of
 from agents.reporting import Reporter
 from agents.state import State, get_attributes, set_attributes
 from agents.streams import generator
-from agents.validation import check_int, check_seeds
+from agents.validation import check_flag, check_int, check_seeds
 
 MOST_THREADS = 128  # more where there are more cores
 Actions = npt.NDArray[Any]  # ints for Discrete actions, floats for a Box
@@ -80,6 +81,7 @@ class SeedAgent(Facade, ABC):
         exploration_rate: The present probability of a random action.
         total_timesteps: What `learn` was asked for last.
         goal: `num_timesteps` at which that ends.
+        meaning: What the env says that its observations and actions mean, if it does.
     """
 
     Config: ClassVar[type[Any]]
@@ -107,6 +109,7 @@ class SeedAgent(Facade, ABC):
         envs = make_envs(env, checked, n_envs, kind=self._training_envs(config))
         self._set_up(config, checked, n_envs, envs.spaces, as_device(device), env, features_extractor)
         self._envs: SeedEnvs | None = envs
+        self.meaning = meaning_of(envs.vector_env)
         self._set_shown(verbose, tensorboard_log, threads)
 
     def _set_up(
@@ -131,12 +134,14 @@ class SeedAgent(Facade, ABC):
         self.exploration_rate = 0.0
         self.total_timesteps = self.goal = 0
         self._env, self._envs = env, None
+        self._check_env = True
         self._episodes: State | None = None  # what a file says of the envs, until they are made
         self._obs: Floats | None = None  # [S, N, D], what to act on next
         self._predicting = [generator(seed, "predict") for seed in seeds]
         self._logger: Any = Logger()
         self._build()
         self._names = frozenset(vars(self))  # what a copy makes for itself
+        self.meaning: Meaning | None = None
 
     def _set_shown(self, verbose: int, tensorboard_log: str | os.PathLike[str] | None, threads: int | None) -> None:
         """What does not change what is learnt."""
@@ -317,9 +322,15 @@ class SeedAgent(Facade, ABC):
         if self._envs is None:
             if self._env is None:
                 raise ValueError("this agent has no env to learn in: pass one, load(path, env=...)")
-            self._envs = make_envs(self._env, self.seeds, self.n_envs, kind=self._training_envs(self.config))
-            if self._envs.spaces != self.spaces:
-                raise ValueError(f"env has {self._envs.spaces}, but the agent was made for {self.spaces}")
+            envs = make_envs(self._env, self.seeds, self.n_envs, kind=self._training_envs(self.config))
+            if envs.spaces != self.spaces:
+                raise ValueError(f"env has {envs.spaces}, but the agent was made for {self.spaces}")
+            present = meaning_of(envs.vector_env)
+            if self._check_env:
+                check_meaning(self.meaning, present)
+            else:
+                self.meaning, self._check_env = present, True
+            self._envs = envs
         return self._envs
 
     # Use
@@ -359,6 +370,7 @@ class SeedAgent(Facade, ABC):
         agent = self._like((self.seeds[row],))
         arrays = {name: array[row : row + 1] for name, array in self._arrays().items()}
         saving.restore(agent, arrays, saving.facts_of(self))
+        agent.meaning = self.meaning
         return agent
 
     def _like(self, seeds: tuple[int, ...]) -> Self:
@@ -384,7 +396,13 @@ class SeedAgent(Facade, ABC):
     def __setstate__(self, state: State) -> None:
         copies.take_up(self, state)
 
-    def best_on(self, validation_env: EnvLike, episodes: int = 20, max_steps: int | None = 10_000) -> Self:
+    def best_on(
+        self,
+        validation_env: EnvLike,
+        episodes: int = 20,
+        max_steps: int | None = 10_000,
+        check_env: bool = True,
+    ) -> Self:
         """The seed with the highest mean return of greedy episodes in another env, as an agent of its own.
 
         Of equal seeds it is the first. The choice fits the validation env, so what the agent earns there is no
@@ -394,8 +412,9 @@ class SeedAgent(Facade, ABC):
             validation_env: As `env` of the agent.
             episodes: Episodes of each seed; where all are alike, as with one start and no chance, 1 will do.
             max_steps: As in `agents.evaluation.evaluate`.
+            check_env: See there.
         """
-        returns = evaluate(self, validation_env, episodes, max_steps=max_steps)  # [S, N]
+        returns = evaluate(self, validation_env, episodes, max_steps=max_steps, check_env=check_env)  # [S, N]
         return self[int(returns.mean(1).argmax())]
 
     # Files
@@ -423,6 +442,7 @@ class SeedAgent(Facade, ABC):
         verbose: int = 0,
         tensorboard_log: str | os.PathLike[str] | None = None,
         threads: int | None = 1,
+        check_env: bool = True,
         **changes: Any,
     ) -> Self:
         """The agent that `save` wrote, with all that the file holds; `resume` goes on with its training.
@@ -435,14 +455,18 @@ class SeedAgent(Facade, ABC):
             verbose: As the constructor has it, like the two that follow.
             tensorboard_log: See there.
             threads: See there.
+            check_env: Whether to refuse an env that says that its observations or actions mean something else than
+                those that the agent learnt with, as TradingEnv does of its features, scaler, window and actions.
             changes: Hyperparameters to change, but none that shapes a network, or a buffer that the file holds.
 
         Raises:
             FileNotFoundError: If there is no such file.
             TypeError: If there is no such hyperparameter, or `env` is none.
             ValueError: If it is corrupt, another program's, or another algorithm's, or if its agent had a features
-                extractor and none is given, or had none, or another.
+                extractor and none is given, or had none, or another; or if the env's observations or actions mean
+                something else than those that it learnt with.
         """
+        check_flag("check_env", check_env)
         arrays, facts = checkpoints.read(path)
         if facts.get("algorithm") != cls.__name__:
             raise ValueError(f"{path} holds {short(facts.get('algorithm'))}, not {cls.__name__}, as its algorithm")
@@ -465,6 +489,9 @@ class SeedAgent(Facade, ABC):
             agent._set_up(config, check_seeds(facts["seeds"]), *shared)
             saving.restore(agent, arrays, facts)
         agent._set_shown(verbose, tensorboard_log, threads)
+        agent.meaning, agent._check_env = facts.get("meaning"), check_env
+        if env is not None and agent.meaning is not None:
+            agent._connected()  # another kind of env is refused here, and not when training begins
         return agent
 
     @classmethod

@@ -10,7 +10,8 @@ from gymnasium.vector import SyncVectorEnv
 
 from agents.env_checks import check_apart
 from agents.envs import EnvLike, SeedEnvs, make_envs
-from agents.validation import check_int
+from agents.meaning import check_meaning, meaning_of
+from agents.validation import check_flag, check_int
 
 if TYPE_CHECKING:
     from agents.base import SeedAgent
@@ -22,6 +23,7 @@ def evaluate(
     episodes: int = 100,
     deterministic: bool = True,
     max_steps: int | None = 10_000,
+    check_env: bool = True,
 ) -> npt.NDArray[np.float64]:
     """Undiscounted returns of `episodes` episodes of every seed, [S, N].
 
@@ -36,11 +38,13 @@ def evaluate(
         deterministic: Whether never to explore.
         max_steps: Most steps of an episode; None for no limit. Without one of the env's, an agent that goes in circles
             would never come to an end. A longer episode counts with its return so far, and a warning says so.
+        check_env: Whether to refuse an env that says that its observations or actions mean something else than those
+            that the agent learnt with, as TradingEnv does of its features, scaler, window and actions.
 
     Raises:
-        ValueError: If the env has other spaces than the agent was made for.
+        ValueError: If the env has other spaces than the agent was made for, or says that they mean something else.
     """
-    return evaluate_episodes(agent, env, episodes, deterministic, max_steps)[0]
+    return evaluate_episodes(agent, env, episodes, deterministic, max_steps, check_env)[0]
 
 
 def evaluate_episodes(
@@ -49,6 +53,7 @@ def evaluate_episodes(
     episodes: int = 100,
     deterministic: bool = True,
     max_steps: int | None = 10_000,
+    check_env: bool = True,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Returns of episodes as `evaluate` gives them, and their lengths, [S, N] each."""
     count = check_int("episodes", episodes, 1)
@@ -59,6 +64,8 @@ def evaluate_episodes(
     try:
         if envs.spaces != agent.spaces:
             raise ValueError(f"env has {envs.spaces}, but the agent was made for {agent.spaces}")
+        if check_flag("check_env", check_env):
+            check_meaning(agent.meaning, meaning_of(envs.vector_env))
         with nullcontext() if agent.features is None else agent.features.looking_at(one_of(envs)):
             return _returns(agent, envs, (len(agent.seeds), count), deterministic, limit)
     finally:

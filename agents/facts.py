@@ -42,6 +42,8 @@ def check_facts(facts: Mapping[str, Any], config: type[Any], counters: Iterable[
     check_int("n_envs", facts["n_envs"], 1)
     if facts["features_dim"] is not None:
         check_int("features_dim", facts["features_dim"], 1)
+    if not isinstance(facts.get("meaning"), dict | None):
+        raise TypeError(f"meaning must be an object or null, got {short(facts['meaning'])}")
     check_keys("counters", facts["counters"], counters)
     for name, value in facts["counters"].items():
         if name == "exploration_rate":

@@ -39,6 +39,7 @@ def facts_of(agent: "SeedAgent") -> dict[str, Any]:
         "seeds": agent.seeds,
         "n_envs": agent.n_envs,
         "spaces": dataclasses.asdict(agent.spaces),
+        "meaning": agent.meaning,
         "features_dim": None if agent.features is None else agent.features.dim,
         "counters": {name: getattr(agent, name) for name in agent._counters},
     }

@@ -22,7 +22,7 @@ LAYERS = (  # of trading_env: a module imports only from the lines above its own
     ("features", "picture", "simulators"),
     ("accounting",),
     ("film", "task"),
-    ("compact", "env_state", "keywords", "turns", "whatif"),
+    ("compact", "env_state", "keywords", "meaning", "turns", "whatif"),
     ("checked_state",),
     ("env",),
     ("vector_env",),

@@ -16,6 +16,7 @@ from trading_env.accounting import PAST_ROW, ROW, Bools, Bound, Step, observe_ro
 from trading_env.checked_state import KEYS, check_episode, check_streams
 from trading_env.checks import RenderModes, brief, choice
 from trading_env.keywords import check_keywords, shows_keywords
+from trading_env.meaning import meaning
 from trading_env.rewards import call_reward
 from trading_env.spec import HasSpec
 from trading_env.task import Task
@@ -178,6 +179,11 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         self._kernel = Bound.of(step_one, 0.0, *episode, *self._constants, self._blank, self._no_mask)
         self._opened: tuple[int, int] | None = None  # market and start bar of the episode
         self._set_episode([], *episode, array.array("d"))
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What its observations and actions mean, as plain JSON; see `trading_env.meaning.meaning`."""
+        return meaning(self.task)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode.

@@ -88,6 +88,11 @@ class SubEnv:
         return self._envs.task
 
     @property
+    def meaning(self) -> dict[str, Any]:
+        """What its observations and actions mean, as plain JSON; see `trading_env.meaning.meaning`."""
+        return self._envs.meaning
+
+    @property
     def observation_space(self) -> spaces.Space[Any]:
         """Of one sub-env."""
         return self._envs.single_observation_space

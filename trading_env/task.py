@@ -83,7 +83,7 @@ class Task:
         self.sizing = self._parse_sizing(sizing)
         self.lot_size = self._parse_lot_size(lot_size)
         self.reward, self._reward_parameter, self.function = parse_reward(reward)
-        self.markets = load_markets(data, on_missing)
+        self.markets, self.scaler = load_markets(data, on_missing), scaler
         self._stack([feature_table(market, features, scaler) for market in self.markets])
         self.years = [self._bar_years(market, bars_per_year) for market in self.markets]
         self._check_costs()

@@ -32,6 +32,7 @@ from trading_env.checked_state import KEYS, array_of, check_running, check_strea
 from trading_env.checks import brief, integer
 from trading_env.env import beyond_float64, check_options
 from trading_env.keywords import check_keywords, shows_keywords
+from trading_env.meaning import meaning
 from trading_env.rewards import call_reward
 from trading_env.spec import HasSpec
 from trading_env.task import Task
@@ -114,6 +115,11 @@ class TradingVectorEnv(HasSpec, gym.vector.VectorEnv[Any, Any, Any]):
         self._any_ended = False
         self._before: dict[str, Any] = {}  # the last info, for a reward callable
         self._past: dict[str, Any] = {}  # the info before it
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What its sub-envs' observations and actions mean, as plain JSON; see `trading_env.meaning.meaning`."""
+        return meaning(self.task)
 
     # -- randomness: one stream a sub-env, as SyncVectorEnv has it ----------------------------------------
 
