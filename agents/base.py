@@ -109,7 +109,7 @@ class SeedAgent(Facade, ABC):
         envs = make_envs(env, checked, n_envs, kind=self._training_envs(config))
         self._set_up(config, checked, n_envs, envs.spaces, as_device(device), env, features_extractor)
         self._envs: SeedEnvs | None = envs
-        self.meaning = meaning_of(envs.vector_env)
+        self.meaning: Meaning | None = meaning_of(envs.vector_env)
         self._set_shown(verbose, tensorboard_log, threads)
 
     def _set_up(
@@ -141,7 +141,7 @@ class SeedAgent(Facade, ABC):
         self._logger: Any = Logger()
         self._build()
         self._names = frozenset(vars(self))  # what a copy makes for itself
-        self.meaning: Meaning | None = None
+        self.meaning = None
 
     def _set_shown(self, verbose: int, tensorboard_log: str | os.PathLike[str] | None, threads: int | None) -> None:
         """What does not change what is learnt."""

@@ -132,17 +132,16 @@ def _set_attributes(layer: Any, state: State) -> None:
 
 def _check(layer: Any, name: str, value: Any) -> None:
     """Checks what a wrapper or a toy-text env is to remember; ValueError if it cannot be."""
+    value = plain(value)
     if name in ("s", "lastaction"):
         space = layer.observation_space if name == "s" else layer.action_space
         fits = (value is None and name == "lastaction") or (type(value) is int and 0 <= value < space.n)
     elif name in ("player", "dealer"):
-        fits = isinstance(value, list) and 0 < len(value) <= MOST_CARDS
+        fits = isinstance(value, tuple) and 0 < len(value) <= MOST_CARDS
         fits = fits and all(type(card) is int and 0 < card <= 10 for card in value)
     else:
         old = plain(getattr(layer, name))
-        fits = isinstance(value, np.ndarray) == isinstance(old, np.ndarray) and np.shape(value) == np.shape(old)
-        fits = fits and (isinstance(old, np.ndarray) or isinstance(value, bool) is isinstance(old, bool))
-        fits = fits and (isinstance(old, np.ndarray) or isinstance(value, type(old)))
+        fits = type(value) is type(old) and np.shape(value) == np.shape(old)
         fits = fits and (not isinstance(value, int) or 0 <= value < 2**63)
     if not fits:
         raise ValueError(f"{layer} cannot remember {short(value)}")

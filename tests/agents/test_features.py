@@ -125,8 +125,10 @@ def test_an_env_that_the_extractor_cannot_look_at_is_refused():
     agent = DQN(compact, features_extractor=FeatureWindows.of(compact), **SMALL)
     market = simulators.ornstein_uhlenbeck(120, 3)
     other = gym.make("trading_env:TradingEnv-v0", observation="compact", data=market, window=7, actions=(0.0, 1.0))
-    with pytest.raises(ValueError, match="env must have window 6"):
+    with pytest.raises(ValueError, match="env has window=7, but the agent learnt with window=6"):
         evaluate(agent, other, 2)
+    with pytest.raises(ValueError, match="env must have window 6"):
+        evaluate(agent, other, 2, check_env=False)
     assert agent.features.extractor.window == 6
 
 
