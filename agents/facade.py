@@ -20,8 +20,9 @@ from agents.envs import EnvLike, SeedEnvs, Spaces, make_envs
 from agents.evaluation import one_of
 from agents.features import Features
 from agents.loggers import check_logger
+from agents.meaning import check_meaning, meaning_of
 from agents.streams import Streams
-from agents.validation import check_seeds
+from agents.validation import check_flag, check_seeds
 
 if TYPE_CHECKING:
     from agents.base import SeedAgent
@@ -121,7 +122,7 @@ class Facade:
         """The vector env of all seeds in which it learns, S * N sub-envs, as `get_env()`; see `set_env`."""
         return None if self._envs is None else self._envs.vector_env
 
-    def set_env(self, env: EnvLike, force_reset: bool = True) -> None:
+    def set_env(self, env: EnvLike, force_reset: bool = True, check_env: bool = True) -> None:
         """Lets it learn in another env with the same spaces, of which every seed gets its N copies.
 
         Running episodes are given up. A features extractor with `look_at(env)` looks at the new one.
@@ -129,24 +130,35 @@ class Facade:
         Args:
             env: As the constructor's.
             force_reset: Must be True: an agent cannot go on with the episodes of another env.
+            check_env: Whether to refuse an env that says that its observations or actions mean something else than
+                those that the agent learnt with; see `load`.
 
         Raises:
             TypeError: If `env` is none.
-            ValueError: If its spaces are others, or `force_reset` is False; then the agent stays as it is.
+            ValueError: If its spaces or what they mean are others, or `force_reset` is False; then the agent stays as
+                it is.
         """
         agent: Any = self
         if force_reset is not True:
             raise ValueError(f"force_reset must be True: a new env begins new episodes, got {force_reset!r}")
+        check_flag("check_env", check_env)
         envs = make_envs(env, self.seeds, self.n_envs, kind=agent._training_envs(self.config))
-        if envs.spaces != self.spaces:
+        present = meaning_of(envs.vector_env)
+        try:
+            if envs.spaces != self.spaces:
+                raise ValueError(f"env has {envs.spaces}, but the agent was made for {self.spaces}")
+            if check_env:
+                check_meaning(agent.meaning, present)
+        except ValueError:
             envs.vector_env.close()
-            raise ValueError(f"env has {envs.spaces}, but the agent was made for {self.spaces}")
+            raise
         if self.features is not None:
             self.features.look_at(one_of(envs))
         if self._obs is not None:
             agent._break_off(self._obs)
         self._env, self._envs = env, envs
         agent._episodes = None
+        agent.meaning = agent.meaning if check_env else present
 
     @property
     def policy(self) -> Policy:

@@ -82,6 +82,7 @@ def test_an_env_that_means_something_else_is_refused_by_name_wherever_it_is_give
         lambda: evaluate(pickle.loads(pickle.dumps(agent)), other, 1),
         lambda: evaluate(agent, partial(gym.make, ENV_ID, **other.kwargs), 1),
         lambda: A2C.load(tmp_path / "agent", env=other),
+        lambda: agent.set_env(other),
     ):
         with pytest.raises(ValueError, match=said):
             use()
@@ -107,6 +108,8 @@ def test_check_env_false_lets_it_act_and_learn_there_all_the_same(tmp_path):
     loaded.save(tmp_path / "again")
     with pytest.raises(ValueError, match="scaler"):
         A2C.load(tmp_path / "again", env=spec())  # it has learnt in the other one since
+    agent.set_env(other, check_env=False)
+    assert agent.meaning["scaler"] is None
     with pytest.raises(TypeError, match="check_env must be True or False"):
         evaluate(agent, other, 1, check_env="no")
 
