@@ -21,6 +21,7 @@ from agents.evaluation import one_of
 from agents.features import Features
 from agents.loggers import check_logger
 from agents.meaning import check_meaning, meaning_of
+from agents.state import DAMAGE
 from agents.streams import Streams
 from agents.validation import check_flag, check_seeds
 
@@ -294,7 +295,7 @@ class ReplayFiles:
                 raise ValueError(f"it holds {sorted(parts)}, not {sorted(memories)}")
             for name, part in memories.items():
                 part.set_state(parts[name])
-        except (*checkpoints.DAMAGE, ValueError) as error:
+        except (*DAMAGE, ValueError) as error:
             raise ValueError(f"{path} does not hold a replay buffer for this agent: {error}") from error
         if agent._obs is not None:
             agent._break_off(agent._obs)
