@@ -65,6 +65,17 @@ def read_times(
     return values if tz is None else _in_zone(values, tz, utc)
 
 
+def index_of(column: pd.Series[Any]) -> pd.Index[Any]:
+    """A column's values as an index: categories as what they are of, whole numbers that are objects as such."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.dtype.categories.dtype)
+    elif column.dtype == np.float16:
+        column = column.astype(np.float64)
+    return plain_kind(pd.Index(column, dtype=column.dtype))
+
+
 def plain_kind(values: pd.Index[Any]) -> pd.Index[Any]:
     """Whole numbers that are objects as such, periods as their beginnings, all else as it is."""
     import pandas as pd
@@ -139,7 +150,10 @@ def _digits(values: pd.Index[Any]) -> pd.Index[Any]:
     """Whole numbers as text; what is missing stays missing."""
     import pandas as pd
 
-    return pd.Index([None if pd.isna(v) else str(int(v)) if v == int(v) else str(v) for v in values], dtype=object)
+    return pd.Index(
+        [None if pd.isna(v) else str(int(v)) if np.isfinite(v) and v == int(v) else str(v) for v in values],
+        dtype=object,
+    )
 
 
 def _from_numbers(values: pd.Index[Any], label: Any, unit: str | None) -> tuple[pd.Index[Any], bool]:

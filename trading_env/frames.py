@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_env.checks import brief, brief_text, choice, flag
-from trading_env.clocks import joined, read_times
+from trading_env.clocks import index_of, joined, read_times
 from trading_env.layouts import Layout, recognise, recognise_file, rows_layout
 from trading_env.market import Market
 from trading_env.numerals import check_marks, read_columns
@@ -422,7 +422,7 @@ def _times(frame: pd.DataFrame, positions: list[int], layout: Layout | None, **o
     if not positions:
         return None
     label = frame.index.name if positions[0] == INDEX else frame.columns[positions[0]]
-    values: Any = frame.index if positions[0] == INDEX else pd.Index(frame.iloc[:, positions[0]])
+    values: Any = frame.index if positions[0] == INDEX else index_of(frame.iloc[:, positions[0]])
     if len(positions) == 2:
         digits = None if layout is None else layout.digits
         values = joined(pd.Series(values, name=label, dtype=values.dtype), frame.iloc[:, positions[1]], digits)

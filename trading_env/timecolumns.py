@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trading_env.checks import brief
-from trading_env.clocks import is_epoch, looks_like_text_dates, plain_kind
+from trading_env.clocks import index_of, is_epoch, looks_like_text_dates
 from trading_env.tickers import TIME_NAMES, plain
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def looks_like_time(column: pd.Series[Any]) -> str | None:
     """
     import pandas as pd
 
-    index = plain_kind(pd.Index(column, dtype=column.dtype))
+    index = index_of(column)
     column = pd.Series(index, dtype=index.dtype)
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return "it holds dates"

@@ -446,3 +446,18 @@ def test_periods_are_times_and_columns_without_values_are_missing():
     market = load(data)
     assert (market.time == DAYS.to_numpy()).all()
     assert np.isnan(market.column("otc")).all()
+
+
+def test_categories_are_read_as_what_they_are_of():
+    for values in (HOURS, HOURS.astype(str)):
+        assert (load(frame(time=pd.Categorical(values))).time == HOURS.to_numpy()).all()
+        with pytest.raises(ValueError, match="'zzz' looks like one"):
+            load(frame(zzz=pd.Categorical(values)), columns=[])
+
+
+@pytest.mark.parametrize("values", [np.arange(1, N + 1, dtype=np.float16), np.full(N, np.inf)])
+def test_numbers_that_are_no_times_are_named(values):
+    with pytest.raises(TypeError, match=r"numbers need load\(..., unit=...\)"):
+        load(frame(time=values))
+    with pytest.raises(ValueError, match="in row 0 of column 'time' is not of format='%Y%m%d'"):
+        load(frame(time=values), format="%Y%m%d")
