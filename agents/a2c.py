@@ -37,7 +37,7 @@ from agents.policies import Heads, Outputs
 from agents.policy_agent import RolloutAgent, check_policy
 from agents.returns import explained_variance, normalized
 from agents.schedules import Schedule
-from agents.validation import check_float, check_int, keep_plain
+from agents.validation import check_flag, check_float, check_int, keep_plain
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class A2CConfig:
     """Discount factor."""
     gae_lambda: float = 1.0
     """Which advantage: 0 is TD(0), 1 is n-step, between them GAE."""
-    ent_coef: float = 0.0
-    """Weight of the entropy in the loss."""
+    ent_coef: float | str | Schedule = 0.0
+    """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of what remains."""
     vf_coef: float = 0.5
     """Weight of the critic in the loss."""
     max_grad_norm: float = 0.5
@@ -64,6 +64,8 @@ class A2CConfig:
     """What the optimiser adds to its denominator."""
     normalize_advantage: bool = False
     """Whether advantages are normalised within each batch."""
+    normalize_reward: bool = False
+    """Whether rewards are divided by the deviation of their discounted returns, see `agents.reward_scale`."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of each network."""
     shared_network: bool = False
@@ -79,8 +81,8 @@ class A2CConfig:
         check_int("n_steps", self.n_steps, 1)
         check_float("gae_lambda", self.gae_lambda, 0.0, 1.0)
         check_float("rms_prop_eps", self.rms_prop_eps, 0.0, above=True)
-        if not isinstance(self.use_rms_prop, bool):
-            raise TypeError(f"use_rms_prop must be True or False, got {self.use_rms_prop!r}")
+        for field in ("use_rms_prop", "normalize_reward"):
+            check_flag(field, getattr(self, field))
 
 
 PRESETS: dict[str, Preset] = {
@@ -162,6 +164,7 @@ class A2C(RolloutAgent):
         value = outputs.value.cpu().numpy()  # [S, B]
         estimate = self.rollout.advantage(value.reshape(shape), last_value, config.gamma, config.gae_lambda)
         advantage = torch.from_numpy(estimate).view(shape[0], -1).to(self.device)  # [S, B]
+        self._entropy_weight = self._ent_coef(remaining)
         self._update(outputs, batch[..., self.spaces.obs_size :], advantage, self._learning_rate(remaining))
 
     def _update(self, outputs: Outputs, action: torch.Tensor, advantage: torch.Tensor, learning_rate: float) -> None:
@@ -170,7 +173,7 @@ class A2C(RolloutAgent):
         returns = advantage + outputs.value  # [S, B]
         if config.normalize_advantage:
             advantage = normalized(advantage)
-        coefs = (config.ent_coef, config.vf_coef)
+        coefs = (self._entropy_weight, config.vf_coef)
         self._losses = a2c_gradient(self.net.heads, self.distribution, outputs, action, advantage, returns, *coefs)
         self.optimizer.step(learning_rate)
         self._judged = (outputs.value, returns)

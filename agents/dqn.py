@@ -41,6 +41,7 @@ from agents.optimizers import RMSprop
 from agents.prioritized import Priorities
 from agents.replay import Batch, Replay
 from agents.returns import td_target
+from agents.reward_scale import RewardScale
 from agents.schedules import as_schedule, exponential, linear
 from agents.streams import Streams
 
@@ -126,7 +127,7 @@ class DQN(ReplayFiles, SeedAgent):
     Config = DQNConfig
     config: DQNConfig
     replay: Replay
-    _memory = ("replay", "priorities", "_exploring", "_sampling", "_calls", "_rate")
+    _memory = ("replay", "priorities", "_exploring", "_sampling", "_calls", "_rate", "_reward_scale")
     _reported = ("_error",)
     takes_features = True
 
@@ -152,6 +153,7 @@ class DQN(ReplayFiles, SeedAgent):
         )
         weighting = config.prioritized_replay_alpha, config.prioritized_replay_eps
         self.priorities = Priorities(S, B, *weighting) if config.prioritized_replay else None
+        self._reward_scale = RewardScale(S, self.n_envs, config.gamma) if config.normalize_reward else None
         self._exploring = Streams(self.seeds, "explore", 2 * self.n_envs)
         self._sampling = Streams(self.seeds, "replay", B)
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
@@ -178,19 +180,23 @@ class DQN(ReplayFiles, SeedAgent):
 
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:
-            self.replay.cut()
+            self._cut(np.zeros(0, np.float32))
         self.replay.reserve(self.replay.size + total_timesteps + self.n_envs)
         if self.priorities is not None:
             self.priorities.reserve(self.replay.capacity)
 
     def _cut(self, obs: Floats) -> None:
         self.replay.cut()
+        if self._reward_scale is not None:
+            self._reward_scale.begin()
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts once in every env, stores what came of it, and trains if it is time to."""
         config = self.config
         action = self._act(obs)  # [S, N]
         step = envs.step(action)
+        if self._reward_scale is not None:
+            self._reward_scale.add(step.reward, step.ended)
         self._store(obs, action, step, envs)
         self._calls += 1
         self.num_timesteps += self.n_envs
@@ -233,7 +239,7 @@ class DQN(ReplayFiles, SeedAgent):
     def _train(self, remaining: float) -> None:
         steps, rate = self.config.gradient_steps, self._learning_rate(remaining)
         for _ in range(steps if steps > 0 else self.config.train_freq * self.n_envs):
-            self._update(self._sample(remaining), rate)
+            self._update(self._scaled(self._sample(remaining)), rate)
             if self.priorities is not None:
                 self.priorities.update(self._error.abs().mean(-1).cpu().numpy())
 
@@ -244,6 +250,13 @@ class DQN(ReplayFiles, SeedAgent):
         batch = self.replay.take(self.priorities.draw(uniform))
         weight = self.priorities.weights(self.replay.size, self._beta(remaining))  # [S, B]
         return replace(batch, weight=torch.from_numpy(weight).to(self.device))
+
+    def _scaled(self, batch: Batch) -> Batch:
+        """The batch with its rewards divided by today's scale."""
+        if self._reward_scale is None:
+            return batch
+        divisor = torch.from_numpy(self._reward_scale.divisor.astype(np.float32)).to(self.device)  # [S]
+        return replace(batch, reward=batch.reward / divisor[:, None])
 
     def _update(self, batch: Batch, learning_rate: float) -> None:
         """One step of the optimiser on one batch."""

@@ -40,6 +40,8 @@ class DQNConfig:
     """Largest norm of one seed's gradient."""
     adam_eps: float = 1e-8
     """Added to Adam's denominator: larger, and steps shrink with the gradient once the errors are small."""
+    normalize_reward: bool = False
+    """Whether rewards are divided by the deviation of their discounted returns, see `agents.reward_scale`."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
     double_q: bool = False
@@ -126,5 +128,13 @@ _FRACTIONS = (
     "prioritized_replay_beta0",
     "rms_prop_alpha",
 )
-_FLAGS = ("counterfactual", "double_q", "dueling", "prioritized_replay", "replay_with_replacement", "target_network")
+_FLAGS = (
+    "normalize_reward",
+    "counterfactual",
+    "double_q",
+    "dueling",
+    "prioritized_replay",
+    "replay_with_replacement",
+    "target_network",
+)
 _CHOICES = {"loss": tuple(LOSSES), "optimizer": ("adam", "rmsprop"), "exploration": ("linear", "exponential")}

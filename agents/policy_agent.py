@@ -16,6 +16,7 @@ from agents.envs import Floats, SeedEnvs, Step
 from agents.networks import ACTIVATIONS, Adam
 from agents.optimizers import RMSprop
 from agents.policies import ActorCritic
+from agents.reward_scale import RewardScale, scaled
 from agents.rollout import Rollout
 from agents.schedules import as_schedule
 from agents.streams import Streams
@@ -42,7 +43,9 @@ class PolicyAgent(SeedAgent):
         width, normal = self.n_envs * self.distribution.noise_size, self.distribution.normal
         self._acting = Streams(self.seeds, "explore", width, normal=normal)
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
+        self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
         self._rate = 0.0  # learning rate of the last update
+        self._entropy_weight = config.ent_coef if isinstance(config.ent_coef, int | float) else 0.0  # that of the last update
 
     def _act(self, obs: Floats) -> Actions:
         """Actions for obs [S, N, D], drawn from the policy: ints [S, N] or floats [S, N, A]."""
@@ -77,19 +80,24 @@ class PolicyAgent(SeedAgent):
 class RolloutAgent(PolicyAgent):
     """An agent that takes T steps in each of its envs, learns from them, and forgets them."""
 
-    _memory: ClassVar[tuple[str, ...]] = (*PolicyAgent._memory, "rollout")
+    _memory: ClassVar[tuple[str, ...]] = (*PolicyAgent._memory, "rollout", "_reward_scale")
 
     def _build_rollout(self) -> None:
         config, S = self.config, len(self.seeds)
         sizes = (self.spaces.obs_size, self.distribution.action_size)
         self.rollout = Rollout(S, config.n_steps, self.n_envs, *sizes)
+        self._reward_scale = RewardScale(S, self.n_envs, config.gamma) if config.normalize_reward else None
 
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:
             self.rollout.clear()
+            if self._reward_scale is not None:
+                self._reward_scale.begin()
 
     def _cut(self, obs: Floats) -> None:
         self.rollout.cut(self.net.value(obs))
+        if self._reward_scale is not None:
+            self._reward_scale.begin()
 
     def _break_off(self, obs: Floats) -> None:
         super()._break_off(obs)
@@ -103,7 +111,7 @@ class RolloutAgent(PolicyAgent):
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts once in every env, stores what came of it, and learns once the rollout is full."""
         action = self._act(obs)  # [S, N] or [S, N, A]
-        step = envs.step(action)
+        step = scaled(envs.step(action), self._reward_scale)
         self.rollout.add(obs, action, step, self._values_of_truncated(step))
         self.num_timesteps += self.n_envs
         if self.rollout.full:
@@ -137,7 +145,7 @@ def check_policy(config: Any) -> None:
     """
     as_schedule(config.learning_rate, "learning_rate")
     check_float("gamma", config.gamma, 0.0, 1.0)
-    check_float("ent_coef", config.ent_coef, 0.0)
+    as_schedule(config.ent_coef, "ent_coef", zero=True)
     check_float("vf_coef", config.vf_coef, 0.0)
     check_float("max_grad_norm", config.max_grad_norm, 0.0, above=True)
     check_float("log_std_init", config.log_std_init, -20.0, 20.0)

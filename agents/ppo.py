@@ -37,7 +37,7 @@ from agents.policy_agent import RolloutAgent, check_policy
 from agents.returns import explained_variance, normalized
 from agents.schedules import Schedule, as_schedule
 from agents.streams import generator
-from agents.validation import check_float, check_int, keep_plain
+from agents.validation import check_flag, check_float, check_int, keep_plain
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,16 @@ class PPOConfig:
     """How far a value may gain from moving; None for any distance."""
     normalize_advantage: bool = True
     """Whether advantages are normalised within each batch."""
-    ent_coef: float = 0.0
-    """Weight of the entropy in the loss."""
+    ent_coef: float | str | Schedule = 0.0
+    """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of what remains."""
     vf_coef: float = 0.5
     """Weight of the critic in the loss."""
     max_grad_norm: float = 0.5
     """Largest norm of one seed's gradient."""
     target_kl: float | None = None
     """A seed leaves a rollout once its policy is 1.5 times as far from the old one; None for never."""
+    normalize_reward: bool = False
+    """Whether rewards are divided by the deviation of their discounted returns, see `agents.reward_scale`."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of each network."""
     shared_network: bool = False
@@ -83,6 +85,7 @@ class PPOConfig:
         keep_plain(self)
         check_policy(self)
         as_schedule(self.clip_range, "clip_range")
+        check_flag("normalize_reward", self.normalize_reward)
         for field in ("n_steps", "batch_size", "n_epochs"):
             check_int(field, getattr(self, field), 1)
         check_float("gae_lambda", self.gae_lambda, 0.0, 1.0)
@@ -210,6 +213,7 @@ class PPO(RolloutAgent):
     def _train(self, last_value: Floats, remaining: float) -> None:
         """Some epochs over the rollout."""
         self._rate, self._range = self._learning_rate(remaining), self._clip_range(remaining)
+        self._entropy_weight = self._ent_coef(remaining)
         rows = self._rows(last_value)  # [S, M, D + K + 4]
         S, M, width = rows.shape
         flat, active = rows.view(S * M, width), np.ones(S, np.bool_)
@@ -248,7 +252,7 @@ class PPO(RolloutAgent):
         config = self.config
         if config.normalize_advantage:
             batch = batch._replace(advantage=normalized(batch.advantage))
-        clips, coefs = (self._range, config.clip_range_vf), (config.ent_coef, config.vf_coef)
+        clips, coefs = (self._range, config.clip_range_vf), (self._entropy_weight, config.vf_coef)
         losses = ppo_gradient(self.net.heads, self.distribution, batch, *clips, *coefs)
         self._losses.append(losses)
         if config.target_kl is not None:
@@ -270,7 +274,7 @@ class PPO(RolloutAgent):
             "clip_fraction": clipped,
         }
         metrics = {f"train/{name}": terms.mean(1).cpu().numpy() for name, terms in means.items()}  # [S]
-        loss = metrics["train/policy_gradient_loss"] + self.config.ent_coef * metrics["train/entropy_loss"]
+        loss = metrics["train/policy_gradient_loss"] + self._entropy_weight * metrics["train/entropy_loss"]
         return (
             self._std_metric()
             | metrics

@@ -37,6 +37,7 @@ from agents.networks import Adam
 from agents.optimizers import RMSprop
 from agents.recurrent import Recalled, RecurrentActorCritic, RecurrentAgent
 from agents.returns import explained_variance, normalized
+from agents.reward_scale import RewardScale, scaled
 from agents.rollout import Rollout
 from agents.schedules import Schedule, as_schedule
 from agents.streams import Streams
@@ -55,8 +56,9 @@ class RecurrentA2CConfig:
     """Discount factor."""
     gae_lambda: float = 0.95
     """Which advantage: 0 is TD(0), 1 is n-step, between them GAE."""
-    ent_coef: float = 0.0
-    """Weight of the entropy in the loss. Unless advantages are normalised, it counts in units of the reward."""
+    ent_coef: float | str | Schedule = 0.0
+    """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of the remaining progress.
+    Unless advantages are normalised, it counts in units of the reward."""
     vf_coef: float = 0.5
     """Weight of the critic in the loss."""
     max_grad_norm: float = 0.5
@@ -65,6 +67,8 @@ class RecurrentA2CConfig:
     """RMSprop, else Adam."""
     normalize_advantage: bool = False
     """Whether advantages are normalised within each batch."""
+    normalize_reward: bool = False
+    """Whether rewards are divided by the deviation of their discounted returns, see `agents.reward_scale`."""
     lstm_size: int = 64
     """Width of each LSTM."""
     log_std_init: float = 0.0
@@ -77,11 +81,11 @@ class RecurrentA2CConfig:
             check_int(field, getattr(self, field), 1)
         for field in ("gamma", "gae_lambda"):
             check_float(field, getattr(self, field), 0.0, 1.0)
-        for field in ("ent_coef", "vf_coef"):
-            check_float(field, getattr(self, field), 0.0)
+        as_schedule(self.ent_coef, "ent_coef", zero=True)
+        check_float("vf_coef", self.vf_coef, 0.0)
         check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
         check_float("log_std_init", self.log_std_init, -20.0, 20.0)
-        for field in ("use_rms_prop", "normalize_advantage"):
+        for field in ("use_rms_prop", "normalize_advantage", "normalize_reward"):
             if not isinstance(getattr(self, field), bool):
                 raise TypeError(f"{field} must be True or False, got {getattr(self, field)!r}")
 
@@ -152,7 +156,7 @@ class RecurrentA2C(RecurrentAgent):
     config: RecurrentA2CConfig
     net: RecurrentActorCritic
     takes_box_actions = True
-    _memory = ("carried", "rollout", "_starts", "_alive", "_first", "_acting", "_rate")
+    _memory = ("carried", "rollout", "_starts", "_alive", "_first", "_acting", "_rate", "_reward_scale")
     _reported = ("_losses", "_judged")
 
     def _build(self) -> None:
@@ -167,7 +171,9 @@ class RecurrentA2C(RecurrentAgent):
         width, normal = self.n_envs * self.distribution.noise_size, self.distribution.normal
         self._acting = Streams(self.seeds, "explore", width, normal=normal)
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
+        self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
         self._rate = 0.0  # learning rate of the last update
+        self._entropy_weight = config.ent_coef if isinstance(config.ent_coef, int | float) else 0.0  # that of the last update
         self._losses: Losses | None = None  # of the last update
         self._judged = (torch.empty(0), torch.empty(0))  # values and returns [S, B] of the last update
 
@@ -176,15 +182,21 @@ class RecurrentA2C(RecurrentAgent):
         self.rollout = Rollout(*shape, self.spaces.obs_size, self.distribution.action_size)
         self._starts, self._alive = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)  # [S, T, N]
         self._first = self._nothing(self.n_envs)  # what was remembered before the rollout
+        sizes = (len(self.seeds), self.n_envs, self.config.gamma)
+        self._reward_scale = RewardScale(*sizes) if self.config.normalize_reward else None
 
     def _begin(self, total_timesteps: int) -> None:
         super()._begin(total_timesteps)
         if self.num_timesteps == 0 or self._obs is None:
             self.rollout.clear()
+            if self._reward_scale is not None:
+                self._reward_scale.begin()
 
     def _cut(self, obs: Floats) -> None:
         self.rollout.cut(self.net.act(obs, self.carried.recalled)[0][..., -1])
         super()._cut(obs)
+        if self._reward_scale is not None:
+            self._reward_scale.begin()
 
     def _break_off(self, obs: Floats) -> None:
         super()._break_off(obs)
@@ -203,7 +215,7 @@ class RecurrentA2C(RecurrentAgent):
         self._starts[:, t], self._alive[:, t] = carried.starts, carried.alive
         outputs, after = self.net.act(obs, carried.recalled)
         action = self._drawn(outputs, self._acting.draw())  # [S, N] or [S, N, A]
-        step = envs.step(action)
+        step = scaled(envs.step(action), self._reward_scale)
         self.rollout.add(obs, action, step, self._values_of_truncated(step, after))
         carried.step(after, step.ended)
         self.num_timesteps += self.n_envs
@@ -234,6 +246,7 @@ class RecurrentA2C(RecurrentAgent):
         advantage = torch.from_numpy(estimate).view(S, -1).to(self.device)  # [S, B]
         alive = torch.from_numpy(self._alive).view(S, -1).float().to(self.device)  # [S, B]
         action = rows[..., rollout.obs_size :].reshape(S, T * N, -1)  # [S, B, K]
+        self._entropy_weight = self._ent_coef(remaining)
         self._update(outputs, action, advantage, alive, self._learning_rate(remaining))
 
     def _update(
@@ -248,7 +261,7 @@ class RecurrentA2C(RecurrentAgent):
         returns = advantage + outputs[..., -1]  # [S, B]
         if self.config.normalize_advantage:
             advantage = normalized(advantage, alive)
-        coefs = (self.config.ent_coef, self.config.vf_coef)
+        coefs = (self._entropy_weight, self.config.vf_coef)
         batch = (outputs, action, advantage, returns, alive)
         self._losses = recurrent_a2c_gradient(self.net, self.distribution, *batch, *coefs)
         self.optimizer.step(learning_rate)

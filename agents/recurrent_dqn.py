@@ -37,10 +37,11 @@ from agents.lstm import State, lstm_cell
 from agents.networks import Adam
 from agents.recurrent import RecurrentAgent, RecurrentNet
 from agents.returns import td_target
+from agents.reward_scale import RewardScale
 from agents.schedules import Schedule, as_schedule, linear
 from agents.sequence_replay import SequenceReplay, Sequences
 from agents.streams import Streams
-from agents.validation import check_float, check_int, keep_plain
+from agents.validation import check_flag, check_float, check_int, keep_plain
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class RecurrentDQNConfig:
     """Probability of a random action after that."""
     max_grad_norm: float = 10.0
     """Largest norm of one seed's gradient."""
+    normalize_reward: bool = False
+    """Whether rewards are divided by the deviation of their discounted returns, see `agents.reward_scale`."""
     lstm_size: int = 64
     """Width of the LSTM."""
 
@@ -91,6 +94,7 @@ class RecurrentDQNConfig:
             check_float(field, getattr(self, field), 0.0, 1.0)
         check_float("tau", self.tau, 0.0, 1.0, above=True)
         check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
+        check_flag("normalize_reward", self.normalize_reward)
 
 
 _AT_LEAST_1 = (
@@ -167,7 +171,7 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
     Config = RecurrentDQNConfig
     config: RecurrentDQNConfig
     replay: SequenceReplay
-    _memory = ("carried", "replay", "_exploring", "_sampling", "_calls", "_rate")
+    _memory = ("carried", "replay", "_exploring", "_sampling", "_calls", "_rate", "_reward_scale")
     _reported = ("_error",)
 
     def _build(self) -> None:
@@ -179,6 +183,7 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
         length = config.burn_in + config.sequence_length
         sizes = (spaces.obs_size, config.lstm_size, length, config.batch_size)
         self.replay = SequenceReplay(S, self.n_envs, config.buffer_size, *sizes, self.device)
+        self._reward_scale = RewardScale(S, self.n_envs, config.gamma) if config.normalize_reward else None
         self._exploring = Streams(self.seeds, "explore", 2 * self.n_envs)
         self._sampling = Streams(self.seeds, "replay", config.batch_size)
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
@@ -191,7 +196,14 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
 
     def _begin(self, total_timesteps: int) -> None:
         super()._begin(total_timesteps)
+        if self._reward_scale is not None and self.num_timesteps == 0:
+            self._reward_scale.begin()
         self.replay.reserve(self.replay.size + total_timesteps // self.n_envs + 1)
+
+    def _cut(self, obs: Floats) -> None:
+        super()._cut(obs)
+        if self._reward_scale is not None:
+            self._reward_scale.begin()
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts once in every env, stores what came of it, and trains if it is time to."""
@@ -200,6 +212,8 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
         epsilon = 1.0 if self.num_timesteps < config.learning_starts else self.exploration_rate
         action = self._explored(outputs, self._exploring.draw(), epsilon)  # [S, N]
         step = envs.step(action)
+        if self._reward_scale is not None:
+            self._reward_scale.add(step.reward, step.ended)
         self.replay.add(obs, action, step, self.carried)
         self.carried.step(after, step.ended)
         self._calls += 1
@@ -222,7 +236,14 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
     @torch.inference_mode()
     def _train(self, learning_rate: float) -> None:
         for _ in range(self.config.gradient_steps):
-            self._update(self.replay.sample(self._sampling.draw()), learning_rate)
+            self._update(self._scaled(self.replay.sample(self._sampling.draw())), learning_rate)
+
+    def _scaled(self, batch: Sequences) -> Sequences:
+        """The batch with its rewards divided by today's scale."""
+        if self._reward_scale is None:
+            return batch
+        divisor = torch.from_numpy(self._reward_scale.divisor.astype(np.float32)).to(self.device)  # [S]
+        return batch._replace(reward=batch.reward / divisor[:, None, None])
 
     def _update(self, batch: Sequences, learning_rate: float) -> None:
         """One step of Adam on one batch."""

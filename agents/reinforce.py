@@ -54,8 +54,8 @@ class REINFORCEConfig:
     """Whether to learn the value of observations and subtract it from the returns."""
     normalize_advantage: bool = True
     """Whether returns, less the baseline if there is one, are normalised over the episodes of an update."""
-    ent_coef: float = 0.0
-    """Weight of the entropy in the loss."""
+    ent_coef: float | str | Schedule = 0.0
+    """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of what remains."""
     vf_coef: float = 0.5
     """Weight of the baseline in the loss."""
     max_grad_norm: float = 0.5
@@ -180,7 +180,9 @@ class REINFORCE(PolicyAgent):
         for s, n in np.argwhere(step.ended):
             self._finish(s, n, step)
             if len(self._finished[s]) == self.config.n_episodes:
-                self._train(s, self._learning_rate(max(1.0 - self.num_timesteps / goal, 0.0)))
+                remaining = max(1.0 - self.num_timesteps / goal, 0.0)
+                self._entropy_weight = self._ent_coef(remaining)
+                self._train(s, self._learning_rate(remaining))
         return step.obs
 
     def _finish(self, s: int, n: int, step: Step) -> None:
@@ -204,7 +206,7 @@ class REINFORCE(PolicyAgent):
         self, s: int, obs: torch.Tensor, action: torch.Tensor, returns: torch.Tensor, learning_rate: float
     ) -> None:
         config = self.config
-        options = (config.normalize_advantage, config.ent_coef, config.vf_coef)
+        options = (config.normalize_advantage, self._entropy_weight, config.vf_coef)
         losses = reinforce_gradient(self.net.heads.of_seed(s), self.distribution, obs, action, returns, *options)
         self.optimizer.step(learning_rate, np.arange(len(self.seeds)) == s)
         self.n_updates = self.optimizer.steps

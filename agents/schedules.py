@@ -36,8 +36,13 @@ def checked(schedule: Schedule, field: str) -> Schedule:
     return lambda remaining: check_float(field, schedule(remaining), 0.0)
 
 
-def as_schedule(value: float | str | Schedule, field: str) -> Schedule:
+def as_schedule(value: float | str | Schedule, field: str, zero: bool = False) -> Schedule:
     """`value` as a schedule: a positive number, "lin_1e-3" (linear to zero), or a function of what remains.
+
+    Args:
+        value: The number, text or function.
+        field: Its name, for errors.
+        zero: Whether the number may be 0 too.
 
     Raises:
         TypeError: If it is none of these.
@@ -51,7 +56,7 @@ def as_schedule(value: float | str | Schedule, field: str) -> Schedule:
         if kind != "lin":
             raise ValueError(f'{field} as text must look like "lin_1e-3", got {value!r}')
         return linear(check_float(field, _number(start, field), 0.0, above=True))
-    return constant(check_float(field, value, 0.0, above=True))
+    return constant(check_float(field, value, 0.0, above=not zero))
 
 
 def _number(text: str, field: str) -> float:
