@@ -45,7 +45,9 @@ class PolicyAgent(SeedAgent):
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
         self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
         self._rate = 0.0  # learning rate of the last update
-        self._entropy_weight = config.ent_coef if isinstance(config.ent_coef, int | float) else 0.0  # that of the last update
+        self._entropy_weight = (
+            config.ent_coef if isinstance(config.ent_coef, int | float) else 0.0
+        )  # that of the last update
 
     def _act(self, obs: Floats) -> Actions:
         """Actions for obs [S, N, D], drawn from the policy: ints [S, N] or floats [S, N, A]."""

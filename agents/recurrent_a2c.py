@@ -173,7 +173,9 @@ class RecurrentA2C(RecurrentAgent):
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
         self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
         self._rate = 0.0  # learning rate of the last update
-        self._entropy_weight = config.ent_coef if isinstance(config.ent_coef, int | float) else 0.0  # that of the last update
+        self._entropy_weight = (
+            config.ent_coef if isinstance(config.ent_coef, int | float) else 0.0
+        )  # that of the last update
         self._losses: Losses | None = None  # of the last update
         self._judged = (torch.empty(0), torch.empty(0))  # values and returns [S, B] of the last update
 
