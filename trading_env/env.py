@@ -101,7 +101,8 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
     | bar | index t of the last bar seen |
     | action_mask | `action_masks()`, bool (A,); with discrete actions only |
 
-    In every step E' - E = pnl - commission - slippage - financing, to 1e-9 of equity.
+    In every step E' - E = pnl - commission - slippage - financing, to 1e-12 of what moved: the equity, the notional
+    held at both closes, and that traded. Where equity is a sliver of the position, that is more of the equity.
 
     ## What if
     Prices do not react, so every action has one exact outcome: `afterstates()` gives, before a step, the

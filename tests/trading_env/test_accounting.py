@@ -191,6 +191,12 @@ def cases(draw, proportional):
     return opens, closes, {**keywords, **ranges}, actions
 
 
+def moved(equity, held, info, close):
+    """What moved in a step from an equity and a notional held: equities, notionals held and traded."""
+    traded = info["turnover"] * abs(equity)
+    return abs(equity) + abs(info["equity"]) + abs(held) + abs(info["units"]) * close + traded
+
+
 def check_against_reference(case):
     opens, closes, keywords, actions = case
     env = make_env(opens, closes, **keywords)
@@ -204,7 +210,7 @@ def check_against_reference(case):
         keywords["sizing"] == "rebalance",
         1.0 / keywords["bars_per_year"],
     )
-    equity = keywords["initial_cash"]
+    equity, held = keywords["initial_cash"], 0.0
     for t, action in enumerate(actions):
         want = float(env.task.wants[action])
         price = fill_price(keywords["fill"], opens, closes, t)
@@ -220,7 +226,8 @@ def check_against_reference(case):
             }
             assert info[key] == pytest.approx(float(value), rel=1e-9, abs=1e-9 * size.get(key, scale)), key
         terms = info["pnl"] - info["commission"] - info["slippage"] - info["financing"]
-        assert info["equity"] - equity == pytest.approx(terms, abs=1e-9 * scale)
+        assert info["equity"] - equity == pytest.approx(terms, abs=1e-12 * moved(equity, held, info, closes[t + 1]))
+        held = info["units"] * closes[t + 1]
         floor = keywords["margin"].ruin_fraction * keywords["initial_cash"]
         assert reward == pytest.approx(math.log(max(info["equity"], floor) / equity), abs=1e-9)
         assert terminated == (info["equity"] <= floor)
@@ -439,3 +446,27 @@ def test_a_turn_to_the_other_side_beyond_the_margin_is_refused_however_the_posit
         env.step(6 + lot)
     assert env.step(0)[4]["units"] == pytest.approx(0.3)  # -0.3 units would be twice what the margin allows
     assert env.step(3)[4]["units"] == 0.0
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_identity_holds_to_rounding_of_what_moved_where_equity_is_a_sliver_of_the_position(sign):
+    rng = np.random.default_rng(7)
+    closes = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 2e-5, 2000)))
+    margin = Margin(max_leverage=1e4, ruin_fraction=1e-4)
+    keywords = {"actions": (0.0, sign * 1e4), "margin": margin, "costs": Costs(1e-7, 0.0, 1e-7), "sizing": "rebalance"}
+    env = make_env(closes, closes, random_start=True, **keywords)
+    worst = n = 0.0
+    for seed in range(300):
+        _, info = env.reset(seed=seed)
+        terminated = truncated = False
+        while not (terminated or truncated):
+            before = info
+            action = int(rng.random() < 0.9)
+            _, _, terminated, truncated, info = env.step(action)
+            terms = info["pnl"] - info["commission"] - info["slippage"] - info["financing"]
+            held = before["units"] * closes[int(before["bar"])]
+            size = moved(before["equity"], held, info, closes[info["bar"]])
+            worst = max(worst, abs(info["equity"] - before["equity"] - terms) / size)
+            n += abs(held) > 5e3 * abs(before["equity"])
+    assert n > 300
+    assert worst < 1e-12

@@ -175,7 +175,9 @@ def play(env, n_steps=N_BARS):
         assert obs in env.observation_space
         assert math.isfinite(reward)
         terms = info["pnl"] - info["commission"] - info["slippage"] - info["financing"]
-        assert info["equity"] - before["equity"] == pytest.approx(terms, abs=1e-9 * before["equity"])
+        traded, held = info["turnover"] * before["equity"], abs(before["exposure"]) * before["equity"]
+        size = before["equity"] + abs(info["equity"]) + abs(info["units"]) * MARKET.close[info["bar"]] + held + traded
+        assert info["equity"] - before["equity"] == pytest.approx(terms, abs=1e-12 * size)
         assert not (terminated and truncated)
         if terminated or truncated:
             break
