@@ -1,8 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
+LOWEST_TESTS := $(addprefix tests/,agents/test_cli.py agents/test_checkpoints.py $(addprefix trading_env/,test_market.py \
+	test_accounting.py test_features.py test_parity.py test_timecolumns.py))
 .DEFAULT_GOAL := help
-.PHONY: help venv demo certify certify-quick test lint types
+.PHONY: help venv demo certify certify-quick test lint types lowest
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +33,14 @@ lint: venv ## ruff, lint and format
 
 types: venv ## mypy, strict on trading_env and agents
 	$(BIN)/mypy
+
+lowest: ## the core and the agents with the lowest versions that pyproject.toml allows, in .venv-lowest (5 minutes)
+	rm -rf $(LOWEST)
+	$(PYTHON) -m venv --without-pip $(LOWEST)
+	$(PYTHON) .ci/lowest.py agents > $(LOWEST)/requirements.txt
+	$(PYTHON) -m pip --python $(LOWEST)/bin/python install -q --disable-pip-version-check -r $(LOWEST)/requirements.txt
+	PYTHONPATH=. $(LOWEST)/bin/python -m agents.dqn --env CartPole-v1 --total-timesteps 500 --no-progress-bar
+	PYTHONPATH=. $(LOWEST)/bin/python -m pytest -q -p no:cacheprovider $(LOWEST_TESTS)
 
 test: lint types ## lint, types and tests
 	$(BIN)/python -m pytest

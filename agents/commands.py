@@ -42,6 +42,8 @@ def refusing(program: str, faults: tuple[type[Exception], ...] = FAULTS) -> Iter
     """
     try:
         yield
+    except BrokenPipeError:  # nobody reads on: see `output`
+        raise
     except faults as error:
         raise refuse(program, _words(error)) from error
 
@@ -99,8 +101,10 @@ def output() -> Iterator[None]:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+        finally:  # help ends with an exception too
+            sys.stdout.flush()
     except BrokenPipeError as error:
         _close_outputs()
         raise SystemExit(1) from error
@@ -144,7 +148,7 @@ def _out_of_box(box: str) -> str:
 
 def _whose(arguments: Sequence[str], said: str) -> str:
     """At which options the values stand that tyro has no use for: it names the values alone."""
-    match = re.search(r"Unrecognized options: ([^;]*)", said)
+    match = re.search(r"Unrecognized (?:options|arguments): ([^;]*)", said)
     unknown = match[1].split(", ") if match else []
     option, found = "", []
     for word in arguments:

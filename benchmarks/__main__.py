@@ -20,6 +20,12 @@ COMMANDS = {
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command that the arguments begin with, each a module of this package with a ``main``."""
+    with output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Runs the command and returns the exit code."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: python -m benchmarks COMMAND [OPTIONS]\n")
         print("\n".join(f"  {name:14} {text}" for name, text in COMMANDS.items()))
@@ -29,8 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         unknown = f"unknown command {arguments[0]!r}; known: {', '.join(COMMANDS)}"
         print(f"python -m benchmarks: error: {printable(unknown)}", file=sys.stderr)
         return 2
-    with output():
-        import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+    import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
     return 0
 
 

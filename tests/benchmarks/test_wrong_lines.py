@@ -159,3 +159,11 @@ def test_a_process_ends_with_code_2_and_one_line(tmp_path):
     assert ended.stderr.count("\n") == 1
     assert "\x1b" not in ended.stderr
     assert "nope" in ended.stderr
+
+
+@pytest.mark.parametrize("words", [["benchmarks"], ["benchmarks", "compare", "--help"], ["agents.dqn", "--help"]])
+def test_help_that_nobody_reads_on_ends_quietly(words, tmp_path):
+    command = f"{sys.executable} -m {' '.join(words)} | true; exit ${{PIPESTATUS[0]}}"
+    environment = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=environment)
+    assert (ended.returncode, ended.stderr) == (1, "")
