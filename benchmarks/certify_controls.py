@@ -15,7 +15,8 @@ import numpy.typing as npt
 from agents.ppo import PPO
 from benchmarks.controls import Control, hindsight_control, run_controls
 from benchmarks.evaluate import ENV_ID, evaluate
-from trading_env import Market, simulators
+from trading_env import Market
+from trading_env.data import simulators
 
 Floats = npt.NDArray[np.float64]
 FEATURES = ["log_return_1", "log_return_5"]

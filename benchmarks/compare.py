@@ -19,8 +19,9 @@ from benchmarks.forecast_data import Fold, Windows, folds
 from benchmarks.settings import CompareSettings, parse
 from benchmarks.statistics import median_and_range
 from benchmarks.warm_up import warm_up
-from trading_env import FeatureScaler, Market, load, strategies
-from trading_env.strategies import StrategyPolicy
+from trading_env import FeatureScaler, Market, load
+from trading_env.analysis import strategies
+from trading_env.analysis.strategies import StrategyPolicy
 
 PROGRAM = "python -m benchmarks compare"
 STRATEGIES = ("buy_and_hold", "flat", "volatility_target", "time_series_momentum", "moving_average_crossover")
@@ -184,7 +185,7 @@ def fold_of(setup: Setup) -> tuple[Market, Windows, Fold]:
 
 
 def strategy(setup: Setup, name: str) -> Row:
-    """A strategy of `trading_env.strategies`, with its own settings."""
+    """A strategy of `trading_env.analysis.strategies`, with its own settings."""
     policy, keywords = strategy_env(setup, name)
     return Row(evaluate(policy, setup.test, 1, **keywords))
 

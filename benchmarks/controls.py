@@ -225,7 +225,7 @@ def with_peek(features: Any) -> Callable[[Market], Any]:
     def peeking(market: Market) -> Any:
         import pandas as pd
 
-        from trading_env.features import feature_table
+        from trading_env.features.build import feature_table
 
         table = feature_table(market, features, None)
         values = pd.DataFrame(table.values, columns=list(table.names), dtype=np.float64)

@@ -20,7 +20,8 @@ from agents.commands import parse
 from benchmarks import provenance, tables
 from benchmarks.checks import check_counts
 from benchmarks.evaluate import ENV_ID
-from trading_env import TradingVectorEnv, simulators
+from trading_env import TradingVectorEnv
+from trading_env.data import simulators
 
 Floats = npt.NDArray[np.float64]
 

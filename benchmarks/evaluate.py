@@ -13,7 +13,8 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from trading_env import Market, metrics
+from trading_env import Market
+from trading_env.analysis import metrics
 
 ENV_ID = "trading_env:TradingEnv-v0"
 Floats = npt.NDArray[np.float64]

@@ -26,8 +26,9 @@ from benchmarks.forecast_data import Fold, Windows, folds
 from benchmarks.forecast_trader import choose_margin, forecast_trader, round_trip_cost
 from benchmarks.report import json_bytes
 from benchmarks.statistics import check_block
-from trading_env import Market, load, strategies
-from trading_env.strategies import StrategyPolicy
+from trading_env import Market, load
+from trading_env.analysis import strategies
+from trading_env.analysis.strategies import StrategyPolicy
 
 STOCKS = ("us-stocks/AAPL", "us-stocks/GOOG", "us-stocks/IBM", "us-stocks/MSFT")  # FB's 196 bars are too few
 INDICES = ("sp500", "nasdaq")

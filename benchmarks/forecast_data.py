@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trading_env import Market
-from trading_env.checks import integer
-from trading_env.features import default_features, feature_table
+from trading_env._checks import integer
+from trading_env.features.build import default_features, feature_table
 
 CALENDAR = ("month", "n_holidays")
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.statistics import check_sampling, numbers, percentile_interval, stationary_bootstrap
-from trading_env.checks import within_float64
+from trading_env._checks import within_float64
 
 Floats = npt.NDArray[np.float64]
 

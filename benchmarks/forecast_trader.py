@@ -12,7 +12,7 @@ import numpy.typing as npt
 from benchmarks.evaluate import ENV_ID, PerSeed, evaluate
 from benchmarks.statistics import numbers
 from trading_env import Costs, Market
-from trading_env.strategies import StrategyPolicy
+from trading_env.analysis.strategies import StrategyPolicy
 
 Floats = npt.NDArray[np.float64]
 

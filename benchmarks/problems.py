@@ -14,7 +14,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 import trading_env  # noqa: F401  # registers the problems
-from trading_env.reference_cfm import QUARTER_TRADES, published_noise_seeds
+from trading_env.reference.cfm import QUARTER_TRADES, published_noise_seeds
 
 PATHS = 20  # that a problem is tested on, unless it names them
 

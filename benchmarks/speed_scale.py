@@ -33,7 +33,7 @@ GOALS = [
 LOAD = """
 import resource, sys, time
 from trading_env import Market
-from trading_env.features import feature_table
+from trading_env.features.build import feature_table
 start = time.perf_counter()
 feature_table(Market.from_parquet(sys.argv[1]))
 seconds = time.perf_counter() - start

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.checks import integer, number, within_float64
+from trading_env._checks import integer, number, within_float64
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -1,89 +1,151 @@
-"""Who may import whom, and what importing trading_env may load."""
+"""Who may import whom: by house, by room, and never in a circle; and what importing a package may load."""
 
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("trading_env", "agents", "benchmarks")
-MAY_IMPORT = {"trading_env": {"trading_env"}, "agents": {"agents"}, "benchmarks": set(PACKAGES)}
-KERNEL_ONLY = ("accounting", "caching")  # the second asks numba where it keeps what it compiles, no more
+HOUSES = {  # what each house may import of the others
+    "trading_env": set(),
+    "agents": set(),
+    "benchmarks": {"trading_env", "agents"},
+}
+LAW = {  # of each house: a room imports only from rooms further down, and from its own
+    "trading_env": [
+        {"reference", "analysis", "integrations"},
+        {"envs"},
+        {"features"},
+        {"data"},
+        {"config"},
+        {"_checks", "_extras"},
+    ],
+    "agents": [{"algorithms"}, {"base"}, {"memory"}, {"nn"}, {"envs"}, {"common"}],
+    "benchmarks": [
+        {"suites", "speed"},
+        {"reports"},
+        {"study"},
+        {"contenders", "forecasting"},
+        {"evaluation"},
+        {"statistics", "tasks"},
+    ],
+}
+DOORS = {"trading_env": {"", "sb3"}, "agents": {""}, "benchmarks": {"", "__main__"}}  # these may open every room
+KERNEL_USERS = {"envs", "analysis", "integrations", "kernel"}
 
 
-LAYERS = (  # of trading_env: a module imports only from the lines above its own, but for what a call needs
-    ("caching", "checks", "extras", "frozen", "limits", "zones"),
-    ("config", "rewards", "validation", "vector_args"),
-    ("clocks", "layouts", "market", "metrics", "numerals", "splits", "tables", "tickers"),
-    ("readers", "timecolumns"),
-    ("calendars", "datasets", "frames", "indicators", "paths", "render", "scaler", "spec", "strategies"),
-    ("features", "picture", "simulators"),
-    ("accounting",),
-    ("film", "task"),
-    ("compact", "env_state", "keywords", "meaning", "turns", "whatif"),
-    ("checked_state",),
-    ("env",),
-    ("vector_env",),
-    ("sub_env",),
-    ("causality", "oracle", "sb3"),
-    ("reference_solvers",),
-    ("reference",),
-    ("reference_cfm_solution", "reference_markets", "reference_ritter", "reference_trends"),
-    ("reference_cfm", "reference_moody_saffell", "reference_regime"),
-)
+@cache
+def modules():
+    """Module name -> file, of all houses."""
+    files = [path for house in HOUSES for path in (ROOT / house).rglob("*.py") if "-" not in path.parent.name]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
 
 
-def imported(path):
-    """Top-level names of all modules that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+@cache
+def imports(module):
+    """All modules that a file imports, anywhere in it, type-only imports among them; of ours by their whole name."""
+    found = set()
+    for node in ast.walk(ast.parse(modules()[module].read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module.split(".")[0]
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in modules() else node.module for name in names}
+    return found - {module}
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_packages_import_only_what_stands_above_them(package):
-    files = sorted((ROOT / package).rglob("*.py"))
-    assert files
-    for path in files:
-        wrong = (set(imported(path)) & set(PACKAGES)) - MAY_IMPORT[package]
-        assert not wrong, f"{path} imports {wrong}"
+def house_of(module):
+    return module.split(".")[0]
 
 
-def imported_at_the_top(path):
-    """Names of the modules of trading_env that a file imports when it is loaded."""
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom) and node.module == "trading_env":
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("trading_env."):
-            yield node.module.split(".")[1]
+def room_of(module):
+    """The folder that a module is in, or its own name at the top of its house ("" for the house itself)."""
+    house, *rest = module.split(".")
+    if house == "agents" and len(rest) == 1 and not (ROOT / house / rest[0]).is_dir():
+        return "algorithms"
+    return rest[0] if rest else ""
 
 
-def test_modules_of_trading_env_import_only_from_the_layers_above_them():
-    layer_of = {module: i for i, layer in enumerate(LAYERS) for module in layer}
-    files = {path.stem: path for path in (ROOT / "trading_env").glob("*.py") if path.stem != "__init__"}
-    assert files.keys() == layer_of.keys()
-    for module, path in files.items():
-        below = [name for name in imported_at_the_top(path) if layer_of[name] >= layer_of[module]]
-        assert not below, f"{module} imports {below}"
+@pytest.mark.parametrize("house", HOUSES)
+def test_a_house_imports_only_the_houses_it_may(house):
+    for module in modules():
+        if house_of(module) == house:
+            others = {house_of(name) for name in imports(module)} & HOUSES.keys() - {house}
+            assert others <= HOUSES[house], f"{module} imports {others}"
 
 
-def test_trading_env_and_agents_do_not_import_sb3_or_plotly_at_the_top():
-    for package in ("trading_env", "agents"):
-        for path in (ROOT / package).rglob("*.py"):
+@pytest.mark.parametrize("house", HOUSES)
+def test_a_room_imports_only_rooms_below_it(house):
+    level = {room: i for i, rooms in enumerate(LAW[house]) for room in rooms}
+    for module in modules():
+        room = room_of(module)
+        if house_of(module) != house or room in DOORS[house] | {"kernel"}:
+            continue
+        assert room in level, f"{module} is in no room that the law knows"
+        for name in imports(module):
+            other = room_of(name)
+            if house_of(name) != house or other in (room, "kernel", "") or name == house:
+                continue
+            assert level.get(other, -1) > level[room], f"{module} imports {name}"
+
+
+def test_the_kernel_imports_nothing_of_ours_and_few_import_it():
+    for module in modules():
+        ours = {name for name in imports(module) if house_of(name) in HOUSES}
+        kernel = {name for name in ours if name.startswith("trading_env.kernel")}
+        if module.startswith("trading_env.kernel"):
+            assert ours == kernel, f"{module} imports {ours - kernel}"
+        elif kernel:
+            assert house_of(module) == "trading_env", f"{module} imports {kernel}"
+            assert room_of(module) in KERNEL_USERS, f"{module} imports {kernel}"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    done, path = set(), []
+
+    def visit(module):
+        assert module not in path, f"a circle: {' -> '.join([*path[path.index(module) :], module])}"
+        if module in done:
+            return
+        path.append(module)
+        for name in sorted(imports(module) & modules().keys()):
+            if modules()[name].name != "__init__.py":
+                visit(name)
+        done.add(path.pop())
+
+    for module in modules():
+        if modules()[module].name != "__init__.py":
+            visit(module)
+
+
+def test_inits_of_rooms_say_what_the_room_is_for_and_do_nothing():
+    for module, path in modules().items():
+        if path.name == "__init__.py" and "." in module:
             tree = ast.parse(path.read_text())
-            top = ast.Module([n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)], [])
-            names = {a.name.split(".")[0] for n in top.body if isinstance(n, ast.Import) for a in n.names}
-            names |= {n.module.split(".")[0] for n in top.body if isinstance(n, ast.ImportFrom) and n.module}
-            assert not names & {"stable_baselines3", "plotly", "matplotlib"}, path
+            assert ast.get_docstring(tree), f"{module} does not say what it is for"
 
 
-def test_compiled_code_of_trading_env_is_in_one_file():
-    users = {path.stem for path in (ROOT / "trading_env").rglob("*.py") if "numba" in set(imported(path))}
-    assert users == set(KERNEL_ONLY)
+def test_trading_env_and_agents_do_not_import_sb3_or_plotting_at_the_top():
+    for module, path in modules().items():
+        if house_of(module) in ("trading_env", "agents"):
+            top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+            names = {alias.name.split(".")[0] for node in top if isinstance(node, ast.Import) for alias in node.names}
+            names |= {node.module.split(".")[0] for node in top if isinstance(node, ast.ImportFrom)}
+            assert not names & {"stable_baselines3", "plotly", "matplotlib"}, module
+
+
+def test_compiled_code_of_trading_env_is_in_the_kernel():
+    users = {
+        module
+        for module in modules()
+        if house_of(module) == "trading_env" and "numba" in {name.split(".")[0] for name in imports(module)}
+    }
+    assert users
+    assert {room_of(module) for module in users} == {"kernel"}
 
 
 def test_importing_trading_env_loads_none_of_the_heavy_libraries():

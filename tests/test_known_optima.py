@@ -8,7 +8,7 @@ import numpy as np
 from agents.dqn import DQN
 from agents.recurrent_a2c import RecurrentA2C
 from trading_env import Costs, TradingVectorEnv
-from trading_env.simulators import regime_switching
+from trading_env.data.simulators import regime_switching
 
 STAY, MOVE = 0.9, 0.01
 TASK = {"features": ["state"], "window": 1, "actions": (0.0, 1.0), "fill": "close"}

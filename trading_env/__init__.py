@@ -12,28 +12,28 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register
 
 if TYPE_CHECKING:
-    from trading_env.causality import check_causality
+    from trading_env.analysis.causality import check_causality
+    from trading_env.analysis.hindsight import hindsight
     from trading_env.config import Costs, Margin
-    from trading_env.datasets import load
-    from trading_env.env import TradingEnv
-    from trading_env.market import Market
-    from trading_env.oracle import hindsight
-    from trading_env.rewards import DifferentialSharpe, MeanVariance
-    from trading_env.scaler import FeatureScaler
-    from trading_env.vector_env import TradingVectorEnv
+    from trading_env.data.datasets import load
+    from trading_env.data.market import Market
+    from trading_env.envs.rewards import DifferentialSharpe, MeanVariance
+    from trading_env.envs.trading_env import TradingEnv
+    from trading_env.envs.trading_vector_env import TradingVectorEnv
+    from trading_env.features.scaler import FeatureScaler
 
 _HOMES = {
     "Costs": "config",
-    "DifferentialSharpe": "rewards",
-    "FeatureScaler": "scaler",
+    "DifferentialSharpe": "envs.rewards",
+    "FeatureScaler": "features.scaler",
     "Margin": "config",
-    "Market": "market",
-    "MeanVariance": "rewards",
-    "TradingEnv": "env",
-    "TradingVectorEnv": "vector_env",
-    "check_causality": "causality",
-    "hindsight": "oracle",
-    "load": "datasets",
+    "Market": "data.market",
+    "MeanVariance": "envs.rewards",
+    "TradingEnv": "envs.trading_env",
+    "TradingVectorEnv": "envs.trading_vector_env",
+    "check_causality": "analysis.causality",
+    "hindsight": "analysis.hindsight",
+    "load": "data.datasets",
 }
 
 __version__ = "0.1.0"
@@ -71,24 +71,24 @@ def _modules() -> set[str]:
 
 def _register(name: str, module: str, env: str, **keywords: Any) -> None:
     """Registers ``env``Env and ``env``VectorEnv of the module, which is imported when first used."""
-    home = f"{__name__}.{module}:{env}"
+    home = f"{__name__}.reference.{module}:{env}"
     register(name, f"{home}Env", vector_entry_point=f"{home}VectorEnv", kwargs=keywords, disable_env_checker=True)
 
 
 register(
     id="TradingEnv-v0",
-    entry_point="trading_env.env:TradingEnv",
-    vector_entry_point="trading_env.vector_env:TradingVectorEnv",
+    entry_point="trading_env.envs.trading_env:TradingEnv",
+    vector_entry_point="trading_env.envs.trading_vector_env:TradingVectorEnv",
     order_enforce=False,  # it refuses a step without a reset itself
     disable_env_checker=True,  # Gymnasium's fails in the step after a refused reset, and our tests check more
 )
-_register("reference/CFMLinear-v0", "reference_cfm", "CFM")
-_register("reference/CFMMaxPosition-v0", "reference_cfm", "CFM", risk=0.0, limit=2.0)
-_register("reference/CFMQuadratic-v0", "reference_cfm", "CFM", cost="quadratic", psi=1.0)
-_register("reference/Ritter-v0", "reference_ritter", "Ritter")
-_register("reference/MoodySaffell-v0", "reference_moody_saffell", "MoodySaffell")
-_register("reference/RegimeHidden-v0", "reference_regime", "Regime")
-_register("reference/RegimeAdditive-v0", "reference_regime", "Regime", observed=True)
-_register("reference/RegimeObserved-v0", "reference_markets", "RegimeObserved")
-_register("reference/Null-v0", "reference_markets", "Null")
-_register("reference/Drift-v0", "reference_markets", "Drift")
+_register("reference/CFMLinear-v0", "cfm", "CFM")
+_register("reference/CFMMaxPosition-v0", "cfm", "CFM", risk=0.0, limit=2.0)
+_register("reference/CFMQuadratic-v0", "cfm", "CFM", cost="quadratic", psi=1.0)
+_register("reference/Ritter-v0", "ritter", "Ritter")
+_register("reference/MoodySaffell-v0", "moody_saffell", "MoodySaffell")
+_register("reference/RegimeHidden-v0", "regime", "Regime")
+_register("reference/RegimeAdditive-v0", "regime", "Regime", observed=True)
+_register("reference/RegimeObserved-v0", "markets", "RegimeObserved")
+_register("reference/Null-v0", "markets", "Null")
+_register("reference/Drift-v0", "markets", "Drift")

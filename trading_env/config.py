@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from trading_env.checks import brief, number
+from trading_env._checks import brief, number
 
 T = TypeVar("T", "Costs", "Margin")
 

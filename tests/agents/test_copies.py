@@ -16,7 +16,7 @@ from agents.forecasters import LastValue, LSTMForecaster, MeanOfLast
 from agents.networks import MLP, Adam
 from agents.replay import Replay
 from benchmarks.forecasters import boosting, random_forest, ridge
-from trading_env.compact import FeatureWindows
+from trading_env.integrations.feature_windows import FeatureWindows
 
 MEANS = {
     "copy": copy.copy,

@@ -11,7 +11,7 @@ from agents.envs import make_envs
 from agents.networks import MLP
 from agents.replay import Batch, Replay
 from tests.agents.conftest import MatchEnv, StopOrGo
-from trading_env import simulators
+from trading_env.data import simulators
 
 CPU = torch.device("cpu")
 SMALL = {"learning_rate": 5e-3, "learning_starts": 20, "train_freq": 1, "target_update_interval": 20, "net_arch": (16,)}

@@ -202,7 +202,7 @@ def test_sb3s_logger_gets_each_report(seeds, small, tmp_path):
 
 
 def test_set_env_moves_the_features_table_too():
-    from trading_env.compact import FeatureWindows
+    from trading_env.integrations.feature_windows import FeatureWindows
 
     def env(data):
         return gym.make("trading_env:TradingEnv-v0", data=data, observation="compact", window=5)

@@ -13,8 +13,8 @@ from agents.ppo import PPO
 from agents.reinforce import REINFORCE
 from agents.replay import Replay
 from agents.td_lambda import TDLambda
-from trading_env import simulators
-from trading_env.compact import FeatureWindows
+from trading_env.data import simulators
+from trading_env.integrations.feature_windows import FeatureWindows
 
 CPU = torch.device("cpu")
 SMALL = {"learning_starts": 20, "train_freq": 2, "net_arch": (16,), "target_update_interval": 30}

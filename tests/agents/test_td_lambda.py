@@ -16,7 +16,7 @@ from agents.streams import Streams
 from agents.td_lambda import PRESETS, TDLambda
 from benchmarks.evaluate import evaluate as benchmark
 from trading_env import Costs, Margin, Market, TradingEnv, TradingVectorEnv
-from trading_env.simulators import regime_switching
+from trading_env.data.simulators import regime_switching
 
 
 class Toll(gym.Env):

@@ -14,7 +14,8 @@ from benchmarks.__main__ import main
 from benchmarks.forecast import ForecastSettings
 from benchmarks.forecasters import Regression
 from benchmarks.settings import CompareSettings, Hyperparameters, parse
-from trading_env import Market, load, metrics
+from trading_env import Market, load
+from trading_env.analysis import metrics
 
 TINY = {
     "--name": "tiny",

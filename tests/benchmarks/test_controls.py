@@ -5,7 +5,8 @@ import pytest
 from benchmarks import controls
 from benchmarks.controls import ControlFailedError
 from benchmarks.evaluate import ENV_ID
-from trading_env import Market, hindsight, load, simulators
+from trading_env import Market, hindsight, load
+from trading_env.data import simulators
 
 TASK = {"actions": (0.0, 1.0), "window": 2, "features": ["log_return_1"]}
 

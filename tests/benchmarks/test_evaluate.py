@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from benchmarks.evaluate import ENV_ID, PerSeed, evaluate
-from trading_env import Market, load, metrics, strategies
-from trading_env.strategies import StrategyPolicy
+from trading_env import Market, load
+from trading_env.analysis import metrics, strategies
+from trading_env.analysis.strategies import StrategyPolicy
 
 
 class Coins:

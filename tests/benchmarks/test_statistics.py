@@ -6,7 +6,7 @@ from arch.bootstrap import StationaryBootstrap
 
 from benchmarks import statistics
 from benchmarks.statistics import bootstrap_iqm, check_block, iqm
-from trading_env import metrics
+from trading_env.analysis import metrics
 
 
 def test_median_and_range_by_hand():

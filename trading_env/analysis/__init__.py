@@ -1,0 +1,1 @@
+"""Metrics, strategies, the hindsight bound, and the test for look-ahead."""

@@ -1,0 +1,221 @@
+"""Splits that prices have not been adjusted for: found, told by a warning, and adjusted on request. T = rows.
+
+A split is a jump between two bars by a round ratio, in a market that goes on as calmly as before; a crash of its size
+comes with wide bars before and after. Neither is certain, hence a warning and no correction.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading_env.data.bars import ROUNDING, Floats, Times, row_label
+
+_RATIOS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)  # 2:1 and more, and reverse splits of 1:2 and more
+_LARGE = math.log(4.0) - 0.1  # a move by -72% or +261%: always worth a question
+_FAR = 1.1  # by how much the ratio of adjusted and plain close may vary: a few years of dividends
+_AROUND = 60  # bars before and after a jump that tell what is ordinary
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A jump of the price between the row before and ``row``: by 1 / ``ratio`` of a split, 0 if by no such ratio."""
+
+    row: int
+    move: float  # of the close, as a fraction
+    ratio: float
+
+    def text(self, time: Times | None) -> str:
+        """The jump in words: "moves by -75.2% at 2020-08-31 (row 165), as at a 4:1 split"."""
+        name = "" if self.ratio == 0.0 else f"{self.ratio:g}:1" if self.ratio > 1 else f"1:{1 / self.ratio:g}"
+        kind = f", as at a {name} split" if name else ", more than prices do"
+        return f"moves by {self.move:+.1%} at {row_label(time, self.row)}{kind}"
+
+
+def adjusted_close(columns: Iterable[Any]) -> int | None:
+    """Position of the column of adjusted closes ("Adj Close", "5. adjusted close"), if there is one."""
+    for i, label in enumerate(columns):
+        if re.sub("[^a-z]", "", str(label).lower()) in ("adjclose", "adjustedclose", "closeadj", "closeadjusted"):
+            return i
+    return None
+
+
+def adjust_bars(
+    bars: dict[str, Floats], adjusted: Floats | None, time: Times | None, adjust: bool | None, name: str
+) -> tuple[dict[str, Floats], dict[str, Any]]:
+    """The bars, adjusted if ``adjust``, and the report of it; without an answer a warning where there is a question.
+
+    Args:
+        bars: open, high, low, close and volume as far as there are (T,); NaN where missing.
+        adjusted: adjusted closes (T,), or None. They say by how much each row is to be multiplied.
+        time: timestamps (T,), or None.
+        adjust: True: multiply prices by adjusted / close, volumes stay as traded; without such closes, or where they
+            are the closes, divide the prices before each jump by its ratio and multiply the volumes. False: take
+            the bars as they are. None: the same, with a warning.
+        name: of the market, for messages.
+
+    Raises:
+        ValueError: adjust=True, and an adjusted close is not positive, or a jump has no split's ratio.
+
+    Warns:
+        UserWarning: adjusted closes are far from the closes, or a price jumps as at a split; with name and date.
+    """
+    if adjust is False:
+        return bars, {}
+    factor = None if adjusted is None else _factor(bars["close"], adjusted, time, bool(adjust))
+    if factor is None or np.nanmax(np.abs(factor - 1.0)) <= ROUNDING:  # such adjusted closes tell nothing
+        jumps = find_jumps(bars)
+        if adjust:
+            return _without(bars, jumps, time)
+        _warn_of_jumps(jumps, time, name, "adjusts what is before it")
+        return bars, {}
+    scaled = {key: values if key == "volume" else values * factor for key, values in bars.items()}
+    jumps = find_jumps(scaled)
+    if adjust:
+        _warn_of_jumps(jumps, time, name, "")
+        return scaled, {"adjust": {"by": "adjusted close"}}
+    _warn_if_far(factor, time, name)
+    _warn_of_jumps(jumps, time, name, "does not change that")
+    return bars, {}
+
+
+def find_jumps(bars: dict[str, Floats]) -> list[Jump]:
+    """Jumps of the price that look like splits, or are too large not to ask.
+
+    A jump looks like a split if it is far from ordinary, near a ratio of `_RATIOS`, and made between two bars (where
+    there are opens of their own), and if its range and volume and the moves after it are usual. Moves by -72% or +261%
+    count too. Where more than one move in a hundred is large, none is a jump.
+    """
+    close = bars["close"]
+    rows = np.flatnonzero(np.isfinite(close) & (close > 0.0))
+    if rows.size < 7:
+        return []
+    with np.errstate(all="ignore"):  # wrong prices are refused later, by name
+        moves = np.diff(np.log(close[rows]))
+        gaps = _gaps(bars, rows, moves)
+        at = np.flatnonzero((np.abs(gaps) > math.log(1.6)) | (np.abs(moves) > _LARGE))
+        if at.size > max(3, moves.size // 100):
+            return []
+        ratios = [(int(i), _ratio(int(i), gaps, moves, _wideness(bars, rows, gaps is moves))) for i in at]
+    return [Jump(int(rows[i + 1]), math.expm1(moves[i]), k) for i, k in ratios if k is not None]
+
+
+def _gaps(bars: dict[str, Floats], rows: NDArray[np.intp], moves: Floats) -> Floats:
+    """Log moves from each close to the next open (n,); the closes' own moves where opens tell nothing of their own."""
+    if "open" not in bars:
+        return moves
+    before, after = bars["close"][rows[:-1]], bars["open"][rows[1:]]
+    good = np.isfinite(after) & (after > 0.0)
+    if np.mean(before == after) > 0.5:  # made of the closes
+        return moves
+    gaps: Floats = np.where(good, np.log(np.where(good, after, 1.0) / before), moves)
+    return gaps
+
+
+def _wideness(bars: dict[str, Floats], rows: NDArray[np.intp], closes_alone: bool) -> list[tuple[Floats, float, bool]]:
+    """What is large in the bar of a crash (n,), ranges and volumes; up to where it is not, and if it counts shares."""
+    wide = []
+    if {"high", "low"} <= bars.keys() and not closes_alone:
+        wide.append((np.log(bars["high"][rows] / bars["low"][rows])[1:], 0.06, False))
+    if "volume" in bars:
+        wide.append((bars["volume"][rows][1:], 0.0, True))
+    return wide
+
+
+def _ratio(i: int, gaps: Floats, moves: Floats, wide: list[tuple[Floats, float, bool]]) -> float | None:
+    """Ratio of the split that move ``i`` looks like, 0 of a jump without a ratio; None if it is no jump."""
+    before = np.arange(max(i - _AROUND, 0), i)
+    usual_bars = before if before.size >= 20 else np.r_[before, i + 1 : min(i + 1 + _AROUND, moves.size)]
+    usual = float(np.median(np.abs(moves[usual_bars])))
+    gap, move = float(gaps[i]), float(moves[i])
+    size = abs(gap)
+    if max(size, abs(move)) < 12.0 * usual:  # eight standard deviations
+        return None
+    otherwise = 0.0 if max(size, abs(move)) > _LARGE else None
+    ratio = min(_RATIOS, key=lambda k: abs(size - math.log(k)))
+    if abs(size - math.log(ratio)) > min(max(0.04, 4.5 * float(np.median(np.abs(gaps[usual_bars])))), 0.12):
+        return otherwise
+    after = np.abs(moves[i + 1 : i + 11])
+    if abs(move - gap) > max(0.06, 8.0 * usual) or (after.size and after.mean() > max(0.02, 3.0 * usual)):
+        return otherwise
+    factor = float(ratio) if gap < 0.0 else 1.0 / ratio
+    for values, least, in_shares in wide:
+        median = float(np.median(values[usual_bars])) * (max(factor, 1.0) if in_shares else 1.0)
+        if median > 0.0 and values[i] > max(least, 5.0 * median):
+            return otherwise
+    return factor
+
+
+def _factor(close: Floats, adjusted: Floats, time: Times | None, needed: bool) -> Floats | None:
+    """Adjusted over plain close (T,), NaN where either is missing; None where both are nowhere.
+
+    Raises:
+        ValueError: it is ``needed``, and an adjusted close is not finite and positive.
+    """
+    good = np.isfinite(adjusted) & (adjusted > 0.0)
+    bad = ~good & ~np.isnan(adjusted) & ~np.isnan(close)
+    if needed and bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"the adjusted close must be finite and positive, got {adjusted[row]} at {row_label(time, row)}: "
+            "adjust=False does without it"
+        )
+    good &= np.isfinite(close) & (close > 0.0)
+    factor: Floats = np.full(close.shape, np.nan)
+    np.divide(adjusted, close, out=factor, where=good)
+    return factor if good.any() else None
+
+
+def _without(
+    bars: dict[str, Floats], jumps: list[Jump], time: Times | None
+) -> tuple[dict[str, Floats], dict[str, Any]]:
+    """The bars with the prices before each jump divided by its ratio and the volumes multiplied; and the report."""
+    unknown = [jump for jump in jumps if jump.ratio == 0.0]
+    if unknown:
+        raise ValueError(
+            f"adjust=True: the price {unknown[0].text(time)}, and there are no adjusted closes to adjust it by; "
+            "adjust=False takes the prices as they are"
+        )
+    share = np.ones(bars["close"].shape)
+    for jump in jumps:
+        share[: jump.row] /= jump.ratio
+    if jumps:
+        bars = {key: values / share if key == "volume" else values * share for key, values in bars.items()}
+    return bars, {"adjust": {"splits": [{"at": row_label(time, j.row), "ratio": j.ratio} for j in jumps]}}
+
+
+def _warn_if_far(factor: Floats, time: Times | None, name: str) -> None:
+    """Warns where adjusted and plain closes are far from one another, with the row of the largest step."""
+    rows = np.flatnonzero(~np.isnan(factor))
+    ratios = factor[rows]
+    if ratios.max() / ratios.min() <= _FAR:
+        return
+    steps = np.abs(np.diff(np.log(ratios)))
+    row = int(rows[int(steps.argmax()) + 1])
+    warnings.warn(
+        f"{name}: the adjusted close is far from the close, {ratios.min():.4g} to {ratios.max():.4g} times it, with "
+        f"the largest step by {math.expm1(steps.max()):.1%} at {row_label(time, row)}, as by splits and dividends; "
+        "load(..., adjust=True) multiplies open, high, low and close by it, adjust=False takes them as they are",
+        stacklevel=4,
+    )
+
+
+def _warn_of_jumps(jumps: list[Jump], time: Times | None, name: str, answer: str) -> None:
+    """Warns of the first jump, if there is one, and what ``adjust=True`` does about it."""
+    if not jumps:
+        return
+    more = f" (and so at {len(jumps) - 1} more, the last {row_label(time, jumps[-1].row)})" if len(jumps) > 1 else ""
+    if not answer:
+        what = "the adjusted close does too; adjust=False"
+    elif any(jump.ratio == 0.0 for jump in jumps):
+        what = "no split has that ratio; load(..., adjust=False)"
+    else:
+        what = f"load(..., adjust=True) {answer}, adjust=False"
+    warnings.warn(f"{name}: the price {jumps[0].text(time)}{more}; {what} takes the prices as they are", stacklevel=4)

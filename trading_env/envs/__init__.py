@@ -1,0 +1,1 @@
+"""TradingEnv, scalar and vector, and what both are made of."""

@@ -1,0 +1,275 @@
+"""States of the envs, checked against the data before anything of them is taken.
+
+A state may come from a file that anyone has written. Every row that it names must exist, its parts must fit each
+other, and its numbers must be finite: a kernel without bounds checks goes by them.
+
+Letters: N sub-envs, S = len(STATE) numbers of an account, T rows of the stacked tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trading_env._checks import brief
+from trading_env.envs.state import check_fingerprint, check_keys
+from trading_env.envs.task import Task
+from trading_env.kernel.accounting import (
+    CASH,
+    ENTRY,
+    EQUITY,
+    INFO,
+    INITIAL,
+    LAST,
+    OFFSET,
+    PAST_ROW,
+    PEAK,
+    ROW,
+    STATE,
+    UNITS,
+    YEARS,
+    Bools,
+    Floats,
+    Ints,
+)
+
+KEYS = (*INFO, "bar")
+_STREAM_ERRORS = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
+_ROUNDING = 1e-9  # of what an account holds
+
+
+class Episode(NamedTuple):
+    """The state of a scalar env's episode."""
+
+    running: bool
+    account: Floats  # (2 S,)
+    clock: Ints  # (1, 4)
+    opened: tuple[int, int]  # market and its first decision bar
+    asked: Floats  # wants so far
+    before: dict[str, Any]
+    info: dict[str, Any]
+
+
+def check_episode(task: Task, state: Any) -> Episode | None:
+    """The state of a scalar env of this task as copies; None where no episode has begun.
+
+    Raises:
+        ValueError: naming the part of the state that is wrong.
+    """
+    check_fingerprint(task, state)
+    check_keys(state, ("_running", "streams"))
+    running = flag(state, "_running")
+    if not running and "_clock" not in state:
+        return None
+    check_keys(state, ("_state", "_clock", "_opened", "_asked", "_before", "_info"))
+    clock = array_of(state, "_clock", np.int64, (1, PAST_ROW + 1))
+    account = array_of(state, "_state", np.float64, (2 * len(STATE),))
+    check_clock(task, clock, np.array([not running]))
+    check_accounts(task, account[None], clock, np.array([not running]))
+    opened = _opened(task, state["_opened"], clock[0])
+    start = task.offsets[opened[0]] + opened[1]
+    asked = _wants(task, state["_asked"], int(clock[0, ROW]) - start)
+    if clock[0, PAST_ROW] != (clock[0, ROW] - 1 if len(asked) else -1):
+        raise ValueError(f"state['_clock'] must come from {len(asked)} steps, got {clock[0].tolist()}")
+    infos = [info_of(state, name, ()) for name in ("_before", "_info")]
+    return Episode(running, account, clock, opened, asked, *infos)
+
+
+def _opened(task: Task, opened: Any, clock: Ints) -> tuple[int, int]:
+    """The market and the first bar of an episode that the clock (4,) fits."""
+    plain = isinstance(opened, (list, tuple)) and len(opened) == 2 and all(type(part) is int for part in opened)
+    if plain and 0 <= opened[0] < len(task.markets) and task.firsts[opened[0]] <= opened[1] < len(task.closes):
+        begun = task.begin(opened[0], opened[1])[1]
+        if [begun[LAST], begun[OFFSET]] == [clock[LAST], clock[OFFSET]] and begun[ROW] <= clock[ROW]:
+            return opened[0], opened[1]
+    raise ValueError(
+        f"state['_opened'] must be a market and a bar that state['_clock'] goes on from, got {brief(opened)}"
+    )
+
+
+def _wants(task: Task, asked: Any, n: int) -> Floats:
+    """The wants (n,) of the steps so far."""
+    wants: Floats = array_of({"_asked": asked}, "_asked", np.float64, (n,))
+    if len(task.wants):
+        wrong = ~(np.isin(wants, task.wants) | (np.isnan(wants) & np.isnan(task.wants).any()))
+    else:
+        leverage = task.margin.max_leverage
+        wrong = ~((wants >= task.least * leverage) & (wants <= leverage))
+    if wrong.any():
+        raise ValueError(f"state['_asked'] must hold what the actions ask for, got {wants[wrong][0]}")
+    return wants
+
+
+# -- parts of both envs' states ---------------------------------------------------------------------------------
+
+
+def flag(state: Mapping[str, Any], name: str) -> bool:
+    """A part that is True or False."""
+    if not isinstance(state[name], (bool, np.bool_)):
+        raise ValueError(f"state[{name!r}] must be True or False, got {brief(state[name])}")
+    return bool(state[name])
+
+
+def ints_of(state: Mapping[str, Any], name: str, n: int) -> list[int]:
+    """A part that is a list of n integers of any size, as a copy."""
+    values = state[name]
+    if not isinstance(values, (list, tuple)) or len(values) != n or not all(type(value) is int for value in values):
+        raise ValueError(f"state[{name!r}] must be a list of {n} integers, got {brief(values)}")
+    return list(values)
+
+
+def array_of(state: Mapping[str, Any], name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Any:
+    """A part that is an array of this dtype and shape, as a copy; an empty one may have any dtype."""
+    try:
+        values = np.asarray(state[name])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"state[{name!r}] must be an array, got {brief(state[name])}") from error
+    kind = np.dtype(dtype)
+    if values.shape != shape or (values.dtype != kind and values.size):
+        raise ValueError(f"state[{name!r}] must be an array {kind} {shape}, got one {values.dtype} {values.shape}")
+    return values.astype(kind)  # a copy
+
+
+def finite_of(state: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Floats:
+    """A part that is an array of finite numbers, as a copy."""
+    values: Floats = array_of(state, name, np.float64, shape)
+    if not np.isfinite(values).all():
+        raise ValueError(f"state[{name!r}] must be finite, got {values[~np.isfinite(values)][0]}")
+    return values
+
+
+def info_of(state: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """A part that is info: numbers, or arrays of them with a shape, under `KEYS`; as copies."""
+    info = state[name]
+    if not isinstance(info, Mapping) or set(info) != set(KEYS):
+        raise ValueError(f"state[{name!r}] must have the keys {list(KEYS)}, got {brief(info)}")
+    copies = {key: _numbers(info, key, shape) for key in KEYS}
+    for key, values in copies.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"state[{name!r}][{key!r}] must be finite, got {brief(info[key])}")
+    return copies
+
+
+def _numbers(info: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> Any:
+    """A value of info as a copy: an array, or where the shape is () a plain number."""
+    if shape:
+        return array_of(info, key, np.int64 if key == "bar" else np.float64, shape)
+    value = info[key]
+    if isinstance(value, (float, np.floating)):
+        return float(value)
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and abs(int(value)) < 2**63
+    return int(value) if whole else np.nan
+
+
+def check_running(task: Task, accounts: Floats, clock: Ints, ended: Bools) -> None:
+    """Raises ValueError unless N episodes, ``ended`` or not (N,), can go on from these accounts and clocks."""
+    check_clock(task, clock, ended)
+    stepped = clock[:, PAST_ROW] == clock[:, ROW] - 1
+    if not (stepped | ~ended).all():
+        raise ValueError(
+            f"state['_ended'] must be of sub-envs that have stepped, got {np.flatnonzero(~stepped & ended)}"
+        )
+    check_accounts(task, accounts, clock, ended)
+
+
+def check_clock(task: Task, clock: Ints, ended: Bools) -> None:
+    """Raises ValueError unless all rows that the clock (N, 4) names exist and fit each other.
+
+    Args:
+        task: that of the env.
+        clock: where each sub-env stands.
+        ended: which of them do not go on (N,): the others have a bar to step to.
+    """
+    row, last, offset, past = (clock[:, column] for column in (ROW, LAST, OFFSET, PAST_ROW))
+    market = _market_of(task, offset)
+    firsts, ends = _bounds(task)
+    earliest = firsts[market]
+    if task.episode_length is not None:
+        earliest = np.maximum(earliest, last - task.episode_length)
+    good = (offset == np.asarray(task.offsets)[market]) & (earliest <= row) & (row <= last) & (last <= ends[market])
+    good &= np.where(ended, row >= firsts[market], row < last)
+    if task.episode_length is None:
+        good &= last == ends[market]
+    before = _market_of(task, past)  # of the episode before, after a reset
+    good &= (past == -1) | ((past >= firsts[before]) & (past < ends[before]))
+    if not good.all():
+        j = int(good.argmin())
+        raise ValueError(
+            f"state['_clock'] must name rows of a table of {len(task.closes)}, with a bar to step to where no episode "
+            f"has ended, got {clock[j].tolist()}"
+        )
+
+
+def _market_of(task: Task, row: Ints) -> Ints:
+    """Index (N,) of the market that each row (N,) of the stacked tables is in, or nearest to."""
+    return np.maximum(np.searchsorted(task.offsets, row, "right") - 1, 0)
+
+
+def _bounds(task: Task) -> tuple[Any, Any]:
+    """First decision row and last row of each market in the stacked tables."""
+    offsets = np.asarray(task.offsets)
+    return offsets + task.firsts, offsets + [len(market) - 1 for market in task.markets]
+
+
+def check_accounts(task: Task, accounts: Floats, clock: Ints, ended: Bools) -> None:
+    """Raises ValueError unless the accounts (N, 2 S) are such as steps may leave where the clock (N, 4) stands."""
+    if not np.isfinite(accounts).all():
+        j = int((~np.isfinite(accounts)).any(axis=1).argmax())
+        raise ValueError(f"state['_state'] must be finite, got {accounts[j].tolist()}")
+    size, stepped = len(STATE), clock[:, PAST_ROW] >= 0
+    market = _market_of(task, clock[:, OFFSET])
+    good = _fits(task, accounts[:, :size], clock[:, ROW], market)
+    good &= ended | (accounts[:, EQUITY] > task.margin.ruin_fraction * task.initial_cash)
+    past = np.where(stepped, clock[:, PAST_ROW], 0)
+    good &= ~stepped | _fits(task, accounts[:, size:], past, _market_of(task, past))
+    if not good.all():
+        raise ValueError(
+            f"state['_state'] must be accounts that steps may leave, got {accounts[int(good.argmin())].tolist()}"
+        )
+
+
+def _fits(task: Task, accounts: Floats, row: Ints, market: Ints) -> Bools:
+    """Which of the accounts (N, S) may stand at these rows (N,) of their markets (N,)."""
+    cash, units, equity = accounts[:, CASH], accounts[:, UNITS], accounts[:, EQUITY]
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large fits nothing
+        held = units * task.closes[row]
+        good = np.isfinite(held) & (np.abs(cash + held - equity) <= _ROUNDING * (np.abs(cash) + np.abs(held)))
+    good &= (accounts[:, INITIAL] == task.initial_cash) & (accounts[:, YEARS] == np.asarray(task.years)[market])
+    good &= accounts[:, PEAK] >= np.maximum(equity, task.initial_cash)
+    good &= np.where(units == 0.0, accounts[:, ENTRY] == 0.0, accounts[:, ENTRY] > 0.0)
+    return np.asarray(good)
+
+
+def check_streams(rngs: Sequence[np.random.Generator], states: Any) -> list[Any]:
+    """The states of the generators, each tried on another generator of its kind.
+
+    Raises:
+        ValueError: the states are of more or fewer generators, of other kinds, or of none.
+    """
+    if not isinstance(states, (list, tuple)):
+        raise ValueError(f"state['streams'] must be a list, got {brief(states)}")
+    if len(rngs) != len(states):
+        raise ValueError(f"state is that of {len(states)} random streams, this env has {len(rngs)}")
+    trials: dict[type, Any] = {}
+    for rng, stream in zip(rngs, states, strict=True):
+        kind = type(rng.bit_generator)
+        trial = trials.setdefault(kind, kind())
+        try:
+            trial.state = stream
+            inside = all(low <= part <= high for part, low, high in _places(stream))
+        except _STREAM_ERRORS as error:
+            raise ValueError(f"state['streams'] must hold states of {kind.__name__}, got {brief(stream)}") from error
+        if not inside:
+            raise ValueError(f"state['streams'] must hold places inside a buffer, got {brief(stream)}")
+    return list(states)
+
+
+def _places(stream: Mapping[str, Any]) -> Iterable[tuple[Any, int, int]]:
+    """The places in buffers that a bit generator's state names, with their bounds: NumPy reads there unchecked."""
+    if stream["bit_generator"] == "MT19937":
+        yield stream["state"]["pos"], 0, 624
+    if stream["bit_generator"] == "Philox":
+        yield stream["buffer_pos"], 0, 4

@@ -1,0 +1,51 @@
+"""The keywords of Task where others take them as ``**keywords``: shown in signatures, and refused by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from trading_env.envs.task import Task
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PARAMETERS = {
+    name: parameter
+    for name, parameter in inspect.signature(Task).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY  # data is each one's own
+}
+
+ELSEWHERE = {  # what gym-anytrading, Gym-Trading-Env and gym.make call them
+    "df": "data",
+    "window_size": "window",
+    "windows": "window",
+    "positions": "actions",
+    "trading_fees": "costs",
+    "borrow_interest_rate": "margin",
+    "reward_function": "reward",
+    "portfolio_initial_value": "initial_cash",
+    "max_episode_duration": "episode_length",
+    "max_episode_steps": "episode_length",
+}
+
+
+def shows_keywords(function: F) -> F:
+    """The function, its ``**keywords`` replaced in its signature by those of Task."""
+    signature = inspect.signature(function)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    shown = signature.replace(parameters=[*own, *_PARAMETERS.values()])
+    function.__signature__ = shown  # type: ignore[attr-defined]
+    return function
+
+
+def check_keywords(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> None:
+    """Raises TypeError, naming the owner, unless Task takes all of the keywords.
+
+    In Python's own words, by which others know it: TorchRL's GymEnv tries again without ``frameskip``.
+    """
+    unknown = [name for name in keywords if name not in _PARAMETERS]
+    if unknown:
+        known = list(inspect.signature(owner).parameters)
+        here = f" (here it is {ELSEWHERE[unknown[0]]!r})" if unknown[0] in ELSEWHERE else ""
+        raise TypeError(f"{owner.__name__} got an unexpected keyword argument {unknown[0]!r}{here}; known are {known}")

@@ -1,0 +1,51 @@
+"""What an env's observations and actions mean, as plain JSON, so that an agent can be kept from another kind of env."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from trading_env.envs.task import Task
+from trading_env.features.scaler import FeatureScaler
+
+_BOUNDS = (2, 7, 25, 100, 700, 4_000, 12_000, 60_000, 300_000)  # bars per year, far from those of usual bars
+
+
+def meaning(task: Task) -> dict[str, Any]:
+    """All that changes what an observation or an action of the same size says; prices, costs and rewards do not.
+
+    Returns:
+        Plain JSON: ``observation``, ``window``, ``features`` in order, ``scaler`` (its numbers, None without one),
+        ``bar`` (how many bars a year has, roughly), ``actions`` (what each asks for, or the kind), ``shorts``
+        (whether a position may be negative), ``max_leverage`` where actions are multiples of it, ``lot_size`` where
+        they are lots.
+    """
+    targets = ["hold" if math.isnan(want) else want for want in task.wants.tolist()]
+    scaler = FeatureScaler.from_dict(task.scaler) if isinstance(task.scaler, dict) else task.scaler
+    return {
+        "observation": task.observation,
+        "window": task.window,
+        "features": list(task.feature_names),
+        "scaler": None if scaler is None else scaler.to_dict(),
+        "bar": sorted({_bar(market.bars_per_year) for market in task.markets}),
+        "actions": [task.actions, *targets],
+        "shorts": _shorts(task),
+        "max_leverage": task.margin.max_leverage if task.actions == "continuous" else None,
+        "lot_size": task.lot_size if task.actions == "lots" else None,
+    }
+
+
+def _shorts(task: Task) -> bool:
+    """Whether a position may be negative."""
+    if task.actions in ("continuous", "lots"):
+        return not task.long_only
+    return bool((task.wants < 0.0).any())
+
+
+def _bar(bars_per_year: float | None) -> str:
+    """Between which two numbers the bars per year lie: splits of one market may differ a little."""
+    if bars_per_year is None:
+        return "unknown"
+    low = max((bound for bound in _BOUNDS if bound <= bars_per_year), default=0)
+    high = min((bound for bound in _BOUNDS if bound > bars_per_year), default=math.inf)
+    return f"{low:,} to {high:,} a year"

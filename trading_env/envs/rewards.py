@@ -1,0 +1,119 @@
+"""Rewards: the named ones that the kernel computes, and callables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trading_env._checks import brief, number
+
+Floats = npt.NDArray[np.float64]
+Account = Mapping[str, Floats]
+RewardFunction = Callable[[Account, Account], Floats]
+
+NAMES = ("log_return", "pnl", "excess_log_return", "differential_sharpe", "mean_variance")
+
+
+@dataclass(frozen=True)
+class DifferentialSharpe:
+    """Differential Sharpe ratio of simple returns (Moody & Saffell 1998, eq. 6), adaptation rate ``eta``.
+
+    The moving averages A of R and B of R^2 start at 0; the reward is 0 until B - A^2 > 1e-12.
+    """
+
+    eta: float = 0.01
+
+    def __post_init__(self) -> None:
+        _check(self, "eta", self.eta, 1.0)
+
+
+@dataclass(frozen=True)
+class MeanVariance:
+    """dv - (risk_aversion / 2) dv^2 of the change dv of equity, in currency (Ritter 2017)."""
+
+    risk_aversion: float = 1e-4
+
+    def __post_init__(self) -> None:
+        _check(self, "risk_aversion", self.risk_aversion, math.inf)
+
+
+Reward = str | DifferentialSharpe | MeanVariance | Mapping[str, float] | RewardFunction
+
+
+def _check(owner: object, name: str, value: Any, high: float) -> None:
+    """Makes ``owner.name`` a float; raises unless it is a number in (0, high]."""
+    object.__setattr__(owner, name, number(f"{type(owner).__name__}.{name}", value, above=0.0, most=high))
+
+
+def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
+    """The kernel's name of the reward, its parameter, and the callable that replaces it, if any.
+
+    A mapping of its one field, as a spec read back from JSON has it, stands for a reward object.
+
+    Raises:
+        ValueError: an unknown name or field.
+        TypeError: neither a name, a reward object nor a callable.
+    """
+    if isinstance(reward, str):
+        if reward not in NAMES:
+            raise ValueError(f"reward must be one of {NAMES} or a callable, got {brief(reward)}")
+        if reward == "differential_sharpe":
+            return reward, DifferentialSharpe().eta, None
+        return reward, MeanVariance().risk_aversion, None
+    if isinstance(reward, Mapping):
+        reward = _from_fields(reward)
+    if isinstance(reward, DifferentialSharpe):
+        return "differential_sharpe", reward.eta, None
+    if isinstance(reward, MeanVariance):
+        return "mean_variance", reward.risk_aversion, None
+    if isinstance(reward, type) or not callable(reward):
+        raise TypeError(
+            f"reward must be one of {NAMES}, DifferentialSharpe(), MeanVariance() or a callable, got {brief(reward)}"
+        )
+    return "log_return", 0.0, reward
+
+
+def _from_fields(state: Mapping[str, float]) -> DifferentialSharpe | MeanVariance:
+    """The reward object whose fields these are."""
+    for kind in (DifferentialSharpe, MeanVariance):
+        if set(state) == {field.name for field in fields(kind)}:
+            return kind(**state)
+    raise ValueError(f"reward as a mapping must have the field eta or risk_aversion, got {brief(dict(state))}")
+
+
+def call_reward(function: RewardFunction, before: Account, after: Account) -> Floats:
+    """``function(before, after)`` as float64 (N,), checked; the function may read its arguments only.
+
+    Raises:
+        TypeError: the result holds no real numbers.
+        ValueError: the result has another shape, or is not finite.
+    """
+    shape, returned = after["equity"].shape, function(_read_only(before), _read_only(after))
+    if isinstance(returned, np.ma.MaskedArray):
+        raise TypeError(f"the reward callable must return a plain array, got {brief(returned)}")
+    try:
+        reward = np.asarray(returned)
+    except ValueError as error:  # nested lists of different lengths
+        raise ValueError(f"the reward callable must return shape {shape}, got {brief(returned)}") from error
+    if reward.dtype.kind not in "biuf":
+        raise TypeError(f"the reward callable must return real numbers, got {brief(returned)}")
+    if reward.shape != shape:
+        raise ValueError(f"the reward callable must return shape {shape}, got {reward.shape}")
+    with np.errstate(over="ignore"):  # what float64 cannot hold is refused as infinite
+        reward = reward.astype(np.float64)
+    if not np.isfinite(reward).all():
+        raise ValueError(f"the reward callable returned {reward[~np.isfinite(reward)][0]} at {dict(after)}")
+    return reward
+
+
+def _read_only(account: Account) -> Account:
+    """The account in views that cannot be written."""
+    views = {key: values.view() for key, values in account.items()}
+    for values in views.values():
+        values.flags.writeable = False
+    return views

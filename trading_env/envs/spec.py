@@ -1,0 +1,80 @@
+"""Specs of envs whose keywords JSON cannot hold: they make the env again, and refuse to be written by name."""
+
+from __future__ import annotations
+
+import copy
+import enum
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from gymnasium.envs.registration import EnvSpec
+
+from trading_env._checks import brief
+from trading_env.config import Costs, Margin
+from trading_env.envs.rewards import DifferentialSharpe, MeanVariance
+
+INSTEAD = {
+    "data": "the name of a dataset or the path of a file (a DataFrame's to_parquet or to_csv makes one)",
+    "features": "'default' or names of columns",
+    "scaler": "its to_dict()",
+    "reward": "one of the names",
+    "actions": "a name or a list of numbers",
+    "autoreset_mode": "its name",
+}
+
+
+class KeptSpec(EnvSpec):
+    """An EnvSpec with keywords that JSON cannot hold."""
+
+    def to_json(self) -> str:
+        """The spec as JSON.
+
+        Raises:
+            TypeError: a keyword cannot be written; the message names it, and what to give instead.
+        """
+        for name, value in self.kwargs.items():
+            if not _fits_json(value):
+                instead = INSTEAD.get(name, "a plain number, text, list or dict")
+                raise TypeError(
+                    f"the spec of {self.id} cannot be written to JSON with {name}={brief(value)} "
+                    f"({type(value).__name__}): give {instead} as {name}"
+                )
+        return super().to_json()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EnvSpec):
+            return NotImplemented
+        names = [field.name for field in fields(self) if field.compare]
+        return [getattr(self, name) for name in names] == [getattr(other, name) for name in names]
+
+    __hash__ = None  # type: ignore[assignment]  # as an EnvSpec has none
+
+
+class HasSpec:
+    """An env whose ``spec`` says by name what of it cannot be written to JSON."""
+
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """The spec that `gym.make` or `gym.make_vec` made the env from; None where neither did."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if type(spec) is EnvSpec and not all(_fits_json(value) for value in spec.kwargs.values()):
+            spec = copy.copy(spec)
+            spec.__class__ = KeptSpec
+        self._spec = spec
+
+
+def _fits_json(value: Any) -> bool:
+    """True if JSON can hold the value so that the env takes it when it is read back."""
+    if isinstance(value, (Costs, Margin, DifferentialSharpe, MeanVariance)):
+        return True  # written as dicts of their fields, which the env takes too
+    if isinstance(value, (list, tuple)):
+        return all(_fits_json(part) for part in value)
+    if isinstance(value, Mapping):
+        return isinstance(value, dict) and all(isinstance(k, str) and _fits_json(v) for k, v in value.items())
+    return value is None or (isinstance(value, (str, int, float, bool)) and not isinstance(value, enum.Enum))

@@ -1,0 +1,392 @@
+"""What the scalar and the vector env share: the data, the rules, the spaces, and how an episode is drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from trading_env._checks import brief, choice, flag, integer, number
+from trading_env.config import Costs, Margin, as_config
+from trading_env.data.datasets import load
+from trading_env.data.market import Market
+from trading_env.envs.rewards import NAMES as REWARDS
+from trading_env.envs.rewards import Reward, parse_reward
+from trading_env.features.build import FeatureScaler, FeatureTable, feature_table
+from trading_env.kernel import accounting
+from trading_env.kernel.accounting import ACCOUNT_SIZE, Float32s, Floats, Rules
+
+FILLS = ("next_open", "next_close", "close")
+OBSERVATIONS = ("flat", "dict", "compact")
+SIZINGS = ("drift", "rebalance")
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+MAX_COMPACT_ROWS = 2**24  # float32 holds every integer up to here
+MAX_LOTS = 10_000  # an action each way
+PRICE_RANGE = (1e-15, 1e15)  # so that no exposure or drawdown leaves float32, whatever a position went through
+CASH_RANGE = (1e-100, 1e100)  # so that equity stays far from both ends of float64
+LONGEST_BAR = 1e-3  # bars per year
+
+
+class Task:
+    """The validated keywords of TradingEnv; see its docstring for each.
+
+    Attributes:
+        markets: the datasets, one of which an episode runs on.
+        firsts: first decision bar of each market, an index into it.
+        offsets: first row of each market in the stacked arrays.
+        bars: prices of all markets, stacked (K, T): closes; opens where orders fill there; all four where wicks count.
+        closes: the first row of ``bars`` (T,).
+        table: what is observed of each row (T, F), float32.
+        rules: the kernel's constants and then the wants, as one array.
+        wants: what each discrete action asks for (A,), NaN = hold; empty for continuous actions.
+        function: the reward callable, or None where the kernel computes the reward.
+    """
+
+    def __init__(
+        self,
+        data: Any = "us-stocks/AAPL",
+        *,
+        features: Any = "default",
+        scaler: FeatureScaler | None = None,
+        window: int = 30,
+        actions: Any = "buy_hold_sell",
+        lots: int = 1,
+        allow_short: bool | None = None,
+        sizing: str | None = None,
+        lot_size: float | None = None,
+        min_trade: float = 0.0,
+        fill: str = "next_open",
+        costs: Costs | Mapping[str, float] | None = None,
+        margin: Margin | Mapping[str, float] | None = None,
+        initial_cash: float = 100_000.0,
+        bars_per_year: float | None = None,
+        reward: Reward = "log_return",
+        observation: str = "flat",
+        random_start: bool = False,
+        episode_length: int | None = None,
+        on_missing: str = "raise",
+    ) -> None:
+        self.costs = as_config(Costs, costs, "costs")
+        self.margin = as_config(Margin, margin, "margin")
+        self.fill = choice("fill", fill, FILLS)
+        self.observation = choice("observation", observation, OBSERVATIONS)
+        self.window = integer("window", window, 1)
+        self.episode_length = None if episode_length is None else integer("episode_length", episode_length, 1)
+        self.random_start = flag("random_start", random_start)
+        self.initial_cash = number("initial_cash", initial_cash, least=CASH_RANGE[0], most=CASH_RANGE[1])
+        self.min_trade = number("min_trade", min_trade, least=0.0)
+        self.actions, self.wants = parse_actions(actions, lots, allow_short, self.margin.max_leverage)
+        self.long_only = self.actions in ("continuous", "lots") and allow_short is False
+        self.sizing = self._parse_sizing(sizing)
+        self.lot_size = self._parse_lot_size(lot_size)
+        self.reward, self._reward_parameter, self.function = parse_reward(reward)
+        self.markets, self.scaler = load_markets(data, on_missing), scaler
+        self._stack([feature_table(market, features, scaler) for market in self.markets])
+        self.years = [self._bar_years(market, bars_per_year) for market in self.markets]
+        self._check_costs()
+        self.rules = np.concatenate([np.array(self._rules(), dtype=np.float64), self.wants])
+
+    # -- the parts of construction ------------------------------------------------------------------------
+
+    def _parse_sizing(self, sizing: str | None) -> str | None:
+        """Drift for discrete target exposures and rebalance for continuous ones, unless given."""
+        if sizing is not None:
+            choice("sizing", sizing, SIZINGS)
+        if self.actions == "lots":
+            if sizing is not None:
+                raise ValueError(f"sizing={sizing!r} has no meaning with actions='lots': a lot is a trade")
+            return None
+        if self.actions == "continuous":
+            if sizing == "drift":
+                raise ValueError("sizing='drift' needs discrete actions; actions='continuous' rebalances")
+            return "rebalance"
+        return sizing or "drift"
+
+    def _parse_lot_size(self, lot_size: float | None) -> float:
+        """Units per lot; 0 stands for fractional units."""
+        if lot_size is not None:
+            return number("lot_size", lot_size, above=0.0)
+        return 1.0 if self.actions == "lots" else 0.0
+
+    def _stack(self, tables: Sequence[FeatureTable]) -> None:
+        """Puts the markets one below the other, so that the kernel sees one array of each kind."""
+        names = {table.names for table in tables}
+        if len(names) > 1:
+            raise ValueError(f"the datasets of data give different features: {sorted(names)}")
+        self.feature_names = tables[0].names
+        for market in self.markets:
+            if self.fill == "next_open" and market.open is None:
+                raise ValueError(
+                    f"fill='next_open' needs the column open, which {market.name!r} lacks; use fill='next_close'"
+                )
+        self.firsts = [max(m.first, t.warmup + self.window - 1) for m, t in zip(self.markets, tables, strict=True)]
+        for market, first in zip(self.markets, self.firsts, strict=True):
+            self._check_length(market, first)
+            self._check_prices(market)
+        lengths = [len(market) for market in self.markets]
+        self.offsets = [sum(lengths[:i]) for i in range(len(lengths))]
+        self.wicks = self._wicks_count()
+        self.bars = np.concatenate([self._prices(market) for market in self.markets], axis=1)
+        self.closes: Floats = self.bars[accounting.CLOSES]
+        self.features = _stacked([table.values for table in tables])  # [T, F]
+        self.table: Float32s = self.features
+        if self.observation == "compact":
+            if len(self.features) > MAX_COMPACT_ROWS:
+                raise ValueError(
+                    f"observation='compact' holds at most 2^24 rows in float32, data has {len(self.features)}"
+                )
+            self.table = np.arange(len(self.features), dtype=np.float32)[:, None]  # the row index is the window
+
+    def _wicks_count(self) -> bool:
+        """Whether a bar's low or high can bring a margin call: it is known, and there is debt or a duty to meet."""
+        known = any(market.low is not None or market.high is not None for market in self.markets)
+        furthest = self.margin.max_leverage
+        lowest, highest = (0.0 if self.long_only else -furthest), furthest
+        if self.actions in ("targets", "buy_hold_sell"):
+            lowest, highest = float(np.nanmin(self.wants)), float(np.nanmax(self.wants))
+        owes = self.margin.maintenance > 0.0 or lowest < 0.0 or highest > 1.0
+        return self.margin.intrabar and known and owes
+
+    def _prices(self, market: Market) -> Floats:
+        """The market's prices (K, T), as `bars` has them; NaN is a low or high that it lacks."""
+        if self.wicks:
+            unknown = np.full(len(market), math.nan)
+            low = unknown if market.low is None else market.low
+            high = unknown if market.high is None else market.high
+            return np.array([market.close, _first_prices(market), low, high])
+        if self.fill == "next_open" and market.open is not None:
+            return np.array([market.close, market.open])
+        return market.close[None]
+
+    def _check_length(self, market: Market, first: int) -> None:
+        """Raises unless an episode of the asked length fits behind the first decision bar."""
+        steps = self.episode_length or 1
+        if len(market) < self.window + 2 or first + steps > len(market) - 1:
+            needed = max(first + 1 + steps, self.window + 2)
+            raise ValueError(
+                f"{market.name!r} has {len(market)} rows, too few: features and window={self.window} put the first "
+                f"decision at bar {first}, and episode_length={self.episode_length} needs {needed} rows"
+            )
+
+    def _check_prices(self, market: Market) -> None:
+        """Raises unless the prices that the account meets are in PRICE_RANGE."""
+        low, high = PRICE_RANGE
+        for name in ("open", "high", "low", "close") if self.fill == "next_open" else ("high", "low", "close"):
+            prices: Floats | None = getattr(market, name)
+            if prices is None:
+                continue
+            if prices.min() < low or prices.max() > high:
+                row = int(((prices < low) | (prices > high)).argmax())
+                raise ValueError(
+                    f"data: {name} of {market.name!r} must lie in [{low:g}, {high:g}] to be traded, "
+                    f"got {prices[row]} at {market.time_of(row)}"
+                )
+
+    def _bar_years(self, market: Market, bars_per_year: float | None) -> float:
+        """Length of a bar in years; 0 where no rate is charged, so that it does not matter."""
+        if bars_per_year is None:
+            if self.margin.free:
+                return 0.0
+            if market.bars_per_year is None:
+                raise ValueError(f"bars_per_year must be given: {market.name!r} has no timestamps to infer it from")
+            bars_per_year = market.bars_per_year
+        return 1.0 / number("bars_per_year", bars_per_year, least=LONGEST_BAR)
+
+    def _check_costs(self) -> None:
+        """Raises where a trade to the largest exposure would cost all that it moves."""
+        costs, leverage = self.costs, self.margin.max_leverage
+        lowest = float(np.nanmin(self.bars))
+        rate = max(costs.buy_rate, costs.sell_rate) + costs.per_unit / lowest
+        if leverage * rate >= 1.0:
+            raise ValueError(
+                f"costs are too high for margin.max_leverage={leverage:g}: a trade costs up to {rate:g} of its "
+                f"notional (per_unit at the lowest price {lowest:g}), and leverage times that must be below 1"
+            )
+
+    def _rules(self) -> Rules:
+        costs, margin = self.costs, self.margin
+        return Rules(
+            spread=costs.spread,
+            commission=costs.commission,
+            fixed=costs.fixed,
+            minimum=costs.minimum,
+            per_unit=costs.per_unit,
+            lot_size=self.lot_size,
+            min_trade=self.min_trade,
+            max_leverage=margin.max_leverage,
+            maintenance=margin.maintenance,
+            ruin_fraction=margin.ruin_fraction,
+            r_cash=margin.r_cash,
+            r_margin=margin.r_margin,
+            r_borrow=margin.r_borrow,
+            short_proceeds_earn=float(margin.short_proceeds_earn),
+            fill=float(FILLS.index(self.fill)),
+            rebalance=float(self.sizing == "rebalance"),
+            lots=float(self.actions == "lots"),
+            reward=float(REWARDS.index(self.reward)),
+            reward_parameter=self._reward_parameter,
+            mask_repeats=float(self.actions == "buy_hold_sell" and self.sizing == "drift"),
+            wicks=float(self.wicks),
+            long_only=float(self.long_only),
+        )
+
+    # -- spaces -------------------------------------------------------------------------------------------
+
+    @property
+    def least(self) -> float:
+        """The lowest continuous action."""
+        return 0.0 if self.long_only else -1.0
+
+    @property
+    def width(self) -> int:
+        """Numbers in a flat observation: the market's part and the account's."""
+        return (1 if self.observation == "compact" else self.window * self.features.shape[1]) + ACCOUNT_SIZE
+
+    def action_space(self) -> spaces.Space[Any]:
+        """Discrete over the wants, or Box(-1, 1, (1,)) times max_leverage, Box(0, 1, (1,)) where it is long only."""
+        if self.actions == "continuous":
+            return spaces.Box(self.least, 1.0, (1,), np.float32)
+        return spaces.Discrete(len(self.wants))
+
+    def observation_space(self) -> spaces.Space[Any]:
+        """Box float32 with finite bounds, or a Dict of two."""
+        if self.observation == "dict":
+            market = _box((self.window, self.features.shape[1]))
+            return spaces.Dict({"market": market, "account": _box((ACCOUNT_SIZE,))})
+        space = _box((self.width,))
+        if self.observation == "compact":
+            space.low[0], space.high[0] = 0.0, len(self.features) - 1
+            space = spaces.Box(space.low, space.high, dtype=np.float32)
+        return space
+
+    def shaped(self, obs: Float32s) -> Any:
+        """Flat observations (..., D) in the shape of the observation space."""
+        if self.observation != "dict":
+            return obs
+        market = obs[..., :-ACCOUNT_SIZE].reshape(*obs.shape[:-1], self.window, -1)
+        return {"market": market, "account": obs[..., -ACCOUNT_SIZE:]}
+
+    def actions_of(self, wants: Floats) -> Any:
+        """The actions (n,) that asked for the wants (n,): indices, or the numbers in [-1, 1] of continuous ones."""
+        if self.actions == "continuous":
+            return wants / self.margin.max_leverage
+        same = (wants[:, None] == self.wants) | (np.isnan(wants[:, None]) & np.isnan(self.wants))  # [n, A]
+        return same.argmax(1)
+
+    # -- episodes -----------------------------------------------------------------------------------------
+
+    @property
+    def drawn(self) -> bool:
+        """Whether episodes differ: a random start or several datasets."""
+        return self.random_start or len(self.markets) > 1
+
+    def asked(self, data: Any, start: Any) -> tuple[int | None, int | None]:
+        """The options of a reset, checked before anything is drawn; None stays.
+
+        Raises:
+            TypeError: data or start is no integer.
+            ValueError: data or start is out of range; without data, of the range of one that may be drawn.
+        """
+        if data is not None:
+            data = integer("options['data']", data, 0, len(self.markets) - 1)
+        if start is not None:
+            rows = range(len(self.markets)) if data is None else (data,)
+            first, end = max(self.firsts[i] for i in rows), min(len(self.markets[i]) for i in rows) - 1
+            name = "options['start']" if len(rows) == 1 else "options['start'] of whichever data is drawn"
+            start = integer(name, start, first, end - 1)
+        return data, start
+
+    def draw(self, rng: np.random.Generator, data: int | None = None, start: int | None = None) -> tuple[int, int]:
+        """Index of the market and its first decision bar of a new episode; what is None is drawn."""
+        i = data
+        if i is None:
+            i = int(rng.integers(len(self.markets))) if len(self.markets) > 1 else 0
+        if start is not None:
+            return i, start
+        first, end = self.firsts[i], len(self.markets[i]) - 1
+        if self.random_start:
+            return i, int(rng.integers(first, end - (self.episode_length or 1) + 1))
+        return i, first
+
+    def begin(self, i: int, start: int) -> tuple[Floats, list[int]]:
+        """State and clock at the start of an episode on market i from bar ``start``."""
+        end = len(self.markets[i]) - 1
+        last = end if self.episode_length is None else min(start + self.episode_length, end)
+        offset = self.offsets[i]
+        return accounting.new_state(self.initial_cash, self.years[i]), [offset + start, offset + last, offset, -1]
+
+
+def load_markets(data: Any, on_missing: str) -> tuple[Market, ...]:
+    """The datasets of ``data``: one, or a list of them."""
+    items = list(data) if isinstance(data, (list, tuple)) else [data]
+    if not items:
+        raise ValueError("data must name at least one dataset, got an empty list")
+    return tuple(load(item, on_missing=on_missing) for item in items)
+
+
+def parse_actions(actions: Any, lots: int, allow_short: bool | None, max_leverage: float) -> tuple[str, Floats]:
+    """The kind of actions and what each asks for: target exposures or lots, NaN = hold.
+
+    Raises:
+        TypeError, ValueError: naming the keyword and the value.
+    """
+    if allow_short is not None:
+        allow_short = flag("allow_short", allow_short)
+    integer("lots", lots, 1, MAX_LOTS)
+    kind = actions if isinstance(actions, str) else "targets"
+    if allow_short and kind != "buy_hold_sell":
+        raise ValueError(f"allow_short=True belongs to actions='buy_hold_sell', got actions={actions!r}")
+    if lots != 1 and kind != "lots":
+        raise ValueError(f"lots={lots} belongs to actions='lots', got actions={actions!r}")
+    if isinstance(actions, str):
+        if actions == "continuous":
+            return actions, np.empty(0)
+        if actions == "lots":
+            return actions, np.arange(-lots, lots + 1, dtype=np.float64)
+        if actions != "buy_hold_sell":
+            raise ValueError(
+                "actions must be 'buy_hold_sell', 'continuous', 'lots' or a tuple of target exposures, "
+                f"got {brief(actions)}"
+            )
+        targets: Sequence[float] = (-1.0 if allow_short else 0.0, math.nan, 1.0)
+    else:
+        targets = _exposures(actions)
+    for target in targets:
+        if abs(target) > max_leverage:
+            raise ValueError(f"actions: target exposure {target:g} is beyond margin.max_leverage={max_leverage:g}")
+    return kind, np.array(targets)
+
+
+def _exposures(actions: Any) -> list[float]:
+    """A tuple of target exposures, checked."""
+    if isinstance(actions, np.ndarray):
+        actions = list(actions) if actions.ndim == 1 and type(actions) is np.ndarray else None
+    if not isinstance(actions, (tuple, list)) or len(actions) == 0:
+        raise TypeError(f"actions must be a name or a non-empty tuple of target exposures, got {brief(actions)}")
+    targets = [number(f"actions[{i}]", target) for i, target in enumerate(actions)]
+    if len(set(targets)) < len(targets):
+        raise ValueError(f"actions must be different target exposures, got {brief(actions)}")
+    return targets
+
+
+def _box(shape: tuple[int, ...]) -> spaces.Box:
+    return spaces.Box(-FLOAT32_MAX, FLOAT32_MAX, shape, np.float32)
+
+
+def _first_prices(market: Market) -> Floats:
+    """The first price of each bar (T,): the open, or else the close before it, as far as the bar's range lets it."""
+    if market.open is not None:
+        return market.open
+    before = np.concatenate([market.close[:1], market.close[:-1]])
+    low = market.close if market.low is None else market.low
+    high = market.close if market.high is None else market.high
+    first: Floats = np.clip(before, np.minimum(low, high), np.maximum(low, high))
+    return first
+
+
+def _stacked(arrays: Sequence[Any]) -> Any:
+    """The arrays one below the other; a single one as it is, without a copy."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -1,0 +1,525 @@
+"""TradingEnv: one price series as episodes of buy, hold and sell."""
+
+from __future__ import annotations
+
+import array
+import operator
+from collections.abc import Mapping
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+
+from trading_env._checks import RenderModes, brief, choice
+from trading_env.data.zones import pandas_index
+from trading_env.envs import state as env_state
+from trading_env.envs.checked_state import KEYS, check_episode, check_streams
+from trading_env.envs.keywords import check_keywords, shows_keywords
+from trading_env.envs.meaning import meaning
+from trading_env.envs.rewards import call_reward
+from trading_env.envs.spec import HasSpec
+from trading_env.envs.task import Task
+from trading_env.envs.turns import Turn, new_turn, refusal
+from trading_env.envs.what_if import Counterfactual, afterstates, counterfactual
+from trading_env.kernel.accounting import PAST_ROW, ROW, Bools, Bound, Step, observe_rows, step_one
+
+_NEEDED = "no episode is running"
+
+
+class TradingEnv(HasSpec, gym.Env[Any, Any]):
+    """Episodes of trading one price series, with an account that is exact to rounding.
+
+    ## Description
+    A step is a bar. The agent sees bars up to t, close included, and chooses; the order fills by ``fill``; the
+    reward covers the time from close t to close t + 1. The market is exogenous: prices do not react to the agent.
+
+    ## Action Space
+    | actions | space | meaning |
+    |---|---|---|
+    | "buy_hold_sell" | Discrete(3) | 0 sell: exposure 0, or -1 with allow_short; 1 hold: trade nothing; 2 buy: +1 |
+    | tuple of k floats | Discrete(k) | target exposure: notional / equity after the trade |
+    | "continuous" | Box(-1, 1, (1,)) | target exposure / max_leverage |
+    | "lots" | Discrete(2 lots + 1) | trade -lots ... lots times lot_size units (1 unit unless given) |
+
+    With allow_short=False "continuous" is Box(0, 1, (1,)), and "lots" sells no more than the position; without it both
+    may go short. An order of lots that would take the position beyond max_leverage at the fill, or below 0 where it may
+    not, is refused: nothing trades. A target exposure that cannot be traded to, since the trade is less than a lot or
+    costs more than the account has, is not remembered: asked for again, it is tried again.
+
+    ## Observation Space
+    Box float32, or a Dict of two. W = window, F = number of features.
+
+    | index | content | unit |
+    |---|---|---|
+    | 0 ... W F - 1 | the last W rows of the feature table, oldest first | as the features |
+    | -4 | exposure: units x close / equity; 0 where no equity is left | fraction |
+    | -3 | the last target exposure that was chosen and reached; 0 after a liquidation | fraction |
+    | -2 | unrealised log return of the open position, by its side, from its average entry price | log |
+    | -1 | drawdown of equity from the episode's peak | fraction |
+
+    "dict" gives {"market": (W, F), "account": (4,)}; "compact" gives [row index, the four of the account]: the row
+    of the feature table (`env.unwrapped.task.features`) that is the window's last. With several datasets their
+    tables are stacked. The bounds are finite: those of float32, or the rows that exist.
+
+    ## Rewards
+    | reward | of a step from equity E to E' |
+    |---|---|
+    | "log_return" | log(E' / E), equity floored at ruin_fraction x initial_cash |
+    | "pnl" | E' - E, currency |
+    | "excess_log_return" | log_return less the log return of the close |
+    | "differential_sharpe", DifferentialSharpe(eta=0.01) | differential Sharpe ratio of simple returns |
+    | "mean_variance", MeanVariance(risk_aversion=1e-4) | (E' - E) - risk_aversion / 2 (E' - E)^2 |
+    | callable | f(before, after) -> (N,), of two accounts: mappings of info's keys to read-only arrays (N,) |
+
+    A callable must go by its arguments alone: `history`, `render` and `counterfactual` ask it again.
+
+    ## Starting State
+    All cash, at the first bar with ``window`` complete feature rows, or at a random one.
+
+    ## Margin calls
+    A position whose equity falls below maintenance x its notional is closed with its costs, and the target forgotten;
+    maintenance 0 closes it where no equity is left. Every bar that the position is held through counts with its low
+    and high, where the data has them: the broker closes at the level itself, however the bar goes on, or at the open
+    where that lies beyond the level already. margin={"intrabar": False} looks at the close alone. With fill
+    "next_close" the order of a bar with such a call is void.
+
+    ## Episode End
+    Terminated by ruin: equity <= ruin_fraction x initial_cash. Truncated at the last bar or after
+    ``episode_length`` steps; nothing is sold then. Ruin wins over truncation.
+
+    ## Info
+    | key | meaning |
+    |---|---|
+    | equity, cash, units | the account after the step, currency and units |
+    | exposure | units x close / equity |
+    | price | fill price before spread, or what it would have been |
+    | pnl | gain of the position before costs and financing |
+    | commission, slippage | costs paid, >= 0; slippage is that of half_spread and slippage together |
+    | financing | interest and borrow fee paid; negative = earned |
+    | turnover | traded notional / equity before the step, liquidation included |
+    | bar | index t of the last bar seen |
+    | action_mask | `action_masks()`, bool (A,); with discrete actions only |
+
+    In every step E' - E = pnl - commission - slippage - financing, to 1e-12 of what moved: the equity, the notional
+    held at both closes, and that traded. Where equity is a sliver of the position, that is more of the equity.
+
+    ## What if
+    Prices do not react, so every action has one exact outcome: `afterstates()` gives, before a step, the
+    observation right after each discrete action; `counterfactual()` gives, after a step, reward and next
+    observation of every action from the account as it was.
+
+    ## Arguments
+    | keyword | default | meaning |
+    |---|---|---|
+    | data | "us-stocks/AAPL" | dataset name, path, DataFrame, Market, or a list: one is drawn for each episode |
+    | features | "default" | "default", column names, a callable Market -> DataFrame or array, or an array (T, F) |
+    | scaler | None | a fitted FeatureScaler, or its to_dict() |
+    | window | 30 | rows of history in the observation |
+    | actions, lots | "buy_hold_sell", 1 | see Action Space |
+    | allow_short | None | True: sell is -1; False: 0, and "lots", "continuous" stay long; None: 0, they may go short |
+    | sizing | None | "drift" trades when the chosen target changes (default, discrete), "rebalance" at each bar |
+    | lot_size | None | units are multiples of it; None = fractional |
+    | min_trade | 0.0 | no-trade band: a smaller trade, in exposure, is suppressed; the choice counts as reached |
+    | fill | "next_open" | or "next_close"; "close" fills at the very price just observed, for replicating papers only |
+    | costs | Costs() | commission, half_spread, slippage, fixed, minimum, per_unit; or a mapping |
+    | margin | Margin() | max_leverage, maintenance, intrabar, ruin_fraction, rates; or a mapping |
+    | initial_cash | 100_000.0 | currency |
+    | bars_per_year | None | for financing; inferred from the timestamps unless given |
+    | reward | "log_return" | see Rewards |
+    | observation | "flat" | "flat", "dict" or "compact" |
+    | random_start, episode_length | False, None | a start drawn uniformly; steps until truncation |
+    | on_missing | "raise" | "raise", "drop" or "ffill": what to do with missing values |
+    | render_mode | None | "ansi": a short text; "human": the same, printed after every reset and step; |
+    | | | "rgb_array": price with trades, exposure, equity, drawdown (H, W, 3) |
+
+    ``reset`` takes ``options={"start": bar, "data": index}``.
+
+    ## Vectorized environment
+    `gym.make_vec("trading_env:TradingEnv-v0", num_envs=N, ...)` makes a TradingVectorEnv, equal bit for bit.
+
+    ## Version History
+    * v0: initial version
+
+    Raises:
+        TypeError: an argument of a wrong type.
+        ValueError: an argument out of range, or data that cannot be traded; the message names it.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": RenderModes(("human", "ansi", "rgb_array")), "render_fps": 10}
+
+    @shows_keywords
+    def __init__(self, data: Any = "us-stocks/AAPL", *, render_mode: str | None = None, **keywords: Any) -> None:
+        check_keywords(TradingEnv, keywords)
+        if render_mode is not None:
+            choice("render_mode", render_mode, tuple(self.metadata["render_modes"]))
+        self._set_up(Task(data, **keywords), {"data": data, **keywords}, render_mode)
+
+    @classmethod
+    def of_task(cls, task: Task, keywords: dict[str, Any], render_mode: str | None = None) -> TradingEnv:
+        """An env of keywords that another one has validated already: ``task`` is shared with it."""
+        env = cls.__new__(cls)
+        env._set_up(task, keywords, render_mode)
+        return env
+
+    def _set_up(self, task: Task, keywords: dict[str, Any], render_mode: str | None) -> None:
+        """Makes the env, all arguments being validated."""
+        self.render_mode = render_mode
+        self._prints = render_mode == "human"
+        self._film: Any = None  # what renders the episode, once that is asked for
+        self.keywords = keywords  # to make another one like it
+        self.task = task
+        self.action_space = self.task.action_space()
+        self.observation_space = self.task.observation_space()
+        self._wants: list[float] = self.task.wants.tolist()
+        self._flat = self.task.observation != "dict"
+        self._blank = np.empty(self.task.width, np.float32)
+        self._no_mask = np.ones(len(self._wants), np.bool_)
+        self._constants = (self.task.bars, self.task.table, self.task.rules)
+        episode = self._begin(0, self.task.firsts[0])
+        self._kernel = Bound.of(step_one, 0.0, *episode, *self._constants, self._blank, self._no_mask)
+        self._opened: tuple[int, int] | None = None  # market and start bar of the episode
+        self._set_episode([], *episode, array.array("d"))
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What its observations and actions mean, as plain JSON; see `trading_env.envs.meaning.meaning`."""
+        return meaning(self.task)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode.
+
+        Args:
+            seed: seeds ``np_random``; None goes on with it.
+            options: "start": first decision bar, "data": index of the dataset; what is not given is drawn.
+
+        Returns:
+            The first observation, and info with the keys of ``step``, 0 where nothing has happened.
+
+        Raises:
+            TypeError: an option of a wrong type.
+            ValueError: an unknown option, or one out of range. Nothing has changed then.
+        """
+        options = check_options(options, ("start", "data"))
+        data, start = self.task.asked(options.get("data"), options.get("start"))
+        super().reset(seed=seed)
+        task = self.task
+        self._set_episode([], self._state, self._clock, self._asked)  # until all is there
+        self._opened = None
+        opened = task.draw(self.np_random, data, start)
+        self._set_episode([], *self._begin(*opened), array.array("d"))
+        obs, mask = self._observe()
+        info: dict[str, Any] = dict.fromkeys(KEYS, 0.0)
+        info["bar"] = opened[1]
+        info["equity"] = info["cash"] = task.initial_cash
+        self._before = self._info = dict(info)
+        if self._wants:
+            info["action_mask"] = mask
+        shaped, self._opened = task.shaped(obs), opened
+        if self._prints:
+            self.render()
+        self._set_episode(new_turn(), self._state, self._clock, self._asked)
+        return shaped, info
+
+    def _set_episode(self, turn: Turn, state: Any, clock: Any, asked: Any) -> None:
+        """Sets what a step moves: the turn, the account, the clock, and the wants so far, enough to run it again."""
+        self._state, self._clock, self._asked = state, clock, asked
+        self._episode = (turn, state, clock, asked)  # read at once, so that no step mixes two episodes
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Runs one bar; see the class for actions, rewards and info.
+
+        Raises:
+            ResetNeeded: no episode is running; or the last step was broken off, by Ctrl-C or an error of the reward
+                callable; or another thread is inside a step.
+            TypeError: action of a wrong type.
+            ValueError: action out of the action space; or equity or reward beyond float64.
+        """
+        turn, state, clock, asked = self._episode
+        if type(action) is int and 0 <= action < len(self._wants):
+            want = self._wants[action]
+        elif turn:
+            want = self._want(action)
+        else:
+            raise refusal(_NEEDED)
+        obs, mask = self._blank.copy(), self._no_mask.copy()  # the fastest way to fresh arrays
+        try:
+            turn.pop()  # from here on an interrupt leaves none
+        except IndexError:
+            raise refusal(_NEEDED) from None
+        asked.append(want)  # the clock tells how many of them were run
+        (
+            reward,
+            terminated,
+            truncated,
+            bar,
+            equity,
+            cash,
+            units,
+            exposure,
+            price,
+            pnl,
+            commission,
+            slippage,
+            financing,
+            turnover,
+            _,
+        ) = self._kernel.call(want, state, clock, *self._constants, obs, mask)
+        info = {  # written out: half the time of dict(zip(...))
+            "equity": equity,
+            "cash": cash,
+            "units": units,
+            "exposure": exposure,
+            "price": price,
+            "pnl": pnl,
+            "commission": commission,
+            "slippage": slippage,
+            "financing": financing,
+            "turnover": turnover,
+            "bar": bar,
+        }
+        if self._wants:
+            info["action_mask"] = mask
+        if terminated and truncated:
+            raise beyond_float64(bar, equity)
+        if self.task.function is not None:
+            reward = self._called_reward(info)
+        if self._prints:
+            self.render()
+        shaped = obs if self._flat else self.task.shaped(obs)
+        if not (terminated or truncated):
+            turn.append(True)
+        return shaped, reward, terminated, truncated, info
+
+    def get_state(self) -> dict[str, Any]:
+        """The running episode and the random stream, as copies: arrays and plain JSON."""
+        state: dict[str, Any] = {"_running": bool(self._episode[0])}
+        if self._opened is not None:
+            state |= env_state.read(self, ("_state", "_clock", "_opened", "_before", "_info"))
+            state["_asked"] = np.array(self._run())
+        streams = env_state.get_streams([self.np_random])
+        return {"fingerprint": env_state.fingerprint(self.task), "streams": streams, **state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from what `get_state` of an env with the same keywords gave.
+
+        Raises:
+            ValueError: the state is of another env, or of none: an index outside the data, a number that is not
+                finite, a part that does not fit the others. Nothing has changed then.
+        """
+        episode = check_episode(self.task, state)
+        streams = check_streams([self.np_random], state["streams"])
+        self._set_episode([], self._state, self._clock, self._asked)  # until all is there
+        self._opened = None
+        env_state.set_streams([self.np_random], streams)
+        if episode is not None:
+            self._before, self._info = episode.before, episode.info
+            moved = episode.account, episode.clock, array.array("d", episode.asked.tolist())
+            self._set_episode([], *moved)
+            self._opened = episode.opened
+            self._set_episode(new_turn() if episode.running else [], *moved)
+
+    def _want(self, action: Any) -> float:
+        """What the action asks for: a target exposure or lots, NaN = hold."""
+        if self._wants:
+            return self._wants[_index(action, len(self._wants))]
+        if not isinstance(action, np.ndarray) or action.dtype.kind != "f" or action.shape != (1,):
+            raise TypeError(f"action must be a float array of shape (1,), got {brief(action)}")
+        if not self.task.least <= action[0] <= 1.0:  # NaN is wrong too
+            raise ValueError(f"action must be in [{self.task.least:g}, 1], got {action[0]}")
+        return float(action[0]) * self.task.margin.max_leverage
+
+    def _run(self) -> Any:
+        """The wants of the steps that were run (n,): one that an interrupt kept from the kernel is left out."""
+        assert self._opened is not None
+        _, _, clock, asked = self._episode
+        start = self.task.offsets[self._opened[0]] + self._opened[1]
+        return asked[: int(clock[0, ROW]) - start]
+
+    def _begin(self, i: int, start: int) -> tuple[Any, Any]:
+        """State (...,) and clock (1, ...) at the start of an episode."""
+        state, clock = self.task.begin(i, start)
+        return state, np.array([clock])
+
+    def _observe(self) -> tuple[Any, Bools]:
+        """The flat observation (D,) and the mask (A,) of the account as it stands."""
+        obs, mask, task = self._blank.copy(), self._no_mask.copy(), self.task
+        world = (task.closes, task.table, task.rules)
+        observe_rows(np.zeros(1, np.int64), self._state[None], self._clock, *world, obs[None], mask[None])
+        return obs, mask
+
+    def _called_reward(self, info: dict[str, Any]) -> float:
+        """The reward callable's word on the step from the last info to this one."""
+        assert self.task.function is not None
+        self._before, self._info = self._info, {key: info[key] for key in KEYS}
+        return float(call_reward(self.task.function, _as_arrays(self._before), _as_arrays(self._info))[0])
+
+    def _called_rewards(self, frame: Any) -> Any:
+        """The reward callable's word on every step of the episode so far (n,)."""
+        assert self.task.function is not None
+        assert self._opened is not None
+        first = dict.fromkeys(KEYS, 0.0) | {"bar": self._opened[1]}
+        first["equity"] = first["cash"] = self.task.initial_cash
+        rows = frame.reset_index()
+        after = {key: rows[key].to_numpy() for key in KEYS}
+        before = {key: np.concatenate([[first[key]], values[:-1]]) for key, values in after.items()}
+        return call_reward(self.task.function, before, after)
+
+    def action_masks(self) -> Bools:
+        """Which discrete actions have a meaning of their own now (A,), as sb3-contrib's MaskablePPO asks.
+
+        Masked are lots beyond the margin at the last close, and, of "buy_hold_sell" with sizing="drift", the side
+        that is chosen already: "hold" does the same.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+            ValueError: the actions are continuous.
+        """
+        if not self._wants:
+            raise ValueError("action_masks needs discrete actions, got actions='continuous'")
+        if self._opened is None:
+            raise ResetNeeded("call reset before action_masks: no episode has begun")
+        return self._observe()[1]
+
+    def afterstates(self) -> Any:
+        """Before a step: the observation (A, D) right after each discrete action, at the close just seen.
+
+        It answers after the last step of an episode too, as the vector env does: what is cut off has a value.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+            ValueError: the actions are continuous.
+        """
+        if self._opened is None:
+            raise ResetNeeded("call reset before afterstates: no episode has begun")
+        return _first_env(afterstates(self.task, self._state[None], self._clock))
+
+    def counterfactual(self) -> Counterfactual:
+        """After a step: reward (A,) and next observation (A, D) of every action from the account as it was.
+
+        The pair has ``terminated`` (A,) as an attribute. The action taken has the reward that it had.
+
+        Raises:
+            ResetNeeded: no step has been made.
+            ValueError: the actions are continuous.
+        """
+        if self._opened is None or self._clock[0, PAST_ROW] < 0:
+            raise ResetNeeded("call step before counterfactual: no step has been made")
+        reward, obs, terminated = counterfactual(self.task, self._state[None], self._clock, _as_arrays(self._before))
+        return Counterfactual(reward[0], _first_env(self.task.shaped(obs)), terminated[0])
+
+    def history(self) -> Any:
+        """The episode so far as a DataFrame, one row a step, indexed by the step's last bar.
+
+        The wants of the episode are run again through the kernel, so that keeping them costs 8 bytes a step.
+        Columns: time (where the market has it), close, action, want (what it asks for: target exposure or lots,
+        NaN = hold), reward, and the keys of info.
+        """
+        return self._replayed().drop(columns="exit")
+
+    def _replayed(self) -> Any:
+        """`history`, with the price "exit" at which the broker closed the position, 0 where it did not."""
+        import pandas as pd
+
+        if self._opened is None:
+            raise ResetNeeded("call reset before history: no episode has begun")
+        task = self.task
+        state, clock = self._begin(*self._opened)
+        obs, mask, wants = self._blank.copy(), self._no_mask.copy(), np.array(self._run())
+        steps = [self._kernel.call(want, state, clock, *self._constants, obs, mask) for want in wants.tolist()]
+        rows = np.array(steps, np.float64).reshape(-1, len(Step._fields))
+        frame = pd.DataFrame(rows, columns=Step._fields).astype({"bar": np.int64}).set_index("bar")
+        market = task.markets[self._opened[0]]
+        if task.function is not None and len(frame):
+            frame["reward"] = self._called_rewards(frame)
+        frame.insert(0, "want", wants)
+        frame.insert(0, "action", task.actions_of(wants))
+        frame.insert(0, "close", market.close[frame.index])
+        if market.time is not None:
+            frame.insert(0, "time", pandas_index(market.time[frame.index]))
+        return frame.drop(columns=["terminated", "truncated"])
+
+    def render(self) -> Any:
+        """The episode so far, as the ``render_mode`` says; None, with a warning, where none was given.
+
+        "ansi" is a text of a few lines, "rgb_array" a picture (H, W, 3) of price, exposure, equity and drawdown.
+        "human" prints the text, in a terminal in place of the one before, and returns None; ``reset`` and ``step``
+        do so by themselves.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+            ImportError: "rgb_array" without matplotlib; the message names the extra.
+        """
+        if self.render_mode is None:
+            gym.logger.warn(
+                "render needs a render_mode: gym.make('trading_env:TradingEnv-v0', render_mode='rgb_array')"
+            )
+            return None
+        if self._opened is None:
+            raise ResetNeeded("call reset before render: no episode has begun")
+        if self._film is None:
+            from trading_env.envs.film import Film
+
+            self._film = Film()
+        return self._film.frame(self)
+
+    def close(self) -> None:
+        """Frees the picture that ``render`` draws in; the env may still be used."""
+        self._film = None
+
+    def episode(self) -> Any:
+        """The episode so far, of which `trading_env.envs.render.figure` makes a figure to save."""
+        if self._opened is None:
+            raise ResetNeeded("call reset before episode: no episode has begun")
+        return self._shown(self._replayed())
+
+    def _shown(self, steps: Any) -> Any:
+        """An `Episode` of the steps (S rows)."""
+        from trading_env.envs.render import Episode
+
+        assert self._opened is not None
+        task, (i, start) = self.task, self._opened
+        lot_size = task.lot_size if task.actions == "lots" else 0.0
+        shown = max(start - task.window + 1, 0)
+        return Episode(task.markets[i], start, shown, task.initial_cash, task.fill, lot_size, steps)
+
+
+def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Info with arrays (1,) for floats, as a reward callable reads it."""
+    return {key: np.array([value]) for key, value in info.items()}
+
+
+def _first_env(obs: Any) -> Any:
+    """The first of a batch of observations, each an array or a dict of them."""
+    return {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]
+
+
+def _index(action: Any, n: int) -> int:
+    """A discrete action as an index in [0, n); True and False are none, be they Python's, NumPy's or torch's."""
+    try:
+        index = operator.index(action)
+    except TypeError:
+        index = None
+    if index is None or isinstance(action, bool) or str(getattr(action, "dtype", "")).endswith("bool"):
+        raise TypeError(f"action must be an integer, got {brief(action)}")
+    if not 0 <= index < n:
+        raise ValueError(f"action must be in [0, {n - 1}], got {brief(action)}")
+    return index
+
+
+def beyond_float64(bar: int, equity: float) -> Exception:
+    """The error of a step whose equity or reward float64 cannot hold, or that led out of the data (bar -1)."""
+    if bar < 0:
+        return refusal("the data ends here")
+    return ValueError(f"equity or reward left the range of float64 at bar {bar}: equity {equity}")
+
+
+def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> dict[str, Any]:
+    """The options of reset as a dict; ValueError names what is unknown."""
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"reset options must be a dict, got {brief(options)}")
+    options = dict(options or {})
+    unknown = sorted(set(options) - set(known), key=repr)
+    if unknown:
+        raise ValueError(f"reset options {unknown} are unknown; known are {list(known)}")
+    return options

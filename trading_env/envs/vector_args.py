@@ -1,0 +1,72 @@
+"""Arguments that every vector env takes, checked as Gymnasium's SyncVectorEnv has them. N = num_envs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trading_env._checks import brief, integer
+
+Bools = npt.NDArray[np.bool_]
+
+
+def as_array(actions: Any, name: str = "actions") -> Any:
+    """Actions as a plain array.
+
+    Raises:
+        TypeError: they are masked, or a tensor that NumPy cannot read: one that requires grad or is on a GPU.
+        ValueError: they are rows of different lengths.
+    """
+    if isinstance(actions, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a plain array, got a masked one: {actions!r}")
+    try:
+        return np.asarray(actions)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array, got rows of different lengths: {actions!r}") from error
+    except (TypeError, RuntimeError) as error:  # torch's; its words name no argument
+        raise TypeError(f"{name} must be an array that NumPy can read, got {brief(actions)}: {error}") from error
+
+
+def reset_mask(mask: Any, n: int, begun: bool | Bools) -> Bools:
+    """The sub-envs to reset, bool (N,); all where ``mask`` is None.
+
+    Args:
+        mask: ``options["reset_mask"]``.
+        n: N.
+        begun: which sub-envs were ever reset; one for all, or (N,).
+
+    Raises:
+        TypeError: it is no array of bools.
+        ValueError: its shape is not (N,), it has no True, or it leaves out a sub-env that was never reset.
+    """
+    if mask is None:
+        mask = np.ones(n, np.bool_)
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+        raise TypeError(f"options['reset_mask'] must be a bool array ({n},), got {brief(mask)}")
+    if mask.shape != (n,):
+        raise ValueError(f"options['reset_mask'] must be a bool array ({n},), got shape {mask.shape}: {mask!r}")
+    if not (mask | begun).all():
+        raise ValueError(f"options['reset_mask'] leaves out a sub-env that was never reset, got {brief(mask)}")
+    if not mask.any():
+        raise ValueError("options['reset_mask'] must have a True, got all False")
+    return mask
+
+
+def sub_env_seeds(seed: Any, n: int) -> list[int | None]:
+    """The seed of each sub-env (N,): seed + i, seed[i], or None to go on with its stream.
+
+    Raises:
+        TypeError: a seed is no integer.
+        ValueError: a seed is negative, or there are not N of them.
+    """
+    if seed is None:
+        return [None] * n
+    alone = seed.ndim == 0 if isinstance(seed, np.ndarray) else not isinstance(seed, Sequence)
+    if isinstance(seed, (int, np.integer, str, bytes)) or alone:
+        return [integer("seed", seed, 0) + j for j in range(n)]
+    if len(seed) != n:
+        raise ValueError(f"seed must be an int or a list of length {n}, got length {len(seed)}")
+    return [None if s is None else integer(f"seed[{j}]", s, 0) for j, s in enumerate(seed)]

@@ -1,0 +1,1 @@
+"""Features: causal tables of numbers computed from a market, for observations."""

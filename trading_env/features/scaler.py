@@ -1,0 +1,168 @@
+"""FeatureScaler: standardises features by the training split's mean and standard deviation. F = features."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trading_env.data.bars import Floats, Times, as_column
+from trading_env.data.market import Market
+from trading_env.features.table import FeatureTable, checked_table
+
+if TYPE_CHECKING:
+    from trading_env.features.build import Features
+
+_CHUNK = 1 << 16
+
+
+class FeatureScaler:
+    """Subtracts the mean and divides by the standard deviation of the rows that it was fitted on, once.
+
+    Fit it on the training split only. Afterwards it is frozen, and so are its copies: fitting it again raises, and
+    so does a table with other columns. A column without spread, float32's
+    rounding apart, is divided by 1.
+
+    Attributes:
+        names_: of the columns, F of them.
+        mean_: float64 (F,), read-only.
+        scale_: standard deviation (divisor n), 1 where that is 0: float64 (F,), read-only.
+    """
+
+    names_: tuple[str, ...]
+    mean_: Floats
+    scale_: Floats
+
+    def __init__(self) -> None:
+        self._freeze((), np.empty(0), np.empty(0))
+
+    @property
+    def fitted(self) -> bool:
+        """Whether `fit` has been called."""
+        return bool(self.names_)
+
+    def fit(self, data: Market | FeatureTable, features: Features = "default") -> FeatureScaler:
+        """Takes mean and standard deviation of the training data, and returns itself.
+
+        Args:
+            data: the training Market, whose complete rows from `first` on are used; or a FeatureTable, whose
+                complete rows are.
+            features: of a Market, as `feature_table` has them.
+
+        Raises:
+            TypeError: data is neither.
+            ValueError: the scaler is fitted already, or no row is left.
+        """
+        if self.fitted:
+            raise ValueError("the scaler is fitted already: it belongs to one training split, make a new one")
+        table, first = _as_table(data, features)
+        rows = table.values[max(first, table.warmup) :]
+        if len(rows) == 0:
+            raise ValueError(f"no row to fit on: {len(table)} rows, of which {table.warmup} are incomplete")
+        mean = rows.mean(axis=0, dtype=np.float64)
+        most, least = rows.max(axis=0), rows.min(axis=0)  # float32 neighbours are one number, rounded twice
+        spread = most - least > np.finfo(np.float32).eps * np.maximum(np.abs(most), np.abs(least))
+        self._freeze(table.names, mean, np.where(spread, _deviation(rows, mean), 1.0))
+        return self
+
+    def transform(self, table: FeatureTable) -> FeatureTable:
+        """The table with each column standardised, float32 (T, F).
+
+        Raises:
+            TypeError: the table is no FeatureTable.
+            ValueError: the scaler is not fitted, the table has other columns than it was fitted on, or a scaled
+                value leaves float32.
+        """
+        return self.transform_at(table, None)
+
+    def transform_at(self, table: FeatureTable, time: Times | None) -> FeatureTable:
+        """As `transform`; messages name the rows' timestamps (T,)."""
+        if not isinstance(table, FeatureTable):
+            raise TypeError(f"a scaler transforms a FeatureTable, as feature_table makes it, got {_brief(table)}")
+        if not self.fitted:
+            raise ValueError("the scaler is not fitted: call fit on the training split first")
+        if table.names != self.names_:
+            raise ValueError(f"the scaler was fitted on {list(self.names_)}, got {list(table.names)}")
+        values = np.empty_like(table.values)
+        with np.errstate(over="ignore"):  # an infinite value raises with its row
+            for start in range(0, len(values), _CHUNK):
+                rows = slice(start, start + _CHUNK)
+                values[rows] = (table.values[rows] - self.mean_) / self.scale_
+        try:
+            return checked_table(values, table.names, time)
+        except ValueError as error:
+            raise ValueError(f"the scaler, applied: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fitted state as JSON values: names, mean, scale."""
+        if not self.fitted:
+            raise ValueError("the scaler is not fitted: there is nothing to save")
+        return {"names": list(self.names_), "mean": self.mean_.tolist(), "scale": self.scale_.tolist()}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> FeatureScaler:
+        """The fitted scaler that `to_dict` described.
+
+        Raises:
+            TypeError: the state is no mapping, the names are no list of strings, mean or scale hold no numbers.
+            ValueError: the state has other keys or lengths, a name twice, a number not finite, or a scale not above 0.
+        """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a scaler's state must be a mapping, as to_dict gives it, got {_brief(state)}")
+        if set(state) != {"names", "mean", "scale"}:
+            raise ValueError(f"a scaler's state has the keys names, mean and scale, got {sorted(state, key=repr)}")
+        names = state["names"]
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"a scaler's names must be a list of strings, got {_brief(names)}")
+        if len(set(names)) < len(names):
+            raise ValueError(f"a scaler's names must differ, got {list(names)}")
+        names = tuple(names)
+        mean, scale = (as_column(f"a scaler's {key}", state[key]) for key in ("mean", "scale"))
+        if not names or mean.shape != (len(names),) or scale.shape != (len(names),):
+            raise ValueError(f"a scaler's state needs a mean and a scale for each of its names {names}")
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0.0).all()):
+            raise ValueError("a scaler's mean must be finite, and its scale finite and positive")
+        scaler = cls()
+        scaler._freeze(names, mean, scale)
+        return scaler
+
+    def _freeze(self, names: tuple[str, ...], mean: Floats, scale: Floats) -> None:
+        mean.flags.writeable = scale.flags.writeable = False
+        for name, value in (("names_", names), ("mean_", mean), ("scale_", scale)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name} of a FeatureScaler cannot be set: fit or from_dict gives it its values")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (self.from_dict, (self.to_dict(),)) if self.fitted else (type(self), ())
+
+    def __repr__(self) -> str:
+        return f"FeatureScaler({', '.join(self.names_) if self.fitted else 'not fitted'})"
+
+
+def _brief(value: Any) -> str:
+    """A value's type and the beginning of its text, for messages."""
+    return f"{type(value).__name__}: {reprlib.repr(value)}"
+
+
+def _as_table(data: Market | FeatureTable, features: Features) -> tuple[FeatureTable, int]:
+    """The table, and its first row that a decision may be made on."""
+    from trading_env.features.build import feature_table
+
+    if isinstance(data, Market):
+        return feature_table(data, features), data.first
+    if isinstance(data, FeatureTable):
+        return data, 0
+    raise TypeError(f"a scaler is fitted on a Market or a FeatureTable, got {type(data).__name__}")
+
+
+def _deviation(rows: Any, mean: Floats) -> Floats:
+    """Standard deviation of the rows (n, F) about their mean (F,), in two passes."""
+    squares = np.zeros_like(mean)
+    for start in range(0, len(rows), _CHUNK):
+        squares += ((rows[start : start + _CHUNK] - mean) ** 2).sum(axis=0)
+    deviation: Floats = np.sqrt(squares / len(rows))
+    return deviation

@@ -1,0 +1,199 @@
+"""One sub-env of `trading_env.integrations.sb3.TradingVecEnv`, which looks like a TradingEnv of its own. N sub-envs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.error import ResetNeeded
+
+from trading_env.envs import state as env_state
+from trading_env.envs.checked_state import KEYS
+from trading_env.envs.task import Task
+from trading_env.envs.trading_env import TradingEnv
+from trading_env.envs.trading_vector_env import TradingVectorEnv
+from trading_env.envs.what_if import Counterfactual
+from trading_env.kernel.accounting import OFFSET, ROW, Floats
+
+if TYPE_CHECKING:
+    from trading_env.integrations.sb3 import TradingVecEnv
+
+
+class SubEnv:
+    """Sub-env i of a TradingVecEnv, as its ``get_attr``, ``set_attr`` and ``env_method`` see it.
+
+    It has what a TradingEnv has that does not move it. Further attributes may be set; those below may not: most belong
+    to all sub-envs.
+    """
+
+    def __init__(self, venv: TradingVecEnv, i: int) -> None:
+        object.__setattr__(self, "_place", (venv, i))
+
+    _place: tuple[TradingVecEnv, int]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if hasattr(type(self), name) or name == "_place":
+            raise AttributeError(f"{name!r} of a sub-env of TradingVecEnv cannot be set")
+        object.__setattr__(self, name, value)
+
+    @property
+    def unwrapped(self) -> SubEnv:
+        """Itself."""
+        return self
+
+    def has_wrapper_attr(self, name: str) -> bool:
+        """True if there is an attribute of that name."""
+        return hasattr(self, name)
+
+    def get_wrapper_attr(self, name: str) -> Any:
+        """The attribute: there are no wrappers."""
+        return getattr(self, name)
+
+    def set_wrapper_attr(self, name: str, value: Any, *, force: bool = True) -> bool:
+        """Sets the attribute, a new one only with ``force``; True if it was set."""
+        if force or hasattr(self, name):
+            setattr(self, name, value)
+            return True
+        return False
+
+    @property
+    def render_mode(self) -> str | None:
+        """That of all sub-envs."""
+        return self._place[0].sub_render_mode
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The keywords of TradingEnv that make another one like it."""
+        keywords: dict[str, Any] = self._envs.keywords
+        return keywords
+
+    @property
+    def _envs(self) -> TradingVectorEnv:
+        return self._place[0].envs
+
+    @property
+    def spec(self) -> Any:
+        """The vector env's spec; None where it was not made by `gym.make_vec`."""
+        return self._envs.spec
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The vector env's metadata."""
+        return self._envs.metadata
+
+    @property
+    def task(self) -> Task:
+        """The validated keywords."""
+        return self._envs.task
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What its observations and actions mean, as plain JSON; see `trading_env.envs.meaning.meaning`."""
+        return self._envs.meaning
+
+    @property
+    def observation_space(self) -> spaces.Space[Any]:
+        """Of one sub-env."""
+        return self._envs.single_observation_space
+
+    @property
+    def action_space(self) -> spaces.Space[Any]:
+        """Of one sub-env."""
+        return self._envs.single_action_space
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """Its own random stream."""
+        generator: np.random.Generator = self._envs.np_random[self._place[1]]
+        return generator
+
+    @property
+    def np_random_seed(self) -> int:
+        """The seed of that; -1 where the stream was set."""
+        seed: int = self._envs.np_random_seed[self._place[1]]
+        return seed
+
+    def action_masks(self) -> Any:
+        """Which discrete actions have a meaning of their own now (A,); see TradingEnv."""
+        return self._answer("action_masks")
+
+    def afterstates(self) -> Any:
+        """The observation (A, D) right after each discrete action; see TradingEnv."""
+        return self._answer("afterstates")
+
+    def counterfactual(self) -> Any:
+        """Reward (A,) and next observation (A, D) of every action at the last step; see TradingEnv."""
+        return self._answer("counterfactual")
+
+    def get_state(self) -> dict[str, Any]:
+        """The running episode and the random stream, as the ``set_state`` of a TradingEnv takes them."""
+        venv, i = self._place
+        return state_of(self._envs, i, venv.reset_infos[i], venv.wants_of(i))
+
+    def history(self) -> Any:
+        """The episode so far as a DataFrame, one row a step; see TradingEnv."""
+        return self._as_env().history()
+
+    def episode(self) -> Any:
+        """The episode so far as a `trading_env.envs.render.Episode`; see TradingEnv."""
+        return self._as_env().episode()
+
+    def render(self) -> Any:
+        """The episode so far, as the ``render_mode`` says; see TradingEnv."""
+        return self._as_env().render()
+
+    def _as_env(self) -> TradingEnv:
+        """A TradingEnv in the state of this sub-env."""
+        if "_single" not in self.__dict__:
+            single = TradingEnv.of_task(self.task, self.keywords, self.render_mode)
+            object.__setattr__(self, "_single", single)
+        env: TradingEnv = self.__dict__["_single"]
+        env.set_state(self.get_state())
+        return env
+
+    def _answer(self, method_name: str) -> Any:
+        venv, i = self._place
+        return row_of(venv.answer(method_name), i)
+
+
+def state_of(envs: TradingVectorEnv, i: int, first: dict[str, Any], wants: Floats) -> dict[str, Any]:
+    """The state of sub-env i, as `TradingEnv.get_state` has it.
+
+    Args:
+        envs: the vector env.
+        i: which sub-env.
+        first: info of the reset that began its episode; empty if there was none.
+        wants: what its actions asked for since then.
+
+    Raises:
+        ResetNeeded: the sub-env has moved since, but not by these wants.
+    """
+    task, streams = envs.task, env_state.get_streams([envs.np_random[i]])
+    state = {"fingerprint": env_state.fingerprint(task), "streams": streams, "_running": False}
+    if not first:
+        return state
+    clock = envs._clock[i : i + 1].copy()
+    start = int(first["bar"])
+    if not envs._begun or clock[0, ROW] != clock[0, OFFSET] + start + len(wants):
+        raise ResetNeeded(f"call reset: sub-env {i} was moved by other means than step and reset of the VecEnv")
+    market = task.offsets.index(int(clock[0, OFFSET]))
+    account = envs._state[i].copy()
+    if len(wants) == 0:  # what a reset leaves behind in the vector env is of the episode before
+        account, begun = task.begin(market, start)
+        clock[0] = begun
+    before = after = {key: first[key] for key in KEYS}
+    if task.function is not None and len(wants):
+        before, after = ({key: values[key][i].item() for key in KEYS} for values in (envs._past, envs._before))
+    episode = {"_state": account, "_clock": clock, "_opened": [market, start], "_asked": np.array(wants)}
+    return {**state, "_running": True, **episode, "_before": dict(before), "_info": dict(after)}
+
+
+def row_of(values: Any, i: int) -> Any:
+    """Row i of an array, of a dict of them, or of a counterfactual."""
+    if isinstance(values, dict):
+        return {key: row_of(value, i) for key, value in values.items()}
+    if isinstance(values, Counterfactual):
+        reward, obs = values
+        return Counterfactual(reward[i], row_of(obs, i), values.terminated[i])
+    return values[i]

@@ -1,0 +1,1 @@
+"""The compiled account: trades, financing, margin, rewards and observations. It imports nothing of ours."""

@@ -1,0 +1,247 @@
+"""CFM's three problems: trading on a mean-reverting signal under linear or quadratic costs, within a limit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from trading_env._checks import choice, integer, number
+from trading_env.data.bars import Floats
+from trading_env.reference.cfm_solution import (
+    BandPolicy,
+    LinearPolicy,
+    band_solution,
+    quadratic_solution,
+    table_policy,
+    table_solution,
+)
+from trading_env.reference.problem import Policy, Problem, ReferenceEnv, ReferenceVectorEnv
+
+QUARTER_TRADES = tuple(k / 4.0 for k in range(-4, 5))  # nine trades, in steps of .25 up to 1
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def published_noise_seeds() -> list[int]:
+    """The noise seeds of the ten paths on which the authors report their scores."""
+    rng = np.random.RandomState(1024)
+    return [int(seed) for seed in rng.randint(0, 10**6, size=10)]
+
+
+@dataclass(frozen=True)
+class CFM(Problem):
+    """The problem of CFMEnv; see there for the fields."""
+
+    cost: str = "linear"
+    psi: float = 4.0
+    risk: float = 0.3
+    limit: float = 10.0
+    theta: float = 0.1
+    sigma: float = 0.1
+    actions: Any = "continuous"
+    max_trade: float | None = None
+    n_bars: int = 5000
+
+    def __post_init__(self) -> None:
+        choice("cost", self.cost, ("linear", "quadratic"))
+        number("psi", self.psi, least=0.0)
+        number("risk", self.risk, least=0.0)
+        number("limit", self.limit, above=0.0)
+        number("sigma", self.sigma, above=0.0)
+        if not 0.0 < number("theta", self.theta) < 2.0:
+            raise ValueError(f"theta must be in (0, 2), where the signal is stationary, got {self.theta!r}")
+        integer("n_bars", self.n_bars, 3)
+        if self.max_trade is not None:
+            number("max_trade", self.max_trade, above=0.0)
+        if isinstance(self.actions, (tuple, list, np.ndarray)):
+            self._check_trades()
+        elif self.actions != "continuous":
+            raise ValueError(f"actions must be 'continuous' or a tuple of trades, got {self.actions!r}")
+
+    def _check_trades(self) -> None:
+        trades = tuple(number(f"actions[{i}]", trade) for i, trade in enumerate(self.actions))
+        if not trades or len(set(trades)) < len(trades):
+            raise ValueError(f"actions must be different trades, at least one, got {self.actions!r}")
+        if self.max_trade is not None:
+            raise ValueError(f"max_trade belongs to actions='continuous', got {self.max_trade!r} beside a tuple")
+        object.__setattr__(self, "actions", trades)
+
+    @property
+    def largest_trade(self) -> float:
+        """What the action 1 trades, where actions are continuous."""
+        return 2.0 * self.limit if self.max_trade is None else self.max_trade
+
+    @property
+    def episode_length(self) -> int:
+        """The authors' path of T bars has T - 2 decisions: the first is made on X[1]."""
+        return self.n_bars - 2
+
+    # -- dynamics -----------------------------------------------------------------------------------------
+
+    def path(self, noise_seed: int) -> Floats:
+        """Normalised signals p (T - 1, 1), drawn as the authors do."""
+        noise = np.random.RandomState(noise_seed).normal(0.0, 1.0, self.n_bars)
+        x, xs = 0.0, []
+        for n in noise.tolist():
+            x += -self.theta * x + self.sigma * n
+            xs.append(x)
+        signal: Floats = np.array(xs[1:]) / (self.sigma * math.sqrt(1.0 / (2.0 * self.theta)))
+        return signal[:, None]
+
+    def action_space(self) -> spaces.Space[Any]:
+        """Box(-1, 1, (1,)) times the largest trade, or Discrete over the trades."""
+        if self.actions == "continuous":
+            return spaces.Box(-1.0, 1.0, (1,), np.float32)
+        return spaces.Discrete(len(self.actions))
+
+    def observation_space(self) -> spaces.Space[Any]:
+        """Signal and position."""
+        high = np.array([_FLOAT32_MAX, self.limit], np.float32)
+        return spaces.Box(-high, high, dtype=np.float32)
+
+    def clipped(self, position: Any) -> Any:
+        """Positions within the limit."""
+        return np.clip(position, -self.limit, self.limit)
+
+    def moved(self, position: Floats, actions: Any) -> Floats:
+        """Positions after the trades, within the limit."""
+        if self.actions == "continuous":
+            return np.asarray(self.clipped(position + actions[:, 0].astype(np.float64) * self.largest_trade))
+        return np.asarray(self.clipped(position + np.array(self.actions)[actions]))
+
+    def price_of(self, trade: Any) -> Any:
+        """Cost of trades."""
+        return self.psi * (np.abs(trade) if self.cost == "linear" else np.square(trade))
+
+    def gain_of(self, signal: Any, position: Any) -> Any:
+        """Reward of holding positions under signals, before costs."""
+        return signal * position - self.risk * np.square(position)
+
+    def reward(self, now: Floats, then: Floats, before: Floats, after: Floats) -> tuple[Floats, Floats]:
+        """Reward p pi - risk pi^2 - cost(trade): the noise of the next price is left out, as the authors do."""
+        cost: Floats = self.price_of(after - before)
+        return self.gain_of(now[:, 0], after) - cost, cost
+
+    def observe(self, seen: Floats, position: Floats) -> Any:
+        """Signal and position (N, 2)."""
+        return np.stack([seen[:, -1, 0], position], axis=1).astype(np.float32)
+
+    # -- solution -----------------------------------------------------------------------------------------
+
+    def optimum(self) -> float:
+        """By closed form (quadratic costs, wide limit), by the band's integral (linear), else by value iteration."""
+        if self._is_linear_quadratic:
+            return quadratic_solution(self.risk, self.psi, self.theta).value
+        if self._is_band:
+            return band_solution(self.psi, self.risk, self.limit, self.theta).gain
+        if self._is_one_way:
+            return 0.0 if 0.0 in self.actions else -self.risk * self.limit**2
+        return table_solution(self).gain
+
+    def optimal_policy(self) -> Policy:
+        """The policy of that solution."""
+        if self._is_linear_quadratic:
+            solution = quadratic_solution(self.risk, self.psi, self.theta)
+            return LinearPolicy(self, solution.a, solution.b)
+        if self._is_band:
+            return BandPolicy(self, band_solution(self.psi, self.risk, self.limit, self.theta))
+        if self._is_one_way:
+            return LinearPolicy(self, 1.0, 0.0)  # to stay, or the smallest trade
+        return table_policy(self)
+
+    @property
+    def _is_linear_quadratic(self) -> bool:
+        """Whether the closed form holds: limit and largest trade bind in less than one step of a million."""
+        if self.actions != "continuous" or self.cost != "quadratic" or self.risk == 0.0:
+            return False
+        solution = quadratic_solution(self.risk, self.psi, self.theta)
+        return 5.0 * solution.position <= self.limit and 5.0 * solution.trade <= self.largest_trade
+
+    @property
+    def _is_one_way(self) -> bool:
+        """Whether no trade leads back: all positions but 0 are for ever, and lose by risk what the signal averages."""
+        return self.actions != "continuous" and bool(min(self.actions) >= 0.0 or max(self.actions) <= 0.0)
+
+    @property
+    def _is_band(self) -> bool:
+        return self.actions == "continuous" and self.cost == "linear" and self.largest_trade >= 2.0 * self.limit
+
+
+class CFMEnv(ReferenceEnv):
+    """Trading on an observed mean-reverting signal, with costs, risk aversion and a limit.
+
+    ## Description
+    The signal forecasts the next return: x' = x - theta x + sigma eps, p = x / (sigma sqrt(1 / (2 theta))). The agent
+    trades d = pi_t - pi_{t-1}, and is paid the forecast itself, without the return's noise. Three ids:
+
+    | id | cost | psi | risk | limit |
+    |---|---|---|---|---|
+    | reference/CFMLinear-v0 | psi abs(d) | 4 | .3 | 10 |
+    | reference/CFMMaxPosition-v0 | psi abs(d) | 4 | 0 | 2 |
+    | reference/CFMQuadratic-v0 | psi d^2 | 1 | .3 | 10 |
+
+    ## Action Space
+    "continuous": Box(-1, 1, (1,)), the trade over max_trade. A tuple of k trades: Discrete(k), so that
+    actions=QUARTER_TRADES trades in steps of .25 up to 1. The position is clipped to the limit, and what was
+    really traded is paid for.
+
+    ## Observation Space
+    Box float32 (2,).
+
+    | index | content | unit |
+    |---|---|---|
+    | 0 | signal p_t | about one standard deviation |
+    | 1 | position pi_{t-1} | units |
+
+    ## Rewards
+    p_t pi_t - risk pi_t^2 - cost(pi_t - pi_{t-1}).
+
+    ## Starting State
+    Position 0, signal p_1. The path is RandomState(noise_seed).normal(0, 1, n_bars), exactly as the authors draw it.
+
+    ## Episode End
+    Truncated after n_bars - 2 steps. Never terminated.
+
+    ## Info
+    position, cost (contained in the reward), noise_seed (which reproduces the path), t (steps made).
+
+    ## Arguments
+    | keyword | default | meaning |
+    |---|---|---|
+    | cost | "linear" | or "quadratic" |
+    | psi, risk, limit | see above | cost, lambda, largest position |
+    | theta, sigma | 0.1, 0.1 | reversion and noise of the signal |
+    | actions | "continuous" | or a tuple of trades |
+    | max_trade | None | what the continuous action 1 trades; None = twice the limit, any trade |
+    | n_bars | 5000 | T |
+
+    ``reset`` takes ``options={"noise_seed": int}``; `published_noise_seeds()` are those of the authors' test.
+
+    ## Vectorized environment
+    `gym.make_vec("reference/CFMLinear-v0", num_envs=N)` makes a CFMVectorEnv, equal bit for bit.
+
+    ## Optimum
+    Linear costs: an integral of optimal switching problems over the levels of the position (`band_solution`; signal
+    on 401 points, positions on 401; relative error 1e-5 to 2e-5 by default, and more where costs eat most of the
+    reward: 6e-4 at psi = 20). Quadratic costs: pi_t = a pi_{t-1} + b p_t (`quadratic_solution`), exact. Otherwise (a
+    tuple of trades, a binding limit or largest trade): value iteration (relative error about 2e-4), which takes
+    seconds, but minutes where the signal is much more persistent than by default (theta of .001). `optimum()` raises
+    ValueError where trades are too small, or the signal too persistent, for that.
+
+    ## Source
+    Chaouki, Hardiman, Schmidt, Serie & de Lataillade (2020), "Deep deterministic portfolio optimization".
+
+    ## Version History
+    * v0: initial version
+    """
+
+    problem_class = CFM
+
+
+class CFMVectorEnv(ReferenceVectorEnv):
+    """N CFMEnvs at once."""
+
+    problem_class = CFM
