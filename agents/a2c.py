@@ -5,7 +5,7 @@ Every `n_steps` steps of its N envs the networks take one step down the loss
     -mean(advantage * log pi(action | obs)) - ent_coef * mean(entropy) + vf_coef * mean((V(obs) - return)^2),
 
 where no gradient flows through advantage and return = advantage + V(obs). The advantage is an estimate by
-`agents.returns.gae`, and gae_lambda says which:
+`agents.common.returns.gae`, and gae_lambda says which:
 
     0    the TD(0) error, reward + gamma * V(next_obs) - V(obs);
     1    the n-step return less V(obs), n counting up to the end of the rollout (the default, and the paper's);
@@ -28,16 +28,16 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from agents.base import Preset
-from agents.distributions import Distribution
-from agents.envs import Floats
-from agents.networks import Adam
-from agents.optimizers import RMSprop
-from agents.policies import Heads, Outputs
-from agents.policy_agent import RolloutAgent, check_policy
-from agents.returns import explained_variance, normalized
-from agents.schedules import Schedule
-from agents.validation import check_flag, check_float, check_int, keep_plain
+from agents.base.agent import Preset
+from agents.base.policy_agent import RolloutAgent, check_policy
+from agents.common.checks import check_flag, check_float, check_int, keep_plain
+from agents.common.returns import explained_variance, normalized
+from agents.common.schedules import Schedule
+from agents.envs.seed_envs import Floats
+from agents.nn.actor_critic import Heads, Outputs
+from agents.nn.distributions import Distribution
+from agents.nn.layers import Adam
+from agents.nn.optimizers import RMSprop
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class A2CConfig:
     normalize_advantage: bool = False
     """Whether advantages are normalised within each batch."""
     normalize_reward: bool = False
-    """Whether rewards are divided by the deviation of their discounted returns, see `agents.reward_scale`."""
+    """Whether rewards are divided by the deviation of their discounted returns, see `agents.memory.reward_scale`."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of each network."""
     shared_network: bool = False
@@ -195,6 +195,6 @@ class A2C(RolloutAgent):
 
 
 if __name__ == "__main__":
-    from agents.cli import main
+    from agents.base.cli import main
 
     main(A2C, PRESETS)

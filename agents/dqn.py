@@ -29,21 +29,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.base import Actions, Preset, SeedAgent
-from agents.counterfactuals import CounterfactualEnvs
+from agents.base.agent import Actions, Preset, SeedAgent
+from agents.base.facade import ReplayFiles
+from agents.common.returns import td_target
+from agents.common.schedules import as_schedule, exponential, linear
+from agents.common.streams import Streams
 from agents.dqn_config import DQNConfig
-from agents.dueling import Dueling
-from agents.envs import Floats, SeedEnvs, Step
-from agents.facade import ReplayFiles
-from agents.losses import LOSSES, Loss
-from agents.networks import MLP, Adam
-from agents.optimizers import RMSprop
-from agents.prioritized import Priorities
-from agents.replay import Batch, Replay
-from agents.returns import td_target
-from agents.reward_scale import RewardScale
-from agents.schedules import as_schedule, exponential, linear
-from agents.streams import Streams
+from agents.envs.counterfactuals import CounterfactualEnvs
+from agents.envs.seed_envs import Floats, SeedEnvs, Step
+from agents.memory.prioritized import Priorities
+from agents.memory.replay import Batch, Replay
+from agents.memory.reward_scale import RewardScale
+from agents.nn.dueling import Dueling
+from agents.nn.layers import MLP, Adam
+from agents.nn.losses import LOSSES, Loss
+from agents.nn.optimizers import RMSprop
 
 PRESETS: dict[str, Preset] = {
     "CartPole-v1": Preset(
@@ -84,7 +84,7 @@ COURSE = DQNConfig(
 )
 """DQN as it is often taught: no target network, squared errors, RMSprop, no clipping, exploration that falls
 exponentially once a batch is stored. There the network often takes a mask of the action as well, and its masked output
-is compared with the masked target; `agents.losses.masked_mse` is that loss, which is this one divided by A. RMSprop
+is compared with the masked target; `agents.nn.losses.masked_mse` is that loss, which is this one divided by A. RMSprop
 divides it out again, up to its eps. `DQN(env, **dataclasses.asdict(COURSE))`."""
 
 
@@ -287,6 +287,6 @@ class DQN(ReplayFiles, SeedAgent):
 
 
 if __name__ == "__main__":
-    from agents.cli import main
+    from agents.base.cli import main
 
     main(DQN, PRESETS)

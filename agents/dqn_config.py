@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from agents.losses import LOSSES
-from agents.schedules import Schedule, as_schedule
-from agents.validation import check_choice, check_flag, check_float, check_int, check_widths, keep_plain
+from agents.common.checks import check_choice, check_flag, check_float, check_int, check_widths, keep_plain
+from agents.common.schedules import Schedule, as_schedule
+from agents.nn.losses import LOSSES
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class DQNConfig:
     adam_eps: float = 1e-8
     """Added to Adam's denominator: larger, and steps shrink with the gradient once the errors are small."""
     normalize_reward: bool = False
-    """Whether rewards are divided by the deviation of their discounted returns, see `agents.reward_scale`."""
+    """Whether rewards are divided by the deviation of their discounted returns, see `agents.memory.reward_scale`."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
     double_q: bool = False
     """Whether the network, not the target network, says which next action is best."""
     dueling: bool = False
-    """Whether the last hidden layer is two, of the value and of the advantages; see `agents.dueling`."""
+    """Whether the last hidden layer is two, of the value and of the advantages; see `agents.nn.dueling`."""
     counterfactual: bool = False
     """Whether to learn from what every action would have brought, which an env with `counterfactual()` tells."""
     n_steps: int = 1
     """Rewards in a target before it bootstraps; fewer where an episode ends."""
     prioritized_replay: bool = False
-    """Whether transitions with large errors are drawn more often; see `agents.prioritized`."""
+    """Whether transitions with large errors are drawn more often; see `agents.memory.prioritized`."""
     prioritized_replay_alpha: float = 0.6
     """How much more often: 0 not at all, 1 in proportion to the error."""
     prioritized_replay_beta0: float = 0.4

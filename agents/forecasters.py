@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from agents.networks import Adam, Floats
-from agents.recurrent import RecurrentNet
-from agents.streams import generator
-from agents.validation import check_float, check_int, check_seeds
+from agents.base.recurrent_agent import RecurrentNet
+from agents.common.checks import check_float, check_int, check_seeds
+from agents.common.streams import generator
+from agents.nn.layers import Adam, Floats
 
 Validation = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 

@@ -6,8 +6,8 @@ with ratio = pi(action | obs) / pi_old(action | obs), each batch takes the netwo
     -mean(min(ratio * advantage, clip(ratio, 1 - clip_range, 1 + clip_range) * advantage))
         - ent_coef * mean(entropy) + vf_coef * mean((V(obs) - return)^2).
 
-Advantages are `agents.returns.gae`, normalised within each batch, and return = advantage + V_old(obs). V(next_obs)
-counts after a truncation and not after a termination. The loss is the mean over the batch and the sum over seeds,
+Advantages are `agents.common.returns.gae`, normalised within each batch, and return = advantage + V_old(obs).
+V(next_obs) counts after a truncation and not after a termination. The loss is the mean over the batch and the sum over seeds,
 each seed's gradient is clipped by its own norm, and each seed shuffles and stops (`target_kl`) for itself, so S seeds
 are S independent runs in one pass.
 
@@ -28,16 +28,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
-from agents.base import Preset
-from agents.distributions import Distribution
-from agents.envs import Floats
-from agents.networks import Adam, Flags
-from agents.policies import Heads
-from agents.policy_agent import RolloutAgent, check_policy
-from agents.returns import explained_variance, normalized
-from agents.schedules import Schedule, as_schedule
-from agents.streams import generator
-from agents.validation import check_flag, check_float, check_int, keep_plain
+from agents.base.agent import Preset
+from agents.base.policy_agent import RolloutAgent, check_policy
+from agents.common.checks import check_flag, check_float, check_int, keep_plain
+from agents.common.returns import explained_variance, normalized
+from agents.common.schedules import Schedule, as_schedule
+from agents.common.streams import generator
+from agents.envs.seed_envs import Floats
+from agents.nn.actor_critic import Heads
+from agents.nn.distributions import Distribution
+from agents.nn.layers import Adam, Flags
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class PPOConfig:
     target_kl: float | None = None
     """A seed leaves a rollout once its policy is 1.5 times as far from the old one; None for never."""
     normalize_reward: bool = False
-    """Whether rewards are divided by the deviation of their discounted returns, see `agents.reward_scale`."""
+    """Whether rewards are divided by the deviation of their discounted returns, see `agents.memory.reward_scale`."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of each network."""
     shared_network: bool = False
@@ -290,6 +290,6 @@ class PPO(RolloutAgent):
 
 
 if __name__ == "__main__":
-    from agents.cli import main
+    from agents.base.cli import main
 
     main(PPO, PRESETS)

@@ -28,12 +28,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from agents.base import Actions, SeedAgent
-from agents.compiled import compiled
-from agents.envs import Floats, SeedEnvs, Spaces
-from agents.schedules import Schedule, as_schedule, linear
-from agents.streams import Streams
-from agents.validation import check_float, keep_plain
+from agents.base.agent import Actions, SeedAgent
+from agents.common.checks import check_float, keep_plain
+from agents.common.compiled import compiled
+from agents.common.schedules import Schedule, as_schedule, linear
+from agents.common.streams import Streams
+from agents.envs.seed_envs import Floats, SeedEnvs, Spaces
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -302,6 +302,6 @@ def update(
 
 
 if __name__ == "__main__":
-    from agents.cli import main
+    from agents.base.cli import main
 
     main(QLearning, PRESETS)

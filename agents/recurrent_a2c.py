@@ -7,8 +7,8 @@ critic's large errors drown the policy's gradient: on CartPole neither this nor 
     -mean(advantage * log pi(action | past)) - ent_coef * mean(entropy) + vf_coef * mean((V(past) - return)^2),
 
 where no gradient flows through advantage and return = advantage + V(past). The advantage is an estimate by
-`agents.returns.gae`. The gradient goes back through time to the first step of the rollout, and no further: what was
-remembered there counts as given. So `n_steps` bounds how far apart a cause and its effect may be.
+`agents.common.returns.gae`. The gradient goes back through time to the first step of the rollout, and no further: what
+was remembered there counts as given. So `n_steps` bounds how far apart a cause and its effect may be.
 
 The memory of an env is zero where an episode begins. V(next_obs) counts after a truncation, with the memory of the
 episode that was cut off, and not after a termination. The loss is the mean over the batch and the sum over seeds, and
@@ -29,19 +29,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from agents.base import Actions, Preset
-from agents.distributions import Distribution, distribution_for
-from agents.envs import Floats, SeedEnvs, Step
-from agents.lstm import State
-from agents.networks import Adam
-from agents.optimizers import RMSprop
-from agents.recurrent import Recalled, RecurrentActorCritic, RecurrentAgent
-from agents.returns import explained_variance, normalized
-from agents.reward_scale import RewardScale, scaled
-from agents.rollout import Rollout
-from agents.schedules import Schedule, as_schedule
-from agents.streams import Streams
-from agents.validation import check_float, check_int, keep_plain
+from agents.base.agent import Actions, Preset
+from agents.base.recurrent_agent import Recalled, RecurrentActorCritic, RecurrentAgent
+from agents.common.checks import check_float, check_int, keep_plain
+from agents.common.returns import explained_variance, normalized
+from agents.common.schedules import Schedule, as_schedule
+from agents.common.streams import Streams
+from agents.envs.seed_envs import Floats, SeedEnvs, Step
+from agents.memory.reward_scale import RewardScale, scaled
+from agents.memory.rollout import Rollout
+from agents.nn.distributions import Distribution, distribution_for
+from agents.nn.layers import Adam
+from agents.nn.lstm import State
+from agents.nn.optimizers import RMSprop
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class RecurrentA2CConfig:
     normalize_advantage: bool = False
     """Whether advantages are normalised within each batch."""
     normalize_reward: bool = False
-    """Whether rewards are divided by the deviation of their discounted returns, see `agents.reward_scale`."""
+    """Whether rewards are divided by the deviation of their discounted returns, see `agents.memory.reward_scale`."""
     lstm_size: int = 64
     """Width of each LSTM."""
     log_std_init: float = 0.0
@@ -311,6 +311,6 @@ class RecurrentA2C(RecurrentAgent):
 
 
 if __name__ == "__main__":
-    from agents.cli import main
+    from agents.base.cli import main
 
     main(RecurrentA2C, PRESETS)

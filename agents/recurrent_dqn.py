@@ -30,18 +30,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.base import Actions, Preset
-from agents.envs import Floats, SeedEnvs
-from agents.facade import ReplayFiles
-from agents.lstm import State, lstm_cell
-from agents.networks import Adam
-from agents.recurrent import RecurrentAgent, RecurrentNet
-from agents.returns import td_target
-from agents.reward_scale import RewardScale
-from agents.schedules import Schedule, as_schedule, linear
-from agents.sequence_replay import SequenceReplay, Sequences
-from agents.streams import Streams
-from agents.validation import check_flag, check_float, check_int, keep_plain
+from agents.base.agent import Actions, Preset
+from agents.base.facade import ReplayFiles
+from agents.base.recurrent_agent import RecurrentAgent, RecurrentNet
+from agents.common.checks import check_flag, check_float, check_int, keep_plain
+from agents.common.returns import td_target
+from agents.common.schedules import Schedule, as_schedule, linear
+from agents.common.streams import Streams
+from agents.envs.seed_envs import Floats, SeedEnvs
+from agents.memory.reward_scale import RewardScale
+from agents.memory.sequence_replay import SequenceReplay, Sequences
+from agents.nn.layers import Adam
+from agents.nn.lstm import State, lstm_cell
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class RecurrentDQNConfig:
     max_grad_norm: float = 10.0
     """Largest norm of one seed's gradient."""
     normalize_reward: bool = False
-    """Whether rewards are divided by the deviation of their discounted returns, see `agents.reward_scale`."""
+    """Whether rewards are divided by the deviation of their discounted returns, see `agents.memory.reward_scale`."""
     lstm_size: int = 64
     """Width of the LSTM."""
 
@@ -273,6 +273,6 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
 
 
 if __name__ == "__main__":
-    from agents.cli import main
+    from agents.base.cli import main
 
     main(RecurrentDQN, PRESETS)

@@ -27,17 +27,17 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
-from agents.base import Preset
-from agents.distributions import Distribution
-from agents.envs import Floats, SeedEnvs, Step
-from agents.episodes import Episodes
-from agents.networks import Adam
-from agents.policies import Heads
-from agents.policy_agent import PolicyAgent, check_policy
-from agents.returns import discounted_returns, normalized
-from agents.schedules import Schedule
-from agents.state import State
-from agents.validation import check_int, keep_plain
+from agents.base.agent import Preset
+from agents.base.policy_agent import PolicyAgent, check_policy
+from agents.common.checks import check_int, keep_plain
+from agents.common.returns import discounted_returns, normalized
+from agents.common.schedules import Schedule
+from agents.common.state import State
+from agents.envs.seed_envs import Floats, SeedEnvs, Step
+from agents.memory.episodes import Episodes
+from agents.nn.actor_critic import Heads
+from agents.nn.distributions import Distribution
+from agents.nn.layers import Adam
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,6 @@ class REINFORCE(PolicyAgent):
 
 
 if __name__ == "__main__":
-    from agents.cli import main
+    from agents.base.cli import main
 
     main(REINFORCE, PRESETS)

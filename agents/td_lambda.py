@@ -41,13 +41,13 @@ import numpy.typing as npt
 import torch
 from gymnasium.vector import VectorEnv
 
-from agents.afterstates import AfterstateEnvs, afterstates_of
-from agents.base import Actions, SeedAgent
-from agents.envs import Floats, SeedEnvs
-from agents.networks import MLP, Layer, forward
-from agents.schedules import Schedule, as_schedule, linear
-from agents.streams import Streams
-from agents.validation import check_float, check_int, check_widths, keep_plain
+from agents.base.agent import Actions, SeedAgent
+from agents.common.checks import check_float, check_int, check_widths, keep_plain
+from agents.common.schedules import Schedule, as_schedule, linear
+from agents.common.streams import Streams
+from agents.envs.afterstates import AfterstateEnvs, afterstates_of
+from agents.envs.seed_envs import Floats, SeedEnvs
+from agents.nn.layers import MLP, Layer, forward
 
 MOST_LOST = np.float32(1 - 2**-20)
 
@@ -279,6 +279,6 @@ def add_gradients(x: torch.Tensor, layers: Sequence[Layer], traces: Sequence[Lay
 
 
 if __name__ == "__main__":
-    from agents.cli import main
+    from agents.base.cli import main
 
     main(TDLambda, PRESETS)

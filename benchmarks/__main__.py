@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from agents.commands import output, printable
+from agents.base.commands import output, printable
 
 COMMANDS = {
     "certify": "certify agents on problems whose optimum is known, as fractions of it, and run the controls",

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
-from agents import commands
-from agents.commands import checking, refuse, refusing
-from agents.files import check_folder, check_writable
+from agents.base import commands
+from agents.base.commands import checking, refuse, refusing
+from agents.common.files import check_folder, check_writable
 from benchmarks import certify_report, provenance, sb3
 from benchmarks.certified import AboveOptimumError, check_possible, optimal_rewards, path_rewards, score, score_interval
 from benchmarks.certify_controls import controls_of

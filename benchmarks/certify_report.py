@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from agents import files
-from agents.commands import printable
+from agents.base.commands import printable
+from agents.common import files
 from benchmarks import tables
 from benchmarks.controls import Control
 from benchmarks.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, picture

@@ -10,9 +10,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.commands import checking, printable
-from agents.files import check_folder
-from agents.folders import write_folder
+from agents.base.commands import checking, printable
+from agents.common.files import check_folder
+from agents.common.folders import write_folder
 from benchmarks import figures, report, sb3
 from benchmarks.evaluate import ENV_ID, PerSeed, Tracks, evaluate
 from benchmarks.forecast_data import Fold, Windows, folds

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
-from agents.commands import parse
+from agents.base.commands import parse
 from benchmarks import provenance, tables
 from benchmarks.checks import check_counts
 from benchmarks.evaluate import ENV_ID

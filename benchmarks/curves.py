@@ -21,9 +21,9 @@ import numpy.typing as npt
 import tyro
 from gymnasium.envs.registration import EnvSpec
 
-from agents import commands
-from agents.commands import checking, printable, refusing
-from agents.files import check_folder
+from agents.base import commands
+from agents.base.commands import checking, printable, refusing
+from agents.common.files import check_folder
 from benchmarks import figures, provenance, sb3, tables
 from benchmarks.checks import check_counts, check_distinct
 from benchmarks.report import KeptError, read_kept, write_whole

@@ -17,8 +17,8 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from agents import files
-from agents.commands import printable
+from agents.base.commands import printable
+from agents.common import files
 
 if TYPE_CHECKING:
     from benchmarks.compare import Row

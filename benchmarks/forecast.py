@@ -15,10 +15,10 @@ import numpy.typing as npt
 import tyro
 from tqdm import tqdm
 
-from agents import commands
-from agents.commands import checking, printable
-from agents.files import check_folder
-from agents.folders import write_folder
+from agents.base import commands
+from agents.base.commands import checking, printable
+from agents.common.files import check_folder
+from agents.common.folders import write_folder
 from benchmarks import figures, forecast_report, forecasters
 from benchmarks.checks import check_counts, check_distinct, check_name
 from benchmarks.evaluate import ENV_ID, PerSeed, Tracks, evaluate

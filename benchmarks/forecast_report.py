@@ -13,7 +13,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from agents.commands import printable
+from agents.base.commands import printable
 from benchmarks import figures, provenance, tables
 from benchmarks import forecast_metrics as metrics
 from benchmarks.statistics import bootstrap_median_sharpe, percentile_interval

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from agents import files
+from agents.common import files
 from benchmarks import provenance, tables
 from benchmarks.statistics import bootstrap_median_sharpe, median_and_range, percentile_interval
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents import commands
+from agents.base import commands
 from benchmarks.checks import check_counts, check_name
 from benchmarks.statistics import check_block
 

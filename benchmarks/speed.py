@@ -14,8 +14,8 @@ from typing import Any, Literal
 import tyro
 from tqdm import tqdm
 
-from agents.commands import checking, parse
-from agents.files import check_folder
+from agents.base.commands import checking, parse
+from agents.common.files import check_folder
 from benchmarks import provenance, speed_agents, speed_env, speed_lstm, speed_sb3, speed_scale, speed_start, tables
 from benchmarks.checks import check_distinct, check_name
 from benchmarks.report import write_json

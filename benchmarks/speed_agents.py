@@ -217,7 +217,7 @@ def memory() -> Iterator[Measured]:
     from gymnasium.spaces import Box, Discrete
     from stable_baselines3.common.buffers import ReplayBuffer
 
-    from agents.replay import Replay
+    from agents.memory.replay import Replay
 
     part = 1_000  # of the transitions: memory grows in proportion
     space = Box(-1.0, 1.0, (MEMORY["window"] * MEMORY["features"] + 4,), np.float32)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agents.commands import printable
+from agents.base.commands import printable
 
 ANY = 100_000  # letters: no bound of a width
 BROKEN = 40  # letters that a column of sentences has at least

@@ -16,11 +16,11 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     import gymnasium as gym
     env = gym.make("trading_env:TradingEnv-v0")
-    import agents.compiled, agents.returns
-    from agents.replay import Replay
+    import agents.common.compiled, agents.common.returns
+    from agents.memory.replay import Replay
 warned = [str(w.message) for w in caught if "NUMBA_CACHE_DIR" in str(w.message)]
 env.reset(seed=0)
-print(env.step(2)[4]["bar"], len(warned), agents.compiled._CACHE, *warned, sep="|")
+print(env.step(2)[4]["bar"], len(warned), agents.common.compiled._CACHE, *warned, sep="|")
 {after}
 """
 
@@ -47,7 +47,7 @@ def run(tmp_path, before="", after="", **environment):
 def test_without_a_writable_folder_a_temporary_one_serves(tmp_path):
     (tmp_path / "temp").mkdir()
     after = "import os, pathlib; print(len(list(pathlib.Path(os.environ['NUMBA_CACHE_DIR']).rglob('*.nbi'))) > 0)\n"
-    after += "code = 'import trading_env.kernel.accounting, agents.returns'\n"
+    after += "code = 'import trading_env.kernel.accounting, agents.common.returns'\n"
     after += "print(subprocess.run([sys.executable, '-BWerror', '-c', code]).returncode)"
     line, kept, child = run(tmp_path, after=after, TMPDIR=str(tmp_path / "temp"))
     bar, warned, cached, message = line.split("|")

@@ -10,7 +10,7 @@ import pytest
 
 import agents
 import trading_env  # noqa: F401, registers the env
-from agents.afterstates import AfterstateEnvs
+from agents.envs.afterstates import AfterstateEnvs
 from agents.q_learning import TableEnvs
 
 

@@ -7,10 +7,10 @@ import torch
 from stable_baselines3.common.logger import configure
 
 from agents.a2c import A2C, A2CConfig, a2c_gradient
-from agents.base import torch_threads
-from agents.distributions import Categorical, Gaussian
-from agents.evaluation import evaluate
-from agents.policies import ActorCritic
+from agents.base.agent import torch_threads
+from agents.base.evaluation import evaluate
+from agents.nn.actor_critic import ActorCritic
+from agents.nn.distributions import Categorical, Gaussian
 
 CPU = torch.device("cpu")
 D, A, B = 4, 3, 20

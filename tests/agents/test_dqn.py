@@ -4,13 +4,13 @@ import pytest
 import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
+from agents.base.evaluation import evaluate
 from agents.dqn import DQN, q_gradient
 from agents.dqn_config import DQNConfig
-from agents.envs import env_seeds
-from agents.evaluation import evaluate
-from agents.losses import huber
-from agents.networks import MLP, forward
-from agents.replay import Batch
+from agents.envs.seed_envs import env_seeds
+from agents.memory.replay import Batch
+from agents.nn.layers import MLP, forward
+from agents.nn.losses import huber
 
 CPU = torch.device("cpu")
 ARRAYS = ("obs", "next_obs", "action", "reward", "continues")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from agents.base.evaluation import evaluate
+from agents.common.schedules import exponential
 from agents.dqn import COURSE, DQN, q_gradient
-from agents.dueling import Dueling
-from agents.evaluation import evaluate
-from agents.losses import LOSSES, masked_mse
-from agents.networks import MLP, forward
-from agents.replay import Batch
-from agents.schedules import exponential
+from agents.memory.replay import Batch
+from agents.nn.dueling import Dueling
+from agents.nn.layers import MLP, forward
+from agents.nn.losses import LOSSES, masked_mse
 
 CPU = torch.device("cpu")
 SMALL = {"learning_rate": 5e-3, "learning_starts": 50, "train_freq": 1, "target_update_interval": 20, "net_arch": (16,)}

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.base import torch_threads
+from agents.base.agent import torch_threads
+from agents.base.recurrent_agent import RecurrentNet
 from agents.forecasters import LastValue, LSTMForecaster, MeanOfLast, squared_error_gradient
-from agents.lstm import State, lstm_cell, weights_in
-from agents.recurrent import RecurrentNet
+from agents.nn.lstm import State, lstm_cell, weights_in
 
 W, F = 6, 3
 

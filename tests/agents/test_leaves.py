@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.returns import td_target
-from agents.schedules import as_schedule, constant, linear
-from agents.streams import PURPOSES, Streams, generator
-from agents.validation import check_float, check_int, check_seeds
+from agents.common.checks import check_float, check_int, check_seeds
+from agents.common.returns import td_target
+from agents.common.schedules import as_schedule, constant, linear
+from agents.common.streams import PURPOSES, Streams, generator
 
 
 def test_a_stream_is_the_same_alone_and_among_others_and_past_the_block():

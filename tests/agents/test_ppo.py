@@ -6,10 +6,10 @@ import stable_baselines3
 import torch
 from stable_baselines3.common.logger import configure
 
-from agents.base import torch_threads
-from agents.distributions import Categorical, Gaussian
-from agents.evaluation import evaluate
-from agents.policies import ActorCritic
+from agents.base.agent import torch_threads
+from agents.base.evaluation import evaluate
+from agents.nn.actor_critic import ActorCritic
+from agents.nn.distributions import Categorical, Gaussian
 from agents.ppo import PPO, Batch, PPOConfig, approx_kl, ppo_gradient, value_error
 
 CPU = torch.device("cpu")

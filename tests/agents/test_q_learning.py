@@ -7,8 +7,8 @@ import pytest
 import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from agents.cli import main
-from agents.evaluation import evaluate
+from agents.base.cli import main
+from agents.base.evaluation import evaluate
 from agents.q_learning import PRESETS, QLearning, TableSpaces, choose, update
 
 LAKE = "FrozenLake-v1"

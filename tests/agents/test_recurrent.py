@@ -13,17 +13,17 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 from agents import recurrent_a2c, recurrent_dqn
 from agents.a2c import A2C
-from agents.base import torch_threads
-from agents.cli import main
-from agents.distributions import Categorical, Gaussian
+from agents.base.agent import torch_threads
+from agents.base.cli import main
+from agents.base.evaluation import evaluate
+from agents.base.recurrent_agent import Carried, RecurrentActorCritic, RecurrentNet
 from agents.dqn import DQN
-from agents.envs import SeedEnvs, Step
-from agents.evaluation import evaluate
-from agents.lstm import State, lstm_cell, weights_in
-from agents.recurrent import Carried, RecurrentActorCritic, RecurrentNet
+from agents.envs.seed_envs import SeedEnvs, Step
+from agents.memory.sequence_replay import SequenceReplay, Sequences
+from agents.nn.distributions import Categorical, Gaussian
+from agents.nn.lstm import State, lstm_cell, weights_in
 from agents.recurrent_a2c import RecurrentA2C, recurrent_a2c_gradient
 from agents.recurrent_dqn import RecurrentDQN, recurrent_q_gradient
-from agents.sequence_replay import SequenceReplay, Sequences
 
 CPU = torch.device("cpu")
 D, H, A, T, B = 3, 6, 2, 5, 4

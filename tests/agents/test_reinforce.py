@@ -3,10 +3,10 @@ import pytest
 import torch
 from gymnasium.wrappers import TimeLimit
 
-from agents.base import torch_threads
-from agents.distributions import Categorical, Gaussian
-from agents.evaluation import evaluate
-from agents.policies import ActorCritic
+from agents.base.agent import torch_threads
+from agents.base.evaluation import evaluate
+from agents.nn.actor_critic import ActorCritic
+from agents.nn.distributions import Categorical, Gaussian
 from agents.reinforce import REINFORCE, reinforce_gradient
 
 CPU = torch.device("cpu")

@@ -17,12 +17,12 @@ import pytest
 import torch
 
 import trading_env  # noqa: F401, registers the env
-from agents import checkpoints
 from agents.a2c import A2C
-from agents.callbacks import Checkpoint
-from agents.cli import main
+from agents.base.callbacks import Checkpoint
+from agents.base.cli import main
+from agents.common import checkpoints
+from agents.common.locks import InUseError
 from agents.dqn import DQN
-from agents.locks import InUseError
 from agents.ppo import PPO
 from agents.q_learning import QLearning
 from agents.recurrent_a2c import RecurrentA2C
@@ -393,7 +393,7 @@ def command(checkpoint, save, *more):
 def test_a_killed_run_goes_on_by_the_same_command_and_ends_with_the_same_weights(tmp_path, capsys):
     checkpoint = tmp_path / "run.safetensors"
     slow = (
-        "import time; from agents.q_learning import *; from agents.cli import main; advance = QLearning._advance\n"
+        "import time; from agents.q_learning import *; from agents.base.cli import main; advance = QLearning._advance\n"
         "def slowed(*arguments): time.sleep(0.001); return advance(*arguments)\n"
         f"QLearning._advance = slowed; main(QLearning, {{}}, {command(checkpoint, tmp_path / 'killed')!r})"
     )
@@ -530,7 +530,7 @@ RUN = ["--env", "CartPole-v1", "--total-timesteps", "1000000", "--eval-episodes"
 def endless(checkpoint):
     """A process that trains and writes its checkpoint every 20 steps."""
     arguments = [*RUN, "--checkpoint", checkpoint, "--checkpoint-every", "20"]
-    code = f"from agents.dqn import DQN; from agents.cli import main; main(DQN, {{}}, {arguments!r})"
+    code = f"from agents.dqn import DQN; from agents.base.cli import main; main(DQN, {{}}, {arguments!r})"
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
 
 
@@ -612,7 +612,7 @@ def test_and_so_it_is_by_learn(tmp_path, monkeypatch):
 
 
 def test_a_trained_agent_that_cannot_be_written_is_still_evaluated(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("agents.base.saving.write", lambda *args: os.mkdir(tmp_path))
+    monkeypatch.setattr("agents.base.agent.saving.write", lambda *args: os.mkdir(tmp_path))
     arguments = ["--env", "CartPole-v1", "--total-timesteps", "20", "--eval-episodes", "2", "--no-progress-bar"]
     with pytest.raises(SystemExit) as left:
         main(DQN, {}, [*arguments, "--save", str(tmp_path / "agent")])

@@ -8,11 +8,11 @@ import pytest
 import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from agents.afterstates import AfterstateEnvs, afterstates_of
-from agents.cli import main
-from agents.envs import make_envs
-from agents.evaluation import evaluate
-from agents.streams import Streams
+from agents.base.cli import main
+from agents.base.evaluation import evaluate
+from agents.common.streams import Streams
+from agents.envs.afterstates import AfterstateEnvs, afterstates_of
+from agents.envs.seed_envs import make_envs
 from agents.td_lambda import PRESETS, TDLambda
 from benchmarks.evaluate import evaluate as benchmark
 from trading_env import Costs, Margin, Market, TradingEnv, TradingVectorEnv

@@ -1,0 +1,216 @@
+"""Training in any env from the shell, and a table of what came of it: `python -m agents.dqn --help`."""
+
+import inspect
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from agents.base.agent import Preset, SeedAgent
+from agents.base.callbacks import Checkpoint
+from agents.base.commands import output, parse, printable, refusing
+from agents.base.evaluation import evaluate
+from agents.common.checkpoints import check_writable
+from agents.common.checks import check_int
+from agents.common.files import check_folder
+from agents.common.schedules import Schedule
+
+Presets = Mapping[str, Preset | tuple[int, Any]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train in, how long, and what to do then."""
+
+    env: str
+    """Env id, such as CartPole-v1 or module:Env-v0."""
+    total_timesteps: int = 50_000
+    """Steps per seed."""
+    seeds: tuple[int, ...] = (1,)
+    """One number n means seeds 0..n-1; several mean themselves."""
+    n_envs: int = 1
+    """Envs per seed."""
+    device: str = "auto"
+    """auto, cpu, cuda."""
+    eval_episodes: int = 100
+    """Greedy episodes per seed at the end; 0 for none."""
+    save: Path | None = None
+    """File to write the trained agent to."""
+    checkpoint: Path | None = None
+    """File from which a killed run can go on: the same command with --resume."""
+    checkpoint_every: int = 10_000
+    """Steps per seed between checkpoints."""
+    resume: bool = False
+    """Go on from the checkpoint if there is one, with the weights that an uninterrupted run would have had."""
+    tensorboard_log: Path | None = None
+    """Folder for TensorBoard."""
+    verbose: int = 0
+    """1 prints a line per 1,000 steps."""
+    progress_bar: bool = True
+    """Whether to show one."""
+
+
+def main(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str] | None = None) -> None:
+    """Trains, evaluates and saves as the command line says.
+
+    Hyperparameters that the command line leaves out come from the preset of its env, if there is one, else
+    they are the algorithm's defaults.
+    """
+    with output():
+        _run(algorithm, presets, sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str]) -> None:
+    training, config = _parse(algorithm, presets, arguments)
+    with ExitStack() as held:
+        with refusing(_program(algorithm)):
+            checkpoint = _checked(training)
+            agent = _fresh(algorithm, training, config)
+            if checkpoint is not None:
+                held.enter_context(checkpoint.during_training())
+            started = checkpoint is not None and checkpoint.path.exists()
+            if checkpoint is not None and started:
+                agent = _checkpointed(agent, checkpoint, training)
+        start, done = time.perf_counter(), agent.num_timesteps
+        if started:
+            print(f"goes on after step {done:,} of {agent.goal:,}")
+            agent.resume(callback=checkpoint, progress_bar=training.progress_bar)
+        else:
+            agent.learn(training.total_timesteps, callback=checkpoint, progress_bar=training.progress_bar)
+    seconds = time.perf_counter() - start
+    written = training.save is None or _saved(agent, training.save)  # before anything is printed, see `output`
+    steps = len(agent) * (agent.num_timesteps - done)
+    print(f"{steps:,} steps of {len(agent)} seeds in {seconds:.0f} s: {steps / seconds:,.0f} per second")
+    if training.eval_episodes:
+        _show(agent.seeds, evaluate(agent, training.env, training.eval_episodes))
+    if not written:
+        raise SystemExit(1)
+
+
+def _saved(agent: SeedAgent, path: Path) -> bool:
+    """Whether the agent could be written; prints why if not, since its evaluation can still be shown."""
+    try:
+        agent.save(path)
+    except OSError as error:
+        print(printable(f"{path} could not be written: {error}"), file=sys.stderr)
+        return False
+    return True
+
+
+def _checked(training: Training) -> Checkpoint | None:
+    """The checkpoint, if there is to be one; an error if something is wrong that would show only after training."""
+    check_int("total_timesteps", training.total_timesteps, 1)
+    check_int("eval_episodes", training.eval_episodes, 0)
+    checkpoint = None if training.checkpoint is None else Checkpoint(training.checkpoint, training.checkpoint_every)
+    if training.resume and checkpoint is None:
+        raise ValueError("--resume needs --checkpoint, the file to go on from")
+    if checkpoint is not None and checkpoint.path.exists() and not training.resume:
+        raise ValueError(f"checkpoint {checkpoint.path} exists: go on from it with --resume, or remove it")
+    for name in ("save", "checkpoint"):
+        if (path := getattr(training, name)) is not None:
+            check_writable(path, name)
+    if training.tensorboard_log is not None:
+        check_folder(training.tensorboard_log, "tensorboard_log")
+    return checkpoint
+
+
+def _fresh(algorithm: type[SeedAgent], training: Training, config: Any) -> SeedAgent:
+    """The agent before its first step."""
+    if not training.seeds:
+        raise ValueError("seeds must be at least one number, got none")
+    try:
+        return algorithm(
+            training.env,
+            seeds=training.seeds if len(training.seeds) > 1 else training.seeds[0],
+            n_envs=training.n_envs,
+            device=training.device,
+            verbose=training.verbose,
+            tensorboard_log=training.tensorboard_log,
+            **{option.name: getattr(config, option.name) for option in fields(config)},
+        )
+    except (gym.error.Error, ImportError) as error:
+        raise ValueError(f"env {training.env!r}: {error}") from error
+
+
+def _checkpointed(fresh: SeedAgent, checkpoint: Checkpoint, training: Training) -> SeedAgent:
+    """The agent of the checkpoint, to go on as the command line says; it must ask for the same run."""
+    agent = type(fresh).load(checkpoint.path, env=training.env, device=training.device)
+    agent.verbose, agent.tensorboard_log = fresh.verbose, fresh.tensorboard_log
+    asked = (fresh.config, fresh.seeds, fresh.n_envs, training.total_timesteps)
+    stored = (agent.config, agent.seeds, agent.n_envs, agent.total_timesteps)
+    for name, ours, theirs in zip(("config", "seeds", "n_envs", "total_timesteps"), asked, stored, strict=True):
+        if ours != theirs:
+            raise ValueError(f"checkpoint {checkpoint.path} is of another run: its {name} is {theirs}, not {ours}")
+    return agent
+
+
+def _parse(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str]) -> tuple[Training, Any]:
+    """The training and the algorithm's configuration that the arguments ask for."""
+    known = " ".join(presets)
+    name = algorithm.__name__
+    description = f"Train {name} from scratch, several seeds at once. Envs with tuned defaults: {known}."
+    words = [word.removeprefix("--env=") for word in arguments]
+    found = next((presets[word] for word in words if word in presets), None)
+    preset = Preset(*(found or (Training.total_timesteps, algorithm.Config())))
+    training = Training(tyro.MISSING, total_timesteps=preset.total_timesteps, n_envs=preset.n_envs)
+    flat: Any = tyro.conf.OmitArgPrefixes
+    options = make_dataclass(
+        "Options",
+        [
+            ("training", flat[Training], field(default=training)),
+            ("config", flat[algorithm.Config], field(default=preset.config)),
+        ],
+    )
+    parsed: Any = parse(_program(algorithm), options, arguments, description=description, registry=_registry())
+    return parsed.training, parsed.config
+
+
+def _program(algorithm: type[SeedAgent]) -> str:
+    return f"python -m agents.{Path(inspect.getfile(algorithm)).stem}"
+
+
+def _registry() -> tyro.constructors.ConstructorRegistry:
+    """Teaches tyro that a learning rate on the command line is a number or a text."""
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.primitive_rule
+    def rate(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+        if info.type != float | str | Schedule:
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="FLOAT|lin_FLOAT",
+            instance_from_str=lambda words: _number_or_text(words[0]),
+            is_instance=lambda value: isinstance(value, float | str),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    return registry
+
+
+def _number_or_text(word: str) -> float | str:
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+def _show(seeds: Sequence[int], returns: npt.NDArray[np.float64]) -> None:
+    """Prints a table of the returns [S, N], one row per seed, with four digits: in trading they may be small."""
+    print(f"Return of {returns.shape[1]} greedy episodes, last weights:")
+    table = Table()
+    for column in ("seed", "mean", "std", "min", "max"):
+        table.add_column(column, justify="right")
+    for seed, row in zip(seeds, returns, strict=True):
+        table.add_row(str(seed), *(f"{value:#.4g}" for value in (row.mean(), row.std(), row.min(), row.max())))
+    Console().print(table)

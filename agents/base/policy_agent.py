@@ -1,0 +1,158 @@
+"""What agents that act as their policy says share: networks, sampling, files; and the loop over rollouts.
+
+Axis letters: S seeds, N envs per seed, B batch, T time, D observation, A outputs of the policy.
+"""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from agents.base.agent import Actions, SeedAgent
+from agents.common.checks import check_choice, check_float, check_widths
+from agents.common.schedules import as_schedule
+from agents.common.streams import Streams
+from agents.envs.seed_envs import Floats, SeedEnvs, Step
+from agents.memory.reward_scale import RewardScale, scaled
+from agents.memory.rollout import Rollout
+from agents.nn.actor_critic import ActorCritic
+from agents.nn.distributions import distribution_for
+from agents.nn.layers import ACTIVATIONS, Adam
+from agents.nn.optimizers import RMSprop
+
+
+class PolicyAgent(SeedAgent):
+    """An agent that draws its actions from a policy.
+
+    Its configuration has the fields that `check_policy` checks.
+    """
+
+    takes_box_actions = True
+    _memory: ClassVar[tuple[str, ...]] = ("_acting", "_rate")
+    takes_features = True
+    optimizer: Adam | RMSprop
+
+    def _build_policy(self, critic: str) -> None:
+        """Makes the networks, and the streams that actions are drawn from; `critic` as in `ActorCritic`."""
+        config, spaces = self.config, self.spaces
+        self.distribution = distribution_for(spaces)
+        shape = (self.input_size, config.net_arch, self.distribution, self.seeds, self.device)
+        self.net = ActorCritic(*shape, critic, config.activation, config.log_std_init, self.features)
+        width, normal = self.n_envs * self.distribution.noise_size, self.distribution.normal
+        self._acting = Streams(self.seeds, "explore", width, normal=normal)
+        self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
+        self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
+        self._rate = 0.0  # learning rate of the last update
+        self._entropy_weight = (
+            config.ent_coef if isinstance(config.ent_coef, int | float) else 0.0
+        )  # that of the last update
+
+    def _act(self, obs: Floats) -> Actions:
+        """Actions for obs [S, N, D], drawn from the policy: ints [S, N] or floats [S, N, A]."""
+        return self._drawn(obs, self._acting.draw())
+
+    def _drawn(self, obs: Floats, noise: npt.NDArray[np.float64]) -> Actions:
+        log_std = None if self.net.log_std is None else self.net.log_std.cpu().numpy()
+        return self.distribution.sample(self.net.act(obs), noise, log_std)
+
+    def _greedy(self, obs: Floats) -> Actions:
+        return self._shaped(self.distribution.mode(self.net.act(obs)))
+
+    def _sampled(self, obs: Floats) -> Actions:
+        size = obs.shape[1] * self.distribution.noise_size
+        draw = "standard_normal" if self.distribution.normal else "random"
+        noise = np.stack([getattr(stream, draw)(size) for stream in self._predicting])  # [S, B * noise_size]
+        return self._shaped(self._drawn(obs, noise))
+
+    def _shaped(self, action: Actions) -> Actions:
+        return action.reshape(*action.shape[:2], *self.spaces.action_shape)
+
+    def _std_metric(self) -> dict[str, Any]:
+        """The mean standard deviation of a Box's actions, [S], if it is one."""
+        log_std = self.net.log_std
+        return {} if log_std is None else {"train/std": log_std.exp().mean((1, 2)).cpu().numpy()}
+
+    def _arrays(self) -> dict[str, torch.Tensor]:
+        parts = {"net": self.net.values, "optimizer": self.optimizer.state()}
+        return {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+
+
+class RolloutAgent(PolicyAgent):
+    """An agent that takes T steps in each of its envs, learns from them, and forgets them."""
+
+    _memory: ClassVar[tuple[str, ...]] = (*PolicyAgent._memory, "rollout", "_reward_scale")
+
+    def _build_rollout(self) -> None:
+        config, S = self.config, len(self.seeds)
+        sizes = (self.spaces.obs_size, self.distribution.action_size)
+        self.rollout = Rollout(S, config.n_steps, self.n_envs, *sizes)
+        self._reward_scale = RewardScale(S, self.n_envs, config.gamma) if config.normalize_reward else None
+
+    def _begin(self, total_timesteps: int) -> None:
+        if self.num_timesteps == 0:
+            self.rollout.clear()
+            if self._reward_scale is not None:
+                self._reward_scale.begin()
+
+    def _cut(self, obs: Floats) -> None:
+        self.rollout.cut(self.net.value(obs))
+        if self._reward_scale is not None:
+            self._reward_scale.begin()
+
+    def _break_off(self, obs: Floats) -> None:
+        super()._break_off(obs)
+        self.rollout.clear()
+
+    def _whole(self, total_timesteps: int) -> int:
+        """So many that the last rollout is whole, as Stable-Baselines3 does."""
+        rollout, stored = self.rollout.n_steps * self.n_envs, self.rollout.position * self.n_envs
+        return -(-(stored + total_timesteps) // rollout) * rollout - stored
+
+    def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
+        """Acts once in every env, stores what came of it, and learns once the rollout is full."""
+        action = self._act(obs)  # [S, N] or [S, N, A]
+        step = scaled(envs.step(action), self._reward_scale)
+        self.rollout.add(obs, action, step, self._values_of_truncated(step))
+        self.num_timesteps += self.n_envs
+        if self.rollout.full:
+            self._train(self.net.value(step.obs), max(1.0 - self.num_timesteps / goal, 0.0))
+            self.rollout.clear()
+        return step.obs
+
+    @abstractmethod
+    def _train(self, last_value: Floats, remaining: float) -> None:
+        """Learns from the rollout; last_value [S, N] are the values of what to act on next."""
+
+    def _values_of_truncated(self, step: Step) -> Floats | None:
+        """Values [S, N] of the last observations of episodes that this step truncated, elsewhere 0."""
+        truncated = step.ended & ~step.terminated  # [S, N]
+        most = truncated.sum(1).max()
+        if most == 0:
+            return None
+        first = np.argsort(~truncated, axis=1, kind="stable")[:, :most]  # [S, K], where they are
+        value = self.net.value(np.take_along_axis(step.next_obs, first[..., None], 1))  # [S, K]
+        values = np.zeros(truncated.shape, np.float32)
+        np.put_along_axis(values, first, value, 1)
+        return np.where(truncated, values, np.float32(0.0))
+
+
+def check_policy(config: Any) -> None:
+    """Checks the fields that all agents with a policy have.
+
+    Raises:
+        TypeError: If one has a wrong type.
+        ValueError: If one is out of range.
+    """
+    as_schedule(config.learning_rate, "learning_rate")
+    check_float("gamma", config.gamma, 0.0, 1.0)
+    as_schedule(config.ent_coef, "ent_coef", zero=True)
+    check_float("vf_coef", config.vf_coef, 0.0)
+    check_float("max_grad_norm", config.max_grad_norm, 0.0, above=True)
+    check_float("log_std_init", config.log_std_init, -20.0, 20.0)
+    check_choice("activation", config.activation, tuple(ACTIVATIONS))
+    for field in ("normalize_advantage", "shared_network"):
+        if not isinstance(getattr(config, field), bool):
+            raise TypeError(f"{field} must be True or False, got {getattr(config, field)!r}")
+    check_widths("net_arch", config.net_arch)

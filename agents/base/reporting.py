@@ -1,0 +1,145 @@
+"""What a learner shows while it trains: a progress bar, lines on the terminal, TensorBoard.
+
+TensorBoard gets Stable-Baselines3's keys, one run per seed. Axis letters: S seeds.
+"""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from agents.base.loggers import Logger, write_to
+from agents.common.files import check_folder
+from agents.envs.seed_envs import SeedEnvs
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+NONE_ENDED = "no episode has ended yet: ep_rew_mean and ep_len_mean are reported once one has"
+
+
+class Reporter:
+    """Shows training as it goes; a context manager, so that files and bar are closed in any case.
+
+    Args:
+        name: The algorithm's, which names the run.
+        seeds: One run per seed.
+        envs: Whose episodes are reported.
+        verbose: 1 prints a line at each report.
+        tensorboard_log: Folder for TensorBoard, or None.
+        bar: Length of the progress bar in timesteps, or None.
+        num_timesteps: Steps per seed taken before.
+        logger: An `agents.base.loggers.Logger`, whose values are reported too; or another one, which gets each report.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        seeds: Sequence[int],
+        envs: SeedEnvs,
+        verbose: int = 0,
+        tensorboard_log: str | os.PathLike[str] | None = None,
+        bar: int | None = None,
+        num_timesteps: int = 0,
+        logger: Any = None,
+    ) -> None:
+        self._seeds = seeds
+        self._envs = envs
+        self._verbose = verbose
+        self._writers = _writers(tensorboard_log, name, seeds) if tensorboard_log is not None else []
+        self._bar = tqdm(total=bar, unit="step", desc=name) if bar is not None else None
+        self._left = bar or 0
+        self._started, self._first_step = time.perf_counter(), num_timesteps
+        self._reported = num_timesteps
+        self._said = False  # that there are no means of episodes yet
+        own = isinstance(logger, Logger)
+        self._more: Logger | None = logger if own else None
+        self._logger: Any = None if own else logger
+        self.active = bool(self._writers or verbose or self._logger is not None)
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        for writer in self._writers:
+            writer.close()
+
+    def tick(self, timesteps: int) -> None:
+        """Moves the bar on."""
+        if self._bar is not None:
+            self._bar.update(min(timesteps, self._left))  # N envs may overshoot the end
+            self._left -= timesteps
+
+    def report(self, num_timesteps: int, values: Mapping[str, Any]) -> None:
+        """Writes `values`, each a number or one per seed [S], and the last episodes' means and the speed.
+
+        Means of episodes are left out before one has ended, which is said once; a seed that has ended none counts in no
+        mean over seeds. A second report of the same timestep is left out too.
+        """
+        if num_timesteps == self._reported:
+            return
+        self._reported = num_timesteps
+        values = {**values, **self._more.dump()} if self._more is not None else values
+        table = {key: np.broadcast_to(np.asarray(value), len(self._seeds)) for key, value in values.items()}
+        episodes = self._rollout()
+        if not episodes:
+            self._say_none(num_timesteps)
+        table |= episodes | {"time/fps": self._speed(num_timesteps)}
+        for s, writer in enumerate(self._writers):
+            for key, value in table.items():
+                if np.isfinite(value[s]):
+                    writer.add_scalar(key, float(value[s]), num_timesteps)
+        if self._logger is not None:
+            write_to(self._logger, table, self._seeds, num_timesteps)
+        if self._verbose:
+            means = {key: np.nanmean(value) if key in episodes else np.mean(value) for key, value in table.items()}
+            shown = "  ".join(f"{key.split('/')[-1]} {mean:.4g}" for key, mean in means.items())
+            tqdm.write(f"step {num_timesteps:>9,}  {shown}")
+
+    def _say_none(self, num_timesteps: int) -> None:
+        """Says once why the means of episodes are missing."""
+        if not self._said:
+            self._said = True
+            for writer in self._writers:
+                writer.add_text("rollout/note", NONE_ENDED, num_timesteps)
+            if self._verbose:
+                tqdm.write(NONE_ENDED)
+
+    def _rollout(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Means over the last episodes, NaN for seeds that have ended none."""
+
+        def means(windows: Sequence[Any]) -> np.ndarray[Any, Any]:
+            return np.array([np.mean(window) if window else np.nan for window in windows])
+
+        if not any(self._envs.lengths):
+            return {}
+        return {
+            "rollout/ep_rew_mean": means(self._envs.returns),
+            "rollout/ep_len_mean": means(self._envs.lengths),
+        }
+
+    def _speed(self, num_timesteps: int) -> np.ndarray[Any, Any]:
+        """Timesteps of all seeds together per second, once per seed."""
+        elapsed = time.perf_counter() - self._started
+        return np.full(len(self._seeds), len(self._seeds) * (num_timesteps - self._first_step) / elapsed)
+
+
+def _writers(folder: str | os.PathLike[str], name: str, seeds: Sequence[int]) -> "list[SummaryWriter]":
+    """One writer per seed, in `folder/NAME_k`, k the first number that is free."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    check_folder(folder, "tensorboard_log")
+    k = 1
+    while (run := Path(folder) / f"{name}_{k}").exists():
+        k += 1
+    folders = [run] if len(seeds) == 1 else [run / f"seed_{seed}" for seed in seeds]
+    return [SummaryWriter(str(path)) for path in folders]

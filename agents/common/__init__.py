@@ -1,0 +1,1 @@
+"""Checks, random streams, schedules, states and files."""

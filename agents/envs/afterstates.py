@@ -1,0 +1,90 @@
+"""Envs seen through their afterstates: what each action leads to at once, before anything else happens.
+
+An env offers them by a method of its own, `afterstates()`: the observation right after each action, [A, *obs], or
+[N, A, *obs] of a vector env. Nothing else about the env is known here.
+
+Axis letters: S seeds, N envs per seed, A actions, D observation (flattened).
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.spaces import flatdim
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
+
+from agents.common.state import State
+from agents.envs.seed_envs import Floats, SeedEnvs
+
+HARMLESS = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit)
+"""Wrappers that leave observations and rewards alone."""
+
+
+class AfterstateEnvs(SeedEnvs):
+    """Envs of S seeds whose observations are their afterstates, [A, *obs], one row per action.
+
+    An env must answer after a step that ended its episode too: the value of one that was cut off is wanted.
+
+    Attributes:
+        obs: What the env itself shows now, [S, N, D].
+        next_obs: What it showed after the last step, before any reset, [S, N, D].
+    """
+
+    autoreset_mode = AutoresetMode.DISABLED  # the last afterstates of an episode must be seen before its reset
+    _memory = (*SeedEnvs._memory, "obs", "next_obs")
+    obs: Floats
+    next_obs: Floats
+
+    def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int], n_envs: int, purpose: str) -> None:
+        super().__init__(envs, seeds, n_envs, purpose)
+        self._afterstates = afterstates_of(envs)
+        shape = (self.spaces.n_actions, *self.spaces.obs_shape)
+        self.spaces = dataclasses.replace(self.spaces, obs_shape=shape)
+
+    def set_state(self, state: State) -> bool:
+        """As `SeedEnvs.set_state`, observations included."""
+        single = self.vector_env.single_observation_space
+        self.obs, self.next_obs = (np.zeros((*self._shape, flatdim(single)), np.float32) for _ in range(2))
+        return super().set_state(state)
+
+    def _seen(self, obs: Any) -> Floats:
+        """The afterstates of all sub-envs, [S, N, A * D]."""
+        self.obs = self.next_obs = super()._seen(obs)
+        return super()._seen(self._afterstates())
+
+    def _renewed(self, seen: Floats, info: dict[str, Any], ended: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        last = self.obs
+        first = self._seen(self.vector_env.reset(options={"reset_mask": ended})[0])
+        self.next_obs = last
+        return first, seen
+
+
+def afterstates_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> Callable[[], npt.NDArray[Any]]:
+    """The method by which an env, or a vector env, offers its afterstates.
+
+    Raises:
+        ValueError: If it has none, or stands under a wrapper that shows other observations or rewards.
+    """
+    if isinstance(env, SyncVectorEnv):
+        offers = [afterstates_of(single) for single in env.envs]
+        return lambda: np.stack([offer() for offer in offers])
+    return offered(env, "afterstates", "the observation right after each action")
+
+
+def offered(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any], name: str, what: str) -> Callable[[], Any]:
+    """The env's own method of that name, which gives `what`.
+
+    Raises:
+        ValueError: If it has none, or stands under a wrapper that shows other observations or rewards.
+    """
+    while isinstance(env, gym.Wrapper) and isinstance(env, HARMLESS):
+        env = env.env
+    offer = getattr(env, name, None)
+    if not callable(offer):
+        raise ValueError(f"env must offer {name}(), {what}: {env} has none")
+    method: Callable[[], Any] = offer
+    return method

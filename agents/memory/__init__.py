@@ -1,0 +1,1 @@
+"""Replay buffers, rollouts and episodes."""

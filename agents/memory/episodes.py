@@ -1,0 +1,72 @@
+"""The running episodes of S seeds with N envs each, which end at different times.
+
+Axis letters: S seeds, N envs per seed, T time within an episode, D observation, K numbers per action.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.common.state import State
+from agents.envs.seed_envs import Floats
+
+
+class Episodes:
+    """What happened in each running episode so far.
+
+    Args:
+        n_seeds: S.
+        n_envs: N.
+        obs_size: D.
+        action_size: K.
+
+    Attributes:
+        length: Steps of each running episode, [S, N].
+    """
+
+    def __init__(self, n_seeds: int, n_envs: int, obs_size: int, action_size: int) -> None:
+        self._obs_size, capacity = obs_size, 256
+        self._rows: Floats = np.zeros((n_seeds, n_envs, capacity, obs_size + action_size), np.float32)
+        self._reward = np.zeros((n_seeds, n_envs, capacity))  # [S, N, capacity]
+        self._seed, self._env = np.indices((n_seeds, n_envs))  # [S, N]
+        self.length = np.zeros((n_seeds, n_envs), np.int64)
+
+    def add(self, obs: Floats, action: npt.NDArray[Any], reward: npt.NDArray[Any]) -> None:
+        """Adds one step to each: obs [S, N, D], action [S, N] or [S, N, K], reward [S, N]."""
+        if self.length.max() == self._reward.shape[2]:
+            self._rows = np.concatenate((self._rows, np.zeros_like(self._rows)), 2)
+            self._reward = np.concatenate((self._reward, np.zeros_like(self._reward)), 2)
+        at = (self._seed, self._env, self.length)
+        self._rows[*at, : self._obs_size] = obs
+        self._rows[*at, self._obs_size :] = action.reshape(*action.shape[:2], -1)
+        self._reward[at] = reward
+        self.length += 1
+
+    def take(self, s: int, n: int) -> tuple[Floats, npt.NDArray[np.float64]]:
+        """The episode of one env, which is over: observations and actions side by side [T, D + K], rewards [T]."""
+        T = self.length[s, n]
+        self.length[s, n] = 0
+        return self._rows[s, n, :T].copy(), self._reward[s, n, :T].copy()
+
+    def clear(self) -> None:
+        """Forgets them."""
+        self.length[:] = 0
+
+    def get_state(self) -> State:
+        """The steps of each, up to the longest one's."""
+        T = self.length.max()
+        return {"rows": self._rows[:, :, :T], "reward": self._reward[:, :, :T], "length": self.length}
+
+    def set_state(self, state: State) -> None:
+        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        S, N, capacity, width = self._rows.shape
+        T = int(state["length"].max())
+        if state["rows"].shape != (S, N, T, width) or state["length"].shape != (S, N) or state["length"].min() < 0:
+            raise ValueError(f"rows must have shape {(S, N, T, width)}, got {state['rows'].shape}")
+        while capacity < T:
+            capacity *= 2
+        self._rows = np.zeros((S, N, capacity, width), np.float32)
+        self._reward = np.zeros((S, N, capacity))
+        self._rows[:, :, :T], self._reward[:, :, :T] = state["rows"], state["reward"]
+        self.length[:] = state["length"]

@@ -1,0 +1,67 @@
+"""Transitions of n steps, put together from stored ones when they are drawn.
+
+So the memory keeps single steps, and there is no queue beside it.
+
+Axis letters: S seeds, N envs per seed, B batch, C capacity, D observation.
+"""
+
+from typing import Any
+
+from agents.common.compiled import compiled
+
+
+@compiled
+def gather_n_steps(
+    rows: Any,
+    slots: Any,
+    oldest: int,
+    size: int,
+    n_envs: int,
+    n_steps: int,
+    gamma: float,
+    batch: Any,
+    action: Any,
+    continues: Any,
+) -> None:
+    """Writes the transitions that begin in `slots`, each at most `n_steps` long.
+
+    The k-th row after the oldest is of env k % N, so that an env's next row lies N further in the ring. A chain is
+    shorter where its episode ends, and where the memory does. From its last row it takes next_obs and
+
+        reward_0 + gamma * reward_1 + ... + gamma^(k-1) * reward_(k-1),
+        continues = 0 if that row terminated, else gamma^(k-1).
+
+    Args:
+        rows: The ring, [S, C, 2D + 3], see `agents.memory.replay`.
+        slots: Where to begin, [S, B].
+        oldest: Slot of the oldest row.
+        size: How many rows are stored.
+        n_envs: N.
+        n_steps: Most steps of a transition.
+        gamma: Discount factor.
+        batch: To write, [S, B, 2D + 3].
+        action: To write, [S, B, 1].
+        continues: To write, [S, B, 1].
+    """
+    S, B, width = batch.shape
+    C, D = rows.shape[1], (width - 3) // 2
+    for s in range(S):
+        for b in range(B):
+            at = slots[s, b]
+            row, copy = rows[s, at], batch[s, b]
+            for i in range(D + D + 1):
+                copy[i] = row[i]
+            action[s, b, 0] = int(row[2 * D])
+            age, total, discount = (at - oldest) % C, float(row[2 * D + 1]), 1.0
+            for _ in range(1, n_steps):
+                age += n_envs
+                if row[2 * D + 2] != 0.0 or age >= size:
+                    break
+                at = (at + n_envs) % C
+                row = rows[s, at]
+                discount *= gamma
+                total += discount * row[2 * D + 1]
+            for i in range(D, 2 * D):
+                copy[i] = row[i]
+            copy[2 * D + 1], copy[2 * D + 2] = total, row[2 * D + 2]
+            continues[s, b, 0] = 0.0 if row[2 * D + 2] == 1.0 else discount

@@ -1,0 +1,81 @@
+"""A divisor for the rewards of each seed, so that networks and losses meet numbers of one size in every env.
+
+A critic's first values are of size 1, Huber's loss turns at 1, and a gradient's norm is clipped at a number: where
+returns are a hundredth, the first values drown them; where they are a hundred, errors are cut to their sign. So
+rewards are divided by the standard deviation of the discounted returns so far,
+
+    R_t = gamma * R_{t-1} + reward_t,    R = 0 where an episode begins,
+
+as Stable-Baselines3's VecNormalize has it for rewards, but without its clipping and with statistics of each seed's
+own. Nothing but training sees it: rewards are not centred, so the best policy is the same, and acting needs no scale.
+
+Axis letters: S seeds, N envs per seed.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.common.state import State, get_attributes, set_attributes
+from agents.envs.seed_envs import Step
+
+_STATE = ("running", "count", "mean", "square")
+
+
+class RewardScale:
+    """Running statistics of S seeds with N envs each.
+
+    Args:
+        n_seeds: S.
+        n_envs: N.
+        gamma: Discount factor.
+
+    Attributes:
+        running: Discounted return of each env so far, [S, N].
+        count: Returns counted, [S].
+        mean: Their mean, [S].
+        square: Their squared differences from it, summed, [S].
+    """
+
+    def __init__(self, n_seeds: int, n_envs: int, gamma: float) -> None:
+        self.gamma = gamma
+        self.running = np.zeros((n_seeds, n_envs))
+        self.count, self.mean, self.square = (np.zeros(n_seeds) for _ in range(3))
+
+    @property
+    def divisor(self) -> npt.NDArray[np.float64]:
+        """What rewards are divided by, [S]: 1 as long as all returns are alike."""
+        deviation = np.sqrt(self.square / np.maximum(self.count, 1.0))
+        return np.where(deviation > 0.0, deviation, 1.0)
+
+    def add(self, reward: npt.NDArray[Any], ended: npt.NDArray[np.bool_]) -> None:
+        """Counts a step: rewards and ends of episodes, [S, N] each (Chan et al. 1983)."""
+        N = self.running.shape[1]
+        self.running = self.gamma * self.running + reward
+        of_step = self.running.mean(1)
+        shift, total = of_step - self.mean, self.count + N
+        self.square += np.square(self.running - of_step[:, None]).sum(1) + shift**2 * self.count * N / total
+        self.mean += shift * N / total
+        self.count = total
+        self.running[ended] = 0.0
+
+    def begin(self) -> None:
+        """All episodes begin anew."""
+        self.running[:] = 0.0
+
+    def get_state(self) -> State:
+        """The statistics."""
+        return get_attributes(self, _STATE)
+
+    def set_state(self, state: State) -> None:
+        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        set_attributes(self, _STATE, state)
+
+
+def scaled(step: Step, scale: RewardScale | None) -> Step:
+    """The step with its rewards divided, once they are counted; the same step without a scale."""
+    if scale is None:
+        return step
+    scale.add(step.reward, step.ended)
+    return step._replace(reward=step.reward / scale.divisor[:, None])

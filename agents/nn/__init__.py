@@ -1,0 +1,1 @@
+"""Networks with a seed axis, their optimisers and losses."""

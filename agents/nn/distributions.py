@@ -1,0 +1,165 @@
+"""Distributions of actions: how a policy's outputs become actions, and gradients of log-probability and entropy.
+
+The outputs `pi` of a policy's network are logits for Discrete actions and means for a Box's.
+
+Axis letters: S seeds, N envs per seed, B batch, A outputs.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from agents.common.compiled import compiled
+from agents.envs.seed_envs import Spaces
+
+Floats = npt.NDArray[np.float32]
+LOG_ROOT_2_PI = 0.5 * math.log(2.0 * math.pi)
+
+
+class Likelihood(NamedTuple):
+    """What a policy says of actions taken."""
+
+    log_prob: torch.Tensor  # [S, B]
+    entropy: torch.Tensor  # [S, B]
+    parts: tuple[torch.Tensor, ...]  # what the gradient is made of
+
+
+class Gradient(NamedTuple):
+    """Gradient of sum(d_log_prob * log_prob + d_entropy * entropy)."""
+
+    pi: torch.Tensor  # [S, B, A]
+    log_std: torch.Tensor | None  # [S, 1, A]; None where there is none
+
+
+class Distribution(ABC):
+    """One kind of distribution, without parameters of its own.
+
+    Attributes:
+        n_outputs: A, how many numbers the policy's network gives.
+        action_size: How many numbers an action is.
+        noise_size: How many random numbers it takes to draw one.
+        normal: Whether these are standard normal, else uniform in [0, 1).
+    """
+
+    normal: ClassVar[bool]
+    n_outputs: int
+    action_size: int
+    noise_size: int
+
+    @abstractmethod
+    def sample(self, pi: Floats, noise: npt.NDArray[np.float64], log_std: Floats | None) -> npt.NDArray[Any]:
+        """Actions, from pi [S, N, A] and noise [S, N * noise_size]: ints [S, N], or floats [S, N, A]."""
+
+    @abstractmethod
+    def mode(self, pi: Floats) -> npt.NDArray[Any]:
+        """The likeliest actions, in the shape of `sample`'s."""
+
+    @abstractmethod
+    def likelihood(self, pi: torch.Tensor, action: torch.Tensor, log_std: torch.Tensor | None) -> Likelihood:
+        """Log-probabilities and entropies: pi [S, B, A], action [S, B, action_size], log_std [S, 1, A]."""
+
+    @abstractmethod
+    def gradient(self, likelihood: Likelihood, d_log_prob: torch.Tensor, d_entropy: float) -> Gradient:
+        """Gradient of sum(d_log_prob * log_prob + d_entropy * entropy), d_log_prob [S, B]."""
+
+
+class Categorical(Distribution):
+    """Discrete actions, pi(a) = exp(logit_a) / sum_b exp(logit_b)."""
+
+    normal = False
+
+    def __init__(self, n_actions: int) -> None:
+        self.n_outputs, self.action_size, self.noise_size = n_actions, 1, 1
+
+    def sample(self, pi: Floats, noise: npt.NDArray[np.float64], log_std: Floats | None) -> npt.NDArray[Any]:
+        """Ints [S, N]: each inverts the cumulated probabilities at its noise [S, N]."""
+        action = np.empty(noise.shape, np.int64)
+        _sample(pi, noise, action)
+        return action
+
+    def mode(self, pi: Floats) -> npt.NDArray[Any]:
+        """The actions of the largest logits, [S, N]."""
+        action: npt.NDArray[np.int64] = pi.argmax(-1)
+        return action
+
+    def likelihood(self, pi: torch.Tensor, action: torch.Tensor, log_std: torch.Tensor | None) -> Likelihood:
+        """The logarithms of p(a), and -sum_b p(b) log p(b)."""
+        index = action.long()  # [S, B, 1]
+        log_p = torch.log_softmax(pi, -1)  # [S, B, A]
+        p = log_p.exp()  # [S, B, A]
+        entropy = (p * log_p).sum(-1).neg_()  # [S, B]
+        return Likelihood(log_p.gather(-1, index)[..., 0], entropy, (log_p, p, index))
+
+    def gradient(self, likelihood: Likelihood, d_log_prob: torch.Tensor, d_entropy: float) -> Gradient:
+        """By d log p(a) / d logit_b = [a = b] - p(b); d entropy / d logit_b = -p(b) (log p(b) + entropy)."""
+        log_p, p, index = likelihood.parts
+        d_pi = (p * -d_log_prob[..., None]).scatter_add_(-1, index, d_log_prob[..., None])  # [S, B, A]
+        if d_entropy:
+            d_pi.addcmul_(p, log_p + likelihood.entropy[..., None], value=-d_entropy)
+        return Gradient(d_pi, None)
+
+
+class Gaussian(Distribution):
+    """Actions of a Box, independent normal numbers; their standard deviations do not depend on the observation."""
+
+    normal = True
+
+    def __init__(self, action_size: int) -> None:
+        self.n_outputs = self.action_size = self.noise_size = action_size
+
+    def sample(self, pi: Floats, noise: npt.NDArray[np.float64], log_std: Floats | None) -> npt.NDArray[Any]:
+        """Floats [S, N, A]: mean + std * noise."""
+        assert log_std is not None
+        action: npt.NDArray[Any] = pi + np.exp(log_std) * noise.reshape(pi.shape).astype(np.float32)
+        return action
+
+    def mode(self, pi: Floats) -> npt.NDArray[Any]:
+        """The means."""
+        return pi
+
+    def likelihood(self, pi: torch.Tensor, action: torch.Tensor, log_std: torch.Tensor | None) -> Likelihood:
+        """Log densities, and entropy sum(log std + 1/2 + log(2 pi) / 2), the same for every action."""
+        assert log_std is not None
+        inverse = (-log_std).exp()  # [S, 1, A]
+        z = (action - pi).mul_(inverse)  # [S, B, A]
+        log_prob = (z.square().mul_(-0.5) - log_std - LOG_ROOT_2_PI).sum(-1)  # [S, B]
+        entropy = (log_std + (0.5 + LOG_ROOT_2_PI)).sum(-1)  # [S, 1]
+        return Likelihood(log_prob, entropy.expand_as(log_prob), (z, inverse))
+
+    def gradient(self, likelihood: Likelihood, d_log_prob: torch.Tensor, d_entropy: float) -> Gradient:
+        """By d log p / d mean = z / std; d log p / d log std = z^2 - 1; d entropy / d log std = 1."""
+        z, inverse = likelihood.parts
+        weighted = z * d_log_prob[..., None]  # [S, B, A]
+        d_log_std = (weighted * z - d_log_prob[..., None]).sum(1, keepdim=True)  # [S, 1, A]
+        return Gradient(weighted * inverse, d_log_std + d_entropy * z.shape[1])
+
+
+def distribution_for(spaces: Spaces) -> Distribution:
+    """The distribution for an env's actions."""
+    return Gaussian(math.prod(spaces.action_shape)) if spaces.continuous else Categorical(spaces.n_actions)
+
+
+@compiled
+def _sample(logits: Floats, uniform: npt.NDArray[np.float64], action: npt.NDArray[np.int64]) -> None:
+    S, N, A = logits.shape
+    for s in range(S):
+        for n in range(N):
+            row = logits[s, n]
+            top = row[0]
+            for a in range(1, A):
+                top = max(top, row[a])
+            total = 0.0
+            for a in range(A):
+                total += np.exp(row[a] - top)
+            left = uniform[s, n] * total
+            chosen = 0
+            for a in range(A):
+                chosen = a
+                left -= np.exp(row[a] - top)
+                if left < 0.0:
+                    break
+            action[s, n] = chosen
