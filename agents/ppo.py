@@ -7,9 +7,9 @@ with ratio = pi(action | obs) / pi_old(action | obs), each batch takes the netwo
         - ent_coef * mean(entropy) + vf_coef * mean((V(obs) - return)^2).
 
 Advantages are `agents.common.returns.gae`, normalised within each batch, and return = advantage + V_old(obs).
-V(next_obs) counts after a truncation and not after a termination. The loss is the mean over the batch and the sum over seeds,
-each seed's gradient is clipped by its own norm, and each seed shuffles and stops (`target_kl`) for itself, so S seeds
-are S independent runs in one pass.
+V(next_obs) counts after a truncation and not after a termination. The loss is the mean over the batch and the sum over
+seeds, each seed's gradient is clipped by its own norm, and each seed shuffles and stops (`target_kl`) for itself, so S
+seeds are S independent runs in one pass.
 
 Differences from the paper, all as Stable-Baselines3 has them: (1) advantages are normalised; (2) the gradient's norm
 is clipped; (3) policy and critic are apart unless `shared_network`; (4) the critic's step may be clipped too

@@ -19,7 +19,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command that the arguments begin with, each a module of this package with a ``main``."""
+    """Runs the command that the arguments begin with, each a module with a ``main``."""
     with output():
         return _run(arguments)
 
@@ -35,7 +35,8 @@ def _run(arguments: Sequence[str]) -> int:
         unknown = f"unknown command {arguments[0]!r}; known: {', '.join(COMMANDS)}"
         print(f"python -m benchmarks: error: {printable(unknown)}", file=sys.stderr)
         return 2
-    import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+    home = "speed.run" if arguments[0] == "speed" else f"suites.{arguments[0]}"
+    import_module(f"benchmarks.{home}").main(arguments[1:])
     return 0
 
 

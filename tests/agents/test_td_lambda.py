@@ -14,7 +14,7 @@ from agents.common.streams import Streams
 from agents.envs.afterstates import AfterstateEnvs, afterstates_of
 from agents.envs.seed_envs import make_envs
 from agents.td_lambda import PRESETS, TDLambda
-from benchmarks.evaluate import evaluate as benchmark
+from benchmarks.evaluation.tracks import evaluate as benchmark
 from trading_env import Costs, Margin, Market, TradingEnv, TradingVectorEnv
 from trading_env.data.simulators import regime_switching
 

@@ -15,7 +15,7 @@ from agents.common import checkpoints
 from agents.forecasters import LastValue, LSTMForecaster, MeanOfLast
 from agents.memory.replay import Replay
 from agents.nn.layers import MLP, Adam
-from benchmarks.forecasters import boosting, random_forest, ridge
+from benchmarks.forecasting.forecasters import boosting, random_forest, ridge
 from trading_env.integrations.feature_windows import FeatureWindows
 
 MEANS = {

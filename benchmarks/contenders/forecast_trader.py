@@ -1,0 +1,78 @@
+"""A trader who follows forecasts: in when they beat the costs, out when they are as bad, still between. T = bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.evaluation.tracks import ENV_ID, PerSeed, evaluate
+from benchmarks.statistics.intervals import numbers
+from trading_env import Costs, Market
+from trading_env.analysis.strategies import StrategyPolicy
+
+Floats = npt.NDArray[np.float64]
+
+
+def round_trip_cost(costs: Costs | Mapping[str, float]) -> float:
+    """What buying and selling again at an unchanged price loses, as a fraction; fixed fees and minima left aside."""
+    if not isinstance(costs, Costs | Mapping):
+        raise TypeError(f"costs must be Costs or a mapping of its fields, got {costs!r}")
+    costs = costs if isinstance(costs, Costs) else Costs(**costs)
+    spread, rate = costs.half_spread + costs.slippage, costs.commission
+    return 1.0 - (1.0 - spread) * (1.0 - rate) / ((1.0 + spread) * (1.0 + rate))
+
+
+def forecast_exposures(forecast: npt.ArrayLike, threshold: npt.ArrayLike, short: bool = False) -> Floats:
+    """Exposures (T,): 1 from a forecast above the threshold, 0 (or -1) from one below minus it, else as before.
+
+    The first is 0 unless a forecast says otherwise. The exposure of a bar depends on the forecasts up to it alone.
+
+    Args:
+        forecast: of the return that follows each bar, NaN where there is none, which changes nothing (T,).
+        threshold: one, or one for each bar (T,), not negative.
+        short: whether to sell short instead of being out.
+    """
+    given, bounds = numbers("forecast", forecast, 1), numbers("threshold", threshold, 0, 1)
+    if bounds.shape not in ((), given.shape):
+        raise ValueError(f"threshold must be one, or {len(given)} as forecast has, got shape {bounds.shape}")
+    values, least = np.broadcast_arrays(given, bounds)
+    if not (least >= 0.0).all():
+        raise ValueError(f"threshold must not be negative or NaN, got {least[~(least >= 0.0)][0]}")
+    signals = np.where(values > least, 1.0, np.where(values < -least, -1.0 if short else 0.0, np.nan))
+    last = np.maximum.accumulate(np.where(np.isnan(signals), -1, np.arange(len(signals))))
+    return np.where(last >= 0, signals[last], 0.0)
+
+
+def forecast_trader(forecast: npt.ArrayLike, env: Any, threshold: npt.ArrayLike, short: bool = False) -> StrategyPolicy:
+    """A policy with Stable-Baselines3's `predict` that trades as `forecast_exposures` says, in a TradingEnv.
+
+    Args:
+        forecast: made at each bar of the env's market from bars up to it (T,).
+        env: a TradingEnv with one dataset and without random_start.
+        threshold: as in `forecast_exposures`: the round-trip cost and a margin.
+        short: whether to sell short; env must allow it.
+    """
+    return StrategyPolicy(forecast_exposures(forecast, threshold, short), env)
+
+
+def choose_margin(forecasts: Floats, market: Market, margins: Sequence[float], keywords: Mapping[str, Any]) -> float:
+    """The margin above the round-trip cost that would have earned most over the market's own bars.
+
+    Of several seeds the mean log return counts; of equally good margins the largest, which trades least.
+
+    Args:
+        forecasts: of each seed at each bar (S, T).
+        market: the validation period.
+        margins: to choose from.
+        keywords: of TradingEnv.
+    """
+    cost, env = round_trip_cost(keywords["costs"]), gym.make(ENV_ID, data=market, **keywords)
+    ordered = sorted(margins, reverse=True)
+    traders = [forecast_trader(row, env, cost + margin) for margin in ordered for row in forecasts]
+    equity = evaluate(PerSeed(traders), market, len(traders), **keywords).equity  # [margins * S, T + 1]
+    gained = np.log(equity[:, -1] / equity[:, 0]).reshape(len(ordered), -1).mean(axis=1)
+    return ordered[int(np.argmax(gained))]

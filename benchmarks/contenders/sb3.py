@@ -1,0 +1,262 @@
+"""Any algorithm of Stable-Baselines3 or sb3-contrib on the env that our agents train on: many seeds, all cores.
+
+Their networks have no seed axis, so a seed is a run of its own; runs go to one process per core, with one torch
+thread each, which is the fastest way to run many of them. New processes import the main module: a script that
+calls `train` needs the guard ``if __name__ == "__main__":``.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import connection
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+from tqdm import tqdm
+
+from benchmarks.evaluation.tracks import PerSeed
+
+_TICK = 100  # steps between two signs of life of a process
+
+
+Judge = Callable[[Any], float]
+"""Gives a model a mark."""
+
+
+class Mark(NamedTuple):
+    """What a judge said of a model in training."""
+
+    step: int
+    """Steps that the model had taken."""
+    seconds: float
+    """That its training had taken, without the time of the judge."""
+    score: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Models of several seeds, and what their training took.
+
+    Attributes:
+        agent: the models as one policy with a row per seed; ``agent[s]`` is seed number s's model.
+        seconds: from the first step of the first seed to the last step of the last, the start of the processes
+            not included.
+        steps_per_second: steps of all seeds together over those seconds.
+        processes: how many ran side by side.
+        marks: of each seed, where there was a judge.
+    """
+
+    agent: PerSeed
+    seconds: float
+    steps_per_second: float
+    processes: int
+    marks: list[list[Mark]]
+
+
+@dataclass(frozen=True)
+class _Job:
+    algorithm: str
+    policy: str
+    spec: EnvSpec
+    seed: int
+    total_timesteps: int
+    n_envs: int
+    judge: Judge | None
+    every: int
+    hyperparameters: Mapping[str, Any]
+
+
+class _Run(NamedTuple):
+    model: bytes
+    steps: int
+    start: float
+    end: float
+    marks: list[Mark]
+
+
+def train(
+    algorithm: str,
+    env: str | EnvSpec | gym.Env[Any, Any],
+    seeds: int | Sequence[int],
+    total_timesteps: int,
+    *,
+    policy: str = "MlpPolicy",
+    n_envs: int = 1,
+    processes: int | None = None,
+    progress_bar: bool = True,
+    judge: Judge | None = None,
+    every: int = 0,
+    **hyperparameters: Any,
+) -> Trained:
+    """Trains the algorithm once per seed.
+
+    Args:
+        algorithm: name of a class of stable_baselines3 or sb3_contrib, as "DQN" or "MaskablePPO".
+        env: an id, an EnvSpec, or an env with a spec, of which every run makes its copies.
+        seeds: n for 0..n-1, or a sequence of ints.
+        total_timesteps: per seed.
+        policy: SB3's name of the policy class.
+        n_envs: envs per seed.
+        processes: to run side by side; None takes one per core.
+        progress_bar: whether to show one, over the steps of all seeds.
+        judge: marks the models before the first step and after the last, and between them; can be pickled.
+        every: steps between marks.
+        hyperparameters: of the algorithm, by SB3's names.
+
+    Raises:
+        ValueError: no such algorithm, no seed, or an env without a spec.
+    """
+    algorithm_class(algorithm)
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not numbers:
+        raise ValueError(f"seeds must name at least one, got {seeds!r}")
+    spec = env_spec(env)
+    shared = (total_timesteps, n_envs, judge, every, hyperparameters)
+    jobs = [_Job(algorithm, policy, spec, s, *shared) for s in numbers]
+    workers = min(processes or cores(), len(jobs))
+    bar = tqdm(total=total_timesteps * len(jobs), unit="step", desc=f"SB3 {algorithm}", disable=not progress_bar)
+    with bar:
+        runs = _run_all(jobs, workers, bar)
+    models = [algorithm_class(algorithm).load(io.BytesIO(run.model), device="cpu") for run in runs]
+    seconds = max(run.end for run in runs) - min(run.start for run in runs)
+    steps = sum(run.steps for run in runs)
+    return Trained(PerSeed(models), seconds, steps / seconds, workers, [run.marks for run in runs])
+
+
+def algorithm_class(name: str) -> Any:
+    """The class of that name in stable_baselines3 or, if it has none, in sb3_contrib."""
+    import sb3_contrib
+    import stable_baselines3
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+    for package in (stable_baselines3, sb3_contrib):
+        found = getattr(package, name, None)
+        if isinstance(found, type) and issubclass(found, BaseAlgorithm):
+            return found
+    raise ValueError(f"no algorithm {name!r} in stable_baselines3 or sb3_contrib")
+
+
+def env_spec(env: str | EnvSpec | gym.Env[Any, Any]) -> EnvSpec:
+    """The spec that copies of ``env`` are made from, its module imported."""
+    if isinstance(env, str):
+        env = gym.make(env)
+    spec = env if isinstance(env, EnvSpec) else env.spec
+    if spec is None:
+        raise ValueError(f"env has no spec to make copies from: {env}")
+    return spec
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run_all(jobs: Iterable[_Job], workers: int, bar: Any) -> list[_Run]:
+    """The results of the jobs in their order, while the bar follows the steps of all of them."""
+    context = multiprocessing.get_context("spawn")
+    steps = context.Value("q", 0)
+    with ProcessPoolExecutor(workers, context, _set_up_worker, (steps,)) as pool:
+        futures: list[Future[_Run]] = [pool.submit(_run, job) for job in jobs]
+        pending = set(futures)
+        while pending:
+            finished, pending = wait(pending, timeout=0.2)
+            if steps.value > bar.n:
+                bar.update(steps.value - bar.n)
+            if any(future.exception() for future in finished):
+                pool.shutdown(cancel_futures=True)
+        return [future.result() for future in futures]
+
+
+_steps: Any = None  # of all seeds, shared by the processes
+
+
+def _set_up_worker(steps: Any) -> None:
+    global _steps
+    threading.Thread(target=_end_with_parent, daemon=True).start()  # before the import, which takes seconds
+    import torch
+
+    torch.set_num_threads(1)
+    _steps = steps
+
+
+def _end_with_parent() -> None:
+    """Ends this process as soon as the one that started it is gone, killed or not: nobody waits for its results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _run(job: _Job) -> _Run:
+    """Trains one seed; its model as a file's bytes, the steps it took, when it began and ended, and its marks."""
+    from stable_baselines3.common.env_util import make_vec_env
+
+    envs = make_vec_env(lambda: gym.make(job.spec), n_envs=job.n_envs, seed=job.seed)
+    model = algorithm_class(job.algorithm)(job.policy, envs, seed=job.seed, device="cpu", **job.hyperparameters)
+    counted = 0
+    marking = Marking(job.judge, job.every, job.total_timesteps)
+
+    def count(_locals: dict[str, Any], _globals: dict[str, Any]) -> bool:
+        nonlocal counted
+        if model.num_timesteps - counted >= _TICK or model.num_timesteps >= job.total_timesteps:
+            with _steps.get_lock():
+                _steps.value += model.num_timesteps - counted
+            counted = model.num_timesteps
+        marking.tick(model)
+        return True
+
+    step_once(job.spec)
+    marking.mark(model)
+    start = time.monotonic()  # one clock for all processes, which nobody sets back
+    model.learn(job.total_timesteps, callback=count)
+    end = time.monotonic()
+    marking.mark(model)
+    file = io.BytesIO()
+    model.save(file)
+    envs.close()
+    return _Run(file.getvalue(), model.num_timesteps, start, end, marking.marks)
+
+
+def step_once(spec: EnvSpec) -> None:
+    """Lets an env's first reset and step compile what they need, so that no training's seconds include it."""
+    env = gym.make(spec)
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    env.close()
+
+
+class Marking:
+    """The marks that a judge gives while a model trains, and a clock that stands still meanwhile.
+
+    Args:
+        judge: marks models; None for no marks.
+        every: steps between marks.
+        total_timesteps: of the training, whose last weights `mark` is to judge after its end.
+    """
+
+    def __init__(self, judge: Callable[[Any], Any] | None, every: int, total_timesteps: int) -> None:
+        self.judge, self.every, self.total_timesteps = judge, every, total_timesteps
+        self.marks: list[Mark] = []
+        self._next = every
+        self._seconds, self._since = 0.0, time.perf_counter()
+
+    def tick(self, model: Any) -> None:
+        """To be called after each step."""
+        if self.judge is not None and self._next <= model.num_timesteps < self.total_timesteps:
+            self.mark(model)
+            self._next += self.every
+
+    def mark(self, model: Any) -> None:
+        """Has the model judged now."""
+        if self.judge is not None:
+            self._seconds += time.perf_counter() - self._since if self.marks else 0.0
+            self.marks.append(Mark(model.num_timesteps, self._seconds, self.judge(model)))
+            self._since = time.perf_counter()

@@ -1,0 +1,132 @@
+"""What a comparison is made of: options of the command line, with the hyperparameters that all learners share."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from agents.base import commands
+from benchmarks.statistics.intervals import check_block
+from benchmarks.tasks.checks import check_counts, check_name
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Of DQN, named as in Stable-Baselines3; both learners get the same. Chosen beforehand, not tuned."""
+
+    learning_rate: float = 5e-4
+    """Adam's step size."""
+    buffer_size: int = 50_000
+    """Transitions that the replay memory keeps per seed."""
+    learning_starts: int = 1_000
+    """Steps of random actions before the first update."""
+    batch_size: int = 32
+    """Transitions per update."""
+    gamma: float = 0.99
+    """Discount factor."""
+    train_freq: int = 4
+    """Steps between updates."""
+    gradient_steps: int = 1
+    """Updates at a time."""
+    target_update_interval: int = 1_000
+    """Steps between updates of the target network."""
+    exploration_fraction: float = 0.2
+    """Part of training over which exploration falls."""
+    exploration_final_eps: float = 0.05
+    """Probability of a random action after that."""
+    max_grad_norm: float = 10.0
+    """Largest norm of a gradient."""
+    net_arch: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers."""
+
+    def for_ours(self) -> dict[str, Any]:
+        """As `agents.dqn.DQN` takes them."""
+        return asdict(self)
+
+    def for_sb3(self) -> dict[str, Any]:
+        """As Stable-Baselines3's DQN takes them."""
+        options = asdict(self)
+        widths = list(options.pop("net_arch"))
+        return {**options, "policy_kwargs": {"net_arch": widths}}
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """Options of ``python -m benchmarks compare``."""
+
+    demo: tyro.conf.FlagCreatePairsOff[bool] = False
+    """A small budget, for a first look: 4 seeds, 20,000 steps, saved as demo. Other options still count."""
+    name: str = "compare"
+    """Folder under --folder that the results go to."""
+    folder: Path = Path("results")
+    """Where results are kept."""
+    data: str = "us-stocks/AAPL"
+    """Dataset: a name, or the path of a CSV or Parquet file."""
+    split: str = "2010-01-01"
+    """First day of the test period; everything before it is for training."""
+    seeds: int = 5
+    """Seeds 0..n-1 per learner."""
+    total_timesteps: int = 100_000
+    """Training steps per seed."""
+    window: int = 30
+    """Bars of history in an observation."""
+    episode_length: int = 252
+    """Bars of a training episode, which starts anywhere in the training period."""
+    allow_short: bool = False
+    """Whether "sell" means short instead of flat to the learners; rules and random traders are long or flat."""
+    fill: Literal["next_open", "next_close", "close"] = "next_open"
+    """When orders are filled."""
+    commission: float = 5e-4
+    """Rate on the traded notional (5e-4 is 5 bps)."""
+    slippage: float = 5e-4
+    """Adverse move of each fill, as a fraction of the price."""
+    random_seeds: int = 100
+    """Runs of the random policy, whose turnover is matched to that of dqn."""
+    bootstrap_samples: int = 2_000
+    """Resamples behind the intervals."""
+    mean_block: float = 20.0
+    """Mean length of the resampled blocks of bars."""
+    processes: int | None = None
+    """Processes for Stable-Baselines3; one per core unless given."""
+    progress: bool = True
+    """Whether to show progress bars."""
+    dqn: Annotated[Hyperparameters, tyro.conf.arg(name="")] = field(default_factory=Hyperparameters)
+    """Hyperparameters of both learners."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("seeds", "total_timesteps", "random_seeds", "bootstrap_samples", "processes"))
+        check_block(self.mean_block)
+        check_name(self.name)
+
+    def env_keywords(self) -> dict[str, Any]:
+        """Keywords of TradingEnv that training and test share."""
+        return {
+            "window": self.window,
+            "allow_short": self.allow_short,
+            "fill": self.fill,
+            "costs": {"commission": self.commission, "slippage": self.slippage},
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+
+DEMO: dict[str, Any] = {"name": "demo", "seeds": 4, "total_timesteps": 20_000}
+
+
+def parse(arguments: list[str], prog: str) -> CompareSettings:
+    """The settings that the command line asks for; ``--demo`` changes the defaults of the others."""
+    default = CompareSettings(**DEMO) if "--demo" in arguments else CompareSettings()
+    found: CompareSettings = commands.parse(prog, CompareSettings, arguments, default=default, description=DESCRIPTION)
+    return found
+
+
+DESCRIPTION = """\
+Trains DQN (agents.dqn) and Stable-Baselines3's DQN on the early years of a stock, with the same env, network,
+hyperparameters, budget and seeds, and tests both on the later years, beside buying and holding, staying flat,
+trading at random and following the forecasts of a linear regression (ridge). Prints one table; writes results.json,
+equity.parquet and equity.png to FOLDER/NAME."""

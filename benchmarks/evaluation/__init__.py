@@ -1,0 +1,1 @@
+"""Test episodes of policies, and the controls that any study can run."""

@@ -1,0 +1,203 @@
+"""Certificates and controls as a table in the terminal, as a page, and as a picture."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from agents.base.commands import printable
+from agents.common import files
+from benchmarks.evaluation.controls import Control
+from benchmarks.reports import table as tables
+from benchmarks.reports.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, picture
+from benchmarks.study.provenance import in_words
+from benchmarks.tasks.problems import PROBLEMS
+
+if TYPE_CHECKING:
+    from benchmarks.suites.certify import Certificate, CertifySettings
+
+COLUMNS = ("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "goal", "met", "steps to 95%")
+CONTROL_COLUMNS = ("control", "edge", "95%", "as it must be", "what must be")
+BASIS_POINT = 1e-4
+
+
+def cells(one: Certificate) -> list[str]:
+    """A row of the table."""
+    show = _basis_points if one.difference else _percent
+    low, high = one.interval
+    goal = "" if one.goal is None else f"at least {show(one.goal)}"
+    if one.difference:
+        goal = "at most 0"
+    verdict = {True: "yes", False: "NO", None: ""}[one.met]
+    budget = one.budget_to(0.95)
+    reached = "" if one.difference else "not reached" if budget is None else f"{budget:,.0f}"
+    seeds, steps = str(one.rewards.shape[1]), f"{one.entry.total_timesteps:,}"
+    rewards = [f"{values.mean():.4g}" for values in (one.rewards[-1], one.optimal)]
+    score = [show(one.score), f"{show(low)} to {show(high)}"]
+    return [one.entry.name, steps, seeds, *rewards, *score, goal, verdict, reached]
+
+
+def control_cells(control: Control) -> list[str]:
+    """A row of the controls' table, in basis points a bar."""
+    low, high = (f"{end / BASIS_POINT:.2f}" for end in control.interval)
+    verdict = "yes" if control.passed else "NO"
+    return [control.name, f"{control.edge / BASIS_POINT:.2f}", f"{low} to {high}", verdict, control.expected]
+
+
+def headings(certificates: Sequence[Certificate]) -> dict[str, tuple[str, list[Certificate]]]:
+    """By problem: its title, and its certificates."""
+    found: dict[str, tuple[str, list[Certificate]]] = {}
+    for one in certificates:
+        title = f"{one.entry.problem}: {PROBLEMS[one.entry.problem].about}"
+        found.setdefault(one.entry.problem, (title, []))[1].append(one)
+    return found
+
+
+def show(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
+    """Prints all tables."""
+    console, marks = tables.console_of(), marks_of(certificates)
+    for title, ones in headings(certificates).values():
+        rows = [[*cells(one), marks[in_words(one.made)]] for one in ones]
+        tables.show(tables.Columns(title, COLUMNS[:1], [*COLUMNS[1:], "made"], rows), console)
+    if controls:
+        rows = [control_cells(control) for control in controls]
+        layout = {"left": CONTROL_COLUMNS[3:4], "wrapped": CONTROL_COLUMNS[4:]}
+        title = "Controls, basis points a bar"
+        tables.show(tables.Columns(title, CONTROL_COLUMNS[:1], CONTROL_COLUMNS[1:], rows, **layout), console)
+    made = (f"Made {mark}: {words}." for words, mark in marks.items())
+    where = f"results in {settings.folder}, table in {settings.table_path}, picture in {settings.figure_path}"
+    tables.say([_legend(settings), *made, where], console)
+
+
+def _legend(settings: CertifySettings) -> str:
+    return (
+        "Reward: mean per step. Score: over the optimal policy's on the same paths (null: basis points above it), of "
+        f"the last weights of {settings.seeds} training seeds; intervals resample seeds and paths. Steps are per seed. "
+        "Met: the lower end of the interval reaches the goal; on null, where nobody can win, it does not lie above 0."
+    )
+
+
+def write(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
+    """Writes the page and the picture, both complete before either takes its place."""
+    contents = {settings.table_path: page(certificates, controls, settings).encode()}
+    groups = drawable(certificates)
+    if groups:
+        contents[settings.figure_path] = picture(draw(groups), settings.figure_path)
+    files.write_together(contents)
+
+
+def page(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> str:
+    """All tables as Markdown."""
+    marks = marks_of(certificates)
+    option = " --quick" if settings.quick else " --docs" if settings.docs else ""
+    lines = [
+        "# Certified agents",
+        "",
+        *textwrap.wrap(f"Written by `python -m benchmarks certify{option}`. {_legend(settings)}", 120),
+    ]
+    if drawable(certificates):
+        picture = Path(os.path.relpath(settings.figure_path, settings.table_path.parent)).as_posix()
+        lines += ["", f"![scores]({quote(picture)})"]
+    for title, ones in headings(certificates).values():
+        lines += [
+            "",
+            f"## {for_markdown(title)}",
+            "",
+            *_rows([*COLUMNS, "made"], [[*cells(one), marks[in_words(one.made)]] for one in ones]),
+        ]
+    lines += ["", *(f"Made {mark}: {for_markdown(words)}.  " for words, mark in marks.items())]
+    if controls:
+        lines += ["", "## Controls, basis points a bar", ""]
+        lines += _rows(CONTROL_COLUMNS, [control_cells(control) for control in controls])
+    return "\n".join(lines) + "\n"
+
+
+def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [["---"] * len(columns), *([for_markdown(cell) for cell in row] for row in rows)]
+    return ["| " + " | ".join(line) + " |" for line in (columns, *lines)]
+
+
+def for_markdown(text: object) -> str:
+    """The text, in which nothing is markup and nothing ends a cell."""
+    return re.sub(r"([\\`*_{}\[\]<>|$~#])", r"\\\1", printable(text))
+
+
+def marks_of(certificates: Sequence[Certificate]) -> dict[str, str]:
+    """A letter for each way in which rows were made, by its words."""
+    words = dict.fromkeys(in_words(one.made) for one in certificates)
+    return {text: chr(ord("a") + i) if i < 26 else str(i) for i, text in enumerate(words)}
+
+
+def drawable(certificates: Sequence[Certificate]) -> dict[str, list[Certificate]]:
+    """By problem: the certificates that have an optimum to divide by."""
+    found = {problem: ones for problem, (_, ones) in headings(certificates).items()}
+    return {problem: ones for problem, ones in found.items() if not PROBLEMS[problem].optimum_is_zero}
+
+
+@names_as_text
+def draw(groups: Mapping[str, list[Certificate]]) -> Figure:
+    """A drawing of scores and intervals, a row per agent, a panel per problem."""
+    figure = Figure(figsize=(8.0, 0.8 + sum(0.45 + 0.24 * len(ones) for ones in groups.values())), dpi=150)
+    figure.set_layout_engine("constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(
+        len(groups), 1, squeeze=False, sharex=True, height_ratios=[len(ones) for ones in groups.values()]
+    )
+    for axes, (problem, ones) in zip(grid[:, 0], groups.items(), strict=True):
+        for row, one in enumerate(ones):
+            _draw_score(axes, row, one)
+        axes.axvline(1.0, color="#000000", linewidth=0.8)
+        axes.set_yticks(range(len(ones)), [printable(one.entry.name) for one in ones], fontsize=8)
+        axes.set_ylim(len(ones) - 0.4, -0.6)
+        axes.set_title(problem, loc="left", fontsize=9)
+        axes.tick_params(axis="x", labelsize=8)
+        axes.grid(axis="x", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[-1, 0].set_xlim(*_ends(groups))
+    label = "mean reward / optimal policy's on the same noise, 95% interval; upright bars: goals; arrows: further left"
+    grid[-1, 0].set_xlabel(label, fontsize=8)
+    handles = [
+        grid[0, 0].plot([], [], "o", color=colour, markersize=5, label=SIDE_NAMES[side])[0]
+        for side, colour in SIDE_COLOURS.items()
+        if any(one.entry.side == side for ones in groups.values() for one in ones)
+    ]
+    figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    return figure
+
+
+def _ends(groups: Mapping[str, list[Certificate]]) -> tuple[float, float]:
+    """Where the axis begins: at 0.5, or further left for scores down to 0; and where it ends, to hold all intervals."""
+    shown = [one for ones in groups.values() for one in ones]
+    left = np.clip(min(one.score for one in shown) - 0.05, -0.1, 0.5)
+    return float(left), max(1.06, *(one.interval[1] + 0.02 for one in shown))
+
+
+def _draw_score(axes: object, row: int, one: Certificate) -> None:
+    from matplotlib.axes import Axes
+
+    assert isinstance(axes, Axes)
+    colour, (low, high) = SIDE_COLOURS[one.entry.side], one.interval
+    if one.score < -0.1:
+        axes.plot(-0.07, row, "<", color=colour, markersize=5)
+    else:
+        axes.plot([low, high], [row, row], color=colour, linewidth=1.8, solid_capstyle="butt")
+        axes.plot(one.score, row, "o", color=colour, markersize=4.5)
+    if one.goal is not None:
+        axes.plot(one.goal, row, "|", color="#000000", markersize=9)
+
+
+def _percent(value: float) -> str:
+    return f"{100.0 * value:.1f}%"
+
+
+def _basis_points(value: float) -> str:
+    return f"{value / BASIS_POINT + 0.0:.2f}"

@@ -1,0 +1,137 @@
+"""``python -m benchmarks speed``: envs, agents and start-up against their peers, as ratios beside the goals."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import tyro
+from tqdm import tqdm
+
+from agents.base.commands import checking, parse
+from agents.common.files import check_folder
+from benchmarks.reports import table as tables
+from benchmarks.reports.compare import write_json
+from benchmarks.speed import agents as speed_agents
+from benchmarks.speed import envs as speed_env
+from benchmarks.speed import lstm as speed_lstm
+from benchmarks.speed import sb3 as speed_sb3
+from benchmarks.speed import scale as speed_scale
+from benchmarks.speed import start as speed_start
+from benchmarks.speed.timing import Measured, Part
+from benchmarks.study import provenance
+from benchmarks.tasks.checks import check_distinct, check_name
+
+PROGRAM = "python -m benchmarks speed"
+PARTS: Mapping[str, ModuleType] = {
+    "start": speed_start,
+    "env": speed_env,
+    "scale": speed_scale,
+    "agents": speed_agents,
+    "lstm": speed_lstm,
+    "sb3": speed_sb3,
+}
+
+DESCRIPTION = """\
+Measures speed side by side: contenders take turns in short chunks, and a ratio is the median over rounds, so that a
+busy machine slows both sides of it alike. Prints rates and ratios beside the goals; writes speed.json to FOLDER/NAME.
+Trust the ratios; the rates hold for this machine at this hour."""
+
+
+@dataclass(frozen=True)
+class SpeedSettings:
+    """Options of ``python -m benchmarks speed``."""
+
+    parts: tuple[Literal["start", "env", "scale", "agents", "lstm", "sb3"], ...] = tuple(PARTS)
+    """What to measure: sb3 is what our envs give to Stable-Baselines3."""
+    env: Literal["TradingEnv", "CartPole-v1"] = "TradingEnv"
+    """What the part agents learns in."""
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    """A few seconds in all: shows that everything runs, its ratios mean little."""
+    name: str = "speed"
+    """Folder under --folder that the results go to."""
+    folder: Path = Path("results")
+    """Where results are kept."""
+    progress: bool = True
+    """Whether to show a progress bar."""
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_distinct("parts", self.parts)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measures what the command line asks for."""
+    settings: SpeedSettings = parse(PROGRAM, SpeedSettings, arguments, description=DESCRIPTION)
+    folder = settings.folder / settings.name
+    with checking(PROGRAM):
+        check_folder(folder, "folder")
+    parts = measure(settings)
+    write_json(results(settings, parts), folder / "speed.json")
+    print_speed(parts)
+    tables.say(
+        ["", f"made at {provenance.in_words(provenance.made())}", f"written: {folder}/speed.json"], tables.console_of()
+    )
+
+
+def measure(settings: SpeedSettings) -> dict[str, Part]:
+    """The parts asked for, each in turn."""
+    total = sum(PARTS[name].ticks(settings.quick) for name in settings.parts)
+    with tqdm(total=total, unit="chunk", desc="speed", disable=not settings.progress) as bar:
+        return {
+            name: PARTS[name].measure(settings.quick, bar.update, **_options(settings, name)) for name in settings.parts
+        }
+
+
+def _options(settings: SpeedSettings, part: str) -> dict[str, Any]:
+    """What a part alone is told."""
+    return {"env": settings.env} if part == "agents" else {}
+
+
+def results(settings: SpeedSettings, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """All that was measured, as JSON values."""
+    return {
+        "quick": settings.quick,
+        "machine": {**provenance.machine(), "load": os.getloadavg()[0]},
+        **{name: value for name, value in provenance.made().items() if name in ("commit", "date", "versions")},
+        "parts": {name: _part(part) for name, part in parts.items()},
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    rates = {
+        name: {"median": statistics.median(values), "low": min(values), "high": max(values), "rounds": values}
+        for name, values in part.rates.items()
+    }
+    measured = [
+        {"name": item.name, "value": item.value, "unit": item.unit, "goal": item.goal, "met": item.met}
+        for item in part.measured
+    ]
+    return {"setting": dict(part.setting), "rates": rates, "measured": measured, "remarks": part.remarks}
+
+
+def print_speed(parts: Mapping[str, Part]) -> None:
+    """Prints steps per second of all contenders, then ratios and times beside their goals."""
+    console = tables.console_of()
+    rates = tables.Columns("Steps per second", ["contender"], ["median", "lowest", "highest"])
+    for name, values in ((name, values) for part in parts.values() for name, values in part.rates.items()):
+        rates.rows.append([name, *(f"{f(values):,.0f}" for f in (statistics.median, min, max))])
+    if rates.rows:
+        tables.show(rates, console)
+    measured = tables.Columns("Ratios and times", ["measured"], ["value", "goal", "met"])
+    measured.rows += [[item.name, *_cells(item)] for part in parts.values() for item in part.measured]
+    tables.show(measured, console)
+    tables.say((remark for part in parts.values() for remark in part.remarks), console)
+
+
+def _cells(item: Measured) -> tuple[str, str, str]:
+    """Value, goal and verdict as text."""
+    value = "not measured" if math.isnan(item.value) else f"{item.value:.2f} {item.unit}"
+    bound = "" if item.goal is None else f"{'>=' if item.unit == 'x' else '<='} {item.goal:g} {item.unit}"
+    return value, bound, {True: "yes", False: "NO", None: ""}[item.met]

@@ -1,0 +1,1 @@
+"""The experiments, each a command of python -m benchmarks."""

@@ -1,0 +1,359 @@
+"""``python -m benchmarks certify``: agents on problems whose optimum is known, as fractions of it, and the controls.
+
+Axis letters: S seeds, K test paths, P points of a training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+
+from agents.base import commands
+from agents.base.commands import checking, refuse, refusing
+from agents.common.files import check_folder, check_writable
+from benchmarks.contenders import sb3
+from benchmarks.evaluation.warm_up import warm_up
+from benchmarks.reports import certify as certify_report
+from benchmarks.reports.compare import KeptError, read_kept, write_whole
+from benchmarks.reports.figures import check_picture
+from benchmarks.study import provenance
+from benchmarks.study.certified import (
+    AboveOptimumError,
+    check_possible,
+    optimal_rewards,
+    path_rewards,
+    score,
+    score_interval,
+)
+from benchmarks.suites.certify_controls import controls_of
+from benchmarks.suites.curves import Linear, for_sb3
+from benchmarks.tasks.checks import check_counts
+from benchmarks.tasks.entries import ENTRIES, QUICK
+from benchmarks.tasks.problems import PROBLEMS, Entry
+
+Floats = npt.NDArray[np.float64]
+PROGRAM = "python -m benchmarks certify"
+FIRST_SEED = 100  # of the certificate's training seeds; smaller ones served to choose hyperparameters
+FORMAT = 1  # of the kept results
+MODULES = {
+    "QLearning": "q_learning",
+    "TDLambda": "td_lambda",
+    "RecurrentA2C": "recurrent_a2c",
+    "RecurrentDQN": "recurrent_dqn",
+}
+
+DESCRIPTION = """\
+Trains agents, ours and Stable-Baselines3's, on problems whose optimum is known, and prints their mean reward over the
+optimal policy's on the same noise, with a 95% bootstrap interval over seeds and paths: last weights, no choice among
+seeds or checkpoints. Each result is kept in FOLDER/PROBLEM/, and what is there is not trained again, so that a long
+run can be done piece by piece. Fails loudly where a whole interval lies above the optimum, or a control fails."""
+
+
+@dataclass(frozen=True)
+class CertifySettings:
+    """Options of ``python -m benchmarks certify``."""
+
+    problems: tuple[str, ...] = tuple(PROBLEMS)
+    """Which problems."""
+    agents: tuple[str, ...] = ()
+    """Which agents, by class name; all unless given."""
+    sides: tuple[str, ...] = ("ours", "sb3")
+    """Ours, Stable-Baselines3's, or both."""
+    seeds: int = 10
+    """Training seeds of each."""
+    points: int = 20
+    """Tests of each training, by which the budget to 95% is found."""
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Ours alone, 2 seeds, short budgets, on most problems: a minute or two."""
+    train: bool = True
+    """Whether to train what is missing; else it is left out of the report."""
+    controls: bool = True
+    """Whether to run the controls."""
+    folder: Path = Path("results/certify")
+    """Where results are kept."""
+    figure: Path | None = None
+    """Where the picture goes; FOLDER/certify.png unless given."""
+    table: Path | None = None
+    """Where the table goes; FOLDER/certify.md unless given."""
+    docs: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write the project's own page and picture, docs/certify.md and docs/certify.png: of all rows."""
+    progress: bool = True
+    """Whether to show progress bars."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("seeds", "points"))
+        for name, known in (("problems", set(PROBLEMS)), ("sides", {"ours", "sb3"}), ("agents", _AGENTS)):
+            wrong = sorted(set(getattr(self, name)) - known)
+            if wrong:
+                raise ValueError(f"{name} must be of {sorted(known)}, got {wrong}")
+        if not self.problems or not self.sides:
+            raise ValueError("problems and sides must be at least one each")
+        if self.docs and not self._whole:
+            raise ValueError("docs must show all rows: leave out --problems, --agents, --sides, --quick, --no-controls")
+
+    @property
+    def _whole(self) -> bool:
+        """Whether nothing is left out."""
+        narrowed = self.agents or self.quick or not self.controls
+        return not narrowed and {*self.problems} == {*PROBLEMS} and {*self.sides} == {"ours", "sb3"}
+
+    @property
+    def figure_path(self) -> Path:
+        """Where the picture goes."""
+        return self.figure or self._where / "certify.png"
+
+    @property
+    def table_path(self) -> Path:
+        """Where the table goes."""
+        return self.table or self._where / "certify.md"
+
+    @property
+    def _where(self) -> Path:
+        return Path("docs") if self.docs else self.folder
+
+
+_AGENTS = {entry.agent for entry in ENTRIES}
+QUICK_SETTINGS: dict[str, Any] = {
+    "seeds": 2,
+    "points": 4,
+    "folder": Path("results/certify-quick"),
+}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How an agent did on a problem.
+
+    Attributes:
+        entry: what was trained.
+        steps: that each seed had taken at each point [P].
+        seconds: that training had taken by then, of all seeds on all processes used [P].
+        rewards: mean rewards per step on the test paths [P, S, K].
+        optimal: those of the optimal policy [K].
+        made: at which commit, with which versions and processor; None where that was not kept.
+    """
+
+    entry: Entry
+    steps: Floats
+    seconds: Floats
+    rewards: Floats
+    optimal: Floats
+    made: Mapping[str, Any] | None = None
+
+    @property
+    def difference(self) -> bool:
+        """Whether the score is a difference from the optimum, since that is 0."""
+        return PROBLEMS[self.entry.problem].optimum_is_zero
+
+    @property
+    def score(self) -> float:
+        """Of the last weights."""
+        return score(self.rewards[-1], self.optimal, difference=self.difference)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of the score."""
+        return score_interval(self.rewards[-1], self.optimal, difference=self.difference)
+
+    @property
+    def goal(self) -> float | None:
+        """The score to reach."""
+        if self.entry.goal_reward is not None:
+            return self.entry.goal_reward / float(self.optimal.mean())
+        return self.entry.goal
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the interval's lower end reaches the goal; where the optimum is 0, whether it is not above it.
+
+        On such a problem nobody can win: a lower end above 0 would show a leak.
+        """
+        if self.difference:
+            return self.interval[0] <= 0.0
+        return None if self.goal is None else self.interval[0] >= self.goal
+
+    def budget_to(self, fraction: float) -> float | None:
+        """Steps from which on the mean score over seeds is that high; None where it never is."""
+        if self.difference:
+            return None
+        below = np.flatnonzero(self.rewards.mean((1, 2)) / self.optimal.mean() < fraction)
+        point = below[-1] + 1 if below.size else 0
+        return float(self.steps[point]) if point < len(self.steps) else None
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Trains what is missing, runs the controls, writes table and picture, and fails if anything is too good."""
+    settings = parse(list(arguments))
+    with checking(PROGRAM):
+        check_settings(settings)
+    with refusing(PROGRAM, (KeptError,)):
+        found = [certificate_of(settings, entry) for entry in chosen(settings)]
+    certificates = [certificate for certificate in found if certificate is not None]
+    if not certificates:
+        raise refuse(PROGRAM, f"nothing to report: nothing of these settings is in {settings.folder}")
+    controls = controls_of(settings.quick) if settings.controls else []
+    certify_report.write(certificates, controls, settings)
+    certify_report.show(certificates, controls, settings)
+    check(certificates)
+    for control in controls:
+        control.require()
+
+
+def check_settings(settings: CertifySettings) -> None:
+    """Raises if something is wrong that would show only after training."""
+    if not list(chosen(settings)):
+        asked = f"agents {list(settings.agents) or 'all'} of sides {list(settings.sides)}"
+        raise ValueError(f"nothing to report: {asked} are not trained on problems {list(settings.problems)}")
+    check_folder(settings.folder, "folder")
+    check_writable(settings.table_path, "table")
+    check_picture(settings.figure_path, "figure")
+
+
+def parse(arguments: list[str]) -> CertifySettings:
+    """The settings that the command line asks for; ``--quick`` changes the defaults of the others."""
+    default = CertifySettings(**QUICK_SETTINGS) if "--quick" in arguments else CertifySettings()
+    found: CertifySettings = commands.parse(
+        PROGRAM, CertifySettings, arguments, default=default, description=DESCRIPTION
+    )
+    return found
+
+
+def chosen(settings: CertifySettings) -> Iterator[Entry]:
+    """The entries asked for."""
+    for entry in ENTRIES:
+        if entry.problem not in settings.problems or entry.side not in settings.sides:
+            continue
+        if settings.agents and entry.agent not in settings.agents:
+            continue
+        if settings.quick:
+            steps = QUICK.get((entry.problem, entry.name))
+            if steps is None:
+                continue
+            entry = replace(entry, total_timesteps=steps, goal=None, goal_reward=None)
+        yield entry
+
+
+def check(certificates: Sequence[Certificate]) -> None:
+    """Raises if any interval lies wholly above the optimum.
+
+    Raises:
+        AboveOptimumError: naming all that do.
+    """
+    wrong = []
+    for one in certificates:
+        try:
+            name = f"{one.entry.name} on {one.entry.problem}"
+            check_possible(name, one.interval[0], 0.0 if one.difference else 1.0)
+        except AboveOptimumError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise AboveOptimumError("\n".join(wrong))
+
+
+# -- training ----------------------------------------------------------------------------------------------------
+
+
+def certificate_of(settings: CertifySettings, entry: Entry) -> Certificate | None:
+    """The result kept by an earlier run with the same setting, else a new one, which is kept, or None."""
+    words = "".join(c if c.isalnum() else " " for c in entry.name).split()
+    path = settings.folder / entry.problem / f"{'-'.join(words).lower()}.json"
+    setting = json.loads(json.dumps(_setting(settings, entry)))
+    optimal = optimal_rewards(entry.problem, **entry.keywords)
+    if path.exists():
+        kept = read_kept(path, ("setting", "steps", "seconds", "rewards"))
+        if kept["setting"] == setting:
+            found = (np.array(kept[name]) for name in ("steps", "seconds", "rewards"))
+            return Certificate(entry, *found, optimal, kept.get("made"))
+    if not settings.train:
+        return None
+    train = _train_ours if entry.side == "ours" else _train_sb3
+    steps, seconds, rewards = train(settings, entry)
+    result = {"steps": steps.tolist(), "seconds": seconds.tolist(), "rewards": rewards.tolist()}
+    made = provenance.made()
+    text = json.dumps({"setting": setting, "made": made, "optimal": optimal.tolist(), **result}, allow_nan=False)
+    write_whole(text + "\n", path)
+    return Certificate(entry, steps, seconds, rewards, optimal, made)
+
+
+def _setting(settings: CertifySettings, entry: Entry) -> dict[str, Any]:
+    """All that a result depends on, as plain JSON but for tuples."""
+    described = {**asdict(entry), "goal": None, "goal_reward": None}
+    problem = {**asdict(PROBLEMS[entry.problem]), "about": None}
+    return {
+        "format": FORMAT,
+        "entry": described,
+        "problem": problem,
+        "seeds": settings.seeds,
+        "points": settings.points,
+    }
+
+
+def _seeds(settings: CertifySettings) -> list[int]:
+    return list(range(FIRST_SEED, FIRST_SEED + settings.seeds))
+
+
+def _train_ours(settings: CertifySettings, entry: Entry) -> tuple[Floats, Floats, Floats]:
+    """All seeds in one pass: steps and seconds [P], rewards [P, S, K]."""
+    problem = PROBLEMS[entry.problem]
+    options = {"n_envs": entry.n_envs, "device": "cpu", **entry.hyperparameters}
+    agent = _our_class(entry.agent)(problem.spec(**entry.keywords), seeds=_seeds(settings), **options)
+    judge = partial(_judge_seeds, entry=entry, runs=settings.seeds)
+    marking = sb3.Marking(judge, entry.total_timesteps // settings.points, entry.total_timesteps)
+    warm_up(_our_class(entry.agent), problem.spec(**entry.keywords), entry.n_envs, **entry.hyperparameters)
+    marking.mark(agent)
+    agent.learn(entry.total_timesteps, marking.tick, progress_bar=settings.progress)
+    marking.mark(agent)
+    steps, seconds, rewards = (np.array(column, np.float64) for column in zip(*marking.marks, strict=True))
+    return steps, seconds, rewards
+
+
+def _judge_seeds(policy: Any, entry: Entry, runs: int) -> Floats:
+    return path_rewards(policy, PROBLEMS[entry.problem], runs, **entry.keywords)  # [S, K]
+
+
+def _judge_one(policy: Any, entry: Entry) -> list[float]:
+    rewards: list[float] = path_rewards(policy, PROBLEMS[entry.problem], 1, **entry.keywords)[0].tolist()
+    return rewards
+
+
+def _train_sb3(settings: CertifySettings, entry: Entry) -> tuple[Floats, Floats, Floats]:
+    """A process per core, a seed at a time in each; the seconds are those of all seeds over the processes."""
+    trained = sb3.train(
+        entry.agent,
+        PROBLEMS[entry.problem].spec(**entry.keywords),
+        _seeds(settings),
+        entry.total_timesteps,
+        policy="MlpLstmPolicy" if entry.agent.startswith("Recurrent") else "MlpPolicy",
+        n_envs=entry.n_envs,
+        progress_bar=settings.progress,
+        judge=partial(_judge_one, entry=entry),
+        every=entry.total_timesteps // settings.points,
+        **_sb3_options(entry),
+    )
+    marks = trained.marks  # [S][P] of (steps, seconds, [K])
+    steps = np.array([mark[0] for mark in marks[0]], np.float64)
+    seconds = np.array([[mark[1] for mark in seed] for seed in marks]).sum(0) / trained.processes
+    rewards = np.array([[mark[2] for mark in seed] for seed in marks]).swapaxes(0, 1)
+    return steps, seconds, rewards
+
+
+def _sb3_options(entry: Entry) -> dict[str, Any]:
+    """SB3's names and types; where the agent is one of ours too, its defaults where the entry is silent."""
+    if entry.agent in ("DQN", "A2C", "PPO"):
+        return for_sb3(entry.agent, asdict(_our_class(entry.agent).Config(**entry.hyperparameters)))
+    options: Mapping[str, Any] = entry.hyperparameters
+    return {k: Linear(float(v[4:])) if isinstance(v, str) and v.startswith("lin_") else v for k, v in options.items()}
+
+
+def _our_class(agent: str) -> Any:
+    """The agent of that name."""
+    return getattr(import_module(f"agents.{MODULES.get(agent, agent.lower())}"), agent)

@@ -1,0 +1,178 @@
+"""Who is certified on which problem: agents, budgets, hyperparameters, and the scores that they should reach.
+
+Budgets and hyperparameters were chosen on other training seeds than those of the certificate, but on its test paths.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.tasks.problems import Entry
+
+PUBLISHED_DDPG = 1242.03 / 4998  # mean reward per step of the best published DDPG, a checkpoint chosen on the test
+
+_REGIME_PPO = {"learning_rate": "lin_1e-3", "n_steps": 32, "batch_size": 64, "gamma": 0.9, "gae_lambda": 0.9}
+_REGIME_A2C = {"learning_rate": "lin_1e-3", "gamma": 0.9, "normalize_advantage": True}
+_REGIME_DQN: dict[str, Any] = {
+    "learning_rate": "lin_1e-3",
+    "gamma": 0.9,
+    "batch_size": 128,
+    "learning_starts": 500,
+    "train_freq": 1,
+    "target_update_interval": 200,
+    "exploration_fraction": 0.5,
+}
+_ALL_ACTIONS: dict[str, Any] = {
+    "counterfactual": True,
+    "learning_rate": "lin_2e-3",
+    "learning_starts": 1_000,
+    "train_freq": 1,
+    "batch_size": 64,
+    "max_grad_norm": 1e6,
+    "loss": "mse",
+    "exploration_fraction": 0.8,
+    "exploration_final_eps": 0.2,
+}
+_CFM_PPO: dict[str, Any] = {
+    "learning_rate": "lin_1e-3",
+    "n_steps": 64,
+    "batch_size": 256,
+    "n_epochs": 10,
+    "gamma": 0.95,
+    "gae_lambda": 0.9,
+    "log_std_init": -1.0,
+}
+_TREND_PPO: dict[str, Any] = {
+    "learning_rate": "lin_1e-3",
+    "n_steps": 64,
+    "batch_size": 512,
+    "gamma": 0.9,
+    "gae_lambda": 0.9,
+}
+
+_TREND_LSTM: dict[str, Any] = {
+    "learning_rate": "lin_3e-3",
+    "n_steps": 32,
+    "gamma": 0.9,
+    "ent_coef": 0.3,
+    "normalize_advantage": True,
+    "lstm_size": 32,
+}
+_TREND_LSTM_PPO: dict[str, Any] = {**_TREND_PPO, "policy_kwargs": {"lstm_hidden_size": 32}}
+_TREND_LSTM_DQN: dict[str, Any] = {
+    "learning_rate": "lin_2e-3",
+    "buffer_size": 100_000,
+    "batch_size": 32,
+    "train_freq": 1,
+    "gamma": 0.9,
+    "target_update_interval": 1_600,
+    "exploration_fraction": 0.5,
+    "exploration_final_eps": 0.1,
+    "lstm_size": 32,
+}
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry("regime", "DQN", "ours", 60_000, 1, _REGIME_DQN, goal=0.99),
+    Entry("regime", "A2C", "ours", 40_000, 8, _REGIME_A2C, goal=0.99),
+    Entry("regime", "PPO", "ours", 16_000, 8, _REGIME_PPO, goal=0.99),
+    Entry("regime", "REINFORCE", "ours", 40_000, 8, {"learning_rate": "lin_3e-3", "gamma": 0.9}, goal=0.99),
+    Entry(
+        *("regime", "TDLambda", "ours", 80_000, 4),
+        {"learning_rate": "lin_0.02", "gamma": 0.9, "loss_column": -1},
+        goal=0.99,
+    ),
+    Entry("regime", "DQN", "sb3", 60_000, 1, _REGIME_DQN),
+    Entry("regime", "A2C", "sb3", 40_000, 8, _REGIME_A2C),
+    Entry("regime", "PPO", "sb3", 16_000, 8, _REGIME_PPO),
+    Entry("drift", "PPO", "ours", 16_000, 8, _REGIME_PPO),
+    Entry("drift", "A2C", "ours", 40_000, 8, _REGIME_A2C),
+    Entry("drift", "PPO", "sb3", 16_000, 8, _REGIME_PPO),
+    Entry("null", "DQN", "ours", 20_000, 1, _REGIME_DQN),
+    Entry("null", "A2C", "ours", 40_000, 8, _REGIME_A2C),
+    Entry("null", "PPO", "ours", 40_000, 8, _REGIME_PPO),
+    Entry("null", "PPO", "sb3", 40_000, 8, _REGIME_PPO),
+    Entry(
+        *("ritter", "QLearning", "ours", 10_000_000, 100),
+        {
+            "learning_rate": 1e-3,
+            "gamma": 0.999,
+            "exploration_initial_eps": 0.1,
+            "exploration_final_eps": 0.1,
+        },
+        goal=0.6,
+        note="his settings",
+    ),
+    Entry(
+        *("ritter", "DQN", "ours", 200_000, 4),
+        {**_ALL_ACTIONS, "gamma": 0.9, "buffer_size": 200_000, "target_update_interval": 500},
+        goal=0.95,
+        keywords={"observation": "box"},
+        note="all actions",
+    ),
+    Entry(
+        *("cfm-linear", "DQN", "ours", 280_000, 4),
+        {**_ALL_ACTIONS, "gamma": 0.99, "adam_eps": 1e-4, "target_update_interval": 1_000},
+        goal_reward=PUBLISHED_DDPG,
+        note="all actions",
+    ),
+    Entry("cfm-linear", "PPO", "ours", 200_000, 16, {**_CFM_PPO, "gamma": 0.99}),
+    Entry("cfm-linear", "PPO", "sb3", 200_000, 16, {**_CFM_PPO, "gamma": 0.99}),
+    Entry(
+        *("cfm-max-position", "DQN", "ours", 100_000, 4),
+        {**_ALL_ACTIONS, "gamma": 0.99, "adam_eps": 1e-4, "target_update_interval": 1_000},
+        note="all actions",
+    ),
+    Entry("cfm-max-position", "PPO", "ours", 100_000, 16, {**_CFM_PPO, "gamma": 0.99}),
+    Entry("cfm-max-position", "PPO", "sb3", 100_000, 16, {**_CFM_PPO, "gamma": 0.99}),
+    Entry("cfm-quadratic", "PPO", "ours", 100_000, 16, _CFM_PPO, goal=0.97),
+    Entry("cfm-quadratic", "PPO", "sb3", 100_000, 16, _CFM_PPO),
+    Entry(
+        *("moody-saffell", "DQN", "ours", 100_000, 4),
+        {**_ALL_ACTIONS, "learning_rate": "lin_1e-3", "gamma": 0.9, "batch_size": 128, "target_update_interval": 500},
+        goal=0.9,
+        keywords={"window": 20},
+        note="window of 20, all actions",
+    ),
+    Entry(
+        *("moody-saffell", "DQN", "ours", 100_000, 4),
+        {**_ALL_ACTIONS, "learning_rate": "lin_1e-3", "gamma": 0.9, "batch_size": 128, "target_update_interval": 500},
+        note="no memory, all actions",
+    ),
+    Entry("moody-saffell", "RecurrentA2C", "ours", 300_000, 16, _TREND_LSTM, goal=0.9),
+    Entry("moody-saffell", "RecurrentDQN", "ours", 80_000, 32, _TREND_LSTM_DQN, goal=0.9),
+    Entry("moody-saffell", "RecurrentPPO", "sb3", 100_000, 16, _TREND_LSTM_PPO),
+    Entry("moody-saffell", "PPO", "ours", 100_000, 16, _TREND_PPO, note="no memory"),
+    Entry("moody-saffell", "PPO", "sb3", 100_000, 16, _TREND_PPO, note="no memory"),
+    Entry("moody-saffell", "PPO", "sb3", 100_000, 16, _TREND_PPO, keywords={"window": 20}, note="window of 20"),
+    Entry(
+        *("regime-hidden", "DQN", "ours", 3_000_000, 128),
+        {
+            **_ALL_ACTIONS,
+            "learning_rate": "lin_1e-3",
+            "gamma": 0.98,
+            "batch_size": 1024,
+            "buffer_size": 200_000,
+            "learning_starts": 20_000,
+            "train_freq": 2,
+            "exploration_final_eps": 0.3,
+            "target_update_interval": 25_600,
+            "net_arch": (32,),
+        },
+        goal=0.9,
+        keywords={"window": 60},
+        note="window of 60, all actions",
+    ),
+)
+
+QUICK: dict[tuple[str, str], int] = {
+    ("regime", "A2C"): 20_000,
+    ("regime", "PPO"): 16_000,
+    ("regime", "REINFORCE"): 40_000,
+    ("regime", "TDLambda"): 40_000,
+    ("drift", "PPO"): 16_000,
+    ("null", "PPO"): 16_000,
+    ("ritter", "DQN, all actions"): 20_000,
+    ("cfm-quadratic", "PPO"): 60_000,
+    ("moody-saffell", "DQN, window of 20, all actions"): 20_000,
+}
+"""Problems and entries of the quick form, with their steps per seed."""

@@ -1,0 +1,151 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from benchmarks.evaluation import controls
+from benchmarks.evaluation.controls import ControlFailedError
+from benchmarks.evaluation.tracks import ENV_ID
+from trading_env import Market, hindsight, load
+from trading_env.data import simulators
+
+TASK = {"actions": (0.0, 1.0), "window": 2, "features": ["log_return_1"]}
+
+
+def market(n=400, seed=0):
+    base = simulators.gbm(n, seed)
+    news = np.where(np.arange(n) < 3, np.nan, np.arange(n, dtype=float))
+    return Market(base.close, base.open, base.high, base.low, base.volume, base.time, {"news": news}, first=5)
+
+
+def log_returns(of):
+    return np.log(of.close[1:] / of.close[:-1])
+
+
+def honest(train, test, features):
+    """Knows nothing: never trades."""
+    return np.zeros((2, len(test) - 1))
+
+
+def cheat(train, test, features):
+    """Is on the right side of each bar of whatever market it is given."""
+    return np.abs(log_returns(test))[None]
+
+
+def peeker(train, test, features):
+    """Earns only if the features hold the next bar."""
+    if not callable(features):
+        return np.zeros((1, len(test) - 1))
+    peek = np.asarray(features(test))[:-1, -1]
+    return (np.sign(peek) * log_returns(test))[None]
+
+
+def test_a_shuffled_market_has_the_same_bars_in_another_order():
+    before = market()
+    after = controls.shuffled(before, 1)
+    np.testing.assert_allclose(np.sort(log_returns(after)), np.sort(log_returns(before)), atol=1e-12)
+    assert not np.allclose(log_returns(after), log_returns(before))
+    assert (after.time == before.time).all()
+    assert (after.first, after.close[0]) == (5, before.close[0])
+    bar = np.searchsorted(before.columns["news"][3:], after.columns["news"][50]) + 3  # where bar 50 came from
+    for name in ("open", "high", "low", "close"):
+        was, now = (getattr(one, name) for one in (before, after))
+        assert now[50] / after.close[49] == pytest.approx(was[bar] / before.close[bar - 1], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["us-stocks/AAPL", "us-stocks/IBM"])
+def test_real_prices_can_be_shuffled_and_stay_valid(name):
+    assert len(controls.shuffled(load(name), 0)) == len(load(name))  # Market checks each bar
+
+
+def test_a_null_market_is_as_long_and_as_volatile():
+    before = market(5000)
+    after = controls.null_like(before, 3)
+    assert len(after) == len(before)
+    assert log_returns(after).std() == pytest.approx(log_returns(before).std(), rel=0.05)
+    assert abs(np.expm1(log_returns(after)).mean()) < 4 * log_returns(after).std() / np.sqrt(5000)
+    np.testing.assert_array_equal(after.columns["news"], before.columns["news"])
+
+
+def test_the_peek_is_the_next_log_return():
+    frame = controls.with_peek(["log_return_5", "news"])(market())
+    np.testing.assert_allclose(frame["peek"][:-1], log_returns(market()))
+    assert frame["peek"].iloc[-1] == 0.0
+    assert list(frame) == ["log_return_5", "news", "peek"]
+
+
+def test_an_agent_that_trades_on_the_peek_sees_it_in_its_observations():
+    env = gym.make(ENV_ID, data=market(), **{**TASK, "features": controls.with_peek(["log_return_1"])})
+    obs, info = env.reset()
+    assert obs[3] == np.float32(log_returns(market())[info["bar"]])
+
+
+def test_who_never_trades_passes_the_controls_but_gains_nothing_by_the_peek():
+    found = {one.name: one for one in controls.run_controls(honest, market(), market(seed=1))}
+    assert found["null market"].passed
+    assert found["shuffled training returns"].passed
+    assert not found["one-bar peek"].passed
+    with pytest.raises(ControlFailedError, match="one-bar peek"):
+        found["one-bar peek"].require()
+
+
+def test_who_knows_the_future_is_caught_on_the_null_market():
+    found = controls.null_control(cheat, market(), market(seed=1))
+    assert not found.passed
+    with pytest.raises(ControlFailedError, match="null market: the edge is"):
+        found.require()
+    assert not controls.shuffled_control(cheat, market(), market(seed=1)).passed
+
+
+def test_a_side_learnt_by_chance_from_one_order_is_no_edge():
+    """A study that takes the side of its training returns' first-order correlation, however small."""
+    trending = simulators.regime_switching(3000, 1, stay=0.95, step=0.005, sigma=0.005)
+    test = simulators.regime_switching(3000, 2, stay=0.95, step=0.005, sigma=0.005)
+
+    def one_sided(train, test, features):
+        r, ahead = log_returns(train), log_returns(test)
+        side = np.sign(r[1:] @ r[:-1])
+        return np.append(0.0, side * np.sign(ahead[:-1]) * ahead[1:])[None]
+
+    alone = [one_sided(controls.shuffled(trending, seed), test, None) for seed in range(8)]
+    assert any(controls.edge_interval(growth)[0] > 0.0 for growth in alone)
+    assert controls.shuffled_control(one_sided, trending, test).passed
+    with pytest.raises(ValueError, match="shuffles must be at least 2, got 1"):
+        controls.shuffled_control(one_sided, trending, test, shuffles=1)
+
+
+def test_who_uses_the_peek_wins_hugely_with_it():
+    found = controls.peek_control(peeker, market(), market(seed=1))
+    assert found.passed
+    assert found.interval[0] > 0.0
+    found.require()
+
+
+def test_the_hindsight_bound_holds_for_its_own_path_and_not_above_it():
+    test = market(seed=1)
+    best = hindsight(test, **TASK)
+    growth = np.zeros((2, len(best.actions)))
+    growth[0, 0] = best.log_growth
+    assert controls.hindsight_control(growth, test, **TASK).passed
+    growth[1, 3] = best.log_growth * 1.001
+    with pytest.raises(ControlFailedError, match="hindsight bound"):
+        controls.hindsight_control(growth, test, **TASK).require()
+
+
+def test_growth_of_other_bars_than_the_bounds_is_refused():
+    test = market()
+    with pytest.raises(ValueError, match=r"growth must have shape \(S, 394\)"):
+        controls.hindsight_control(np.zeros((2, 10)), test, **TASK)
+
+
+def test_the_interval_of_what_never_varies_is_a_point():
+    assert controls.edge_interval(np.full((3, 50), 0.25)) == pytest.approx((0.25, 0.25))
+
+
+def test_the_interval_widens_with_seeds_that_differ_and_with_time_that_does():
+    rng = np.random.default_rng(0)
+    seeds = np.repeat(rng.normal(size=(10, 1)), 500, axis=1)
+    low, high = controls.edge_interval(seeds)
+    assert high - low == pytest.approx(2 * 1.96 * seeds[:, 0].std() / np.sqrt(10), rel=0.15)
+    time = np.repeat(rng.normal(size=(1, 2000)), 10, axis=0)
+    low, high = controls.edge_interval(time, mean_block=1.0)
+    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(2000), rel=0.15)

@@ -1,0 +1,82 @@
+"""Pictures take names as text and rows of any name; what a user adds has a colour and a difference of its own."""
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from benchmarks.contenders.settings import CompareSettings
+from benchmarks.evaluation.tracks import Tracks
+from benchmarks.reports import compare as report
+from benchmarks.reports import figures
+from benchmarks.reports import forecast as forecast_report
+from benchmarks.suites import compare
+from benchmarks.suites.compare import Row, Setup
+from benchmarks.suites.forecast import Study
+from trading_env import Market
+
+HOSTILE = ("$\\frac$.csv", "a[/b].csv", "$x^$", "\x1b[2J\n$", "_mine")
+
+
+def tracks(seed, runs=1, bars=60, dated=True):
+    returns = np.random.default_rng(seed).normal(0.0, 0.01, (runs, bars))
+    equity = 1e5 * np.cumprod(np.concatenate([np.ones((runs, 1)), 1.0 + returns], axis=1), axis=1)
+    days = np.datetime64("2020-01-01", "ns") + np.arange(bars + 1) * np.timedelta64(1, "D")
+    zeros = np.zeros((runs, bars))
+    return Tracks(days if dated else None, 252.0, equity, zeros, zeros + 0.1, zeros, zeros, zeros)
+
+
+def setup(name):
+    settings = CompareSettings(bootstrap_samples=20)
+    close = np.linspace(1.0, 2.0, 200)
+    days = np.datetime64("2020-01-01", "ns") + np.arange(200) * np.timedelta64(1, "D")
+    train, test = Market.from_arrays(close, time=days, name=name).split(0.5)
+    return Setup(settings, train, test, {})
+
+
+@pytest.mark.parametrize("dated", [True, False])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_own_row_on_data_of_any_name_is_drawn_printed_and_compared(name, dated, tmp_path, capsys):
+    names = ("buy_and_hold", "random", "dqn", "sb3_dqn", name)
+    rows = {row: Row(tracks(i, runs=1 + i % 2, dated=dated)) for i, row in enumerate(names)}
+    results = report.results(setup(name), rows)
+    figures.equity_curves(rows, results, tmp_path / "equity.png")
+    assert np.std(imread(tmp_path / "equity.png")[..., :3]) > 0.05
+    report.print_comparison(results)
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    assert f"{report.tables.printable(name)}: Sharpe minus buy_and_hold's" in text
+    assert "dqn: Sharpe minus sb3_dqn's" in text
+    frame = report.equity_frame(rows)
+    assert set(frame["policy"]) == set(names)
+    assert frame["time"].nunique() == 61
+
+
+def test_rows_without_learners_and_without_buy_and_hold_are_reported(tmp_path, capsys):
+    rows = {"mine": Row(tracks(1)), "yours": Row(tracks(2))}
+    results = report.results(setup("x"), rows)
+    figures.equity_curves(rows, results, tmp_path / "equity.png")
+    report.print_comparison(results)
+    assert "mine" in capsys.readouterr().out
+    assert np.isnan(results["rows"]["mine"]["sharpe_minus_buy_and_hold_95"]).all()
+
+
+def test_own_rows_differ_in_colour():
+    colours = figures.colours_of([*compare.ROWS, "a", "b", "c"])
+    assert len(set(colours.values())) == len(colours)
+
+
+def test_own_forecasters_on_data_of_any_name_are_drawn(tmp_path):
+    rng = np.random.default_rng(0)
+    names = ("last_value", "ridge", "$\\frac$ mine")
+    studies, markets = {}, {}
+    for name in (HOSTILE[0], HOSTILE[3]):
+        forecasts = {each: rng.normal(0.0, 0.01, (1, 50)) for each in names}
+        market = Market.from_arrays(np.linspace(1.0, 2.0, 60))
+        studies[name] = Study(market, None, rng.normal(0.0, 0.01, 50), forecasts, {}, {})
+        rows = {each: {"skill": 0.1, "skill_interval_95": (0.0, 0.2)} for each in names}
+        markets[name] = {"forecasters": rows}
+    del markets[HOSTILE[3]]["forecasters"]["ridge"]
+    results = {"settings": {"horizon": 5}, "markets": markets}
+    drawn = forecast_report.drawn(results, studies)
+    (tmp_path / "forecast.png").write_bytes(figures.picture(drawn, tmp_path / "forecast.png"))
+    assert np.std(imread(tmp_path / "forecast.png")[..., :3]) > 0.05

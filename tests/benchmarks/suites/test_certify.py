@@ -1,0 +1,247 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.dqn import DQN
+from agents.ppo import PPO
+from benchmarks.__main__ import main
+from benchmarks.reports import certify as certify_report
+from benchmarks.reports import compare as report
+from benchmarks.study import certified, provenance
+from benchmarks.study.certified import AboveOptimumError, optimal_rewards, path_rewards, score, score_interval
+from benchmarks.suites import certify, curves
+from benchmarks.suites.certify import Certificate, CertifySettings
+from benchmarks.tasks import entries
+from benchmarks.tasks.problems import PROBLEMS, Entry
+
+
+def test_the_score_is_the_mean_reward_over_the_optimal_one():
+    rewards, optimal = np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([1.0, 4.0])
+    assert score(rewards, optimal) == 0.8
+    assert score(rewards, optimal, difference=True) == -0.5
+
+
+def test_what_path_and_noise_have_in_common_cancels_in_the_interval():
+    optimal = np.random.default_rng(0).normal(1.0, 0.5, 20)
+    assert score_interval(0.9 * np.tile(optimal, (5, 1)), optimal) == pytest.approx((0.9, 0.9))
+    low, high = score_interval(optimal[None] + 0.1, optimal, difference=True)
+    assert (low, high) == pytest.approx((0.1, 0.1))
+
+
+def test_seeds_that_differ_widen_the_interval():
+    optimal = np.ones(20)
+    rewards = np.repeat(np.linspace(0.5, 1.5, 10)[:, None], 20, axis=1)
+    low, high = score_interval(rewards, optimal)
+    assert high - low == pytest.approx(2 * 1.96 * rewards[:, 0].std() / np.sqrt(10), rel=0.1)
+
+
+@pytest.mark.parametrize("problem", ["regime", "ritter", "cfm-quadratic", "moody-saffell"])
+def test_the_optimal_policy_earns_the_optimum_within_the_noise_of_its_paths(problem):
+    import gymnasium as gym
+
+    world = PROBLEMS[problem]
+    env = gym.make(world.env_id, **{**world.keywords, **world.testing}).unwrapped
+    rewards = optimal_rewards(problem)
+    error = rewards.std(ddof=1) / np.sqrt(len(rewards))
+    assert abs(rewards.mean() - env.optimum()) < 4 * error
+
+
+def test_other_keywords_of_the_env_are_other_paths_of_the_optimal_policy_too():
+    one, twenty = (optimal_rewards("moody-saffell", window=window) for window in (1, 20))
+    assert np.array_equal(one, optimal_rewards("moody-saffell"))
+    assert not np.allclose(one, twenty)
+    np.testing.assert_array_equal(optimal_rewards("ritter"), optimal_rewards("ritter", observation="box"))
+
+
+def test_the_published_paths_give_the_nine_trades_their_score():
+    assert optimal_rewards("cfm-linear").mean() * 4998 == pytest.approx(1257, abs=1.0)
+    np.testing.assert_allclose(entries.PUBLISHED_DDPG * 4998, 1242.03)
+
+
+def test_seeds_tested_together_earn_what_each_earns_alone():
+    agent = PPO(PROBLEMS["regime"].spec(), seeds=[4, 5], n_steps=8, batch_size=8, net_arch=(8,))
+    together = path_rewards(agent, PROBLEMS["regime"], 2)
+    alone = path_rewards(agent[1], PROBLEMS["regime"], 1)
+    assert together.shape == (2, 20)
+    np.testing.assert_allclose(together[1], alone[0], atol=1e-12)
+
+
+def test_training_and_test_have_other_paths():
+    for name, world in PROBLEMS.items():
+        assert world.noise_seeds is not None or world.training != world.testing, name
+    assert PROBLEMS["regime"].spec().kwargs.get("market_seed", 0) != PROBLEMS["regime"].testing["market_seed"]
+
+
+def certificate(rewards, problem="regime", **changes):
+    optimal = np.ones(4) if not PROBLEMS[problem].optimum_is_zero else np.zeros(4)
+    entry = Entry(problem, "DQN", "ours", 30, **changes)
+    return Certificate(entry, np.array([0.0, 10.0, 20.0, 30.0]), np.arange(4.0), np.asarray(rewards), optimal)
+
+
+def of_levels(*levels):
+    return np.ones((len(levels), 3, 4)) * np.array(levels)[:, None, None]
+
+
+def test_an_interval_above_the_optimum_fails_loudly():
+    certify.check([certificate(of_levels(0.0, 0.5, 0.9, 1.0)), certificate(of_levels(0, 0, 0, 0), "null")])
+    with pytest.raises(AboveOptimumError, match=r"DQN on regime: the whole interval, from 1\.01"):
+        certify.check([certificate(of_levels(0.0, 0.5, 0.9, 1.01))])
+    with pytest.raises(AboveOptimumError, match="DQN on null"):
+        certify.check([certificate(of_levels(0, 0, 0, 1e-5), "null")])
+
+
+def test_the_budget_is_counted_to_where_the_score_stays_above():
+    assert certificate(of_levels(0.96, 0.5, 0.96, 0.97)).budget_to(0.95) == 20.0
+    assert certificate(of_levels(0.0, 0.5, 0.96, 0.9)).budget_to(0.95) is None
+    assert certificate(of_levels(0.96, 0.96, 0.96, 1.0)).budget_to(0.95) == 0.0
+
+
+def test_goals_are_scores_or_rewards():
+    assert certificate(of_levels(0, 0, 0, 0.9), goal=0.9).met is True
+    assert certificate(of_levels(0, 0, 0, 0.89), goal=0.9).met is False
+    assert certificate(of_levels(0, 0, 0, 0.89), goal_reward=0.89).met is True
+    assert certificate(of_levels(0, 0, 0, 0.89)).met is None
+    assert certificate(of_levels(0, 0, 0, -1.0), "null").met is True
+
+
+def test_the_lower_end_of_the_interval_decides_and_the_words_say_so():
+    rewards = of_levels(0, 0, 0, 1.0) * np.linspace(0.85, 1.1, 3)[:, None]
+    found = certificate(rewards, goal=0.9)
+    assert found.score > 0.9 > found.interval[0]
+    assert found.met is False
+    assert certify_report.cells(found)[7:9] == ["at least 90.0%", "NO"]
+    below = certificate(of_levels(0, 0, 0, -2e-4), "null")
+    assert certify_report.cells(below)[6:9] == ["-2.00 to -2.00", "at most 0", "yes"]
+
+
+def test_what_git_keeps_is_written_where_it_is_asked_for_alone(tmp_path):
+    part = certify.parse(["--problems", "regime", "--agents", "PPO"])
+    assert (part.table_path, part.figure_path) == (
+        Path("results/certify/certify.md"),
+        Path("results/certify/certify.png"),
+    )
+    asked = certify.parse(["--docs"])
+    assert (asked.table_path, asked.figure_path) == (Path("docs/certify.md"), Path("docs/certify.png"))
+    elsewhere = replace(part, folder=tmp_path, table=tmp_path / "x.md")
+    assert (elsewhere.table_path, elsewhere.figure_path) == (tmp_path / "x.md", tmp_path / "certify.png")
+    assert curves.CurveSettings().figure_path == Path("results/curves/curves.png")
+    assert curves.CurveSettings(docs=True).figure_path == Path("docs/curves.png")
+
+
+def test_a_row_says_what_made_it():
+    made = {**provenance.made(), "processor": "a|b [x](y)"}
+    rows = [replace(certificate(of_levels(0, 0, 0, 0.5)), made=one) for one in (made, made, None)]
+    page = certify_report.page(rows, [], CertifySettings())
+    assert [line.split(" | ")[-1] for line in page.splitlines() if line.startswith("| DQN")] == ["a |", "a |", "b |"]
+    assert f"Made a: commit {made['commit']}" in page.replace("\\", "")
+    assert r"a\|b \[x\](y)" in page
+    assert f"Made b: {provenance.UNKNOWN}." in page
+    assert {"python", "torch", "numpy"} <= set(made["versions"])
+    assert provenance.processor()
+
+
+def test_every_entry_can_be_built_and_has_a_name_of_its_own():
+    names = [(entry.problem, entry.name) for entry in entries.ENTRIES]
+    assert len(set(names)) == len(names)
+    assert set(entries.QUICK) <= set(names)
+    for entry in entries.ENTRIES:
+        if entry.side == "sb3":
+            assert certify._sb3_options(entry)
+        else:
+            certify._our_class(entry.agent).Config(**entry.hyperparameters)
+
+
+def test_an_agent_that_sees_the_future_lies_above_the_optimum():
+    class Peeks:
+        """Is long before a bar that rises, which it reads from the env."""
+
+        def acting_in(self, envs):
+            self.envs = envs.unwrapped
+            return self
+
+        def predict(self, obs, state=None, episode_start=None, deterministic=True):
+            closes, row = self.envs.task.closes, self.envs._clock[:, 0]
+            return (closes[row + 1] > closes[row]).astype(int), state
+
+    rewards = path_rewards(Peeks(), PROBLEMS["regime"], 1)
+    low, _ = score_interval(rewards, optimal_rewards("regime"))
+    with pytest.raises(AboveOptimumError, match="Something knows the future"):
+        certified.check_possible("peeks", low, 1.0)
+
+
+def test_the_quick_form_certifies_and_keeps_what_it_found(tmp_path, capsys, monkeypatch):
+    where = ["--folder", str(tmp_path), "--figure", str(tmp_path / "c.png"), "--table", str(tmp_path / "c.md")]
+    assert main(["certify", "--quick", "--no-progress", *where]) == 0
+    page = (tmp_path / "c.md").read_text()
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert "one-bar peek" in page
+    kept = {path.relative_to(tmp_path).as_posix(): json.loads(path.read_text()) for path in tmp_path.rglob("*.json")}
+    last = {
+        name: np.mean(one["rewards"][-1]) / np.mean(one["optimal"]) for name, one in kept.items() if "null" not in name
+    }
+    for agent in ("a2c", "ppo", "reinforce", "tdlambda"):
+        assert last[f"regime/{agent}.json"] >= 0.99
+    assert last["cfm-quadratic/ppo.json"] >= 0.95
+    assert last["moody-saffell/dqn-window-of-20-all-actions.json"] >= 0.85
+    capsys.readouterr()
+
+    def never(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(certify, "_train_ours", never)
+    assert main(["certify", "--quick", "--no-progress", "--no-controls", *where]) == 0
+    assert "REINFORCE" in capsys.readouterr().out
+    more_seeds = ["certify", "--quick", "--no-progress", "--no-controls", "--seeds", "3", *where]
+    with pytest.raises(AssertionError, match="trained again"):
+        main(more_seeds)
+    with pytest.raises(SystemExit, match="nothing of these settings is in"):
+        main([*more_seeds, "--no-train"])
+    assert (tmp_path / "c.md").read_text() == page.split("\n## Controls")[0]  # the page of the last run stands
+    (tmp_path / "c.png").unlink()
+    assert main(["certify", "--quick", "--no-progress", "--no-controls", "--problems", "null", *where]) == 0
+    assert "null" in (tmp_path / "c.md").read_text()
+    assert "![scores]" not in (tmp_path / "c.md").read_text()
+    assert not (tmp_path / "c.png").exists()  # no optimum to divide by, nothing to draw
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"problems": ("ritters",)}, "problems must be of"),
+        ({"agents": ("X",)}, "agents"),
+    ],
+)
+def test_a_wrong_option_is_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        replace(CertifySettings(), **changes)
+
+
+def test_sb3_is_certified_in_the_same_way(tmp_path):
+    entry = replace(
+        next(one for one in entries.ENTRIES if one.side == "sb3" and one.agent == "PPO"), total_timesteps=512
+    )
+    settings = replace(CertifySettings(), seeds=2, points=2, folder=tmp_path, progress=False)
+    found = certify.certificate_of(settings, entry)
+    assert found.rewards.shape == (3, 2, 20)
+    assert found.steps.tolist() == [0.0, 256.0, 512.0]
+
+
+def test_a_dqn_of_one_action_more_is_refused_by_the_paths_of_another_problem():
+    agent = DQN(PROBLEMS["ritter"].spec(observation="box"), net_arch=(4,))
+    with pytest.raises(ValueError, match="observation must have shape"):
+        path_rewards(agent, PROBLEMS["regime"], 1)
+
+
+@pytest.mark.parametrize("text", ['{"setting": {"ent', "[1, 2]", "{}"])
+def test_a_kept_result_that_is_not_whole_is_named(tmp_path, text):
+    path = tmp_path / "kept.json"
+    report.write_whole(text, path)
+    with pytest.raises(ValueError, match=r"kept\.json is no result of an earlier run, remove it to train anew"):
+        report.read_kept(path, ("setting", "steps"))
+    report.write_whole('{"setting": 1, "steps": 2}', path)
+    assert report.read_kept(path, ("setting", "steps")) == {"setting": 1, "steps": 2}
+    assert [one.name for one in tmp_path.iterdir()] == ["kept.json"]

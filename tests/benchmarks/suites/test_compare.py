@@ -1,0 +1,186 @@
+import contextlib
+import io
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+from sklearn.linear_model import LinearRegression
+
+from benchmarks.__main__ import main
+from benchmarks.contenders.settings import CompareSettings, Hyperparameters, parse
+from benchmarks.forecasting import forecasters
+from benchmarks.forecasting.forecasters import Regression
+from benchmarks.reports import compare as report
+from benchmarks.suites import compare
+from benchmarks.suites.forecast import ForecastSettings
+from trading_env import Market, load
+from trading_env.analysis import metrics
+
+TINY = {
+    "--name": "tiny",
+    "--data": "us-stocks/IBM",
+    "--split": "2012-09-04",
+    "--seeds": "2",
+    "--total-timesteps": "300",
+    "--window": "5",
+    "--episode-length": "60",
+    "--learning-starts": "50",
+    "--net-arch": "16",
+    "--random-seeds": "7",
+    "--bootstrap-samples": "60",
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The folder and the printed text of a whole comparison with a tiny budget."""
+    folder, printed = tmp_path_factory.mktemp("results"), io.StringIO()
+    options = [word for option in TINY.items() for word in option]
+    with contextlib.redirect_stdout(printed):
+        assert main(["compare", *options, "--no-progress", "--folder", str(folder)]) == 0
+    return folder / "tiny", printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def results(written):
+    return json.loads((written[0] / "results.json").read_text())
+
+
+def test_every_row_has_every_seed_and_every_metric(results):
+    assert tuple(results["rows"]) == compare.ROWS
+    assert compare.ROWS[:5] == compare.STRATEGIES
+    assert compare.ROWS[5:] == ("random", "forecast", "dqn", "sb3_dqn")
+    assert 0.0 < results["rows"]["volatility_target"]["metrics"]["exposure"][0] < 1.0
+    assert [row["seeds"] for row in results["rows"].values()] == [1, 1, 1, 1, 1, 7, 1, 2, 2]
+    for row in results["rows"].values():
+        for name in ("total_return", "sharpe", "sharpe_se", "max_drawdown", "turnover"):
+            assert len(row["metrics"][name]) == row["seeds"]
+            assert set(row["summary"][name]) == {"median", "low", "high", "defined"}
+    for name in ("dqn", "sb3_dqn"):
+        assert results["rows"][name]["training_steps_per_second"] > 0
+        assert len(results["rows"][name]["sharpe_minus_buy_and_hold_95"]) == 2
+    assert results["rows"]["flat"]["metrics"]["sharpe"] == [None]
+
+
+def test_settings_versions_and_periods_are_kept(results):
+    assert results["settings"]["total_timesteps"] == 300
+    assert results["settings"]["dqn"]["net_arch"] == [16]
+    assert results["data"]["train"]["last"] < results["data"]["test"]["first"] == "2012-09-04"
+    assert results["data"]["metadata"]["survivorship_biased"] is True
+    assert {"python", "torch", "stable-baselines3", "gymnasium"} <= set(results["versions"])
+
+
+def test_the_saved_curves_give_the_saved_metrics(written, results):
+    frame = pd.read_parquet(written[0] / "equity.parquet")
+    assert list(frame.columns) == ["time", "policy", "seed", "equity"]
+    for (policy, seed), curve in frame.groupby(["policy", "seed"]):
+        saved = results["rows"][policy]["metrics"]
+        assert len(curve) == results["data"]["test"]["bars"]
+        assert saved["total_return"][seed] == pytest.approx(metrics.total_return(curve["equity"]))
+        assert saved["max_drawdown"][seed] == pytest.approx(metrics.max_drawdown(curve["equity"]))
+    assert frame.groupby("policy")["seed"].nunique().to_dict() == {
+        name: row["seeds"] for name, row in results["rows"].items()
+    }
+
+
+def test_random_trades_as_much_as_the_median_dqn(results):
+    rows = results["rows"]
+    asked, met = (rows[name]["summary"]["turnover"] for name in ("dqn", "random"))
+    assert met["low"] - 15 <= min(asked["median"], 252) <= met["high"] + 15
+
+
+def test_the_picture_is_not_empty(written):
+    picture = imread(written[0] / "equity.png")
+    assert picture.shape[0] > 500
+    assert picture.shape[1] > 900
+    assert np.std(picture[..., :3]) > 0.05
+
+
+def test_one_table_and_what_must_be_known_to_read_it_are_printed(written):
+    first_words = [line.split()[0] for line in written[1].splitlines() if line.strip()]
+    assert [word for word in first_words if word in compare.ROWS] == list(compare.ROWS)
+    assert "…" not in written[1]
+    for words in ("Survivorship bias", "commission 5 bps", "300 steps per seed, 2 seeds", "no profit"):
+        assert words in written[1]
+
+
+def test_numbers_without_a_value_are_words_in_the_table():
+    assert report.percent(math.nan) == report.decimal(math.nan) == report.between((math.nan, math.nan), str)
+    assert report.between((-0.121, 0.3), report.percent) == "-12 to 30%"
+    assert report.decimal(-1.006) == "-1.01"
+
+
+def test_both_learners_get_the_same_hyperparameters():
+    ours, theirs = Hyperparameters().for_ours(), Hyperparameters().for_sb3()
+    assert theirs.pop("policy_kwargs") == {"net_arch": list(ours.pop("net_arch"))}
+    assert ours == theirs
+
+
+def test_the_scaler_and_the_learners_see_the_training_years_only():
+    setup = compare.Setup.of(CompareSettings(window=5))
+    task = setup.training_env().unwrapped.task
+    assert len(task.markets[0]) == len(setup.train) == setup.test.first
+    table = task.features[task.firsts[0] - 4 :]
+    np.testing.assert_allclose(table.mean(axis=0), 0.0, atol=0.05)
+    np.testing.assert_allclose(table.std(axis=0), 1.0, atol=0.05)
+
+
+def test_who_follows_forecasts_learns_from_the_training_years_only(monkeypatch):
+    setup, whole = compare.Setup.of(CompareSettings(window=5)), load("us-stocks/AAPL")
+    later = np.where(np.arange(len(whole)) < setup.test.first, 1.0, 1.5)
+    bars = {name: getattr(whole, name) * later for name in ("close", "open", "high", "low", "volume")}
+    altered, seen = Market(**bars, time=whole.time, bars_per_year=whole.bars_per_year), {}
+
+    class Watched(Regression):
+        def fit(self, X, y, validation=None):
+            seen.setdefault("fitted", []).append((X, y, *validation))
+            return super().fit(X, y, validation)
+
+    for market in (whole, altered):
+        monkeypatch.setattr(compare, "load", lambda name, market=market: market)
+        monkeypatch.setattr(forecasters, "ridge", lambda: Watched(LinearRegression))
+        compare.forecast_trader(setup)
+    assert len(seen["fitted"]) == 2
+    for first, second in zip(*seen["fitted"], strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_demo_changes_the_defaults_only():
+    demo = parse(["--demo", "--seeds", "3"], "compare")
+    assert (demo.name, demo.seeds, demo.total_timesteps, demo.demo) == ("demo", 3, 20_000, True)
+    assert parse([], "compare") == CompareSettings()
+    with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
+        CompareSettings(seeds=0)
+
+
+def test_help_explains_each_option(capsys):
+    assert main(["--help"]) == 0
+    assert "compare" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    text = capsys.readouterr().out
+    for option in ("--total-timesteps", "--split", "--seeds", "--demo", "--learning-rate"):
+        assert option in text
+    assert main(["compere"]) == 2
+    assert "unknown command" in capsys.readouterr().err
+
+
+def test_learners_may_go_short_beside_rules_that_do_not(tmp_path, capsys):
+    options = ["--allow-short", "--seeds", "1", "--total-timesteps", "400", "--random-seeds", "2", "--no-progress"]
+    assert main(["compare", *options, "--processes", "1", "--name", "short", "--folder", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "short" / "results.json").read_text())["rows"]
+    assert rows["flat"]["summary"]["total_return"]["median"] == 0.0
+    assert (tmp_path / "short" / "equity.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("option", [("processes", 0), ("mean_block", float("nan")), ("bootstrap_samples", 0)])
+def test_settings_that_cannot_be_are_refused_before_any_training(option):
+    name, value = option
+    with pytest.raises(ValueError, match=name):
+        CompareSettings(**{name: value})
+    if name != "processes":
+        with pytest.raises(ValueError, match=name):
+            ForecastSettings(**{name: value})
