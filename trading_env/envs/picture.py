@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from trading_env._extras import optional
 from trading_env.data.zones import local_time
+from trading_env.envs.episode import Episode, Trades, printable, trades_of, when
 from trading_env.envs.limits import LOG_FROM, Limits, drawdown_limits, exposure_limits, time_limits, value_limits
-from trading_env.envs.render import SIZE, Episode, Trades, printable, trades_of, when
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+SIZE = (960, 720)  # pixels, multiples of 16 as video codecs like them
 BLUE, GREEN, ORANGE, GREY, BLACK = "#0072B2", "#009E73", "#D55E00", "#8A8A8A", "#000000"  # told apart by all eyes
 PANELS = ((384, 624), (274, 358), (112, 248), (0, 88))  # bottom and top of each, pixels above the time axis
 BANDS = ((376, 650), (267, 376), (99, 267), (-36, 99))  # of all that belongs to each; the title is above them

@@ -12,17 +12,17 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from trading_env._checks import RenderModes, brief, choice
-from trading_env.data.zones import pandas_index
 from trading_env.envs import state as env_state
 from trading_env.envs.checked_state import KEYS, check_episode, check_streams
 from trading_env.envs.keywords import check_keywords, shows_keywords
 from trading_env.envs.meaning import meaning
+from trading_env.envs.replay import history
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.spec import HasSpec
 from trading_env.envs.task import Task
 from trading_env.envs.turns import Turn, new_turn, refusal
 from trading_env.envs.what_if import Counterfactual, afterstates, counterfactual
-from trading_env.kernel.accounting import PAST_ROW, ROW, Bools, Bound, Step, observe_rows, step_one
+from trading_env.kernel.accounting import PAST_ROW, ROW, Bools, Bound, observe_rows, step_one
 
 _NEEDED = "no episode is running"
 
@@ -329,6 +329,12 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             raise ValueError(f"action must be in [{self.task.least:g}, 1], got {action[0]}")
         return float(action[0]) * self.task.margin.max_leverage
 
+    def _started(self, name: str) -> tuple[int, int]:
+        """Index of the episode's market and its first decision bar; ResetNeeded where the method called has none."""
+        if self._opened is None:
+            raise ResetNeeded(f"call reset before {name}: no episode has begun")
+        return self._opened
+
     def _run(self) -> Any:
         """The wants of the steps that were run (n,): one that an interrupt kept from the kernel is left out."""
         assert self._opened is not None
@@ -354,17 +360,6 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         self._before, self._info = self._info, {key: info[key] for key in KEYS}
         return float(call_reward(self.task.function, _as_arrays(self._before), _as_arrays(self._info))[0])
 
-    def _called_rewards(self, frame: Any) -> Any:
-        """The reward callable's word on every step of the episode so far (n,)."""
-        assert self.task.function is not None
-        assert self._opened is not None
-        first = dict.fromkeys(KEYS, 0.0) | {"bar": self._opened[1]}
-        first["equity"] = first["cash"] = self.task.initial_cash
-        rows = frame.reset_index()
-        after = {key: rows[key].to_numpy() for key in KEYS}
-        before = {key: np.concatenate([[first[key]], values[:-1]]) for key, values in after.items()}
-        return call_reward(self.task.function, before, after)
-
     def action_masks(self) -> Bools:
         """Which discrete actions have a meaning of their own now (A,), as sb3-contrib's MaskablePPO asks.
 
@@ -377,8 +372,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         """
         if not self._wants:
             raise ValueError("action_masks needs discrete actions, got actions='continuous'")
-        if self._opened is None:
-            raise ResetNeeded("call reset before action_masks: no episode has begun")
+        self._started("action_masks")
         return self._observe()[1]
 
     def afterstates(self) -> Any:
@@ -390,8 +384,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             ResetNeeded: no episode has begun.
             ValueError: the actions are continuous.
         """
-        if self._opened is None:
-            raise ResetNeeded("call reset before afterstates: no episode has begun")
+        self._started("afterstates")
         return _first_env(afterstates(self.task, self._state[None], self._clock))
 
     def counterfactual(self) -> Counterfactual:
@@ -415,29 +408,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         Columns: time (where the market has it), close, action, want (what it asks for: target exposure or lots,
         NaN = hold), reward, and the keys of info.
         """
-        return self._replayed().drop(columns="exit")
-
-    def _replayed(self) -> Any:
-        """`history`, with the price "exit" at which the broker closed the position, 0 where it did not."""
-        import pandas as pd
-
-        if self._opened is None:
-            raise ResetNeeded("call reset before history: no episode has begun")
-        task = self.task
-        state, clock = self._begin(*self._opened)
-        obs, mask, wants = self._blank.copy(), self._no_mask.copy(), np.array(self._run())
-        steps = [self._kernel.call(want, state, clock, *self._constants, obs, mask) for want in wants.tolist()]
-        rows = np.array(steps, np.float64).reshape(-1, len(Step._fields))
-        frame = pd.DataFrame(rows, columns=Step._fields).astype({"bar": np.int64}).set_index("bar")
-        market = task.markets[self._opened[0]]
-        if task.function is not None and len(frame):
-            frame["reward"] = self._called_rewards(frame)
-        frame.insert(0, "want", wants)
-        frame.insert(0, "action", task.actions_of(wants))
-        frame.insert(0, "close", market.close[frame.index])
-        if market.time is not None:
-            frame.insert(0, "time", pandas_index(market.time[frame.index]))
-        return frame.drop(columns=["terminated", "truncated"])
+        return history(self.task, self._started("history"), self._run()).drop(columns="exit")
 
     def render(self) -> Any:
         """The episode so far, as the ``render_mode`` says; None, with a warning, where none was given.
@@ -455,13 +426,12 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
                 "render needs a render_mode: gym.make('trading_env:TradingEnv-v0', render_mode='rgb_array')"
             )
             return None
-        if self._opened is None:
-            raise ResetNeeded("call reset before render: no episode has begun")
+        opened = self._started("render")
         if self._film is None:
             from trading_env.envs.film import Film
 
-            self._film = Film()
-        return self._film.frame(self)
+            self._film = Film(self.task, self.metadata["render_fps"])
+        return self._film.frame(self.render_mode, opened, self._asked)
 
     def close(self) -> None:
         """Frees the picture that ``render`` draws in; the env may still be used."""
@@ -469,19 +439,10 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
 
     def episode(self) -> Any:
         """The episode so far, of which `trading_env.envs.render.figure` makes a figure to save."""
-        if self._opened is None:
-            raise ResetNeeded("call reset before episode: no episode has begun")
-        return self._shown(self._replayed())
+        from trading_env.envs.episode import Episode
 
-    def _shown(self, steps: Any) -> Any:
-        """An `Episode` of the steps (S rows)."""
-        from trading_env.envs.render import Episode
-
-        assert self._opened is not None
-        task, (i, start) = self.task, self._opened
-        lot_size = task.lot_size if task.actions == "lots" else 0.0
-        shown = max(start - task.window + 1, 0)
-        return Episode(task.markets[i], start, shown, task.initial_cash, task.fill, lot_size, steps)
+        opened = self._started("episode")
+        return Episode.of(self.task, opened, history(self.task, opened, self._run()))
 
 
 def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
@@ -16,8 +16,19 @@ from trading_env.envs.trading_vector_env import TradingVectorEnv
 from trading_env.envs.what_if import Counterfactual
 from trading_env.kernel.accounting import OFFSET, ROW, Floats
 
-if TYPE_CHECKING:
-    from trading_env.integrations.sb3 import TradingVecEnv
+
+class Owner(Protocol):
+    """What a sub-env asks of its TradingVecEnv, which imports this module."""
+
+    envs: TradingVectorEnv
+    sub_render_mode: str | None
+    reset_infos: list[dict[str, Any]]
+
+    def wants_of(self, i: int) -> Floats:
+        """What the actions of sub-env i asked for in its running episode."""
+
+    def answer(self, method_name: str) -> Any:
+        """What a method of the vector env returns, with a leading axis N."""
 
 
 class SubEnv:
@@ -27,10 +38,10 @@ class SubEnv:
     to all sub-envs.
     """
 
-    def __init__(self, venv: TradingVecEnv, i: int) -> None:
+    def __init__(self, venv: Owner, i: int) -> None:
         object.__setattr__(self, "_place", (venv, i))
 
-    _place: tuple[TradingVecEnv, int]
+    _place: tuple[Owner, int]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if hasattr(type(self), name) or name == "_place":
@@ -136,7 +147,7 @@ class SubEnv:
         return self._as_env().history()
 
     def episode(self) -> Any:
-        """The episode so far as a `trading_env.envs.render.Episode`; see TradingEnv."""
+        """The episode so far as a `trading_env.envs.episode.Episode`; see TradingEnv."""
         return self._as_env().episode()
 
     def render(self) -> Any:

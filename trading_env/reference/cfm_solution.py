@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trading_env.data.bars import Floats
+from trading_env.reference.cfm_problem import CFMProblem
 from trading_env.reference.problem import Bools, Policy
 from trading_env.reference.solvers import (
     autoregressive_grid,
@@ -23,9 +24,6 @@ from trading_env.reference.solvers import (
     stationary,
     worth_of_a_unit,
 )
-
-if TYPE_CHECKING:
-    from trading_env.reference.cfm import CFM
 
 _MOST_POSITIONS = 1001
 _BAND_POSITIONS = 401  # 1 + a multiple of 4, for Simpson's rule on its half
@@ -145,7 +143,7 @@ class Table(NamedTuple):
 
 
 @cache
-def table_solution(problem: CFM) -> Table:
+def table_solution(problem: CFMProblem) -> Table:
     """Relative value iteration over signal and position.
 
     Trades from a tuple: exact positions, all that they reach from 0. Continuous: a grid of positions; under
@@ -173,7 +171,7 @@ def table_solution(problem: CFM) -> Table:
     return Table(gain, signals, positions, future)
 
 
-def _grid(problem: CFM) -> tuple[Floats, int]:
+def _grid(problem: CFMProblem) -> tuple[Floats, int]:
     """An even grid of positions (M,) as far as they can be of use, and the largest trade in its cells.
 
     The cell divides the largest trade. Where the limit ends the grid it divides that, and the trade as nearly as it
@@ -199,7 +197,7 @@ def _grid(problem: CFM) -> tuple[Floats, int]:
     return cell * np.arange(-half, half + 1.0), min(per_trade, 2 * half)
 
 
-def _useful(problem: CFM) -> float:
+def _useful(problem: CFMProblem) -> float:
     """The largest position that is worth while."""
     if problem.risk == 0.0:
         return math.inf
@@ -209,7 +207,7 @@ def _useful(problem: CFM) -> float:
     return min(useful, 6.0 * quadratic_solution(problem.risk, problem.psi, problem.theta).position)
 
 
-def _reached(problem: CFM) -> Floats:
+def _reached(problem: CFMProblem) -> Floats:
     """All positions (M,) that the trades reach from 0, increasing."""
     reached, fresh = {0.0}, {0.0}
     while fresh:
@@ -221,7 +219,7 @@ def _reached(problem: CFM) -> Floats:
     return np.array(sorted(reached))
 
 
-def _best_of_trades(problem: CFM, positions: Floats, rewards: Floats) -> Callable[[Floats], Floats]:
+def _best_of_trades(problem: CFMProblem, positions: Floats, rewards: Floats) -> Callable[[Floats], Floats]:
     """The value (X, M) of the best of a few trades."""
     targets = problem.clipped(positions[:, None] + np.array(problem.actions))  # [M, A]
     places = _nearest(positions, targets)
@@ -282,7 +280,7 @@ def _nearest(positions: Floats, targets: Floats) -> Any:
 class _TradePolicy(Policy):
     """Trades from the observed position to the wanted one: the nearest of discrete trades."""
 
-    def __init__(self, problem: CFM) -> None:
+    def __init__(self, problem: CFMProblem) -> None:
         self.problem = problem
 
     def _target(self, signal: Floats, position: Floats) -> Floats:
@@ -303,7 +301,7 @@ class ThresholdPolicy(_TradePolicy):
     p > q + 2 lt pi: to (p - q) / (2 lt); p < -q + 2 lt pi: to (p + q) / (2 lt); else hold.
     """
 
-    def __init__(self, problem: CFM, lt: float, q: float) -> None:
+    def __init__(self, problem: CFMProblem, lt: float, q: float) -> None:
         super().__init__(problem)
         self.lt, self.q = lt, q
 
@@ -314,7 +312,7 @@ class ThresholdPolicy(_TradePolicy):
 class LinearPolicy(_TradePolicy):
     """pi_t = a pi_{t-1} + b p_t."""
 
-    def __init__(self, problem: CFM, a: float, b: float) -> None:
+    def __init__(self, problem: CFMProblem, a: float, b: float) -> None:
         super().__init__(problem)
         self.a, self.b = a, b
 
@@ -325,7 +323,7 @@ class LinearPolicy(_TradePolicy):
 class BandPolicy(_TradePolicy):
     """Trades to the nearer edge of the optimal band."""
 
-    def __init__(self, problem: CFM, band: Band) -> None:
+    def __init__(self, problem: CFMProblem, band: Band) -> None:
         super().__init__(problem)
         self.band = band
 
@@ -334,7 +332,7 @@ class BandPolicy(_TradePolicy):
         return np.asarray(np.clip(position, low, high))
 
 
-def table_policy(problem: CFM) -> Policy:
+def table_policy(problem: CFMProblem) -> Policy:
     """The policy of `table_solution`."""
     table = table_solution(problem)
     if problem.actions != "continuous" or problem.cost == "quadratic":
@@ -347,7 +345,7 @@ def table_policy(problem: CFM) -> Policy:
 class TablePolicy(_TradePolicy):
     """Makes the best trade by the worth of the future, interpolated at the signal seen."""
 
-    def __init__(self, problem: CFM, table: Table) -> None:
+    def __init__(self, problem: CFMProblem, table: Table) -> None:
         super().__init__(problem)
         self.table = table
 

@@ -16,6 +16,8 @@ from gymnasium.wrappers import AddRenderObservation, RenderCollection
 
 from trading_env import Costs, Market, TradingEnv, TradingVectorEnv
 from trading_env.envs import render
+from trading_env.envs.episode import trades_of
+from trading_env.envs.picture import SIZE
 
 ID = "trading_env:TradingEnv-v0"
 FREE = Costs(0, 0, 0)
@@ -50,7 +52,7 @@ def random_actions(env, n):
 def test_a_trade_stands_at_its_bar_and_its_fill_price():
     market = flat_market([10.0, 11.0, 12.0, 13.0, 14.0], [10.5, 11.5, 12.5, 13.5, 14.5])
     env = played(TradingEnv(market, window=1, features=["close"]), (2, 1, 0))
-    trades = render.trades_of(env.episode())
+    trades = trades_of(env.episode())
     assert trades.bar.tolist() == [1, 3]
     assert trades.price.tolist() == [11.0, 13.0]
     assert np.sign(trades.units).tolist() == [1.0, -1.0]
@@ -61,7 +63,7 @@ def test_a_trade_stands_at_its_bar_and_its_fill_price():
 def test_a_trade_at_the_close_stands_at_that_close(fill, bar, price):
     market = flat_market([10.0, 11.0, 12.0], [10.5, 11.5, 12.5])
     env = played(TradingEnv(market, window=1, features=["close"], fill=fill), (2,))
-    trades = render.trades_of(env.episode())
+    trades = trades_of(env.episode())
     assert (trades.bar.tolist(), trades.price.tolist()) == ([bar], [price])
 
 
@@ -69,7 +71,7 @@ def test_a_liquidation_is_no_choice_of_the_agents_and_stands_at_the_close():
     market = flat_market([100.0, 100.0, 100.0, 70.0], [100.0, 100.0, 70.0, 70.0])
     keywords = {"actions": (0.0, 3.0), "margin": {"max_leverage": 3.0, "maintenance": 0.25}, "costs": FREE}
     env = played(TradingEnv(market, window=1, features=["close"], **keywords), (1, 1))
-    trades = render.trades_of(env.episode())
+    trades = trades_of(env.episode())
     assert trades.forced.tolist() == [False, True]
     assert (trades.bar[1], trades.price[1]) == (2, 70.0)
     assert "closed by the broker" in render.ansi(env.episode())
@@ -78,21 +80,21 @@ def test_a_liquidation_is_no_choice_of_the_agents_and_stands_at_the_close():
 def test_a_position_opened_and_liquidated_in_one_bar_is_shown_as_closed():
     market = flat_market([100.0, 100.0, 70.0], [100.0, 70.0, 70.0])
     keywords = {"actions": (0.0, 3.0), "margin": {"max_leverage": 3.0, "maintenance": 0.25}, "costs": FREE}
-    trades = render.trades_of(played(TradingEnv(market, window=1, features=["close"], **keywords), (1,)).episode())
+    trades = trades_of(played(TradingEnv(market, window=1, features=["close"], **keywords), (1,)).episode())
     assert (trades.forced.tolist(), trades.units.tolist(), trades.price.tolist()) == ([True], [0.0], [70.0])
 
 
 def test_a_gap_that_eats_the_account_closes_it_at_the_fill():
     market = flat_market([100.0, 100.0, 350.0, 60.0], [100.0, 100.0, 60.0, 60.0])
     env = played(TradingEnv(market, window=1, features=["close"], allow_short=True, costs=FREE), (0, 2))
-    trades = render.trades_of(env.episode())
+    trades = trades_of(env.episode())
     assert trades.forced.tolist() == [False, True]
     assert trades.price.tolist() == [100.0, 350.0]
 
 
 def test_selling_all_lots_is_a_sale():
     env = TradingEnv(flat_market([10.0] * 5), window=1, features=["close"], actions="lots", lots=2, lot_size=5.0)
-    trades = render.trades_of(played(env, (4, 0)).episode())
+    trades = trades_of(played(env, (4, 0)).episode())
     assert trades.units.tolist() == [10.0, -10.0]
     assert not trades.forced.any()
 
@@ -283,12 +285,12 @@ def test_a_frame_runs_and_draws_no_more_of_a_long_episode(monkeypatch):
     env = TradingEnv(market, window=2, features=["close"], costs=FREE, render_mode="rgb_array")
     played(env, random_actions(env, n - 10))
     env.render()
-    calls, bound = [], env._kernel
+    calls, bound = [], env._film._replay._kernel
     kernel = SimpleNamespace(call=lambda *arguments: (calls.append(1), bound.call(*arguments))[1])
-    monkeypatch.setattr(env, "_kernel", kernel)
+    monkeypatch.setattr(env._film._replay, "_kernel", kernel)
     env.step(2)
     env.render()
-    assert len(calls) == 2  # the step's own, and the film's
+    assert len(calls) == 1
     picture = env._film._picture
     for line in (picture._close, picture._equity, picture._held, picture._drawdown):
         assert len(line.get_xdata()) <= 1700
@@ -434,7 +436,7 @@ def test_everything_that_is_written_stands_inside_the_picture(scale, name):
     for text in texts:
         box = text.get_window_extent()
         assert box.x0 >= 0.0
-        assert box.x1 <= render.SIZE[0]
+        assert box.x1 <= SIZE[0]
     assert figure._suptitle.get_text().endswith("1 trade")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trading_env import Costs, Margin, Market, TradingEnv, TradingVectorEnv, hindsight
-from trading_env.envs import render
+from trading_env.envs.episode import trades_of
 
 FREE = Costs(0.0, 0.0, 0.0)
 DOUBLE = Margin(max_leverage=2.0, maintenance=0.25)
@@ -191,7 +191,7 @@ def test_the_hindsight_bound_is_reached_by_its_actions_and_knows_the_wicks():
 def test_a_call_is_drawn_at_its_price_in_its_bar():
     env = levered([(100.0, 100.0, 60.0, 95.0)], fill="close")
     play(env, 1, 1)
-    trades = render.trades_of(env.episode())
+    trades = trades_of(env.episode())
     assert trades.forced.tolist() == [False, True]
     assert (trades.bar[1], trades.price[1]) == (2, pytest.approx(LEVEL))
     assert "exit" not in env.history()
