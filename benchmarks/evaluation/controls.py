@@ -228,7 +228,7 @@ def with_peek(features: Any) -> Callable[[Market], Any]:
 
         from trading_env.features.build import feature_table
 
-        table = feature_table(market, features, None)
+        table = feature_table(market, features)
         values = pd.DataFrame(table.values, columns=list(table.names), dtype=np.float64)
         values.iloc[: table.warmup] = math.nan
         values["peek"] = np.append(np.log(market.close[1:] / market.close[:-1]), 0.0)

@@ -21,7 +21,7 @@ from trading_env.data.bars import BAR_COLUMNS, Floats
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
 from trading_env.envs.trading_env import TradingEnv
-from trading_env.features.build import feature_table
+from trading_env.features.scaler import scaled_features
 
 _FEATURE_CUTS, _ENV_CUTS = 120, 30
 _LAST_CUTS = 8  # of these, so many at the very end of the data
@@ -197,12 +197,12 @@ class _FeatureProbe:
 
     def __init__(self, features: Any, scaler: Any, market: Market) -> None:
         self._arguments = features, scaler
-        table = feature_table(market, *self._arguments)
+        table = scaled_features(market, *self._arguments)
         self.first, self.names = max(table.warmup, market.first), table.names  # the rows before are history
         self.features = self.latest = _Shown(table.names, 0, table.values)
 
     def pairs(self, changed: Market, cut: int) -> Iterator[tuple[_Shown, _Shown]]:
-        table = feature_table(changed, *self._arguments)
+        table = scaled_features(changed, *self._arguments)
         self.latest = _Shown(table.names, 0, table.values)
         yield _until(self.features, cut), _until(self.latest, cut)
 

@@ -16,7 +16,7 @@ from trading_env._checks import brief, choice
 from trading_env._extras import optional
 from trading_env.data.bars import ON_MISSING
 from trading_env.data.market import Market
-from trading_env.data.readers import PACKED_SUFFIXES, TEXT_OPTIONS, is_text
+from trading_env.data.readers.files import PACKED_SUFFIXES, TEXT_OPTIONS, is_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ _US_STOCKS = {
     "survivorship_note": "The companies were chosen because they were large and well known afterwards.",
 }
 _MEMBERS = "An index of changing members, without dividends; it cannot be traded itself."
-_ARCH = {  # name: source and note. arch's other sets are no prices, or (crude) monthly means of prices
+_ARCH = {  # name: source and note. arch's other datasets are not prices, or (crude) monthly means of prices
     "nasdaq": ("Yahoo! Finance", _MEMBERS),
     "sp500": ("Yahoo! Finance", _MEMBERS),
     "vix": ("Cboe's volatility index", "One index, of implied volatility; it cannot be traded itself."),
@@ -45,10 +45,10 @@ _CLOSES_ALONE = ("vix", "wti")
 
 
 def names() -> tuple[str, ...]:
-    """Names that `load` knows.
+    """Names that `load` accepts.
 
-    "nasdaq", "sp500", "vix" and "wti" need the extra ``arch``. The last two are closes alone, of the days that have
-    one: an env on them needs fill="next_close" or "close".
+    "nasdaq", "sp500", "vix" and "wti" need the extra ``arch``. "vix" and "wti" have only closes, on the days with a
+    close: an env on them needs fill="next_close" or "close".
     """
     return (*_ARCH, *(f"us-stocks/{ticker}" for ticker in _TICKERS))
 
@@ -56,29 +56,28 @@ def names() -> tuple[str, ...]:
 def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
     """The Market that ``data`` stands for.
 
-    A file or DataFrame of a known form is recognised by its header (see `trading_env.data.layouts`) and reported in
-    metadata["format"]; the columns of any other are found by their names, and a column that looks like time is used
-    or refused, never dropped. Where a date or a number may be read in two ways, the message names the keyword that
-    decides.
+    Files and DataFrames in a known layout are recognised by their header (see `trading_env.data.readers.layouts`),
+    and metadata["format"] names the layout. In others, columns are found by name; a column that looks like time is
+    used or refused, never dropped. If a date or a number is ambiguous, the message names the keyword that decides.
 
     Args:
-        data: a name of `names()`; the path of a .csv, .txt or .tsv file, alone or packed as gz, bz2, xz or zip, or of
-            a .parquet file; a DataFrame (of pandas, or with ``to_pandas``); a list of rows, as ccxt returns them; or
-            a Market, which comes back as it is. Named markets are cached, since they cannot change.
-        on_missing: "raise", "drop" or "ffill" rows with a missing value; see `trading_env.data.frames.from_frame`.
-            Named markets and Markets have none.
-        options: for files, DataFrames and rows: ticker, columns, time, unit, format, tz, decimal, thousands, sort,
-            adjust, name, metadata, bars_per_year as `trading_env.data.frames.from_frame`; for text files also sep,
-            header, names, and for all files max_bytes, as `trading_env.data.frames.from_csv`.
+        data: a name from `names()`; the path of a .csv, .txt or .tsv file, plain or compressed as gz, bz2, xz or zip,
+            or of a .parquet file; a DataFrame (of pandas, or with ``to_pandas``); a list of rows, as from ccxt; or a
+            Market, which is returned unchanged. Named markets are cached.
+        on_missing: "raise", "drop" or "ffill" rows with a missing value; see
+            `trading_env.data.readers.frames.read_frame`. Named markets and Markets have no missing values.
+        options: for files, DataFrames and rows those of `trading_env.data.readers.frames.read_frame` (ticker,
+            columns, time, unit, format, tz, decimal, thousands, sort, adjust, name, metadata, bars_per_year); for
+            text files also sep, header and names, and for all files max_bytes, as in `read_csv` there.
 
     Raises:
         TypeError: data is of another type, or an option is unknown or does not apply to it.
-        ValueError: no such name or file, or the data is wrong; the message names field, value and row.
+        ValueError: there is no such name or file, or the data is wrong; the message names field, value and row.
         ImportError: an extra is missing; the message names it.
 
     Warns:
-        UserWarning: prices have been left unadjusted for a split, as it seems; adjust=True or False is the answer.
-        UserWarning: the rows have no time, so that their order cannot be checked; time=False says that it is right.
+        UserWarning: prices seem not to be adjusted for a split; adjust=True adjusts them, adjust=False does not.
+        UserWarning: the rows have no time, so their order cannot be checked; time=False confirms it.
     """
     choice("on_missing", on_missing, ON_MISSING)
     if options:
@@ -98,7 +97,7 @@ def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
 
 
 def _check_known(options: dict[str, Any]) -> None:
-    from trading_env.data.frames import check_known
+    from trading_env.data.readers.frames import check_known
 
     check_known(options)
 
@@ -113,9 +112,7 @@ def _read(data: Any, **options: Any) -> Market:
     if type(data).__name__ == "DataFrame" or hasattr(data, "to_pandas"):
         return Market.from_frame(data, **options)
     if _are_rows(data):
-        from trading_env.data.frames import from_rows
-
-        return from_rows(data, **options)
+        return Market.from_rows(data, **options)
     hint = "; load(rows) takes a list of rows [time in ms, open, ...]" if isinstance(data, (list, tuple)) else ""
     raise TypeError(
         f"data must be a name, a path, a DataFrame or a Market, got {type(data).__name__}: {brief(data)}{hint}"
@@ -123,7 +120,7 @@ def _read(data: Any, **options: Any) -> Market:
 
 
 def _are_rows(data: Any) -> bool:
-    """Whether data is a list of lists or of mappings, or an array (T, k) or of records."""
+    """True for a list of lists or mappings, an array (T, k), and an array of records."""
     if isinstance(data, np.ndarray):
         return data.size > 0 and (data.ndim == 2 or (data.ndim == 1 and data.dtype.names is not None))
     if not isinstance(data, (list, tuple)) or not data:
@@ -148,7 +145,7 @@ def _named(name: str) -> Market:
 
 
 def _stock(name: str) -> Market:
-    """A bundled stock, read by numpy alone: importing pandas would take longer than all the rest."""
+    """A bundled stock, read by NumPy: importing pandas would take longer than everything else."""
     kinds = [("date", "U10"), *((column, "f8") for column in ("open", "high", "low", "close", "volume"))]
     with gzip.open(_FOLDER / f"{name}.csv.gz", "rt", encoding="ascii") as file:
         rows = np.loadtxt(file, delimiter=",", skiprows=1, dtype=kinds)
@@ -158,7 +155,7 @@ def _stock(name: str) -> Market:
 
 
 def _from_arch(name: str) -> Market:
-    """A set of arch.data; every price times Adj Close / Close, which is 1 in arch's own files."""
+    """A dataset of arch.data, each price times Adj Close / Close, which is 1 in arch's own files."""
     frame = optional(f"arch.data.{name}", "arch", f"the dataset {name!r}").load()
     source, note = _ARCH[name]
     metadata = {
@@ -167,7 +164,7 @@ def _from_arch(name: str) -> Market:
         "survivorship_biased": False,
         "survivorship_note": note,
     }
-    if name in _CLOSES_ALONE:  # holidays are rows without a value
+    if name in _CLOSES_ALONE:  # holidays are rows without values
         frame = frame.set_axis(["close"], axis=1)
         return Market.from_frame(frame, on_missing="drop", adjust=False, name=name, metadata=metadata)
     factor = frame["Adj Close"] / frame["Close"]

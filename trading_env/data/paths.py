@@ -9,8 +9,9 @@ import numpy as np
 
 from trading_env._checks import integer
 from trading_env._extras import optional
-from trading_env.data.bars import Floats, Times
+from trading_env.data.bars import Floats
 from trading_env.data.market import Market
+from trading_env.data.zones import Times
 
 BARS_PER_YEAR = 252.0
 

@@ -15,7 +15,8 @@ from trading_env.data.datasets import load
 from trading_env.data.market import Market
 from trading_env.envs.rewards import NAMES as REWARDS
 from trading_env.envs.rewards import Reward, parse_reward
-from trading_env.features.build import FeatureScaler, FeatureTable, feature_table
+from trading_env.features.scaler import FeatureScaler, scaled_features
+from trading_env.features.table import FeatureTable
 from trading_env.kernel import accounting
 from trading_env.kernel.accounting import ACCOUNT_SIZE, Float32s, Floats, Rules
 
@@ -84,7 +85,7 @@ class Task:
         self.lot_size = self._parse_lot_size(lot_size)
         self.reward, self._reward_parameter, self.function = parse_reward(reward)
         self.markets, self.scaler = load_markets(data, on_missing), scaler
-        self._stack([feature_table(market, features, scaler) for market in self.markets])
+        self._stack([scaled_features(market, features, scaler) for market in self.markets])
         self.years = [self._bar_years(market, bars_per_year) for market in self.markets]
         self._check_costs()
         self.rules = np.concatenate([np.array(self._rules(), dtype=np.float64), self.wants])

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trading_env._checks import brief
-from trading_env.data.bars import ROUNDING, Floats, bars_per_year
+from trading_env.data.bars import ROUNDING, Floats
 from trading_env.data.market import Market
+from trading_env.data.times import bars_per_year
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,34 +1,32 @@
-"""FeatureScaler: standardises features by the training split's mean and standard deviation. F = features."""
+"""FeatureScaler: standardises features by the mean and standard deviation of the training split. F = features."""
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from trading_env.data.bars import Floats, Times, as_column
+from trading_env._checks import brief
+from trading_env.data.bars import Floats, as_column
 from trading_env.data.market import Market
+from trading_env.data.zones import Times
+from trading_env.features.build import Features, feature_table
 from trading_env.features.table import FeatureTable, checked_table
-
-if TYPE_CHECKING:
-    from trading_env.features.build import Features
 
 _CHUNK = 1 << 16
 
 
 class FeatureScaler:
-    """Subtracts the mean and divides by the standard deviation of the rows that it was fitted on, once.
+    """Subtracts the mean of the fitted rows and divides by their standard deviation.
 
-    Fit it on the training split only. Afterwards it is frozen, and so are its copies: fitting it again raises, and
-    so does a table with other columns. A column without spread, float32's
-    rounding apart, is divided by 1.
+    Fit it on the training split only. A fitted scaler and its copies are frozen: fitting again raises, and so does
+    transforming a table with other columns. A column that is constant up to float32 rounding is divided by 1.
 
     Attributes:
-        names_: of the columns, F of them.
+        names_: names of the columns (F).
         mean_: float64 (F,), read-only.
-        scale_: standard deviation (divisor n), 1 where that is 0: float64 (F,), read-only.
+        scale_: standard deviation (divisor n), or 1 for a constant column: float64 (F,), read-only.
     """
 
     names_: tuple[str, ...]
@@ -40,20 +38,20 @@ class FeatureScaler:
 
     @property
     def fitted(self) -> bool:
-        """Whether `fit` has been called."""
+        """True once `fit` has been called."""
         return bool(self.names_)
 
     def fit(self, data: Market | FeatureTable, features: Features = "default") -> FeatureScaler:
-        """Takes mean and standard deviation of the training data, and returns itself.
+        """The scaler itself, fitted to the training data.
 
         Args:
-            data: the training Market, whose complete rows from `first` on are used; or a FeatureTable, whose
-                complete rows are.
-            features: of a Market, as `feature_table` has them.
+            data: the training Market, of which the complete rows from `first` on are used; or a FeatureTable, of
+                which the complete rows are used.
+            features: the Market's features, as for `feature_table`.
 
         Raises:
             TypeError: data is neither.
-            ValueError: the scaler is fitted already, or no row is left.
+            ValueError: the scaler is already fitted, or no row is complete.
         """
         if self.fitted:
             raise ValueError("the scaler is fitted already: it belongs to one training split, make a new one")
@@ -62,31 +60,31 @@ class FeatureScaler:
         if len(rows) == 0:
             raise ValueError(f"no row to fit on: {len(table)} rows, of which {table.warmup} are incomplete")
         mean = rows.mean(axis=0, dtype=np.float64)
-        most, least = rows.max(axis=0), rows.min(axis=0)  # float32 neighbours are one number, rounded twice
+        most, least = rows.max(axis=0), rows.min(axis=0)  # one number rounded twice may give float32 neighbours
         spread = most - least > np.finfo(np.float32).eps * np.maximum(np.abs(most), np.abs(least))
         self._freeze(table.names, mean, np.where(spread, _deviation(rows, mean), 1.0))
         return self
 
     def transform(self, table: FeatureTable) -> FeatureTable:
-        """The table with each column standardised, float32 (T, F).
+        """The table with standardised columns, float32 (T, F).
 
         Raises:
-            TypeError: the table is no FeatureTable.
-            ValueError: the scaler is not fitted, the table has other columns than it was fitted on, or a scaled
-                value leaves float32.
+            TypeError: the table is not a FeatureTable.
+            ValueError: the scaler is not fitted, the table has other columns than those fitted, or a scaled value
+                exceeds float32.
         """
         return self.transform_at(table, None)
 
     def transform_at(self, table: FeatureTable, time: Times | None) -> FeatureTable:
-        """As `transform`; messages name the rows' timestamps (T,)."""
+        """As `transform`; messages include the rows' timestamps (T,)."""
         if not isinstance(table, FeatureTable):
-            raise TypeError(f"a scaler transforms a FeatureTable, as feature_table makes it, got {_brief(table)}")
+            raise TypeError(f"a scaler transforms a FeatureTable, as feature_table makes it, got {_typed(table)}")
         if not self.fitted:
             raise ValueError("the scaler is not fitted: call fit on the training split first")
         if table.names != self.names_:
             raise ValueError(f"the scaler was fitted on {list(self.names_)}, got {list(table.names)}")
         values = np.empty_like(table.values)
-        with np.errstate(over="ignore"):  # an infinite value raises with its row
+        with np.errstate(over="ignore"):  # checked_table reports infinite values, with their rows
             for start in range(0, len(values), _CHUNK):
                 rows = slice(start, start + _CHUNK)
                 values[rows] = (table.values[rows] - self.mean_) / self.scale_
@@ -103,19 +101,20 @@ class FeatureScaler:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> FeatureScaler:
-        """The fitted scaler that `to_dict` described.
+        """The fitted scaler with the state that `to_dict` returned.
 
         Raises:
-            TypeError: the state is no mapping, the names are no list of strings, mean or scale hold no numbers.
-            ValueError: the state has other keys or lengths, a name twice, a number not finite, or a scale not above 0.
+            TypeError: state is not a mapping, names is not a list of strings, or mean or scale is not numeric.
+            ValueError: state has other keys or lengths, a repeated name, a number that is not finite, or a scale
+                that is not positive.
         """
         if not isinstance(state, Mapping):
-            raise TypeError(f"a scaler's state must be a mapping, as to_dict gives it, got {_brief(state)}")
+            raise TypeError(f"a scaler's state must be a mapping, as to_dict gives it, got {_typed(state)}")
         if set(state) != {"names", "mean", "scale"}:
             raise ValueError(f"a scaler's state has the keys names, mean and scale, got {sorted(state, key=repr)}")
         names = state["names"]
         if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-            raise TypeError(f"a scaler's names must be a list of strings, got {_brief(names)}")
+            raise TypeError(f"a scaler's names must be a list of strings, got {_typed(names)}")
         if len(set(names)) < len(names):
             raise ValueError(f"a scaler's names must differ, got {list(names)}")
         names = tuple(names)
@@ -130,8 +129,7 @@ class FeatureScaler:
 
     def _freeze(self, names: tuple[str, ...], mean: Floats, scale: Floats) -> None:
         mean.flags.writeable = scale.flags.writeable = False
-        for name, value in (("names_", names), ("mean_", mean), ("scale_", scale)):
-            object.__setattr__(self, name, value)
+        vars(self).update(names_=names, mean_=mean, scale_=scale)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{name} of a FeatureScaler cannot be set: fit or from_dict gives it its values")
@@ -143,15 +141,35 @@ class FeatureScaler:
         return f"FeatureScaler({', '.join(self.names_) if self.fitted else 'not fitted'})"
 
 
-def _brief(value: Any) -> str:
-    """A value's type and the beginning of its text, for messages."""
-    return f"{type(value).__name__}: {reprlib.repr(value)}"
+def scaled_features(
+    market: Market, features: Features = "default", scaler: FeatureScaler | Mapping[str, Any] | None = None
+) -> FeatureTable:
+    """The features of each bar of ``market``, float32 (T, F), standardised if a scaler is given.
+
+    Args:
+        market: the bars.
+        features: as for `feature_table`.
+        scaler: a fitted FeatureScaler, its ``to_dict()``, or None.
+
+    Raises:
+        TypeError, ValueError: as `feature_table` and `FeatureScaler.transform`.
+    """
+    table = feature_table(market, features)
+    if isinstance(scaler, Mapping):
+        scaler = FeatureScaler.from_dict(scaler)
+    if scaler is None:
+        return table
+    if not isinstance(scaler, FeatureScaler):
+        raise TypeError(f"scaler must be a FeatureScaler, its to_dict() or None, got {brief(scaler)}")
+    return scaler.transform_at(table, market.time)
+
+
+def _typed(value: Any) -> str:
+    return f"{type(value).__name__}: {brief(value)}"
 
 
 def _as_table(data: Market | FeatureTable, features: Features) -> tuple[FeatureTable, int]:
-    """The table, and its first row that a decision may be made on."""
-    from trading_env.features.build import feature_table
-
+    """The table, and its first row at which a decision may be made."""
     if isinstance(data, Market):
         return feature_table(data, features), data.first
     if isinstance(data, FeatureTable):

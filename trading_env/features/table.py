@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_env.data.bars import Times, row_label
+from trading_env.data.bars import leading_nan
+from trading_env.data.times import row_label
+from trading_env.data.zones import Times
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
-    """Feature columns, one row a bar, NaN in leading rows only; read-only. Made by `checked_table`.
+    """Read-only feature columns, one row per bar, NaN in leading rows only. `checked_table` makes one.
 
     Attributes:
         values: float32, C-contiguous (T, F).
@@ -40,11 +42,11 @@ class FeatureTable:
 
 
 def checked_table(values: NDArray[np.float32], names: Sequence[str], time: Times | None = None) -> FeatureTable:
-    """The table of ``values`` (T, F), which it takes over, with its warmup.
+    """The table of ``values`` (T, F), which are not copied, with its warmup.
 
     Raises:
-        ValueError: a name occurs twice, or a column is infinite anywhere, NaN after its leading rows, or NaN
-            in all rows; the message names the column and the row.
+        ValueError: two columns have one name, or a column is infinite anywhere, NaN after its leading rows, or
+            NaN in all rows; the message names the column and the row.
     """
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
@@ -54,19 +56,13 @@ def checked_table(values: NDArray[np.float32], names: Sequence[str], time: Times
 
 
 def _leading_nan(name: str, column: NDArray[np.float32], time: Times | None) -> int:
-    """Number of leading NaN of a column (T,) that is finite from there on."""
-    good = np.isfinite(column)
-    if good.all():
-        return 0
-    lead = int(good.argmax()) if good.any() else len(column)
-    bad = ~good
-    bad[:lead] = np.isinf(column[:lead])
-    if bad.any():
-        row = int(bad.argmax())
+    """Number of leading NaN of a column (T,) that is finite after them."""
+    count, bad = leading_nan(column)
+    if bad is not None:
         raise ValueError(
             f"feature {name!r} must be finite (NaN in leading rows excepted), "
-            f"got {column[row]} at {row_label(time, row)}"
+            f"got {column[bad]} at {row_label(time, bad)}"
         )
-    if lead == len(column):
+    if count == len(column):
         raise ValueError(f"feature {name!r} has no value: {len(column)} rows are too few for it")
-    return lead
+    return count

@@ -7,7 +7,7 @@ import pytest
 
 from trading_env import FeatureScaler, Market, TradingEnv, TradingVectorEnv, check_causality, load
 from trading_env.analysis.causality import LookAheadError, changed_future
-from trading_env.features.build import DEFAULT_FEATURES
+from trading_env.features.named import DEFAULT_FEATURES
 from trading_env.sb3 import TradingVecEnv
 
 ID = "trading_env:TradingEnv-v0"

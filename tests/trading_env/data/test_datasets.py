@@ -15,7 +15,7 @@ from trading_env.data import datasets
 from trading_env.data.datasets import load, names
 from trading_env.data.market import Market
 
-FOLDER = Path(datasets.__file__).parent / "data" / "us-stocks"
+FOLDER = Path(datasets.__file__).parent / "us-stocks"
 TICKERS = {"AAPL": 3270, "FB": 196, "GOOG": 2148, "IBM": 3270, "MSFT": 3270}
 
 

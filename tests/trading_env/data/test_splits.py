@@ -9,7 +9,7 @@ import pytest
 from trading_env import load
 from trading_env.data.datasets import _FOLDER
 from trading_env.data.market import Market
-from trading_env.data.splits import adjusted_close
+from trading_env.data.readers.splits import adjusted_close
 
 SIGMAS = (0.005, 0.02, 0.05)
 

@@ -369,7 +369,7 @@ class Foreign:
 
 def test_frames_of_other_libraries_are_taken_by_to_pandas():
     assert load(Foreign(frame(time=DAYS))).close.tolist() == CLOSE.tolist()
-    with pytest.raises(TypeError, match=r"frame must be a pandas DataFrame, got .*test_timecolumns\.Foreign"):
+    with pytest.raises(TypeError, match=r"frame must be a pandas DataFrame, got .*test_time_columns\.Foreign"):
         load(Foreign(CLOSE))
     DataFrame = type("DataFrame", (), {"__module__": "polars.dataframe"})
     with pytest.raises(TypeError, match=r"got polars\.dataframe\.DataFrame"):

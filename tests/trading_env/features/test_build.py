@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_env.data.market import Market
-from trading_env.features import build as features
-from trading_env.features.build import default_features, feature_table, sliding_windows
+from trading_env.features import build
+from trading_env.features.build import default_features, feature_table
+from trading_env.features.named import NAMED_FEATURES, NamedFeature, volume_change
 
 DEFAULTS = ("log_return_1", "log_return_5", "log_return_20", "range", "volume_change", "volatility_20")
 DAYS = pd.bdate_range("2020-01-01", periods=200).to_numpy()
@@ -73,6 +74,17 @@ def test_default_features_agree_with_pandas():
     np.testing.assert_allclose(feature_table(market).values, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_new_named_feature_is_found_by_its_name_and_is_not_a_default(monkeypatch):
+    market = random_market(40)
+    before = feature_table(market)
+    monkeypatch.setitem(NAMED_FEATURES, "gap", NamedFeature(("open", "close"), 1, lambda o, c: o[1:] / c[:-1] - 1.0))
+    after = feature_table(market)
+    assert after.names == before.names == DEFAULTS
+    assert after.values.tobytes() == before.values.tobytes()
+    gaps = feature_table(market, ["gap"]).values[1:, 0]
+    np.testing.assert_allclose(gaps, market.open[1:] / market.close[:-1] - 1.0, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("size", [9e306, 1.7e308])
 def test_volume_change_of_volumes_whose_sum_is_too_large(size):
     volume = np.where(np.arange(60) < 30, 0.0, size)
@@ -81,7 +93,7 @@ def test_volume_change_of_volumes_whose_sum_is_too_large(size):
     expected = feature_table(random_market(60, volume=volume / 2.0**64), ["volume_change"]).values
     assert np.array_equal(values, expected, equal_nan=True)
     assert values[-1] > 0
-    assert np.array_equal(features.volume_change(volume, 20), features.volume_change(volume / 2.0**64, 20))
+    assert np.array_equal(volume_change(volume, 20), volume_change(volume / 2.0**64, 20))
 
 
 def test_volume_change_is_zero_where_nothing_traded():
@@ -126,7 +138,7 @@ def test_values_are_float32_contiguous_and_read_only_also_after_pickling():
 
 @pytest.mark.parametrize("chunk", [7, 1 << 16])
 def test_no_later_bar_moves_a_row_by_a_bit(monkeypatch, chunk):
-    monkeypatch.setattr(features, "_CHUNK", chunk)
+    monkeypatch.setattr(build, "_CHUNK", chunk)
     rows = 120
     whole = feature_table(random_market(rows))
     other = random_bars(rows, seed=1)
@@ -142,7 +154,7 @@ def test_no_later_bar_moves_a_row_by_a_bit(monkeypatch, chunk):
 
 def test_chunks_do_not_show(monkeypatch):
     whole = feature_table(random_market(200))
-    monkeypatch.setattr(features, "_CHUNK", 3)
+    monkeypatch.setattr(build, "_CHUNK", 3)
     assert bits(feature_table(random_market(200)), 200) == bits(whole, 200)
 
 
@@ -252,49 +264,3 @@ def test_too_few_rows_raise():
     with pytest.raises(ValueError, match="feature 'log_return_20' has no value: 20 rows are too few for it"):
         feature_table(random_market(20))
     assert len(feature_table(random_market(21))) == 21
-
-
-# -- sliding windows
-
-TEN = [
-    0.7713206433, 0.02075194936, 0.6336482349, 0.7488038825, 0.4985070123,
-    0.2247966455, 0.1980628648, 0.7605307122, 0.1691108366, 0.08833981417,
-]  # fmt: skip
-
-
-def test_sliding_windows_are_dated_at_their_label():
-    series = pd.Series(TEN, index=pd.date_range("2018-01-01", periods=10))
-    table = sliding_windows(series, window_size=3, horizon=1)
-    assert list(table.columns) == ["-3_steps", "-2_steps", "-1_steps", "label"]
-    assert table.index.equals(pd.date_range("2018-01-04", periods=7))
-    for i in range(7):
-        assert table.iloc[i].tolist() == TEN[i : i + 4]
-
-
-def test_the_horizon_counts_from_the_last_past_value():
-    table = sliding_windows(TEN, window_size=2, horizon=3)
-    assert table.index.tolist() == [4, 5, 6, 7, 8, 9]
-    assert table.loc[4].tolist() == [TEN[0], TEN[1], TEN[4]]
-    assert table.loc[9].tolist() == [TEN[5], TEN[6], TEN[9]]
-
-
-@pytest.mark.parametrize(
-    ("series", "window", "horizon", "error", "message"),
-    [
-        (TEN, 0, 1, ValueError, "window_size must be at least 1, got 0"),
-        (TEN, 3, 0, ValueError, "horizon must be at least 1, got 0"),
-        (TEN, 3.0, 1, TypeError, "window_size must be an integer, got 3.0"),
-        (TEN, 3, True, TypeError, "horizon must be an integer, got True"),
-        (TEN, 9, 2, ValueError, "series must have at least 11 values, got 10"),
-        ([1.0, np.nan, 1.0], 1, 1, ValueError, "series must be finite, got nan at 1"),
-        (["a", "b"], 1, 1, TypeError, "series must be real numbers, got .*'a'"),
-        (pd.Series(["a", "b"]), 1, 1, TypeError, "series must be real numbers, got dtype"),
-        (pd.DataFrame({"close": TEN}), 3, 1, TypeError, r"series must be a pandas Series .* got a DataFrame \(10, 1\)"),
-        (np.ones((10, 1)), 3, 1, ValueError, r"series must be one-dimensional, got shape \(10, 1\)"),
-        (3.0, 3, 1, ValueError, r"series must be one-dimensional, got shape \(\)"),
-    ],
-)
-def test_windows_that_cannot_be_raise(series, window, horizon, error, message):
-    with pytest.raises(error, match=message):
-        sliding_windows(series, window, horizon)
-    assert len(sliding_windows(TEN, 9, 1)) == 1

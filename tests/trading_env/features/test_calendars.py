@@ -5,7 +5,8 @@ from pandas.tseries.holiday import USFederalHolidayCalendar
 
 from trading_env import check_causality, load
 from trading_env.data.market import Market
-from trading_env.features.build import calendar_features, feature_table
+from trading_env.features.build import feature_table
+from trading_env.features.calendars import calendar_features
 
 WEEKS = pd.DatetimeIndex(["2012-06-03", "2012-06-10", "2012-06-17", "2012-06-24", "2012-07-01"])
 

@@ -8,7 +8,9 @@ import pytest
 
 from trading_env.data.market import Market
 from trading_env.data.simulators import gbm
-from trading_env.features.build import FeatureScaler, FeatureTable, feature_table
+from trading_env.features.build import feature_table
+from trading_env.features.scaler import FeatureScaler, scaled_features
+from trading_env.features.table import FeatureTable
 
 ROWS = np.array([[np.nan, 1.0], [2.0, 1.0], [4.0, 1.0], [9.0, 1.0]])
 
@@ -47,11 +49,11 @@ def test_the_training_split_alone_decides():
     whole = gbm(400, seed=1)
     train, test = whole.split(0.5)
     scaler = FeatureScaler().fit(train)
-    values = feature_table(train, scaler=scaler).values[20:].astype(float)
+    values = scaled_features(train, scaler=scaler).values[20:].astype(float)
     assert values.mean(axis=0) == pytest.approx(np.zeros(5), abs=1e-6)
     assert values.std(axis=0) == pytest.approx(np.ones(5), abs=1e-6)
-    scaled = feature_table(test, scaler=scaler)
-    assert scaled.values[: len(train)].tobytes() == feature_table(train, scaler=scaler).values.tobytes()
+    scaled = scaled_features(test, scaler=scaler)
+    assert scaled.values[: len(train)].tobytes() == scaled_features(train, scaler=scaler).values.tobytes()
     assert scaled.values[200:].mean() != pytest.approx(0, abs=1e-3)
 
 
@@ -88,19 +90,19 @@ def test_no_attribute_can_be_rebound_nor_a_copys(twin):
 def test_other_columns_are_refused():
     scaler = FeatureScaler().fit(market(30), ["close"])
     with pytest.raises(ValueError, match=r"the scaler was fitted on \['close'\], got \['log_return_1'\]"):
-        feature_table(market(30), ["log_return_1"], scaler)
+        scaled_features(market(30), ["log_return_1"], scaler)
 
 
 def test_an_unfitted_scaler_transforms_and_saves_nothing():
     with pytest.raises(ValueError, match="the scaler is not fitted: call fit on the training split first"):
-        feature_table(market(30), scaler=FeatureScaler())
+        scaled_features(market(30), scaler=FeatureScaler())
     with pytest.raises(ValueError, match="the scaler is not fitted: there is nothing to save"):
         FeatureScaler().to_dict()
 
 
 def test_something_else_is_no_scaler():
     with pytest.raises(TypeError, match=r"scaler must be a FeatureScaler, its to_dict\(\) or None, got 3"):
-        feature_table(market(30), scaler=3)
+        scaled_features(market(30), scaler=3)
 
 
 def test_json_brings_the_scaler_back_to_the_bit():
@@ -109,7 +111,7 @@ def test_json_brings_the_scaler_back_to_the_bit():
     state = json.loads(json.dumps(scaler.to_dict()))
     back = FeatureScaler.from_dict(state)
     assert back.transform(table).values.tobytes() == scaler.transform(table).values.tobytes()
-    assert feature_table(gbm(100, seed=0), scaler=state).values.tobytes() == back.transform(table).values.tobytes()
+    assert scaled_features(gbm(100, seed=0), scaler=state).values.tobytes() == back.transform(table).values.tobytes()
     with pytest.raises(ValueError, match="fitted already"):
         back.fit(table)
 

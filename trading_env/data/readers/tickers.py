@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trading_env._checks import brief
+from trading_env.data.readers.layouts import TIME_NAMES, plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TIME_NAMES = ("time", "date", "datetime", "timestamp")
-_OURS = ("open", "high", "low", "close", "volume", "time")
 _TICKER_NAMES = (
-    "ticker",
-    "tickers",
-    "symbol",
-    "symbols",
-    "tic",
-    "tscode",
-    "code",
-    "instrument",
-    "asset",
-    "security",
-    "s",
+    *("ticker", "tickers", "symbol", "symbols", "tic", "tscode", "code", "instrument", "asset", "security", "s"),
 )
-
-
-def plain(label: Any) -> str:
-    """A column's name in lower case without spaces, brackets and underlines, to compare names by."""
-    return re.sub(r"[\W_]+", "", str(label).lower())
 
 
 def one_ticker(frame: pd.DataFrame, ticker: Any) -> tuple[pd.DataFrame, str | None]:
@@ -122,35 +104,3 @@ def _of_two_levels(frame: pd.DataFrame, ticker: Any) -> tuple[pd.DataFrame, str]
     fields = np.where(times, labels, frame.columns.get_level_values(prices[0]))
     rows = (names == chosen) | times
     return frame.loc[:, rows].set_axis(fields[rows], axis=1), str(chosen)
-
-
-def renaming(labels: pd.Index[Any], columns: Any) -> dict[Any, str]:
-    """The frame's names to the caller's, from ``columns`` if it is a mapping, in one direction or the other; else {}.
-
-    Raises:
-        TypeError: a name is no string.
-        ValueError: a name is no column, or both directions fit, or two columns get one name.
-    """
-    if not isinstance(columns, Mapping):
-        return {}
-    have = set(labels)
-    keys, values = (sum(name in have for name in side) for side in (columns.keys(), columns.values()))
-    forth, back = keys == len(columns), values == len(columns)
-    if forth and back:  # the names of bars are ours where they stand on one side only
-        ours = [any(str(name).lower() in _OURS for name in side) for side in (columns.values(), columns.keys())]
-        forth, back = (forth, back) if ours[0] == ours[1] else (ours[0], ours[1])
-    if forth and back and any(key != value for key, value in columns.items()):
-        raise ValueError(
-            f"columns={brief(dict(columns))} may be read in both directions: rename the frame's columns first"
-        )
-    if not forth and not back:
-        side = columns.keys() if keys >= values else columns.values()
-        unknown = [name for name in side if name not in have]
-        raise ValueError(f"unknown columns {brief(unknown)}; the frame has {brief(list(labels), 400)}")
-    names = dict(columns) if forth else {value: key for key, value in columns.items()}
-    wrong = [name for name in names.values() if not isinstance(name, str) or not name]
-    if wrong:
-        raise TypeError(f"columns must be named by non-empty strings, got {brief(wrong[0])}")
-    if len({name.lower() for name in names.values()}) < len(names):
-        raise ValueError(f"columns={brief(dict(columns))} gives two columns one name")
-    return names

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_env.data.bars import ROUNDING, Floats, Times, row_label
+from trading_env.data.bars import ROUNDING, Floats
+from trading_env.data.times import row_label
+from trading_env.data.zones import Times
 
 _RATIOS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)  # 2:1 and more, and reverse splits of 1:2 and more
 _LARGE = math.log(4.0) - 0.1  # a move by -72% or +261%: always worth a question

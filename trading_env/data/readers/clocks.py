@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_env._checks import brief, brief_text
-from trading_env.data.bars import Times, iso_dates, kind_of
+from trading_env.data.times import has_offset, iso_dates, kind_of
+from trading_env.data.zones import Times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ _WORDS = (  # a date with the month's English name, and its format
 def read_times(
     values: pd.Index[Any], label: Any, *, unit: str | None = None, format: str | None = None, tz: Any = None
 ) -> pd.Index[Any]:
-    """``values`` (T,) as dates, or as the ISO 8601 text and the other kinds that `validation.as_times` reads.
+    """``values`` (T,) as dates, or as the ISO 8601 text and the other kinds that `times.as_times` reads.
 
     Args:
         values: datetimes, text, or numbers: since 1970, or with the digits of a date (20200131).
@@ -379,10 +380,7 @@ def _by_offsets(values: pd.Index[Any]) -> pd.Index[Any]:
     """Datetimes or text that each say their offset from UTC, as instants; others as they are."""
     import pandas as pd
 
-    text = values.map(str)
-    if not (
-        np.asarray(text.str.contains(r"\d[T ]\d.*(?:[zZ]|[+-]\d\d(?::?\d\d)?)$")) | np.asarray(values.isna())
-    ).all():
+    if not has_offset(values).all():
         return values
     try:
         return pd.DatetimeIndex(pd.to_datetime(values, format="ISO8601", utc=True))

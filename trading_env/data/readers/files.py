@@ -15,9 +15,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from trading_env._checks import brief, brief_text, integer
 from trading_env._extras import optional
-from trading_env.data.clocks import looks_like_text_dates
-from trading_env.data.layouts import Layout, decimal_commas, recognise, without_header
-from trading_env.data.tickers import plain
+from trading_env.data.readers.clocks import looks_like_text_dates
+from trading_env.data.readers.layouts import Layout, decimal_commas, plain, recognise, without_header
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +69,7 @@ def checked_limit(max_bytes: Any) -> int | None:
     return None if max_bytes is None else integer("max_bytes", max_bytes, 1)
 
 
-def read_parquet(path: Path, max_bytes: int | None = MAX_BYTES) -> pd.DataFrame:
+def parquet_frame(path: Path, max_bytes: int | None = MAX_BYTES) -> pd.DataFrame:
     """The frame of a Parquet file that is not larger than ``max_bytes`` in memory."""
     parquet = optional("pyarrow.parquet", "parquet", "reading Parquet")
     facts = parquet.read_metadata(path)
@@ -116,7 +115,7 @@ class Plan:
     text: bool = False
 
 
-def read_text(
+def text_frame(
     path: Path,
     *,
     sep: str | None = None,
@@ -182,7 +181,7 @@ def _open_zip(path: Path) -> IO[bytes]:
 
 
 def checked_text(sep: Any = None, header: Any = "infer", names: Any = None) -> dict[str, Any]:
-    """The options of `read_text`.
+    """The options of `text_frame`.
 
     Raises:
         TypeError, ValueError: one is wrong; the message names it.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+TIME_NAMES = ("time", "date", "datetime", "timestamp")
 _BARS = {"open": "open", "high": "high", "low": "low", "close": "close", "volume": "volume"}
 
 
@@ -121,6 +122,11 @@ _EXACT: dict[tuple[str, ...], Layout] = {
         "amount",
     ): Layout("tushare", _bars("open", "high", "low", "close", "vol"), ("trade_date",), newest_first=True),
 }
+
+
+def plain(label: Any) -> str:
+    """A label in lower case, letters and digits only, for comparison."""
+    return re.sub(r"[\W_]+", "", str(label).lower())
 
 
 def recognise(labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:

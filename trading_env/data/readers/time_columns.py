@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trading_env._checks import brief
-from trading_env.data.clocks import index_of, is_epoch, looks_like_text_dates
-from trading_env.data.tickers import TIME_NAMES, plain
+from trading_env.data.readers.clocks import index_of, is_epoch, looks_like_text_dates
+from trading_env.data.readers.layouts import TIME_NAMES, plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,12 +1,40 @@
-"""FrozenDict and FrozenList: read-only JSON values that json and pickle take, as they do not take mapping proxies."""
+"""Metadata of a market: JSON values, copied and made read-only in a form that json and pickle accept."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, NoReturn
+
+import numpy as np
+
+from trading_env._checks import brief
+
+
+def json_copy(metadata: Any) -> dict[str, Any]:
+    """A deep copy of ``metadata``.
+
+    Raises:
+        TypeError: it is not a mapping of JSON values.
+    """
+    if not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata must be a mapping, got {brief(metadata)}")
+    try:
+        copied: dict[str, Any] = json.loads(json.dumps(dict(metadata), default=_plain))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"metadata must hold JSON values only: {error}") from error
+    return copied
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as a Python number."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"got {brief(value)} of type {type(value).__name__}")
 
 
 def frozen(value: Any) -> Any:
-    """``value`` with every dict and list in it read-only."""
+    """``value`` with every dict and list in it replaced by a read-only one."""
     if isinstance(value, dict):
         return FrozenDict((key, frozen(item)) for key, item in value.items())
     if isinstance(value, list):
@@ -15,7 +43,7 @@ def frozen(value: Any) -> Any:
 
 
 def thawed(value: Any) -> Any:
-    """``value`` with every read-only dict and list in it an ordinary one."""
+    """``value`` with every read-only dict and list in it replaced by an ordinary one."""
     if isinstance(value, FrozenDict):
         return {key: thawed(item) for key, item in value.items()}
     if isinstance(value, FrozenList):
