@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import operator
 from collections.abc import Mapping
 from typing import Any, SupportsFloat
 
@@ -13,6 +12,7 @@ from gymnasium.error import ResetNeeded
 
 from trading_env._checks import RenderModes, brief, choice
 from trading_env.envs import state as env_state
+from trading_env.envs.arguments import check_options, discrete_action
 from trading_env.envs.checked_state import KEYS, check_episode, check_streams
 from trading_env.envs.keywords import check_keywords, shows_keywords
 from trading_env.envs.meaning import meaning
@@ -20,7 +20,7 @@ from trading_env.envs.replay import history
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.spec import HasSpec
 from trading_env.envs.task import Task
-from trading_env.envs.turns import Turn, new_turn, refusal
+from trading_env.envs.turns import Turn, beyond_float64, new_turn, refusal
 from trading_env.envs.what_if import Counterfactual, afterstates, counterfactual
 from trading_env.kernel.accounting import PAST_ROW, ROW, Bools, Bound, observe_rows, step_one
 
@@ -322,7 +322,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
     def _want(self, action: Any) -> float:
         """What the action asks for: a target exposure or lots, NaN = hold."""
         if self._wants:
-            return self._wants[_index(action, len(self._wants))]
+            return self._wants[discrete_action(action, len(self._wants))]
         if not isinstance(action, np.ndarray) or action.dtype.kind != "f" or action.shape != (1,):
             raise TypeError(f"action must be a float array of shape (1,), got {brief(action)}")
         if not self.task.least <= action[0] <= 1.0:  # NaN is wrong too
@@ -453,34 +453,3 @@ def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:
 def _first_env(obs: Any) -> Any:
     """The first of a batch of observations, each an array or a dict of them."""
     return {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]
-
-
-def _index(action: Any, n: int) -> int:
-    """A discrete action as an index in [0, n); True and False are none, be they Python's, NumPy's or torch's."""
-    try:
-        index = operator.index(action)
-    except TypeError:
-        index = None
-    if index is None or isinstance(action, bool) or str(getattr(action, "dtype", "")).endswith("bool"):
-        raise TypeError(f"action must be an integer, got {brief(action)}")
-    if not 0 <= index < n:
-        raise ValueError(f"action must be in [0, {n - 1}], got {brief(action)}")
-    return index
-
-
-def beyond_float64(bar: int, equity: float) -> Exception:
-    """The error of a step whose equity or reward float64 cannot hold, or that led out of the data (bar -1)."""
-    if bar < 0:
-        return refusal("the data ends here")
-    return ValueError(f"equity or reward left the range of float64 at bar {bar}: equity {equity}")
-
-
-def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> dict[str, Any]:
-    """The options of reset as a dict; ValueError names what is unknown."""
-    if options is not None and not isinstance(options, Mapping):
-        raise TypeError(f"reset options must be a dict, got {brief(options)}")
-    options = dict(options or {})
-    unknown = sorted(set(options) - set(known), key=repr)
-    if unknown:
-        raise ValueError(f"reset options {unknown} are unknown; known are {list(known)}")
-    return options

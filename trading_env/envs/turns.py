@@ -39,3 +39,10 @@ def refusal(needed: str) -> ResetNeeded:
         f"call reset before step: {needed}, or a step was broken off by an interrupt or an error, or another thread "
         f"is inside one"
     )
+
+
+def beyond_float64(bar: int, equity: float) -> Exception:
+    """The error of a step whose equity or reward float64 cannot hold, or that led out of the data (bar -1)."""
+    if bar < 0:
+        return refusal("the data ends here")
+    return ValueError(f"equity or reward left the range of float64 at bar {bar}: equity {equity}")

@@ -15,7 +15,8 @@ from trading_env.reference.cfm_solution import (
     table_policy,
     table_solution,
 )
-from trading_env.reference.problem import Policy, ReferenceEnv, ReferenceVectorEnv
+from trading_env.reference.envs import ReferenceEnv, ReferenceVectorEnv
+from trading_env.reference.problem import Policy
 
 QUARTER_TRADES = tuple(k / 4.0 for k in range(-4, 5))  # nine trades, in steps of .25 up to 1
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from trading_env._checks import number
 from trading_env.data.bars import Floats
-from trading_env.reference.problem import ReferenceEnv, ReferenceVectorEnv
+from trading_env.reference.envs import ReferenceEnv, ReferenceVectorEnv
 from trading_env.reference.solvers import MOST_POINTS, WIDEST_CELL, normal_cdf
 from trading_env.reference.trends import Chain, Trend
 

@@ -15,7 +15,8 @@ from gymnasium import spaces
 
 from trading_env._checks import choice, integer, number
 from trading_env.data.bars import Floats
-from trading_env.reference.problem import Bools, Ints, Policy, Problem, ReferenceEnv, ReferenceVectorEnv
+from trading_env.reference.envs import ReferenceEnv, ReferenceVectorEnv
+from trading_env.reference.problem import Bools, Ints, Policy, Problem
 from trading_env.reference.solvers import normal_cdf, relative_value_iteration
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)

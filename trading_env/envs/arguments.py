@@ -1,16 +1,42 @@
-"""Arguments that every vector env takes, checked as Gymnasium's SyncVectorEnv has them. N = num_envs."""
+"""Arguments of ``reset`` and ``step``, checked; in vector envs as Gymnasium's SyncVectorEnv has them. N = num_envs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
 
 from trading_env._checks import brief, integer
 
 Bools = npt.NDArray[np.bool_]
+
+
+def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> dict[str, Any]:
+    """The options of reset as a dict; ValueError names what is unknown."""
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"reset options must be a dict, got {brief(options)}")
+    options = dict(options or {})
+    unknown = sorted(set(options) - set(known), key=repr)
+    if unknown:
+        raise ValueError(f"reset options {unknown} are unknown; known are {list(known)}")
+    return options
+
+
+def discrete_action(action: Any, n: int) -> int:
+    """A discrete action as an index in [0, n); True and False are none, be they Python's, NumPy's or torch's."""
+    try:
+        index = operator.index(action)
+    except TypeError:
+        index = None
+    if index is None or isinstance(action, bool) or str(getattr(action, "dtype", "")).endswith("bool"):
+        raise TypeError(f"action must be an integer, got {brief(action)}")
+    if not 0 <= index < n:
+        raise ValueError(f"action must be in [0, {n - 1}], got {brief(action)}")
+    return index
 
 
 def as_array(actions: Any, name: str = "actions") -> Any:
@@ -70,3 +96,20 @@ def sub_env_seeds(seed: Any, n: int) -> list[int | None]:
     if len(seed) != n:
         raise ValueError(f"seed must be an int or a list of length {n}, got length {len(seed)}")
     return [None if s is None else integer(f"seed[{j}]", s, 0) for j, s in enumerate(seed)]
+
+
+def check_kind(actions: Any, kinds: str, wanted: str, shape: tuple[int, ...]) -> None:
+    """Raises TypeError where the actions' dtype is of none of the kinds, ValueError where their shape is another."""
+    error = TypeError if actions.dtype.kind not in kinds else ValueError if actions.shape != shape else None
+    if error is not None:
+        raise error(f"actions must be {wanted}, got {actions.dtype} {actions.shape}")
+
+
+def autoreset_mode_of(mode: AutoresetMode | str) -> AutoresetMode:
+    """The mode, given as itself, by its name (NEXT_STEP) or by its value (NextStep)."""
+    if isinstance(mode, AutoresetMode):
+        return mode
+    for known in AutoresetMode:
+        if isinstance(mode, str) and mode.lower() in (known.name.lower(), known.value.lower()):
+            return known
+    raise ValueError(f"autoreset_mode must be one of {[m.name for m in AutoresetMode]}, got {brief(mode)}")
