@@ -47,7 +47,7 @@ def run(tmp_path, before="", after="", **environment):
 def test_without_a_writable_folder_a_temporary_one_serves(tmp_path):
     (tmp_path / "temp").mkdir()
     after = "import os, pathlib; print(len(list(pathlib.Path(os.environ['NUMBA_CACHE_DIR']).rglob('*.nbi'))) > 0)\n"
-    after += "code = 'import trading_env.kernel.accounting, agents.common.returns'\n"
+    after += "code = 'import trading_env.kernel.lanes, agents.common.returns'\n"
     after += "print(subprocess.run([sys.executable, '-BWerror', '-c', code]).returncode)"
     line, kept, child = run(tmp_path, after=after, TMPDIR=str(tmp_path / "temp"))
     bar, warned, cached, message = line.split("|")

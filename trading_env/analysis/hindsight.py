@@ -17,16 +17,9 @@ from trading_env._checks import integer, number
 from trading_env.data.bars import as_column
 from trading_env.envs.keywords import check_keywords, shows_keywords
 from trading_env.envs.task import Task
-from trading_env.kernel.accounting import (
-    BRANCH_CASH,
-    BRANCH_GROWTH,
-    BRANCH_TARGET,
-    BRANCH_UNITS,
-    CLOSES,
-    Floats,
-    Ints,
-    grow_branches,
-)
+from trading_env.kernel.hindsight import BRANCH_CASH, BRANCH_GROWTH, BRANCH_TARGET, BRANCH_UNITS, grow_branches
+from trading_env.kernel.layout import CLOSES
+from trading_env.kernel.rules import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +79,7 @@ def hindsight(env: Any, *, start: int | None = None, index: int = 0, **keywords:
     last = min(first + min(steps, default=n), n - 1)
     rows = slice(task.offsets[index] + first, task.offsets[index] + last + 1)
     log_growth, actions = _best_path(task, np.ascontiguousarray(task.bars[:, rows]), task.years[index])
-    return Hindsight(log_growth, actions, task.wants[actions], first)
+    return Hindsight(log_growth, actions, task.orders[actions], first)
 
 
 def _time_limit(env: Any) -> int | None:
@@ -125,11 +118,11 @@ def _check_scale_free(task: Task) -> None:
 
 def _best_path(task: Task, bars: Floats, years: float) -> tuple[float, Ints]:
     """Log growth and actions (n,) of the best path through the bars (K, n + 1)."""
-    n_steps, n_wants = bars.shape[1] - 1, len(task.wants)
-    size = n_steps * (n_wants + 1) + 2
+    n_steps, n_orders = bars.shape[1] - 1, len(task.orders)
+    size = n_steps * (n_orders + 1) + 2
     branches, origins, alive = np.empty((size, 4)), np.empty((size, 3), np.int64), np.empty(size, np.int64)
-    scratch = np.empty((n_wants + 1, 4)), np.empty((n_wants + 1, 2), np.int64)
-    n = grow_branches(task.wants, task.rules, bars, years, branches, origins, alive, *scratch)
+    scratch = np.empty((n_orders + 1, 4)), np.empty((n_orders + 1, 2), np.int64)
+    n = grow_branches(task.orders, task.rules, bars, years, branches, origins, alive, *scratch)
     if n == 0:  # ruin on every path: the log reward is floored there
         log_growth, end, n_steps = math.log(task.margin.ruin_fraction), size - 1, int(origins[-1, 0]) + 1
     else:
@@ -137,10 +130,10 @@ def _best_path(task: Task, bars: Floats, years: float) -> tuple[float, Ints]:
         equity = branches[rows, BRANCH_CASH] + branches[rows, BRANCH_UNITS] * bars[CLOSES, -1]
         growths = branches[rows, BRANCH_GROWTH] + np.log(equity)
         log_growth, end = float(growths.max()), int(rows[growths.argmax()])
-    return log_growth, _actions_to(end, n_steps, origins, branches[:, BRANCH_TARGET], task.wants)
+    return log_growth, _actions_to(end, n_steps, origins, branches[:, BRANCH_TARGET], task.orders)
 
 
-def _actions_to(end: int, n_steps: int, origins: Ints, targets: Floats, wants: Floats) -> Ints:
+def _actions_to(end: int, n_steps: int, origins: Ints, targets: Floats, orders: Floats) -> Ints:
     """The actions (n_steps,) that lead to the branch ``end``: at its trade the one chosen, later those that keep it."""
     actions = np.empty(n_steps, np.int64)
     stop = n_steps
@@ -148,15 +141,15 @@ def _actions_to(end: int, n_steps: int, origins: Ints, targets: Floats, wants: F
         step, parent, action = origins[end]
         actions[step] = action
         if step + 1 < stop:
-            actions[step + 1 : stop] = _keeping(targets[end], wants)
+            actions[step + 1 : stop] = _keeping(targets[end], orders)
         stop, end = step, parent
     return actions
 
 
-def _keeping(target: float, wants: Floats) -> int:
+def _keeping(target: float, orders: Floats) -> int:
     """The action that trades nothing: hold, or, as no other does, choosing the target again."""
-    holds = np.isnan(wants)
-    return int(np.argmax(holds if holds.any() else wants == target))
+    holds = np.isnan(orders)
+    return int(np.argmax(holds if holds.any() else orders == target))
 
 
 def rebalanced_bound(

@@ -269,9 +269,9 @@ def _actions(targets: Floats, task: Any, nearest: bool) -> npt.NDArray[Any]:
         return np.asarray(scaled[:, None], np.float32)
     if task.actions == "lots":
         raise ValueError("actions='lots' choose trades, not exposures: no exposure can be met")
-    distances = np.abs(targets[:, None] - task.wants)  # [T, A], NaN for hold
+    distances = np.abs(targets[:, None] - task.orders)  # [T, A], NaN for hold
     chosen = np.nanargmin(distances, axis=1)
     missed = np.flatnonzero(distances[np.arange(len(targets)), chosen] > 1e-9)
     if missed.size and not nearest:
-        raise ValueError(f"env has no action for the exposure {targets[missed[0]]:g}; it has {task.wants.tolist()}")
+        raise ValueError(f"env has no action for the exposure {targets[missed[0]]:g}; it has {task.orders.tolist()}")
     return np.asarray(chosen, np.int64)

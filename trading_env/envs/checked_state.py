@@ -17,11 +17,10 @@ import numpy.typing as npt
 from trading_env._checks import brief
 from trading_env.envs.state import check_fingerprint, check_keys
 from trading_env.envs.task import Task
-from trading_env.kernel.accounting import (
+from trading_env.kernel.layout import (
     CASH,
     ENTRY,
     EQUITY,
-    INFO,
     INITIAL,
     LAST,
     OFFSET,
@@ -31,10 +30,9 @@ from trading_env.kernel.accounting import (
     STATE,
     UNITS,
     YEARS,
-    Bools,
-    Floats,
-    Ints,
 )
+from trading_env.kernel.measure import INFO
+from trading_env.kernel.rules import Bools, Floats, Ints
 
 KEYS = (*INFO, "bar")
 _STREAM_ERRORS = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
@@ -48,7 +46,7 @@ class Episode(NamedTuple):
     account: Floats  # (2 S,)
     clock: Ints  # (1, 4)
     opened: tuple[int, int]  # market and its first decision bar
-    asked: Floats  # wants so far
+    asked: Floats  # orders so far
     before: dict[str, Any]
     info: dict[str, Any]
 
@@ -71,7 +69,7 @@ def check_episode(task: Task, state: Any) -> Episode | None:
     check_accounts(task, account[None], clock, np.array([not running]))
     opened = _opened(task, state["_opened"], clock[0])
     start = task.offsets[opened[0]] + opened[1]
-    asked = _wants(task, state["_asked"], int(clock[0, ROW]) - start)
+    asked = _orders(task, state["_asked"], int(clock[0, ROW]) - start)
     if clock[0, PAST_ROW] != (clock[0, ROW] - 1 if len(asked) else -1):
         raise ValueError(f"state['_clock'] must come from {len(asked)} steps, got {clock[0].tolist()}")
     infos = [info_of(state, name, ()) for name in ("_before", "_info")]
@@ -90,17 +88,17 @@ def _opened(task: Task, opened: Any, clock: Ints) -> tuple[int, int]:
     )
 
 
-def _wants(task: Task, asked: Any, n: int) -> Floats:
-    """The wants (n,) of the steps so far."""
-    wants: Floats = array_of({"_asked": asked}, "_asked", np.float64, (n,))
-    if len(task.wants):
-        wrong = ~(np.isin(wants, task.wants) | (np.isnan(wants) & np.isnan(task.wants).any()))
+def _orders(task: Task, asked: Any, n: int) -> Floats:
+    """The orders (n,) of the steps so far."""
+    orders: Floats = array_of({"_asked": asked}, "_asked", np.float64, (n,))
+    if len(task.orders):
+        wrong = ~(np.isin(orders, task.orders) | (np.isnan(orders) & np.isnan(task.orders).any()))
     else:
         leverage = task.margin.max_leverage
-        wrong = ~((wants >= task.least * leverage) & (wants <= leverage))
+        wrong = ~((orders >= task.least * leverage) & (orders <= leverage))
     if wrong.any():
-        raise ValueError(f"state['_asked'] must hold what the actions ask for, got {wants[wrong][0]}")
-    return wants
+        raise ValueError(f"state['_asked'] must hold what the actions ask for, got {orders[wrong][0]}")
+    return orders
 
 
 # -- parts of both envs' states ---------------------------------------------------------------------------------

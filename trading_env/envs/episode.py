@@ -33,7 +33,7 @@ class Episode:
         shown: the first bar to draw; those up to ``start`` are what the agent first saw.
         initial_cash: equity at ``start``.
         fill: "close" where orders fill at the bar before the step's.
-        lot_size: units per lot where a want is a number of lots, or 0 where it is a target exposure.
+        lot_size: units per lot where an order is a number of lots, or 0 where it is a target exposure.
         steps: `env.history()`, S rows, and "exit": the price of a liquidation, 0 where there was none.
     """
 
@@ -90,10 +90,10 @@ class Trades:
 def trades_of(episode: Episode) -> Trades:
     """The trades of the episode, read off its history."""
     done = np.flatnonzero(episode.steps["turnover"].to_numpy(np.float64) * episode.equity[:-1] > 0.0)
-    names = ("units", "price", "want", "exit")
-    units, price, want, exit_price = (episode.steps[name].to_numpy(np.float64)[done] for name in names)
+    names = ("units", "price", "order", "exit")
+    units, price, order, exit_price = (episode.steps[name].to_numpy(np.float64)[done] for name in names)
     before = episode.curve("units")[done]
-    asked = want * episode.lot_size == -before if episode.lot_size else want == 0.0
+    asked = order * episode.lot_size == -before if episode.lot_size else order == 0.0
     called = exit_price > 0.0  # within the step's bar or at its close
     forced = called | ((units == 0.0) & ~asked)
     late = 1 if episode.fill == "close" else 0  # the order filled at the close before the step's bar

@@ -24,7 +24,7 @@ class Film:
 
     def __init__(self, task: Task, fps: float) -> None:
         self._task, self._fps = task, fps
-        self._wants: Any = None  # the env's own list of them, by which an episode is known
+        self._orders: Any = None  # the env's own list of them, by which an episode is known
         self._replay: Replay | None = None
         self._picture: Picture | None = None
         self._printed, self._last_frame = 0, 0.0
@@ -32,17 +32,17 @@ class Film:
     def __reduce__(self) -> Any:
         return Film, (self._task, self._fps)  # a copy of the env begins its own
 
-    def frame(self, mode: str, opened: tuple[int, int], wants: Sequence[float]) -> Any:
+    def frame(self, mode: str, opened: tuple[int, int], orders: Sequence[float]) -> Any:
         """The frame of the episode so far: a text, pixels (H, W, 3), or None after printing the text.
 
         Args:
             mode: the env's ``render_mode``.
             opened: the episode's market, by its index, and its first decision bar.
-            wants: what its actions asked for so far; the same object, growing, throughout the episode.
+            orders: what its actions asked for so far; the same object, growing, throughout the episode.
         """
-        if self._replay is None or wants is not self._wants or self._replay.n_steps > len(wants):
-            self._wants, self._replay = wants, Replay(self._task, opened)
-        episode = Episode.of(self._task, opened, self._replay.steps(wants))
+        if self._replay is None or orders is not self._orders or self._replay.n_steps > len(orders):
+            self._orders, self._replay = orders, Replay(self._task, opened)
+        episode = Episode.of(self._task, opened, self._replay.steps(orders))
         if mode == "rgb_array":
             self._picture = self._picture or Picture(self._task.fill)
             return self._picture.pixels(episode)

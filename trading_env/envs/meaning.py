@@ -20,7 +20,7 @@ def meaning(task: Task) -> dict[str, Any]:
         (whether a position may be negative), ``max_leverage`` where actions are multiples of it, ``lot_size`` where
         they are lots.
     """
-    targets = ["hold" if math.isnan(want) else want for want in task.wants.tolist()]
+    targets = ["hold" if math.isnan(order) else order for order in task.orders.tolist()]
     scaler = FeatureScaler.from_dict(task.scaler) if isinstance(task.scaler, dict) else task.scaler
     return {
         "observation": task.observation,
@@ -39,7 +39,7 @@ def _shorts(task: Task) -> bool:
     """Whether a position may be negative."""
     if task.actions in ("continuous", "lots"):
         return not task.long_only
-    return bool((task.wants < 0.0).any())
+    return bool((task.orders < 0.0).any())
 
 
 def _bar(bars_per_year: float | None) -> str:

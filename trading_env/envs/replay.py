@@ -14,10 +14,12 @@ from trading_env.data.zones import pandas_index
 from trading_env.envs.checked_state import KEYS
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.task import Task
-from trading_env.kernel.accounting import Bound, Floats, Step, step_one
+from trading_env.kernel.compiled import Bound
+from trading_env.kernel.rules import Floats
+from trading_env.kernel.scalar import STEP, step_one
 
-_COLUMNS = ("want", "close", *Step._fields)
-_BAR = Step._fields.index("bar")
+_COLUMNS = ("order", "close", *STEP)
+_BAR = STEP.index("bar")
 
 
 class Replay:
@@ -31,35 +33,35 @@ class Replay:
     def __init__(self, task: Task, opened: tuple[int, int]) -> None:
         self._close = task.markets[opened[0]].close
         state, clock = task.begin(*opened)
-        obs, mask = np.empty(task.width, np.float32), np.ones(len(task.wants), np.bool_)
+        obs, mask = np.empty(task.width, np.float32), np.ones(len(task.orders), np.bool_)
         self._others = (state, np.array([clock]), task.bars, task.table, task.rules, obs, mask)
         self._kernel = Bound.of(step_one, 0.0, *self._others)
         self._rows = np.empty((0, len(_COLUMNS)))
         self.n_steps = 0  # that were run so far
 
-    def steps(self, wants: Sequence[float]) -> Any:
-        """A DataFrame of S rows, one for each of the ``wants``, of which the first may have been run before."""
+    def steps(self, orders: Sequence[float]) -> Any:
+        """A DataFrame of S rows, one for each of the ``orders``, of which the first may have been run before."""
         import pandas as pd
 
-        n, new = len(wants), wants[self.n_steps :]
+        n, new = len(orders), orders[self.n_steps :]
         if n > len(self._rows):
             longer = np.empty((max(256, 2 * n), len(_COLUMNS)))
             longer[: self.n_steps] = self._rows[: self.n_steps]
             self._rows = longer
         if len(new):
-            steps = np.array([self._kernel.call(want, *self._others) for want in new], np.float64)
+            steps = np.array([self._kernel.call(order, *self._others) for order in new], np.float64)
             rows = self._rows[self.n_steps : n]
             rows[:, 0], rows[:, 1], rows[:, 2:] = new, self._close[steps[:, _BAR].astype(np.int64)], steps
             self.n_steps = n
         return pd.DataFrame(self._rows[:n], columns=_COLUMNS, copy=False)
 
 
-def history(task: Task, opened: tuple[int, int], wants: Sequence[float]) -> Any:
+def history(task: Task, opened: tuple[int, int], orders: Sequence[float]) -> Any:
     """`TradingEnv.history`, with the price "exit" at which the broker closed the position, 0 where it did not."""
-    frame = Replay(task, opened).steps(wants).astype({"bar": np.int64}).set_index("bar")
+    frame = Replay(task, opened).steps(orders).astype({"bar": np.int64}).set_index("bar")
     if task.function is not None and len(frame):
         frame["reward"] = _called_rewards(task, opened[1], frame)
-    frame.insert(0, "action", task.actions_of(frame["want"].to_numpy()))
+    frame.insert(0, "action", task.actions_of(frame["order"].to_numpy()))
     frame.insert(0, "close", frame.pop("close"))
     time = task.markets[opened[0]].time
     if time is not None:

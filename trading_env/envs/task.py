@@ -17,8 +17,9 @@ from trading_env.envs.rewards import NAMES as REWARDS
 from trading_env.envs.rewards import Reward, parse_reward
 from trading_env.features.scaler import FeatureScaler, scaled_features
 from trading_env.features.table import FeatureTable
-from trading_env.kernel import accounting
-from trading_env.kernel.accounting import ACCOUNT_SIZE, Float32s, Floats, Rules
+from trading_env.kernel.layout import CLOSES, new_state
+from trading_env.kernel.observe import ACCOUNT_SIZE
+from trading_env.kernel.rules import Float32s, Floats, Rules
 
 FILLS = ("next_open", "next_close", "close")
 OBSERVATIONS = ("flat", "dict", "compact")
@@ -41,8 +42,8 @@ class Task:
         bars: prices of all markets, stacked (K, T): closes; opens where orders fill there; all four where wicks count.
         closes: the first row of ``bars`` (T,).
         table: what is observed of each row (T, F), float32.
-        rules: the kernel's constants and then the wants, as one array.
-        wants: what each discrete action asks for (A,), NaN = hold; empty for continuous actions.
+        rules: the kernel's constants and then the orders, as one array.
+        orders: what each discrete action asks for (A,), NaN = hold; empty for continuous actions.
         function: the reward callable, or None where the kernel computes the reward.
     """
 
@@ -79,7 +80,7 @@ class Task:
         self.random_start = flag("random_start", random_start)
         self.initial_cash = number("initial_cash", initial_cash, least=CASH_RANGE[0], most=CASH_RANGE[1])
         self.min_trade = number("min_trade", min_trade, least=0.0)
-        self.actions, self.wants = parse_actions(actions, lots, allow_short, self.margin.max_leverage)
+        self.actions, self.orders = parse_actions(actions, lots, allow_short, self.margin.max_leverage)
         self.long_only = self.actions in ("continuous", "lots") and allow_short is False
         self.sizing = self._parse_sizing(sizing)
         self.lot_size = self._parse_lot_size(lot_size)
@@ -88,7 +89,7 @@ class Task:
         self._stack([scaled_features(market, features, scaler) for market in self.markets])
         self.years = [self._bar_years(market, bars_per_year) for market in self.markets]
         self._check_costs()
-        self.rules = np.concatenate([np.array(self._rules(), dtype=np.float64), self.wants])
+        self.rules = np.concatenate([np.array(self._rules(), dtype=np.float64), self.orders])
 
     # -- the parts of construction ------------------------------------------------------------------------
 
@@ -131,7 +132,7 @@ class Task:
         self.offsets = [sum(lengths[:i]) for i in range(len(lengths))]
         self.wicks = self._wicks_count()
         self.bars = np.concatenate([self._prices(market) for market in self.markets], axis=1)
-        self.closes: Floats = self.bars[accounting.CLOSES]
+        self.closes: Floats = self.bars[CLOSES]
         self.features = _stacked([table.values for table in tables])  # [T, F]
         self.table: Float32s = self.features
         if self.observation == "compact":
@@ -147,7 +148,7 @@ class Task:
         furthest = self.margin.max_leverage
         lowest, highest = (0.0 if self.long_only else -furthest), furthest
         if self.actions in ("targets", "buy_hold_sell"):
-            lowest, highest = float(np.nanmin(self.wants)), float(np.nanmax(self.wants))
+            lowest, highest = float(np.nanmin(self.orders)), float(np.nanmax(self.orders))
         owes = self.margin.maintenance > 0.0 or lowest < 0.0 or highest > 1.0
         return self.margin.intrabar and known and owes
 
@@ -247,10 +248,10 @@ class Task:
         return (1 if self.observation == "compact" else self.window * self.features.shape[1]) + ACCOUNT_SIZE
 
     def action_space(self) -> spaces.Space[Any]:
-        """Discrete over the wants, or Box(-1, 1, (1,)) times max_leverage, Box(0, 1, (1,)) where it is long only."""
+        """Discrete over the orders, or Box(-1, 1, (1,)) times max_leverage, Box(0, 1, (1,)) where it is long only."""
         if self.actions == "continuous":
             return spaces.Box(self.least, 1.0, (1,), np.float32)
-        return spaces.Discrete(len(self.wants))
+        return spaces.Discrete(len(self.orders))
 
     def observation_space(self) -> spaces.Space[Any]:
         """Box float32 with finite bounds, or a Dict of two."""
@@ -270,11 +271,11 @@ class Task:
         market = obs[..., :-ACCOUNT_SIZE].reshape(*obs.shape[:-1], self.window, -1)
         return {"market": market, "account": obs[..., -ACCOUNT_SIZE:]}
 
-    def actions_of(self, wants: Floats) -> Any:
-        """The actions (n,) that asked for the wants (n,): indices, or the numbers in [-1, 1] of continuous ones."""
+    def actions_of(self, orders: Floats) -> Any:
+        """The actions (n,) that asked for the orders (n,): indices, or the numbers in [-1, 1] of continuous ones."""
         if self.actions == "continuous":
-            return wants / self.margin.max_leverage
-        same = (wants[:, None] == self.wants) | (np.isnan(wants[:, None]) & np.isnan(self.wants))  # [n, A]
+            return orders / self.margin.max_leverage
+        same = (orders[:, None] == self.orders) | (np.isnan(orders[:, None]) & np.isnan(self.orders))  # [n, A]
         return same.argmax(1)
 
     # -- episodes -----------------------------------------------------------------------------------------
@@ -317,7 +318,7 @@ class Task:
         end = len(self.markets[i]) - 1
         last = end if self.episode_length is None else min(start + self.episode_length, end)
         offset = self.offsets[i]
-        return accounting.new_state(self.initial_cash, self.years[i]), [offset + start, offset + last, offset, -1]
+        return new_state(self.initial_cash, self.years[i]), [offset + start, offset + last, offset, -1]
 
 
 def load_markets(data: Any, on_missing: str) -> tuple[Market, ...]:

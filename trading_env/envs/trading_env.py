@@ -22,7 +22,11 @@ from trading_env.envs.spec import HasSpec
 from trading_env.envs.task import Task
 from trading_env.envs.turns import Turn, beyond_float64, new_turn, refusal
 from trading_env.envs.what_if import Counterfactual, afterstates, counterfactual
-from trading_env.kernel.accounting import PAST_ROW, ROW, Bools, Bound, observe_rows, step_one
+from trading_env.kernel.compiled import Bound
+from trading_env.kernel.layout import PAST_ROW, ROW
+from trading_env.kernel.observe import observe_rows
+from trading_env.kernel.rules import Bools
+from trading_env.kernel.scalar import step_one
 
 _NEEDED = "no episode is running"
 
@@ -171,10 +175,10 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         self.task = task
         self.action_space = self.task.action_space()
         self.observation_space = self.task.observation_space()
-        self._wants: list[float] = self.task.wants.tolist()
+        self._orders: list[float] = self.task.orders.tolist()
         self._flat = self.task.observation != "dict"
         self._blank = np.empty(self.task.width, np.float32)
-        self._no_mask = np.ones(len(self._wants), np.bool_)
+        self._no_mask = np.ones(len(self._orders), np.bool_)
         self._constants = (self.task.bars, self.task.table, self.task.rules)
         episode = self._begin(0, self.task.firsts[0])
         self._kernel = Bound.of(step_one, 0.0, *episode, *self._constants, self._blank, self._no_mask)
@@ -213,7 +217,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         info["bar"] = opened[1]
         info["equity"] = info["cash"] = task.initial_cash
         self._before = self._info = dict(info)
-        if self._wants:
+        if self._orders:
             info["action_mask"] = mask
         shaped, self._opened = task.shaped(obs), opened
         if self._prints:
@@ -222,7 +226,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         return shaped, info
 
     def _set_episode(self, turn: Turn, state: Any, clock: Any, asked: Any) -> None:
-        """Sets what a step moves: the turn, the account, the clock, and the wants so far, enough to run it again."""
+        """Sets what a step moves: the turn, the account, the clock, and the orders so far, enough to run it again."""
         self._state, self._clock, self._asked = state, clock, asked
         self._episode = (turn, state, clock, asked)  # read at once, so that no step mixes two episodes
 
@@ -236,10 +240,10 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             ValueError: action out of the action space; or equity or reward beyond float64.
         """
         turn, state, clock, asked = self._episode
-        if type(action) is int and 0 <= action < len(self._wants):
-            want = self._wants[action]
+        if type(action) is int and 0 <= action < len(self._orders):
+            order = self._orders[action]
         elif turn:
-            want = self._want(action)
+            order = self._order(action)
         else:
             raise refusal(_NEEDED)
         obs, mask = self._blank.copy(), self._no_mask.copy()  # the fastest way to fresh arrays
@@ -247,12 +251,13 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             turn.pop()  # from here on an interrupt leaves none
         except IndexError:
             raise refusal(_NEEDED) from None
-        asked.append(want)  # the clock tells how many of them were run
+        asked.append(order)  # the clock tells how many of them were run
         (
             reward,
             terminated,
             truncated,
             bar,
+            _,
             equity,
             cash,
             units,
@@ -263,9 +268,8 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             slippage,
             financing,
             turnover,
-            _,
-        ) = self._kernel.call(want, state, clock, *self._constants, obs, mask)
-        info = {  # written out: half the time of dict(zip(...))
+        ) = self._kernel.call(order, state, clock, *self._constants, obs, mask)
+        info = {  # written out: half the time of dict(zip(...)); names and order are INFO's
             "equity": equity,
             "cash": cash,
             "units": units,
@@ -278,7 +282,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             "turnover": turnover,
             "bar": bar,
         }
-        if self._wants:
+        if self._orders:
             info["action_mask"] = mask
         if terminated and truncated:
             raise beyond_float64(bar, equity)
@@ -319,10 +323,10 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             self._opened = episode.opened
             self._set_episode(new_turn() if episode.running else [], *moved)
 
-    def _want(self, action: Any) -> float:
+    def _order(self, action: Any) -> float:
         """What the action asks for: a target exposure or lots, NaN = hold."""
-        if self._wants:
-            return self._wants[discrete_action(action, len(self._wants))]
+        if self._orders:
+            return self._orders[discrete_action(action, len(self._orders))]
         if not isinstance(action, np.ndarray) or action.dtype.kind != "f" or action.shape != (1,):
             raise TypeError(f"action must be a float array of shape (1,), got {brief(action)}")
         if not self.task.least <= action[0] <= 1.0:  # NaN is wrong too
@@ -336,7 +340,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         return self._opened
 
     def _run(self) -> Any:
-        """The wants of the steps that were run (n,): one that an interrupt kept from the kernel is left out."""
+        """The orders of the steps that were run (n,): one that an interrupt kept from the kernel is left out."""
         assert self._opened is not None
         _, _, clock, asked = self._episode
         start = self.task.offsets[self._opened[0]] + self._opened[1]
@@ -370,7 +374,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             ResetNeeded: no episode has begun.
             ValueError: the actions are continuous.
         """
-        if not self._wants:
+        if not self._orders:
             raise ValueError("action_masks needs discrete actions, got actions='continuous'")
         self._started("action_masks")
         return self._observe()[1]
@@ -404,8 +408,8 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
     def history(self) -> Any:
         """The episode so far as a DataFrame, one row a step, indexed by the step's last bar.
 
-        The wants of the episode are run again through the kernel, so that keeping them costs 8 bytes a step.
-        Columns: time (where the market has it), close, action, want (what it asks for: target exposure or lots,
+        The orders of the episode are run again through the kernel, so that keeping them costs 8 bytes a step.
+        Columns: time (where the market has it), close, action, order (what it asks for: target exposure or lots,
         NaN = hold), reward, and the keys of info.
         """
         return history(self.task, self._started("history"), self._run()).drop(columns="exit")

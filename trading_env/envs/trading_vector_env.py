@@ -21,23 +21,12 @@ from trading_env.envs.spec import HasSpec
 from trading_env.envs.task import Task
 from trading_env.envs.turns import Turn, beyond_float64
 from trading_env.envs.what_if import Counterfactual, afterstates, counterfactual
-from trading_env.kernel.accounting import (
-    BENCH,
-    INFO,
-    OFFSET,
-    PAST_ROW,
-    ROW,
-    STATE,
-    Bools,
-    Bound,
-    Floats,
-    Ints,
-    get_accounts,
-    new_blocks,
-    observe_rows,
-    set_accounts,
-    step_rows,
-)
+from trading_env.kernel.compiled import Bound
+from trading_env.kernel.lanes import step_rows
+from trading_env.kernel.layout import OFFSET, PAST_ROW, ROW, SCRATCH, STATE, get_accounts, new_blocks, set_accounts
+from trading_env.kernel.measure import INFO
+from trading_env.kernel.observe import observe_rows
+from trading_env.kernel.rules import Bools, Floats, Ints
 
 FLOAT32, INT64, BOOL = (np.dtype(kind) for kind in (np.float32, np.int64, np.bool_))  # faster than their names
 
@@ -92,11 +81,11 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         n = self.num_envs
         self._world = (self.task.bars, self.task.table, self.task.rules)
         self._flat, self._width = self.task.observation != "dict", self.task.width
-        self._discrete = len(self.task.wants) > 0
+        self._discrete = len(self.task.orders) > 0
         self._identity, self._indexed = np.arange(n), (n,)
         self._no_mask = np.empty((n, 0), np.bool_)
         self._now, self._past_accounts = new_blocks(n), new_blocks(n)  # a step goes from one to the other
-        self._bench = np.zeros(1, BENCH)
+        self._scratch = np.zeros(1, SCRATCH)
         self._clock = np.zeros((n, PAST_ROW + 1), np.int64)
         self._kernel: Bound | None = None  # step_rows for the types of this env's arrays
         self._before: dict[str, Any] = {}  # the last info, for a reward callable
@@ -120,7 +109,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
     def _first(self, rows: Ints) -> tuple[Any, dict[str, Any]]:
         """Of all sub-envs; info is 0 for those that were not reset, but for their action masks."""
         obs = np.empty((self.num_envs, self._width), FLOAT32)
-        mask = np.empty((self.num_envs, len(self.task.wants)), BOOL)
+        mask = np.empty((self.num_envs, len(self.task.orders)), BOOL)
         info = self._report(np.zeros((len(INFO), self.num_envs)), np.zeros(self.num_envs, INT64), mask)
         self._observe(self._identity, obs, mask)
         self._show_account(rows, info)
@@ -170,8 +159,8 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
     # -- step ---------------------------------------------------------------------------------------------
 
     def _inputs(self, actions: Any) -> tuple[Ints, Floats, tuple[Any, ...]]:
-        """Indices and wants, and the arrays that a step writes to."""
-        n, wants = self.num_envs, self.task.wants
+        """Indices and orders, and the arrays that a step writes to."""
+        n, orders = self.num_envs, self.task.orders
         if not (
             self._discrete
             and type(actions) is np.ndarray
@@ -179,7 +168,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
             and actions.shape == self._indexed
             and actions.flags.c_contiguous
         ):
-            actions, wants = self._wanted(as_array(actions))
+            actions, orders = self._wanted(as_array(actions))
         outputs = (
             np.empty((n, self._width), FLOAT32),
             np.empty(n),
@@ -187,20 +176,20 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
             np.empty(n, BOOL),
             np.empty((len(INFO), n)),
             np.empty(n, INT64),
-            np.empty((n, len(self.task.wants)), BOOL),
+            np.empty((n, len(self.task.orders)), BOOL),
         )
-        return actions, wants, outputs
+        return actions, orders, outputs
 
     def _advance(self, inputs: Any, turn: Turn) -> tuple[Any, Any, Bools, Bools, dict[str, Any], int]:
-        indices, wants, outputs = inputs
-        arguments = (indices, wants, self._ended, self._now, self._past_accounts, self._bench, self._clock)
+        indices, orders, outputs = inputs
+        arguments = (indices, orders, self._ended, self._now, self._past_accounts, self._scratch, self._clock)
         if self._kernel is None:
             self._kernel = Bound.of(step_rows, *arguments, *self._world, *outputs)
         n_ended = self._kernel.call(*arguments, *self._world, *outputs)
         if n_ended < 0:
             j = -1 - n_ended
             turn.append(True)
-            raise ValueError(f"actions[{j}] must be in [0, {len(wants) - 1}], got {indices[j]}")
+            raise ValueError(f"actions[{j}] must be in [0, {len(orders) - 1}], got {indices[j]}")
         self._now, self._past_accounts = self._past_accounts, self._now  # with the clock, which has moved
         obs, reward, terminated, truncated, block, bar, mask = outputs
         if n_ended and (lost := terminated & truncated).any():
@@ -269,7 +258,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
             raise ValueError("action_masks needs discrete actions, got actions='continuous'")
         if not self._begun:
             raise ResetNeeded("call reset before action_masks: no episode has begun")
-        mask = np.empty((self.num_envs, len(self.task.wants)), np.bool_)
+        mask = np.empty((self.num_envs, len(self.task.orders)), np.bool_)
         self._observe(self._identity, np.empty((self.num_envs, self.task.width), np.float32), mask)
         return mask
 
@@ -293,10 +282,10 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
     # -- the parts of a step ------------------------------------------------------------------------------
 
     def _wanted(self, actions: Any) -> tuple[Ints, Floats]:
-        """Indices (N,) into wants, and the wants: those of the discrete actions, or one per sub-env."""
+        """Indices (N,) into orders, and the orders: those of the discrete actions, or one per sub-env."""
         if self._discrete:
             check_kind(actions, "iu", f"integers of shape {self._indexed}", self._indexed)
-            return np.ascontiguousarray(actions, np.int64), self.task.wants
+            return np.ascontiguousarray(actions, np.int64), self.task.orders
         check_kind(actions, "f", f"floats of shape ({self.num_envs}, 1)", (self.num_envs, 1))
         wrong = ~((actions[:, 0] >= self.task.least) & (actions[:, 0] <= 1.0))  # NaN is wrong too
         if wrong.any():

@@ -12,24 +12,11 @@ import numpy as np
 
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.task import Task
-from trading_env.kernel.accounting import (
-    BENCH,
-    INFO,
-    OFFSET,
-    PAST_ROW,
-    ROW,
-    STATE,
-    Bools,
-    Float32s,
-    Floats,
-    Ints,
-    before_last_step,
-    new_blocks,
-    observe_rows,
-    set_accounts,
-    step_rows,
-    trade_rows,
-)
+from trading_env.kernel.lanes import step_rows
+from trading_env.kernel.layout import OFFSET, PAST_ROW, ROW, SCRATCH, STATE, before_last_step, new_blocks, set_accounts
+from trading_env.kernel.measure import INFO
+from trading_env.kernel.observe import observe_rows, trade_rows
+from trading_env.kernel.rules import Bools, Float32s, Floats, Ints
 
 
 class Counterfactual(tuple[Any, Any]):
@@ -49,12 +36,12 @@ class Counterfactual(tuple[Any, Any]):
 
 def afterstates(task: Task, state: Floats, clock: Ints) -> Any:
     """Observations (N, A, D) right after each action, traded with its costs at the close just seen."""
-    wants, state, clock = _each_action(task, state, clock)
-    trade_rows(wants, state, clock, task.closes, task.rules)
-    obs, mask = np.empty((len(wants), task.width), np.float32), np.empty((len(wants), len(task.wants)), np.bool_)
-    rows = np.arange(len(wants))
+    orders, state, clock = _each_action(task, state, clock)
+    trade_rows(orders, state, clock, task.closes, task.rules)
+    obs, mask = np.empty((len(orders), task.width), np.float32), np.empty((len(orders), len(task.orders)), np.bool_)
+    rows = np.arange(len(orders))
     observe_rows(rows, state, clock, task.closes, task.table, task.rules, obs, mask)
-    return task.shaped(obs.reshape(-1, len(task.wants), task.width))
+    return task.shaped(obs.reshape(-1, len(task.orders), task.width))
 
 
 def counterfactual(
@@ -68,15 +55,15 @@ def counterfactual(
         clock: where each env stands (N, 4); a row that has not stepped gives zeros.
         before: info as it was before the step, arrays (N,), for a reward callable.
     """
-    n, n_actions = len(state), len(task.wants)
+    n, n_actions = len(state), len(task.orders)
     reward, terminated = np.zeros((n, n_actions)), np.zeros((n, n_actions), np.bool_)
     obs = np.zeros((n, n_actions, task.width), np.float32)
     rows = np.flatnonzero(clock[:, PAST_ROW] >= 0)
     if len(rows):
-        wants, state, clock = _each_action(task, *before_last_step(state[rows], clock[rows]))
+        orders, state, clock = _each_action(task, *before_last_step(state[rows], clock[rows]))
         # a reset may have gone to another market since
         clock[:, OFFSET] = np.asarray(task.offsets)[np.searchsorted(task.offsets, clock[:, ROW], "right") - 1]
-        step = _step(task, wants, state, clock)
+        step = _step(task, orders, state, clock)
         values = step["reward"]
         if task.function is not None and before is not None:
             old = {key: np.repeat(np.asarray(value)[rows], n_actions) for key, value in before.items()}
@@ -89,23 +76,23 @@ def counterfactual(
 
 def _each_action(task: Task, state: Floats, clock: Ints) -> tuple[Floats, Floats, Ints]:
     """Wants (N A,) and copies of state and clock, one for each action of each row."""
-    n_actions = len(task.wants)
+    n_actions = len(task.orders)
     if n_actions == 0:
         raise ValueError("afterstates and counterfactual need discrete actions, got actions='continuous'")
-    return np.tile(task.wants, len(state)), np.repeat(state, n_actions, axis=0), np.repeat(clock, n_actions, axis=0)
+    return np.tile(task.orders, len(state)), np.repeat(state, n_actions, axis=0), np.repeat(clock, n_actions, axis=0)
 
 
-def _step(task: Task, wants: Floats, state: Floats, clock: Ints) -> dict[str, Any]:
-    """One step of each row under its own want."""
-    n = len(wants)
+def _step(task: Task, orders: Floats, state: Floats, clock: Ints) -> dict[str, Any]:
+    """One step of each row under its own order."""
+    n = len(orders)
     obs, reward, bar = np.empty((n, task.width), np.float32), np.empty(n), np.empty(n, np.int64)
     terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
     info, mask = np.empty((len(INFO), n)), np.empty((n, 0), np.bool_)
     before, rows = new_blocks(n), np.arange(n)
     set_accounts(before, rows, state[:, : len(STATE)])
-    accounts = (before, new_blocks(n), np.zeros(1, BENCH), clock)
+    accounts = (before, new_blocks(n), np.zeros(1, SCRATCH), clock)
     world = (task.bars, task.table, task.rules)
     outputs = (obs, reward, terminated, truncated, info, bar, mask)
-    step_rows(rows, wants, np.zeros(n, np.bool_), *accounts, *world, *outputs)
+    step_rows(rows, orders, np.zeros(n, np.bool_), *accounts, *world, *outputs)
     after = {**dict(zip(INFO, info, strict=True)), "bar": bar}
     return {"obs": obs, "reward": reward, "terminated": terminated, "info": after}

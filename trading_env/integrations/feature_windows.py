@@ -15,7 +15,7 @@ import torch
 
 from trading_env._checks import brief, integer
 from trading_env.envs.task import MAX_COMPACT_ROWS, Task
-from trading_env.kernel.accounting import ACCOUNT_SIZE
+from trading_env.kernel.observe import ACCOUNT_SIZE
 
 COMPACT_SIZE = 1 + ACCOUNT_SIZE
 

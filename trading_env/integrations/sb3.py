@@ -163,8 +163,8 @@ class TradingVecEnv(VecEnv):
         actions = np.array([actions[i] for actions in self._played[len(self._played) - n :]])
         if n == 0:
             return np.zeros(0)
-        if len(self.task.wants):
-            chosen: npt.NDArray[np.float64] = self.task.wants[actions]
+        if len(self.task.orders):
+            chosen: npt.NDArray[np.float64] = self.task.orders[actions]
             return chosen
         continuous: npt.NDArray[np.float64] = actions[:, 0].astype(np.float64) * self.task.margin.max_leverage
         return continuous

@@ -14,7 +14,8 @@ from trading_env.envs.task import Task
 from trading_env.envs.trading_env import TradingEnv
 from trading_env.envs.trading_vector_env import TradingVectorEnv
 from trading_env.envs.what_if import Counterfactual
-from trading_env.kernel.accounting import OFFSET, ROW, Floats
+from trading_env.kernel.layout import OFFSET, ROW
+from trading_env.kernel.rules import Floats
 
 
 class Owner(Protocol):
@@ -168,17 +169,17 @@ class SubEnv:
         return row_of(venv.answer(method_name), i)
 
 
-def state_of(envs: TradingVectorEnv, i: int, first: dict[str, Any], wants: Floats) -> dict[str, Any]:
+def state_of(envs: TradingVectorEnv, i: int, first: dict[str, Any], orders: Floats) -> dict[str, Any]:
     """The state of sub-env i, as `TradingEnv.get_state` has it.
 
     Args:
         envs: the vector env.
         i: which sub-env.
         first: info of the reset that began its episode; empty if there was none.
-        wants: what its actions asked for since then.
+        orders: what its actions asked for since then.
 
     Raises:
-        ResetNeeded: the sub-env has moved since, but not by these wants.
+        ResetNeeded: the sub-env has moved since, but not by these orders.
     """
     task, streams = envs.task, env_state.get_streams([envs.np_random[i]])
     state = {"fingerprint": env_state.fingerprint(task), "streams": streams, "_running": False}
@@ -186,17 +187,17 @@ def state_of(envs: TradingVectorEnv, i: int, first: dict[str, Any], wants: Float
         return state
     clock = envs._clock[i : i + 1].copy()
     start = int(first["bar"])
-    if not envs._begun or clock[0, ROW] != clock[0, OFFSET] + start + len(wants):
+    if not envs._begun or clock[0, ROW] != clock[0, OFFSET] + start + len(orders):
         raise ResetNeeded(f"call reset: sub-env {i} was moved by other means than step and reset of the VecEnv")
     market = task.offsets.index(int(clock[0, OFFSET]))
     account = envs._state[i].copy()
-    if len(wants) == 0:  # what a reset leaves behind in the vector env is of the episode before
+    if len(orders) == 0:  # what a reset leaves behind in the vector env is of the episode before
         account, begun = task.begin(market, start)
         clock[0] = begun
     before = after = {key: first[key] for key in KEYS}
-    if task.function is not None and len(wants):
+    if task.function is not None and len(orders):
         before, after = ({key: values[key][i].item() for key in KEYS} for values in (envs._past, envs._before))
-    episode = {"_state": account, "_clock": clock, "_opened": [market, start], "_asked": np.array(wants)}
+    episode = {"_state": account, "_clock": clock, "_opened": [market, start], "_asked": np.array(orders)}
     return {**state, "_running": True, **episode, "_before": dict(before), "_info": dict(after)}
 
 

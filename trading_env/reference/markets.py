@@ -89,12 +89,12 @@ class _Null(_Known):
 
     def _check_task(self) -> None:
         if self.task.actions != "continuous" and not len(self._idle()):
-            wants = self.task.wants.tolist()
-            raise ValueError(f"actions must have one that stays flat, for the optimum 0, got {wants}")
+            orders = self.task.orders.tolist()
+            raise ValueError(f"actions must have one that stays flat, for the optimum 0, got {orders}")
 
     def _idle(self) -> Any:
         """The discrete actions that keep an account flat."""
-        return np.flatnonzero(np.isnan(self.task.wants) | (self.task.wants == 0.0))
+        return np.flatnonzero(np.isnan(self.task.orders) | (self.task.orders == 0.0))
 
     def optimum(self) -> float:
         """0: equity is a martingale less costs, so that its log falls on average; who never trades loses nothing."""

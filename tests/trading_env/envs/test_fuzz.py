@@ -126,16 +126,16 @@ PLAIN = ["window", "lots", "lot_size", "min_trade", "initial_cash", "bars_per_ye
 PLAIN += ["allow_short", "sizing", "fill", "observation", "on_missing", "render_mode"]
 USED = {  # what shows that an accepted value is used as it is; None where it stands for a default
     "window": lambda env, value: env.task.window == value,
-    "lots": lambda env, value: len(env.task.wants) == 2 * value + 1,
+    "lots": lambda env, value: len(env.task.orders) == 2 * value + 1,
     "lot_size": lambda env, value: value is None or env.task.lot_size == float(value),
     "min_trade": lambda env, value: env.task.min_trade == float(value),
     "initial_cash": lambda env, value: env.reset()[1]["equity"] == float(value),
     "bars_per_year": lambda env, value: value is None or env.task.years == [1.0 / float(value)],
     "episode_length": lambda env, value: env.task.episode_length == value,
-    "actions": lambda env, value: isinstance(value, str) or env.task.wants.tolist() == list(value),
+    "actions": lambda env, value: isinstance(value, str) or env.task.orders.tolist() == list(value),
     "costs": lambda env, value: all(getattr(env.task.costs, k) == float(v) for k, v in (value or {}).items()),
     "margin": lambda env, value: all(getattr(env.task.margin, k) == float(v) for k, v in (value or {}).items()),
-    "allow_short": lambda env, value: (env.task.wants[0] == -1.0) == bool(value),
+    "allow_short": lambda env, value: (env.task.orders[0] == -1.0) == bool(value),
 }
 
 

@@ -166,10 +166,10 @@ SCALAR = {
         lambda s: changing(s, _opened=[s["_opened"][0], s["_opened"][1] + 1]),
         "_opened|_asked",
     ),
-    "more wants than steps": (lambda s: changing(s, _asked=np.tile(s["_asked"], 50)), "_asked"),
-    "fewer wants than steps": (lambda s: changing(s, _asked=s["_asked"][:-1]), "_asked"),
-    "a want of no action": (lambda s: with_number(s, "_asked", 0, 0.3), "_asked"),
-    "wants of another kind": (lambda s: changing(s, _asked=s["_asked"].astype(object)), "_asked"),
+    "more orders than steps": (lambda s: changing(s, _asked=np.tile(s["_asked"], 50)), "_asked"),
+    "fewer orders than steps": (lambda s: changing(s, _asked=s["_asked"][:-1]), "_asked"),
+    "an order of no action": (lambda s: with_number(s, "_asked", 0, 0.3), "_asked"),
+    "orders of another kind": (lambda s: changing(s, _asked=s["_asked"].astype(object)), "_asked"),
     "a clock on the last bar while running": (
         lambda s: with_number(s, "_clock", (0, 0), s["_clock"][0, 1]),
         r"_clock.* with a bar to step to",
@@ -315,6 +315,6 @@ def test_the_wants_of_continuous_actions_lie_within_the_leverage():
         env.step(np.array([0.5]))
     state = env.get_state()
     env.set_state(state)
-    for want in (1.5, -0.5, np.nan):
+    for order in (1.5, -0.5, np.nan):
         with pytest.raises(ValueError, match="_asked"):
-            env.set_state(with_number(state, "_asked", 1, want))
+            env.set_state(with_number(state, "_asked", 1, order))

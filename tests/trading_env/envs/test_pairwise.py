@@ -281,7 +281,7 @@ def test_in_the_cover_accounts_are_ruined_and_liquidated_and_episodes_end_apart(
     for row in COVER:
         env = TradingVectorEnv(N, **keywords_of(row))
         env.reset(seed=SEEDS)
-        wants = env.task.wants
+        orders = env.task.orders
         for actions in batches(env):
             _, _, terminated, truncations, info = env.step(actions)
             ends = terminated | truncations
@@ -289,7 +289,7 @@ def test_in_the_cover_accounts_are_ruined_and_liquidated_and_episodes_end_apart(
             truncated += truncations.sum()
             apart += 0 < ends.sum() < N
             if row["actions"] in ("targets", "levered", "continuous"):
-                asked = wants[actions] if len(wants) else actions[:, 0]
+                asked = orders[actions] if len(orders) else actions[:, 0]
                 liquidated += ((info["units"] == 0.0) & (info["turnover"] > 0.0) & (asked != 0.0)).sum()
     assert min(ruined, truncated, apart, liquidated) > 30
 

@@ -7,7 +7,7 @@ from gymnasium.vector import AutoresetMode
 
 import trading_env
 from trading_env import DifferentialSharpe, Market, MeanVariance, TradingEnv, TradingVectorEnv
-from trading_env.kernel.accounting import LANES
+from trading_env.kernel.layout import LANES
 
 N = LANES + 7  # a whole block of the kernel, and a part of one that is no multiple of what processors do at once
 ID = "trading_env:TradingEnv-v0"

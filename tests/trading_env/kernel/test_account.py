@@ -67,17 +67,17 @@ class ReferenceAccount:
         self.cash -= paid * self.years
         return paid * self.years
 
-    def trade(self, want, p):
-        if want is HOLD:
+    def trade(self, order, p):
+        if order is HOLD:
             return Fraction(0)
-        want, equity = Fraction(want), self.cash + self.units * p
+        order, equity = Fraction(order), self.cash + self.units * p
         if equity <= 0:
             self.target = Fraction(0)
             return -self.units
-        if not self.rebalance and want == self.target:
+        if not self.rebalance and order == self.target:
             return Fraction(0)
-        self.target = want
-        return solve(want, self.units, equity, p, self.costs)
+        self.target = order
+        return solve(order, self.units, equity, p, self.costs)
 
     def way(self, bar, c1):
         """The bar's open, its worst price for the position, and its close."""
@@ -106,13 +106,13 @@ class ReferenceAccount:
             return first
         return first + (worst - first) * lacks[0] / (lacks[0] - lacks[1])  # linear in the price
 
-    def step(self, want, c0, p, c1, bar=None):
+    def step(self, order, c0, p, c1, bar=None):
         c0, p, c1 = Fraction(c0), Fraction(p), Fraction(c1)
         before, equity, call = self.units, self.cash + self.units * c0, None
         financing = self.finance(c0) if self.fill != "close" else None
         if bar is not None and self.fill == "next_close":
             call = self.called(self.way(bar, c1))
-        d = Fraction(0) if call else self.trade(want, p)
+        d = Fraction(0) if call else self.trade(order, p)
         fee, slip = self.pay(d, p)
         traded = abs(d) * p
         if financing is None:
@@ -212,10 +212,10 @@ def check_against_reference(case):
     )
     equity, held = keywords["initial_cash"], 0.0
     for t, action in enumerate(actions):
-        want = float(env.task.wants[action])
+        order = float(env.task.orders[action])
         price = fill_price(keywords["fill"], opens, closes, t)
         bar = (opens[t + 1], keywords["low"][t + 1], keywords["high"][t + 1]) if ranged else None
-        expected = account.step(HOLD if math.isnan(want) else want, closes[t], price, closes[t + 1], bar)
+        expected = account.step(HOLD if math.isnan(order) else order, closes[t], price, closes[t + 1], bar)
         _, reward, terminated, truncated, info = env.step(action)
         scale = max(abs(equity), abs(info["equity"]), abs(info["units"]) * closes[t + 1], 1.0)
         for key, value in expected.items():
@@ -253,8 +253,8 @@ def test_account_equals_the_exact_reference_with_fixed_minimum_and_per_unit_cost
 FLAT_COSTS = Costs(commission=0.01, half_spread=0.01, slippage=0.01)
 
 
-def one_trade(want, costs, price=100.0, close=100.0, **keywords):
-    env = make_env([price, price, price], [price, close, close], actions=(want, 0.0), costs=costs, **keywords)
+def one_trade(order, costs, price=100.0, close=100.0, **keywords):
+    env = make_env([price, price, price], [price, close, close], actions=(order, 0.0), costs=costs, **keywords)
     env.reset()
     return env.step(0)[4]
 
@@ -276,9 +276,9 @@ def test_a_short_sale_earns_the_closed_form_by_hand():
 
 
 def test_exposure_after_the_trade_is_the_target_net_of_cost():
-    for want in (-2.0, -0.3, 0.2, 1.0, 2.0):
-        info = one_trade(want, Costs(0.002, 0.001, 0.003, 2.0, 15.0, 0.01), margin=Margin(max_leverage=2.0))
-        assert info["exposure"] == pytest.approx(want, rel=1e-12)
+    for order in (-2.0, -0.3, 0.2, 1.0, 2.0):
+        info = one_trade(order, Costs(0.002, 0.001, 0.003, 2.0, 15.0, 0.01), margin=Margin(max_leverage=2.0))
+        assert info["exposure"] == pytest.approx(order, rel=1e-12)
 
 
 def test_a_trade_that_its_own_cost_turns_round_is_no_trade_and_the_choice_counts():

@@ -137,7 +137,7 @@ def test_in_an_extreme_world_all_is_finite_and_balances(keywords, seed):
         assert terminated == (info["equity"] <= env.task.margin.ruin_fraction * env.task.initial_cash)
         assert vector.step(np.array([action]))[1].tolist() == [reward]
         ended = terminated or truncated
-    if len(env.task.wants):
+    if len(env.task.orders):
         rewards, _ = env.counterfactual()
         assert np.isfinite(rewards).all()
         assert reward in rewards

@@ -1,0 +1,48 @@
+"""Where an episode stands: the prices of its next bar, and how it ends."""
+
+from __future__ import annotations
+
+import math
+
+from trading_env.kernel.account import Bar
+from trading_env.kernel.compiled import inlined
+from trading_env.kernel.layout import CLOSES, HIGHS, LAST, LOWS, OFFSET, OPENS, PAST_ROW, ROW
+from trading_env.kernel.rules import NEXT_CLOSE, NEXT_OPEN, Floats, Ints, Rules
+
+
+@inlined
+def steppable(row: int, n_rows: int, width: int, n_features: int) -> bool:
+    """True if tables of n_rows have the prices and the next observation of a step from this row."""
+    return (row >= 0) & (row < n_rows - 1) & ((row + 2) * n_features >= width)
+
+
+@inlined
+def fill_price(row: int, opens: Floats, closes: Floats, rules: Rules) -> float:
+    """The price before spread at which an order given at that row is filled."""
+    if rules.fill == NEXT_OPEN:
+        return opens[row + 1]
+    return closes[row + 1] if rules.fill == NEXT_CLOSE else closes[row]
+
+
+@inlined
+def end_of(j: int, equity: float, reward: float, initial: float, clock: Ints, rules: Rules) -> tuple[bool, bool, int]:
+    """Moves clock[j] a row on; returns terminated, truncated, and the bar reached.
+
+    Terminated and truncated at once stands for a step that float64 cannot hold.
+    """
+    row = clock[j, ROW] + 1
+    clock[j, PAST_ROW], clock[j, ROW] = row - 1, row
+    lost = not math.isfinite(reward)  # equity, or what the reward makes of it, has left float64
+    terminated = (equity <= rules.ruin_fraction * initial) | lost
+    truncated = ((row == clock[j, LAST]) & (not terminated)) | lost
+    return terminated, truncated, row - clock[j, OFFSET]
+
+
+@inlined
+def bar_at(row: int, bars: Floats, rules: Rules) -> Bar:
+    """The prices that an order given at this row meets, of the markets' prices (K, T)."""
+    closes, opens = bars[CLOSES], bars[min(OPENS, bars.shape[0] - 1)]
+    first, low, high = 0.0, 0.0, 0.0
+    if rules.wicks == 1.0:
+        first, low, high = opens[row + 1], bars[LOWS, row + 1], bars[HIGHS, row + 1]
+    return Bar(closes[row], fill_price(row, opens, closes, rules), closes[row + 1], first, low, high)

@@ -1,0 +1,118 @@
+"""The best path through known prices, by dynamic programming on the account."""
+
+from __future__ import annotations
+
+import math
+
+from trading_env.kernel.account import Account, move
+from trading_env.kernel.clock import bar_at
+from trading_env.kernel.compiled import compiled, inlined
+from trading_env.kernel.layout import CLOSES
+from trading_env.kernel.rules import Floats, Ints, as_rules
+
+# Columns of a branch [S, 4]: an account that starts at equity 1 with ``log_growth`` behind it. Growth is all that
+# branches differ by: with costs, interest and margin proportional to size, the account itself has none.
+BRANCH_GROWTH, BRANCH_CASH, BRANCH_UNITS, BRANCH_TARGET = range(4)
+
+
+@inlined
+def index_of(orders: Floats, target: float) -> int:
+    """Index of the target among the orders, 0 where it is none."""
+    for a in range(orders.shape[0]):
+        if orders[a] == target:
+            return a
+    return 0
+
+
+@inlined
+def account_of(cash: float, units: float, target: float, years: float) -> Account:
+    """The account of a branch, of which the rest does not matter."""
+    return Account(cash, units, target, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, years)
+
+
+@compiled
+def grow_branches(
+    orders: Floats,
+    values: Floats,
+    bars: Floats,
+    years: float,
+    branches: Floats,
+    origins: Ints,
+    alive: Ints,
+    best: Floats,
+    chosen: Ints,
+) -> int:
+    """Every account worth having at each bar, by dynamic programming on the account. n steps, A orders.
+
+    A branch is an account since its last trade. Flat accounts are alike, and so are those fully in the asset
+    (target 1, no cash): of each kind only the richest goes on. Others differ by the bar of their trade, so that
+    all of them go on, and the richest joins them at each bar. Accounts at or below the ruin fraction of the start
+    end. A trade that its own cost turns round (exposures beyond 1 / cost) is not tried.
+
+    Args:
+        orders: target exposures, NaN for hold (A,).
+        values: the Rules as an array, with proportional costs only, no lots and no band.
+        bars: prices of the bars passed (K, n + 1).
+        years: length of a bar.
+        branches: output (n (A + 1) + 2, 4); row 0 is the start.
+        origins: output (n (A + 1) + 2, 3): step, earlier branch and action of the trade; row -1 is for ruin.
+        alive: output (n (A + 1) + 2,): rows of the branches that live at the end.
+        best: scratch (A + 1, 4).
+        chosen: scratch (A + 1, 2).
+
+    Returns:
+        How many branches are alive at the end; 0 if none is, and then origins[-1] is the end of one.
+    """
+    rules = as_rules(values)
+    n_orders, n_branches, n_alive = orders.shape[0], 1, 1
+    branches[0, BRANCH_GROWTH], branches[0, BRANCH_CASH] = 0.0, 1.0
+    branches[0, BRANCH_UNITS], branches[0, BRANCH_TARGET] = 0.0, 0.0
+    origins[0, 0], origins[0, 1], alive[0] = -1, -1, 0
+    ruin, closes = math.log(rules.ruin_fraction), bars[CLOSES]
+    for i in range(closes.shape[0] - 1):
+        bar = bar_at(i, bars, rules)
+        for k in range(n_orders + 1):
+            best[k, BRANCH_GROWTH] = -math.inf
+        n_kept = 0
+        for j in range(n_alive):
+            s = alive[j]
+            behind, kept, kept_cash, kept_units = branches[s, BRANCH_GROWTH], False, 0.0, 0.0
+            for a in range(n_orders):
+                before = branches[s, BRANCH_TARGET]
+                account = account_of(branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS], before, years)
+                moved = move(account, orders[a], bar, rules)
+                cash, units, target, equity = moved.cash, moved.units, moved.target, moved.equity
+                growth = behind + math.log(equity) if equity > 0.0 else -math.inf
+                if growth <= ruin:
+                    origins[-1, 0], origins[-1, 1], origins[-1, 2] = i, s, a
+                    continue
+                k = a
+                if units == 0.0:
+                    k = n_orders
+                elif moved.traded == 0.0 and target != before:
+                    continue
+                elif moved.traded == 0.0 and target == 1.0:
+                    k = index_of(orders, 1.0)
+                elif moved.traded == 0.0:
+                    kept, kept_cash, kept_units = True, cash, units
+                    continue
+                if growth > best[k, BRANCH_GROWTH]:
+                    best[k, BRANCH_GROWTH], best[k, BRANCH_TARGET] = growth, target
+                    best[k, BRANCH_CASH], best[k, BRANCH_UNITS] = cash / equity, units / equity
+                    chosen[k, 0], chosen[k, 1] = s, a
+            if kept:
+                branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS] = kept_cash, kept_units
+                alive[n_kept] = s
+                n_kept += 1
+        for k in range(n_orders + 1):
+            if best[k, BRANCH_GROWTH] > -math.inf:
+                for column in range(4):
+                    branches[n_branches, column] = best[k, column]
+                origins[n_branches, 0], origins[n_branches, 1], origins[n_branches, 2] = i, chosen[k, 0], chosen[k, 1]
+                alive[n_kept] = n_branches
+                n_kept += 1
+                n_branches += 1
+        n_alive = n_kept
+        if n_alive == 0:
+            break
+    return n_alive
