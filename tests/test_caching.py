@@ -30,7 +30,8 @@ def run(tmp_path, before="", after="", **environment):
     for package in ("trading_env", "agents"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored, dirs_exist_ok=True)
-        (tmp_path / package / "__pycache__").write_text("a file, so that no folder can be made, even by root")
+        for folder in {path.parent for path in (tmp_path / package).rglob("*.py")}:
+            (folder / "__pycache__").write_text("a file, so that no folder can be made, even by root")
     (tmp_path / "home").write_text("a file too")
     home = str(tmp_path / "home" / "user")
     names = ("HOME", "XDG_CACHE_HOME", "USERPROFILE", "LOCALAPPDATA", "MPLCONFIGDIR")
