@@ -25,7 +25,7 @@ from benchmarks.tasks.problems import PROBLEMS
 if TYPE_CHECKING:
     from benchmarks.suites.certify import Certificate, CertifySettings
 
-COLUMNS = ("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "goal", "met", "steps to 95%")
+COLUMNS = ("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "worst seed", "goal", "met", "steps to 95%")
 CONTROL_COLUMNS = ("control", "edge", "95%", "as it must be", "what must be")
 BASIS_POINT = 1e-4
 
@@ -42,8 +42,14 @@ def cells(one: Certificate) -> list[str]:
     reached = "" if one.difference else "not reached" if budget is None else f"{budget:,.0f}"
     seeds, steps = str(one.rewards.shape[1]), f"{one.entry.total_timesteps:,}"
     rewards = [f"{values.mean():.4g}" for values in (one.rewards[-1], one.optimal)]
-    score = [show(one.score), f"{show(low)} to {show(high)}"]
-    return [one.entry.name, steps, seeds, *rewards, *score, goal, verdict, reached]
+    score = [show(one.score), f"{show(low)} to {show(high)}", show(one.worst)]
+    return [name_of(one), steps, seeds, *rewards, *score, goal, verdict, reached]
+
+
+def name_of(one: Certificate) -> str:
+    """Name of the agent, and of the point of a family."""
+    point = PROBLEMS[one.entry.problem].point
+    return f"{one.entry.name}: {point}" if point else one.entry.name
 
 
 def control_cells(control: Control) -> list[str]:
@@ -54,11 +60,12 @@ def control_cells(control: Control) -> list[str]:
 
 
 def headings(certificates: Sequence[Certificate]) -> dict[str, tuple[str, list[Certificate]]]:
-    """By problem: its title, and its certificates."""
+    """By problem, or family of problems: its title, and its certificates."""
     found: dict[str, tuple[str, list[Certificate]]] = {}
     for one in certificates:
-        title = f"{one.entry.problem}: {PROBLEMS[one.entry.problem].about}"
-        found.setdefault(one.entry.problem, (title, []))[1].append(one)
+        problem = PROBLEMS[one.entry.problem]
+        name = problem.family or one.entry.problem
+        found.setdefault(name, (f"{name}: {problem.about}", []))[1].append(one)
     return found
 
 
@@ -78,11 +85,18 @@ def show(certificates: Sequence[Certificate], controls: Sequence[Control], setti
     tables.say([_legend(settings), *made, where], console)
 
 
+_OF_PROBLEMS = "the lower end of the interval reaches the goal; on null, where nobody can win, it does not lie above 0."
+_OF_FAMILIES = (
+    "the worst seed reaches the goal. Hyperparameters are one set per agent and family, chosen at other parameters, "
+    "on other seeds and paths."
+)
+
+
 def _legend(settings: CertifySettings) -> str:
     return (
         "Reward: mean per step. Score: over the optimal policy's on the same paths (null: basis points above it), of "
         f"the last weights of {settings.seeds} training seeds; intervals resample seeds and paths. Steps are per seed. "
-        "Met: the lower end of the interval reaches the goal; on null, where nobody can win, it does not lie above 0."
+        f"Met: {_OF_FAMILIES if settings.family else _OF_PROBLEMS}"
     )
 
 
@@ -98,11 +112,11 @@ def write(certificates: Sequence[Certificate], controls: Sequence[Control], sett
 def page(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> str:
     """All tables as Markdown."""
     marks = marks_of(certificates)
-    option = " --quick" if settings.quick else " --docs" if settings.docs else ""
+    options = (" --family" * settings.family, " --quick" * settings.quick, " --docs" * settings.docs)
     lines = [
         "# Certified agents",
         "",
-        *textwrap.wrap(f"Written by `python -m benchmarks certify{option}`. {_legend(settings)}", 120),
+        *textwrap.wrap(f"Written by `python -m benchmarks certify{''.join(options)}`. {_legend(settings)}", 120),
     ]
     if drawable(certificates):
         picture = Path(os.path.relpath(settings.figure_path, settings.table_path.parent)).as_posix()
@@ -156,7 +170,7 @@ def draw(groups: Mapping[str, list[Certificate]]) -> Figure:
         for row, one in enumerate(ones):
             _draw_score(axes, row, one)
         axes.axvline(1.0, color="#000000", linewidth=0.8)
-        axes.set_yticks(range(len(ones)), [printable(one.entry.name) for one in ones], fontsize=8)
+        axes.set_yticks(range(len(ones)), [printable(name_of(one)) for one in ones], fontsize=8)
         axes.set_ylim(len(ones) - 0.4, -0.6)
         axes.set_title(problem, loc="left", fontsize=9)
         axes.tick_params(axis="x", labelsize=8)

@@ -33,7 +33,14 @@ def path_rewards(policy: Any, problem: Problem, runs: int, **keywords: Any) -> F
         runs: S.
         keywords: of the env, beside the problem's.
     """
-    K = problem.n_paths
+    if problem.market_seeds is None:
+        return _episodes(policy, problem, runs, problem.n_paths, **keywords)
+    markets = [{**keywords, "market_seed": seed} for seed in problem.market_seeds]
+    return np.concatenate([_episodes(policy, problem, runs, 1, **market) for market in markets], axis=1)
+
+
+def _episodes(policy: Any, problem: Problem, runs: int, K: int, **keywords: Any) -> Floats:
+    """Mean rewards per step [S, K] of one greedy episode on each of K paths of one env."""
     envs: Any = gym.make_vec(problem.env_id, runs * K, **{**problem.keywords, **problem.testing, **keywords})
     if problem.noise_seeds is None:
         obs, _ = envs.reset(seed=[_RESET_SEED + k for k in range(K)] * runs)

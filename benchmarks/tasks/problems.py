@@ -29,8 +29,11 @@ class Problem:
         training: further keywords, in training only.
         testing: further keywords, in tests only.
         noise_seeds: paths of the test, by reset's option "noise_seed"; None draws them by reset's seed.
+        market_seeds: paths of the test, each a market of its own by that keyword; None takes them from one market.
         optimum_is_zero: whether the best is to do nothing, so that no fraction of it can be taken.
         about: the problem in a line.
+        family: of which it is one point; "" for a problem that stands alone.
+        point: the parameters that tell it from the others of its family.
     """
 
     env_id: str
@@ -40,6 +43,9 @@ class Problem:
     noise_seeds: tuple[int, ...] | None = None
     optimum_is_zero: bool = False
     about: str = ""
+    market_seeds: tuple[int, ...] | None = None
+    family: str = ""
+    point: str = ""
 
     def spec(self, **changes: Any) -> EnvSpec:
         """What copies of the env for training are made from."""
@@ -50,7 +56,8 @@ class Problem:
     @property
     def n_paths(self) -> int:
         """K, the paths of the test."""
-        return PATHS if self.noise_seeds is None else len(self.noise_seeds)
+        named = self.noise_seeds or self.market_seeds
+        return PATHS if named is None else len(named)
 
 
 @dataclass(frozen=True)

@@ -112,9 +112,9 @@ def test_the_lower_end_of_the_interval_decides_and_the_words_say_so():
     found = certificate(rewards, goal=0.9)
     assert found.score > 0.9 > found.interval[0]
     assert found.met is False
-    assert certify_report.cells(found)[7:9] == ["at least 90.0%", "NO"]
+    assert certify_report.cells(found)[8:10] == ["at least 90.0%", "NO"]
     below = certificate(of_levels(0, 0, 0, -2e-4), "null")
-    assert certify_report.cells(below)[6:9] == ["-2.00 to -2.00", "at most 0", "yes"]
+    assert certify_report.cells(below)[6:10] == ["-2.00 to -2.00", "-2.00", "at most 0", "yes"]
 
 
 def test_what_git_keeps_is_written_where_it_is_asked_for_alone(tmp_path):
