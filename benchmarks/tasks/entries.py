@@ -73,7 +73,7 @@ _TREND_LSTM: dict[str, Any] = {
     "learning_rate": "lin_3e-3",
     "n_steps": 32,
     "gamma": 0.95,
-    "ent_coef": "lin_1.0",
+    "ent_coef": "lin_0.6",
     "normalize_advantage": True,
     "normalize_reward": True,
     "lstm_size": 32,
