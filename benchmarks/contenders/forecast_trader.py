@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.evaluation.tracks import ENV_ID, PerSeed, evaluate
+from benchmarks.evaluation.tracks import ENV_ID, PerSeed, Tracks, evaluate
 from benchmarks.statistics.intervals import numbers
 from trading_env import Costs, Market
 from trading_env.analysis.strategies import StrategyPolicy
@@ -76,3 +76,18 @@ def choose_margin(forecasts: Floats, market: Market, margins: Sequence[float], k
     equity = evaluate(PerSeed(traders), market, len(traders), **keywords).equity  # [margins * S, T + 1]
     gained = np.log(equity[:, -1] / equity[:, 0]).reshape(len(ordered), -1).mean(axis=1)
     return ordered[int(np.argmax(gained))]
+
+
+def traded(forecasts: Floats, thresholds: Floats, market: Market, keywords: Mapping[str, Any]) -> Tracks:
+    """What following each seed's forecasts [S, n] of the market's own bars does to its account."""
+    env = gym.make(ENV_ID, data=market, **keywords)
+    least = aligned(thresholds[None], market)[0]
+    traders = [forecast_trader(row, env, np.nan_to_num(least)) for row in aligned(forecasts, market)]
+    return evaluate(PerSeed(traders), market, len(traders), **keywords)
+
+
+def aligned(values: Floats, market: Market) -> Floats:
+    """Values [S, n] of the market's own bars at all of its bars [S, T], NaN before."""
+    result = np.full((len(values), len(market)), np.nan)
+    result[:, market.first :] = values
+    return result

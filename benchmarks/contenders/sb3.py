@@ -12,9 +12,10 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection
 from typing import Any, NamedTuple
 
@@ -22,43 +23,10 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 from tqdm import tqdm
 
+from benchmarks.contenders.training import Judge, Mark, Marking, Points, Trained
 from benchmarks.evaluation.tracks import PerSeed
 
-_TICK = 100  # steps between two signs of life of a process
-
-
-Judge = Callable[[Any], float]
-"""Gives a model a mark."""
-
-
-class Mark(NamedTuple):
-    """What a judge said of a model in training."""
-
-    step: int
-    """Steps that the model had taken."""
-    seconds: float
-    """That its training had taken, without the time of the judge."""
-    score: float
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Models of several seeds, and what their training took.
-
-    Attributes:
-        agent: the models as one policy with a row per seed; ``agent[s]`` is seed number s's model.
-        seconds: from the first step of the first seed to the last step of the last, the start of the processes
-            not included.
-        steps_per_second: steps of all seeds together over those seconds.
-        processes: how many ran side by side.
-        marks: of each seed, where there was a judge.
-    """
-
-    agent: PerSeed
-    seconds: float
-    steps_per_second: float
-    processes: int
-    marks: list[list[Mark]]
+_TICK = 100  # steps between two updates of the progress bar by a process
 
 
 @dataclass(frozen=True)
@@ -128,7 +96,8 @@ def train(
     models = [algorithm_class(algorithm).load(io.BytesIO(run.model), device="cpu") for run in runs]
     seconds = max(run.end for run in runs) - min(run.start for run in runs)
     steps = sum(run.steps for run in runs)
-    return Trained(PerSeed(models), seconds, steps / seconds, workers, [run.marks for run in runs])
+    points = Points.of([run.marks for run in runs], workers) if judge else None
+    return Trained(PerSeed(models), seconds, steps / seconds, workers, points)
 
 
 def algorithm_class(name: str) -> Any:
@@ -202,7 +171,7 @@ def _run(job: _Job) -> _Run:
     envs = make_vec_env(lambda: gym.make(job.spec), n_envs=job.n_envs, seed=job.seed)
     model = algorithm_class(job.algorithm)(job.policy, envs, seed=job.seed, device="cpu", **job.hyperparameters)
     counted = 0
-    marking = Marking(job.judge, job.every, job.total_timesteps)
+    marking = Marking(job.judge and partial(job.judge, runs=1), job.every, job.total_timesteps)
 
     def count(_locals: dict[str, Any], _globals: dict[str, Any]) -> bool:
         nonlocal counted
@@ -231,32 +200,3 @@ def step_once(spec: EnvSpec) -> None:
     env.reset(seed=0)
     env.step(env.action_space.sample())
     env.close()
-
-
-class Marking:
-    """The marks that a judge gives while a model trains, and a clock that stands still meanwhile.
-
-    Args:
-        judge: marks models; None for no marks.
-        every: steps between marks.
-        total_timesteps: of the training, whose last weights `mark` is to judge after its end.
-    """
-
-    def __init__(self, judge: Callable[[Any], Any] | None, every: int, total_timesteps: int) -> None:
-        self.judge, self.every, self.total_timesteps = judge, every, total_timesteps
-        self.marks: list[Mark] = []
-        self._next = every
-        self._seconds, self._since = 0.0, time.perf_counter()
-
-    def tick(self, model: Any) -> None:
-        """To be called after each step."""
-        if self.judge is not None and self._next <= model.num_timesteps < self.total_timesteps:
-            self.mark(model)
-            self._next += self.every
-
-    def mark(self, model: Any) -> None:
-        """Has the model judged now."""
-        if self.judge is not None:
-            self._seconds += time.perf_counter() - self._since if self.marks else 0.0
-            self.marks.append(Mark(model.num_timesteps, self._seconds, self.judge(model)))
-            self._since = time.perf_counter()

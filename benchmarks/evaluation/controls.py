@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.statistics.intervals import check_sampling, numbers, stationary_bootstrap
+from benchmarks.statistics.two_level import edge_interval
 from trading_env import Market, hindsight
 
 Floats = npt.NDArray[np.float64]
@@ -66,25 +66,6 @@ class Control:
             raise ControlFailedError(
                 f"{self.name}: the edge is {self.edge:.3g} [{low:.3g}, {high:.3g}] a bar, but {self.expected}"
             )
-
-
-def edge_interval(
-    growth: Floats, *, level: float = 0.95, samples: int = 2000, mean_block: float = 20.0, seed: int = 0
-) -> tuple[float, float]:
-    """Bootstrap interval of the mean log growth [S, T]: seeds, and time in blocks jointly for all seeds."""
-    growth = numbers("growth", growth, 2)
-    check_sampling(samples, seed, level)
-    if not growth.size or not np.isfinite(growth).all():
-        raise ValueError(f"growth must be finite, of a seed and a bar at least, got shape {growth.shape}")
-    rng = np.random.default_rng(seed)
-    S, T = growth.shape
-    drawn = stationary_bootstrap(T, min(mean_block, T), samples, rng)  # [B, T]
-    seeds = rng.integers(S, size=(samples, S))
-    counts = np.stack([np.bincount(row, minlength=S) for row in seeds]) / S  # [B, S]
-    times = np.stack([np.bincount(row, minlength=T) for row in drawn]) / T  # [B, T]
-    means = np.einsum("bs,st,bt->b", counts, growth, times, optimize=True)
-    low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return float(low), float(high)
 
 
 def null_control(study: Study, train: Market, test: Market, features: Any = "default", *, seed: int = 0) -> Control:

@@ -7,26 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.evaluation.episodes import Policy, greedy_steps
 from trading_env import Market
 from trading_env.analysis import metrics
 
 ENV_ID = "trading_env:TradingEnv-v0"
 Floats = npt.NDArray[np.float64]
-
-
-class Policy(Protocol):
-    """What can be evaluated: an agent of `agents`, a strategy, `PerSeed` models of Stable-Baselines3."""
-
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
-    ) -> tuple[Any, Any]:
-        """Actions (K,) for observations (K, D), and the state for the next call."""
 
 
 class PerSeed:
@@ -142,29 +134,23 @@ def evaluate(policy: Policy, market: Market, runs: int = 1, **keywords: Any) -> 
     if task.drawn or task.episode_length is not None:
         raise ValueError("an evaluation is one whole episode: no random_start, no episode_length, one dataset")
     first, last = task.firsts[0], len(market) - 1
-    acting = policy.acting_in(envs) if hasattr(policy, "acting_in") else policy
-    record = _run(acting, envs, last - first)
+    record = _record(policy, envs, last - first)
     envs.close()
     time = None if market.local_time is None else market.local_time[first : last + 1]
     return Tracks(time=time, bars_per_year=_bars_per_year(market, keywords), **record)
 
 
-def _run(policy: Policy, envs: Any, steps: int) -> dict[str, Floats]:
+def _record(policy: Policy, envs: Any, steps: int) -> dict[str, Floats]:
     """The record of the episode: equity (K, T+1), the rest (K, T)."""
     keys = ("exposure", "turnover", "commission", "slippage", "financing")
     record = {key: np.zeros((envs.num_envs, steps)) for key in keys}
-    equity = np.empty((envs.num_envs, steps + 1))
     obs, info = envs.reset()
-    equity[:, 0] = info["equity"]
-    running, starts, state = np.ones(envs.num_envs, np.bool_), np.ones(envs.num_envs, np.bool_), None
-    for t in range(steps):
-        action, state = policy.predict(obs, state, starts, deterministic=True)
-        obs, _, terminated, truncated, info = envs.step(np.asarray(action))
-        starts = terminated | truncated
-        equity[:, t + 1] = np.where(running, info["equity"], equity[:, t])
+    equity = np.repeat(info["equity"][:, None], steps + 1, axis=1)
+    for t, step in enumerate(greedy_steps(policy, envs, obs)):
+        equity[:, t + 1] = np.where(step.running, step.info["equity"], equity[:, t])
         for key, values in record.items():
-            values[:, t] = np.where(running, info[key], 0.0)
-        running &= ~starts
+            values[:, t] = np.where(step.running, step.info[key], 0.0)
+    equity[:, t + 1 :] = equity[:, t + 1, None]  # all ruined before the end
     return {"equity": equity, **record}
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from agents.common import files
+from benchmarks.contenders.setup import Row, Setup
 from benchmarks.reports import table as tables
 from benchmarks.statistics.intervals import bootstrap_median_sharpe, median_and_range, percentile_interval
 from benchmarks.study import provenance
-
-if TYPE_CHECKING:
-    from benchmarks.suites.compare import Row, Setup
-    from trading_env import Market
+from trading_env import Market
 
 BENCHMARK = "buy_and_hold"
 RULES = ("flat", BENCHMARK, "volatility_target", "time_series_momentum", "moving_average_crossover", "random")
@@ -89,57 +83,6 @@ def _row(row: Row, medians: Any, benchmark: Any) -> dict[str, Any]:
         "training_steps_per_second": row.steps_per_second,
         "training_seconds": row.seconds,
     }
-
-
-def write_whole(text: str, path: Path) -> None:
-    """Writes the file whole or not at all: it is put in its place when it is complete."""
-    files.write(path, text.encode())
-
-
-class KeptError(ValueError):
-    """A file in the place of an earlier result is none."""
-
-
-def read_kept(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """What an earlier run wrote.
-
-    Raises:
-        KeptError: the file is not whole.
-    """
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        missing = [name for name in names if name not in kept]
-    except (ValueError, TypeError) as error:
-        raise KeptError(f"{path} is no result of an earlier run, remove it to train anew: {error}") from error
-    if missing:
-        raise KeptError(f"{path} is no result of an earlier run, remove it to train anew: it has no {missing}")
-    return dict(kept)
-
-
-def write_json(results: Mapping[str, Any], path: Path) -> None:
-    """Writes the results as standard JSON, NaN as null, whole or not at all."""
-    files.write(path, json_bytes(results))
-
-
-def json_bytes(results: Mapping[str, Any]) -> bytes:
-    """The results as standard JSON, NaN as null."""
-    return (json.dumps(plain(results), indent=2, allow_nan=False) + "\n").encode()
-
-
-def parquet_bytes(frame: pd.DataFrame) -> bytes:
-    """The frame as a Parquet file, without its index."""
-    content = io.BytesIO()
-    frame.to_parquet(content, index=False)
-    return content.getvalue()
-
-
-def plain(value: Any) -> Any:
-    """The value with NaN and infinities as None, which JSON lacks."""
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def equity_frame(rows: Mapping[str, Row]) -> pd.DataFrame:

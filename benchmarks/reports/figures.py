@@ -7,7 +7,7 @@ import io
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
@@ -19,10 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from agents.base.commands import printable
 from agents.common import files
-
-if TYPE_CHECKING:
-    from benchmarks.suites.compare import Row
-    from benchmarks.suites.curves import Curves, World
+from benchmarks.contenders.setup import Row
 
 P, R = ParamSpec("P"), TypeVar("R")
 
@@ -143,50 +140,3 @@ def _label(axes: Axes, results: Mapping[str, Any], dated: bool) -> None:
 
 SIDE_COLOURS = {"ours": "#0072B2", "sb3": "#D55E00"}
 SIDE_NAMES = {"ours": "ours", "sb3": "Stable-Baselines3"}
-
-
-@names_as_text
-def learning_curves(curves: Curves, worlds: Mapping[str, World], path: Path) -> None:
-    """Draws a row of panels per env: a column per algorithm by steps, and below it by seconds."""
-    envs, algorithms = (list(dict.fromkeys(key[i] for key in curves)) for i in (0, 1))
-    size = (3.4 * len(algorithms) + 0.6, 2.3 * 2 * len(envs) + 0.5)
-    figure = Figure(figsize=size, layout="constrained", dpi=150)
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(2 * len(envs), len(algorithms), squeeze=False)
-    for row, (env, axis) in enumerate((env, axis) for env in envs for axis in ("steps", "seconds")):
-        for axes, algorithm in zip(grid[row], algorithms, strict=True):
-            for side, colour in SIDE_COLOURS.items():
-                if (env, algorithm, side) in curves:
-                    _draw_curve(axes, curves[env, algorithm, side], axis, colour, SIDE_NAMES[side])
-            axes.axhline(worlds[env].threshold, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
-            _label_curve(axes, axis, f"{algorithm}, {env}" if axis == "steps" else "")
-        grid[row][0].set_ylabel(worlds[env].unit, fontsize=8)
-    for row in range(0, len(grid), 2):  # one scale for all panels of an env
-        limits = [axes.get_ylim() for axes in grid[row]]
-        for axes in (*grid[row], *grid[row + 1]):
-            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
-    files.write(path, picture(figure, path))
-
-
-def _draw_curve(axes: Axes, curve: Any, axis: str, colour: str, label: str) -> None:
-    when = curve.steps / 1_000.0 if axis == "steps" else np.maximum(curve.seconds, 1e-3)
-    first = 0 if axis == "steps" else 1  # a logarithm has no 0
-    low, high = curve.interval()
-    axes.fill_between(when[first:], low[first:], high[first:], color=colour, alpha=0.2, linewidth=0.0)
-    axes.plot(when[first:], curve.middle()[first:], color=colour, linewidth=1.5, label=label)
-
-
-def _label_curve(axes: Axes, axis: str, title: str) -> None:
-    if axis == "seconds":
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_locator(NullLocator())
-    label = "thousand steps per seed" if axis == "steps" else "seconds for all seeds (log scale)"
-    axes.set_xlabel(label, fontsize=8)
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)

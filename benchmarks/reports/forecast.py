@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,9 +19,8 @@ from benchmarks.reports import figures
 from benchmarks.reports import table as tables
 from benchmarks.statistics.intervals import bootstrap_median_sharpe, percentile_interval
 from benchmarks.study import provenance
-
-if TYPE_CHECKING:
-    from benchmarks.suites.forecast import ForecastSettings, Study
+from benchmarks.study.forecast_settings import ForecastSettings
+from benchmarks.study.walk_forward import Study
 
 NAIVE, BENCHMARK = "last_value", "buy_and_hold"
 NAMES = ("last_value", "mean_of_20", "ridge", "forest", "boosting", "lstm")

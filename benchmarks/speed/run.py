@@ -17,7 +17,6 @@ from tqdm import tqdm
 from agents.base.commands import checking, parse
 from agents.common.files import check_folder
 from benchmarks.reports import table as tables
-from benchmarks.reports.compare import write_json
 from benchmarks.speed import agents as speed_agents
 from benchmarks.speed import envs as speed_env
 from benchmarks.speed import lstm as speed_lstm
@@ -26,6 +25,7 @@ from benchmarks.speed import scale as speed_scale
 from benchmarks.speed import start as speed_start
 from benchmarks.speed.timing import Measured, Part
 from benchmarks.study import provenance
+from benchmarks.study.results import write_json
 from benchmarks.tasks.checks import check_distinct, check_name
 
 PROGRAM = "python -m benchmarks speed"

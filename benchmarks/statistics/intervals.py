@@ -103,6 +103,13 @@ def bootstrap_iqm(values: npt.ArrayLike, samples: int = 2000, seed: int = 0) -> 
     return iqm(scores[drawn], axis=1)
 
 
+def first_point_that_stays(values: Floats, threshold: float) -> int | None:
+    """The first index from which on no value [P] is below the threshold; None if the last one is."""
+    below = np.flatnonzero(values < threshold)
+    point = int(below[-1]) + 1 if below.size else 0
+    return point if point < len(values) else None
+
+
 def check_block(mean_block: float) -> None:
     """Raises ValueError unless the mean length of a block is finite and at least 1 bar."""
     if isinstance(mean_block, bool) or not isinstance(mean_block, int | float | np.number):
@@ -135,6 +142,11 @@ def stationary_bootstrap(bars: int, mean_block: float, samples: int, rng: np.ran
     return (starts + np.arange(bars) - last) % bars
 
 
+def counts(drawn: Ints, n: int) -> Floats:
+    """How often each of n was drawn in each sample [B, n]."""
+    return np.stack([np.bincount(row, minlength=n) for row in drawn]).astype(np.float64)
+
+
 @within_float64("returns")
 def resampled_sharpe(returns: npt.ArrayLike, drawn: Ints, bars_per_year: float) -> Floats:
     """Annual Sharpe ratio [B, S] of each seed's returns [S, T] over the drawn bars [B, T]; NaN if they are equal."""
@@ -144,10 +156,10 @@ def resampled_sharpe(returns: npt.ArrayLike, drawn: Ints, bars_per_year: float) 
     if rows.ndim != 2 or rows.dtype.kind not in "iu" or (rows.size and not (rows.min() >= 0 and rows.max() < bars)):
         raise ValueError(f"drawn must be bars [B, T] of 0 to {bars - 1}, got {rows.dtype} of shape {rows.shape}")
     check_bars_per_year(bars_per_year)
-    counts = np.stack([np.bincount(row, minlength=bars) for row in drawn]).astype(np.float64)  # [B, T]
-    mean = counts @ values.T / bars  # [B, S]
+    weights = counts(rows, bars)  # [B, T]
+    mean = weights @ values.T / bars  # [B, S]
     centre = values.mean(axis=1)
-    variance = counts @ (values - centre[:, None]).T ** 2 / bars - (mean - centre) ** 2
+    variance = weights @ (values - centre[:, None]).T ** 2 / bars - (mean - centre) ** 2
     deviation = np.sqrt(np.maximum(variance, 0.0) * bars / max(bars - 1, 1))
     moves = deviation > 1e-7 * np.abs(values).max(initial=0.0)  # less is rounding of equal numbers
     ratio = np.divide(mean, deviation, out=np.full_like(mean, np.nan), where=moves)

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,18 @@ import tyro
 
 from agents.base import commands
 from agents.base.commands import checking, refuse, refusing
+from agents.common import files
 from agents.common.files import check_folder, check_writable
-from benchmarks.contenders import sb3
-from benchmarks.evaluation.warm_up import warm_up
+from benchmarks.contenders import ours, sb3
+from benchmarks.contenders.sb3_options import for_sb3, with_schedules
+from benchmarks.contenders.training import Trained
 from benchmarks.reports import certify as certify_report
-from benchmarks.reports.compare import KeptError, read_kept, write_whole
 from benchmarks.reports.figures import check_picture
+from benchmarks.statistics.two_level import score, score_interval
 from benchmarks.study import provenance
-from benchmarks.study.certified import (
-    AboveOptimumError,
-    check_possible,
-    optimal_rewards,
-    path_rewards,
-    score,
-    score_interval,
-)
+from benchmarks.study.certified import AboveOptimumError, check_possible, optimal_rewards, path_rewards
+from benchmarks.study.results import KeptError, read_kept
 from benchmarks.suites.certify_controls import controls_of
-from benchmarks.suites.curves import Linear, for_sb3
 from benchmarks.tasks.checks import check_counts
 from benchmarks.tasks.entries import ENTRIES, QUICK
 from benchmarks.tasks.families import FAMILIES, entries_of
@@ -45,12 +39,6 @@ Floats = npt.NDArray[np.float64]
 PROGRAM = "python -m benchmarks certify"
 FIRST_SEED = 100  # of the certificate's training seeds; smaller ones served to choose hyperparameters
 FORMAT = 1  # of the kept results
-MODULES = {
-    "QLearning": "q_learning",
-    "TDLambda": "td_lambda",
-    "RecurrentA2C": "recurrent_a2c",
-    "RecurrentDQN": "recurrent_dqn",
-}
 
 DESCRIPTION = """\
 Trains agents, ours and Stable-Baselines3's, on problems whose optimum is known, and prints their mean reward over the
@@ -311,12 +299,13 @@ def certificate_of(settings: CertifySettings, entry: Entry) -> Certificate | Non
             return Certificate(entry, *found, optimal, kept.get("made"))
     if not settings.train:
         return None
-    train = _train_ours if entry.side == "ours" else _train_sb3
-    steps, seconds, rewards = train(settings, entry)
+    points = train(settings, entry).points
+    assert points is not None
+    steps, seconds, rewards = points
     result = {"steps": steps.tolist(), "seconds": seconds.tolist(), "rewards": rewards.tolist()}
     made = provenance.made()
     text = json.dumps({"setting": setting, "made": made, "optimal": optimal.tolist(), **result}, allow_nan=False)
-    write_whole(text + "\n", path)
+    files.write(path, f"{text}\n".encode())
     return Certificate(entry, steps, seconds, rewards, optimal, made)
 
 
@@ -346,59 +335,24 @@ def _seeds(settings: CertifySettings) -> list[int]:
     return list(range(FIRST_SEED, FIRST_SEED + settings.seeds))
 
 
-def _train_ours(settings: CertifySettings, entry: Entry) -> tuple[Floats, Floats, Floats]:
-    """All seeds in one pass: steps and seconds [P], rewards [P, S, K]."""
+def train(settings: CertifySettings, entry: Entry) -> Trained:
+    """The training of all seeds, scored on the test paths on the way."""
     problem = PROBLEMS[entry.problem]
-    options = {"n_envs": entry.n_envs, "device": "cpu", **entry.hyperparameters}
-    agent = _our_class(entry.agent)(problem.spec(**entry.keywords), seeds=_seeds(settings), **options)
-    judge = partial(_judge_seeds, entry=entry, runs=settings.seeds)
-    marking = sb3.Marking(judge, entry.total_timesteps // settings.points, entry.total_timesteps)
-    warm_up(_our_class(entry.agent), problem.spec(**entry.keywords), entry.n_envs, **entry.hyperparameters)
-    marking.mark(agent)
-    agent.learn(entry.total_timesteps, marking.tick, progress_bar=settings.progress)
-    marking.mark(agent)
-    steps, seconds, rewards = (np.array(column, np.float64) for column in zip(*marking.marks, strict=True))
-    return steps, seconds, rewards
-
-
-def _judge_seeds(policy: Any, entry: Entry, runs: int) -> Floats:
-    return path_rewards(policy, PROBLEMS[entry.problem], runs, **entry.keywords)  # [S, K]
-
-
-def _judge_one(policy: Any, entry: Entry) -> list[float]:
-    rewards: list[float] = path_rewards(policy, PROBLEMS[entry.problem], 1, **entry.keywords)[0].tolist()
-    return rewards
-
-
-def _train_sb3(settings: CertifySettings, entry: Entry) -> tuple[Floats, Floats, Floats]:
-    """A process per core, a seed at a time in each; the seconds are those of all seeds over the processes."""
-    trained = sb3.train(
-        entry.agent,
-        PROBLEMS[entry.problem].spec(**entry.keywords),
-        _seeds(settings),
-        entry.total_timesteps,
-        policy="MlpLstmPolicy" if entry.agent.startswith("Recurrent") else "MlpPolicy",
-        n_envs=entry.n_envs,
-        progress_bar=settings.progress,
-        judge=partial(_judge_one, entry=entry),
-        every=entry.total_timesteps // settings.points,
-        **_sb3_options(entry),
-    )
-    marks = trained.marks  # [S][P] of (steps, seconds, [K])
-    steps = np.array([mark[0] for mark in marks[0]], np.float64)
-    seconds = np.array([[mark[1] for mark in seed] for seed in marks]).sum(0) / trained.processes
-    rewards = np.array([[mark[2] for mark in seed] for seed in marks]).swapaxes(0, 1)
-    return steps, seconds, rewards
+    shared: dict[str, Any] = {
+        "n_envs": entry.n_envs,
+        "progress_bar": settings.progress,
+        "judge": partial(path_rewards, problem=problem, **entry.keywords),
+        "every": entry.total_timesteps // settings.points,
+    }
+    task = (entry.agent, problem.spec(**entry.keywords), _seeds(settings), entry.total_timesteps)
+    if entry.side == "ours":
+        return ours.train(*task, **shared, **entry.hyperparameters)
+    policy = "MlpLstmPolicy" if entry.agent.startswith("Recurrent") else "MlpPolicy"
+    return sb3.train(*task, policy=policy, **shared, **_sb3_options(entry))
 
 
 def _sb3_options(entry: Entry) -> dict[str, Any]:
-    """SB3's names and types; where the agent is one of ours too, its defaults where the entry is silent."""
+    """Options by SB3's names; for an agent that we have too, our defaults in place of SB3's."""
     if entry.agent in ("DQN", "A2C", "PPO"):
-        return for_sb3(entry.agent, asdict(_our_class(entry.agent).Config(**entry.hyperparameters)))
-    options: Mapping[str, Any] = entry.hyperparameters
-    return {k: Linear(float(v[4:])) if isinstance(v, str) and v.startswith("lin_") else v for k, v in options.items()}
-
-
-def _our_class(agent: str) -> Any:
-    """The agent of that name."""
-    return getattr(import_module(f"agents.{MODULES.get(agent, agent.lower())}"), agent)
+        return for_sb3(entry.agent, asdict(ours.agent_class(entry.agent).Config(**entry.hyperparameters)))
+    return with_schedules(entry.hyperparameters)

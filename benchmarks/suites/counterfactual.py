@@ -17,11 +17,13 @@ import numpy.typing as npt
 import tyro
 
 from agents.base.commands import parse
-from benchmarks.evaluation.tracks import ENV_ID
+from benchmarks.evaluation.episodes import Policy
+from benchmarks.evaluation.tracks import ENV_ID, evaluate
 from benchmarks.reports import table as tables
+from benchmarks.statistics.intervals import first_point_that_stays
 from benchmarks.study import provenance
 from benchmarks.tasks.checks import check_counts
-from trading_env import TradingVectorEnv
+from trading_env import Market
 from trading_env.data import simulators
 
 Floats = npt.NDArray[np.float64]
@@ -45,8 +47,8 @@ class CounterfactualSettings:
 
 
 @dataclass(frozen=True)
-class Study:
-    """A market to learn in, and what to reach.
+class Case:
+    """A market to learn in, and the score to reach.
 
     Attributes:
         name: of the market.
@@ -54,7 +56,7 @@ class Study:
         keywords: of TradingEnv.
         options: of DQN.
         budgets: steps per seed after which agents are scored, rising.
-        rule: the optimal policy, obs (1, D) -> actions (1,); None aims at the best score of either agent.
+        optimal: the optimal policy; None aims at the best score of either agent.
     """
 
     name: str
@@ -62,55 +64,68 @@ class Study:
     keywords: dict[str, Any]
     options: dict[str, Any]
     budgets: tuple[int, ...]
-    rule: Callable[[Any], Any] | None
+    optimal: Policy | None
 
 
 @dataclass(frozen=True)
-class Curves:
-    """Scores at each budget, (budgets, seeds), and the one aimed at.
+class Scores:
+    """Scores at each budget (budgets, seeds), and the score aimed at.
 
     Attributes:
-        plain: of DQN on the actions taken.
-        counterfactual: of DQN on all.
+        case: the market and the budgets.
+        plain: of DQN that learns from the actions taken.
+        counterfactual: of DQN that learns from all actions.
         aim: score of the optimum, or the best median of either.
     """
 
-    study: Study
+    case: Case
     plain: Floats
     counterfactual: Floats
     aim: float
 
-    def steps(self, scores: Floats, part: float = 0.95) -> int | None:
-        """The first budget from which on the median seed stays at ``part`` of the aim; None if there is none."""
-        below = np.flatnonzero(np.median(scores, axis=1) < part * self.aim)
-        first = 0 if not len(below) else int(below[-1]) + 1
-        return self.study.budgets[first] if first < len(self.study.budgets) else None
+    def steps(self, scores: Floats, fraction: float = 0.95) -> int | None:
+        """The first budget from which on the median seed stays at this fraction of the aim; None if never."""
+        point = first_point_that_stays(np.median(scores, axis=1), fraction * self.aim)
+        return None if point is None else self.case.budgets[point]
 
 
-def studies(quick: bool = False) -> list[Study]:
+class FollowsState:
+    """The optimal policy of the observed regime market: long while the state is positive, else flat."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[Any, Any]:
+        """Actions (K,) for observations (K, 1)."""
+        return (observation[:, 0] > 0).astype(np.int64), state
+
+
+DQN_OPTIONS: dict[str, Any] = {
+    "batch_size": 32,
+    "learning_starts": 100,
+    "train_freq": 1,
+    "gamma": 0.9,
+    "target_update_interval": 200,
+    "learning_rate": 1e-3,
+    "exploration_final_eps": 0.1,
+    "exploration_fraction": 0.2,
+}
+
+
+def cases(quick: bool = False) -> list[Case]:
     """The observed regime market, whose optimum is known, and a mean-reverting one."""
-    shared: dict[str, Any] = {
-        "batch_size": 32,
-        "learning_starts": 100,
-        "train_freq": 1,
-        "gamma": 0.9,
-        "target_update_interval": 200,
-    }
-    shared |= {"learning_rate": 1e-3, "exploration_final_eps": 0.1, "exploration_fraction": 0.2}
-    budgets = tuple(range(250, 6_001, 250))
-    regime = Study(
+    regime = Case(
         "regime, observed",
         lambda n_bars, seed: simulators.regime_switching(n_bars, seed, stay=0.9, step=0.01),
         {"features": ["state"], "window": 1, "actions": (0.0, 1.0), "fill": "close"},
-        shared,
-        (200, 400) if quick else budgets,
-        lambda obs: (obs[:, 0] > 0).astype(np.int64),
+        DQN_OPTIONS,
+        (200, 400) if quick else tuple(range(250, 6_001, 250)),
+        FollowsState(),
     )
-    reverting = Study(
+    reverting = Case(
         "Ornstein-Uhlenbeck",
         lambda n_bars, seed: simulators.ornstein_uhlenbeck(n_bars, seed, kappa=0.1, sigma=0.02),
         {"features": deviation, "window": 1, "actions": (-1.0, 0.0, 1.0), "fill": "close"},
-        shared | {"learning_rate": "lin_1e-3"},
+        {**DQN_OPTIONS, "learning_rate": "lin_1e-3"},
         (200, 400) if quick else tuple(range(500, 8_001, 500)),
         None,
     )
@@ -118,80 +133,69 @@ def studies(quick: bool = False) -> list[Study]:
 
 
 def deviation(market: Any) -> Any:
-    """The log price over its mean of 100, in tenths: what the mean-reverting market turns on."""
+    """The deviation of the log price from its mean, log 100, in tenths: the feature that predicts the next return."""
     import pandas as pd
 
     return pd.DataFrame({"deviation": 10.0 * np.log(market.close / 100.0)})
 
 
-def compare(study: Study, seeds: int, quick: bool = False) -> Curves:
-    """Trains both agents and scores them at each budget."""
+def compare(case: Case, seeds: int, quick: bool = False) -> Scores:
+    """The scores of both agents at each budget."""
     bars = 2_000 if quick else 20_000
-    train, test = (study.market(n_bars, seed) for n_bars, seed in ((bars, 1), (bars // 4, 2)))
-    env = gym.make(ENV_ID, data=train, random_start=True, episode_length=200, **study.keywords)
-    plain, full = (_curve(study, env, test, seeds, counterfactual=on) for on in (False, True))
-    if study.rule is None:
+    train, test = (case.market(n_bars, seed) for n_bars, seed in ((bars, 1), (bars // 4, 2)))
+    env = gym.make(ENV_ID, data=train, random_start=True, episode_length=200, **case.keywords)
+    plain, full = (_scores(case, env, test, seeds, counterfactual=on) for on in (False, True))
+    if case.optimal is None:
         aim = max(float(np.median(scores, axis=1).max()) for scores in (plain, full))
     else:
-        aim = float(log_growth(study.rule, test, 1, study.keywords)[0])
-    return Curves(study, plain, full, aim)
+        aim = float(log_growth(case.optimal, test, 1, case.keywords)[0])
+    return Scores(case, plain, full, aim)
 
 
-def _curve(study: Study, env: Any, test: Any, seeds: int, counterfactual: bool) -> Floats:
+def _scores(case: Case, env: Any, test: Market, seeds: int, counterfactual: bool) -> Floats:
     """Scores (budgets, seeds) of one training; the agent's schedules run to the last budget."""
     from agents.dqn import DQN
 
-    agent = DQN(env, seeds=seeds, device="cpu", counterfactual=counterfactual, **study.options)
+    agent = DQN(env, seeds=seeds, device="cpu", counterfactual=counterfactual, **case.options)
     scores: list[Floats] = []
 
     def score(agent: Any) -> None:
-        if agent.num_timesteps in study.budgets:
-            scores.append(log_growth(_greedy(agent), test, seeds, study.keywords))
+        if agent.num_timesteps in case.budgets:
+            scores.append(log_growth(agent, test, seeds, case.keywords))
 
-    agent.learn(study.budgets[-1], callback=score)
+    agent.learn(case.budgets[-1], callback=score)
     return np.array(scores)
 
 
-def _greedy(agent: Any) -> Callable[[Any], Any]:
-    """The agent's best actions (S,) for obs (S, D), one row per seed."""
-    return lambda obs: np.reshape(agent.predict(obs, deterministic=True)[0], -1)
-
-
-def log_growth(policy: Callable[[Any], Any], market: Any, runs: int, keywords: dict[str, Any]) -> Floats:
-    """Log growth of equity per step, (runs,), of a policy over the whole market."""
-    envs = TradingVectorEnv(runs, market, **keywords)
-    obs, _ = envs.reset()
-    equity, steps, running = np.full(runs, envs.task.initial_cash), 0, np.ones(runs, np.bool_)
-    while running.any():
-        obs, _, terminated, truncated, info = envs.step(policy(obs))
-        equity = np.where(running, info["equity"], equity)
-        running, steps = running & ~(terminated | truncated), steps + 1
-    growth: Floats = np.log(np.maximum(equity, 1.0) / envs.task.initial_cash) / steps
+def log_growth(policy: Policy, market: Market, runs: int, keywords: dict[str, Any]) -> Floats:
+    """Log growth of equity per bar (runs,) over the whole market."""
+    equity = evaluate(policy, market, runs, **keywords).equity  # [K, T+1]
+    growth: Floats = np.log(np.maximum(equity[:, -1], 1.0) / equity[:, 0]) / (equity.shape[1] - 1)
     return growth
 
 
-def table(curves: Sequence[Curves]) -> tables.Columns:
+def table(results: Sequence[Scores]) -> tables.Columns:
     """Steps to 95% of the aim, and their ratio."""
     numbers = ("aim", "score", "DQN", "counterfactual", "ratio")
-    result = tables.Columns("Steps per seed to 95%", ["market"], numbers)
-    for each in curves:
+    shown = tables.Columns("Steps per seed to 95%", ["market"], numbers)
+    for each in results:
         plain, full = each.steps(each.plain), each.steps(each.counterfactual)
-        shown = ["never" if steps is None else f"{steps:,}" for steps in (plain, full)]
+        budgets = ["never" if steps is None else f"{steps:,}" for steps in (plain, full)]
         ratio = "-" if plain is None or full is None else f"{plain / full:.1f}"
-        aim = "best score" if each.study.rule is None else "optimum"
-        result.rows.append([each.study.name, aim, f"{1e4 * each.aim:.2f} bp", *shown, ratio])
-    return result
+        aim = "best score" if each.case.optimal is None else "optimum"
+        shown.rows.append([each.case.name, aim, f"{1e4 * each.aim:.2f} bp", *budgets, ratio])
+    return shown
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the experiment that the command line describes."""
     settings = parse("python -m benchmarks counterfactual", CounterfactualSettings, arguments, description=DESCRIPTION)
-    curves = [compare(study, settings.seeds, settings.quick) for study in studies(settings.quick)]
+    results = [compare(case, settings.seeds, settings.quick) for case in cases(settings.quick)]
     console = tables.console_of()
-    tables.show(table(curves), console)
-    lines = [f"median of {settings.seeds} seeds, scored every {_spacing(curves)} steps"]
+    tables.show(table(results), console)
+    lines = [f"median of {settings.seeds} seeds, scored every {_spacing(results)} steps"]
     tables.say([*lines, f"made at {provenance.in_words(provenance.made())}"], console)
 
 
-def _spacing(curves: Sequence[Curves]) -> str:
-    return " and ".join(f"{each.study.budgets[1] - each.study.budgets[0]:,}" for each in curves)
+def _spacing(results: Sequence[Scores]) -> str:
+    return " and ".join(f"{each.case.budgets[1] - each.case.budgets[0]:,}" for each in results)

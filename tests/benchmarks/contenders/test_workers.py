@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,14 +14,12 @@ from agents.dqn import DQN
 from agents.ppo import PPO
 from agents.q_learning import QLearning
 from agents.recurrent_dqn import RecurrentDQN
-from benchmarks.contenders import sb3
+from benchmarks.contenders import ours, sb3
 from benchmarks.evaluation.warm_up import warm_up
-from benchmarks.suites import certify, compare, curves
-from benchmarks.tasks import entries
 
 ROOT = Path(__file__).parents[3]
 STUDY = """
-from benchmarks import sb3
+from benchmarks.contenders import sb3
 if __name__ == "__main__":
     sb3.train("DQN", "CartPole-v1", 3, 10**9, processes=3, progress_bar=False)
 """
@@ -105,15 +102,9 @@ def test_a_warm_up_reaches_an_update(kind, env, n_envs, options, monkeypatch):
 
 def test_our_agents_are_warm_before_their_clock_runs(monkeypatch):
     order = []
-    for module in (compare, curves, certify):
-        monkeypatch.setattr(module, "warm_up", lambda *args, **keywords: order.append("warm"))
+    monkeypatch.setattr(ours, "warm_up", lambda *args, **keywords: order.append("warm"))
+    monkeypatch.setattr(time, "perf_counter", lambda: order.append("clock") or float(len(order)))
     monkeypatch.setattr(DQN, "learn", lambda *args, **keywords: order.append("learn"))
-    monkeypatch.setattr(compare, "evaluate", lambda *args, **keywords: None)
-    settings = compare.CompareSettings(data="us-stocks/IBM", split="2012-09-04", seeds=1, progress=False)
-    compare.train_dqn(compare.Setup.of(settings))
-    silent = SimpleNamespace(mark=lambda agent: None, tick=None, marks=[(0, 0, 0)])
-    monkeypatch.setattr(sb3, "Marking", lambda *args: silent)
-    quick = curves.CurveSettings(seeds=1, progress=False)
-    curves.train_ours(quick, "CartPole-v1", "DQN", curves.recipe_of(quick, "CartPole-v1", "DQN"))
-    certify._train_ours(certify.CertifySettings(seeds=1, progress=False), entries.ENTRIES[0])
-    assert order == ["warm", "learn"] * 3
+    ours.train("DQN", "CartPole-v1", 2, 100, progress_bar=False)
+    assert order[0] == "warm"
+    assert order[-3:] == ["clock", "learn", "clock"]

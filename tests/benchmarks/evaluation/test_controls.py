@@ -5,6 +5,7 @@ import pytest
 from benchmarks.evaluation import controls
 from benchmarks.evaluation.controls import ControlFailedError
 from benchmarks.evaluation.tracks import ENV_ID
+from benchmarks.statistics.two_level import edge_interval
 from trading_env import Market, hindsight, load
 from trading_env.data import simulators
 
@@ -107,7 +108,7 @@ def test_a_side_learnt_by_chance_from_one_order_is_no_edge():
         return np.append(0.0, side * np.sign(ahead[:-1]) * ahead[1:])[None]
 
     alone = [one_sided(controls.shuffled(trending, seed), test, None) for seed in range(8)]
-    assert any(controls.edge_interval(growth)[0] > 0.0 for growth in alone)
+    assert any(edge_interval(growth)[0] > 0.0 for growth in alone)
     assert controls.shuffled_control(one_sided, trending, test).passed
     with pytest.raises(ValueError, match="shuffles must be at least 2, got 1"):
         controls.shuffled_control(one_sided, trending, test, shuffles=1)
@@ -138,14 +139,14 @@ def test_growth_of_other_bars_than_the_bounds_is_refused():
 
 
 def test_the_interval_of_what_never_varies_is_a_point():
-    assert controls.edge_interval(np.full((3, 50), 0.25)) == pytest.approx((0.25, 0.25))
+    assert edge_interval(np.full((3, 50), 0.25)) == pytest.approx((0.25, 0.25))
 
 
 def test_the_interval_widens_with_seeds_that_differ_and_with_time_that_does():
     rng = np.random.default_rng(0)
     seeds = np.repeat(rng.normal(size=(10, 1)), 500, axis=1)
-    low, high = controls.edge_interval(seeds)
+    low, high = edge_interval(seeds)
     assert high - low == pytest.approx(2 * 1.96 * seeds[:, 0].std() / np.sqrt(10), rel=0.15)
     time = np.repeat(rng.normal(size=(1, 2000)), 10, axis=0)
-    low, high = controls.edge_interval(time, mean_block=1.0)
+    low, high = edge_interval(time, mean_block=1.0)
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(2000), rel=0.15)

@@ -5,13 +5,13 @@ import pytest
 from matplotlib.image import imread
 
 from benchmarks.contenders.settings import CompareSettings
+from benchmarks.contenders.setup import Row, Setup
 from benchmarks.evaluation.tracks import Tracks
 from benchmarks.reports import compare as report
 from benchmarks.reports import figures
 from benchmarks.reports import forecast as forecast_report
+from benchmarks.study.walk_forward import Study
 from benchmarks.suites import compare
-from benchmarks.suites.compare import Row, Setup
-from benchmarks.suites.forecast import Study
 from trading_env import Market
 
 HOSTILE = ("$\\frac$.csv", "a[/b].csv", "$x^$", "\x1b[2J\n$", "_mine")

@@ -6,9 +6,9 @@ import os
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.reports import compare as report
 from benchmarks.reports import figures
 from benchmarks.speed import run as speed
+from benchmarks.study.results import write_json
 from benchmarks.suites import certify, compare, curves, forecast
 
 
@@ -44,10 +44,10 @@ def test_a_picture_that_cannot_be_written_is_refused_before_training(figure, sai
 
 
 def test_a_failed_write_of_json_leaves_the_old_one(tmp_path, monkeypatch):
-    report.write_json({"a": float("nan")}, tmp_path / "results.json")
+    write_json({"a": float("nan")}, tmp_path / "results.json")
     monkeypatch.setattr(os, "fsync", lambda handle: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        report.write_json({"a": 2.0}, tmp_path / "results.json")
+        write_json({"a": 2.0}, tmp_path / "results.json")
     assert json.loads((tmp_path / "results.json").read_text()) == {"a": None}
     assert os.listdir(tmp_path) == ["results.json"]
 

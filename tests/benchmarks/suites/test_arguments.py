@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks.contenders import forecast_trader
-from benchmarks.evaluation import controls
 from benchmarks.forecasting import metrics as forecast_metrics
 from benchmarks.forecasting.windows import Windows, folds
 from benchmarks.statistics import intervals as statistics
-from benchmarks.study import certified
+from benchmarks.statistics import two_level
 from trading_env import Market
 
 RNG = np.random.default_rng(0)
@@ -78,13 +77,13 @@ WRONG = [
     ("forecast", lambda: forecast_trader.forecast_exposures(["a"], 0.1)),
     ("threshold", lambda: forecast_trader.forecast_exposures([1.0, 2.0], [0.1, 0.2, 0.3])),
     ("costs", lambda: forecast_trader.round_trip_cost(3)),
-    ("growth", lambda: controls.edge_interval(np.zeros(5))),
-    ("growth", lambda: controls.edge_interval(np.full((1, 5), np.nan))),
-    ("growth", lambda: controls.edge_interval(np.zeros((0, 5)))),
-    ("level", lambda: controls.edge_interval(np.zeros((1, 5)), level=2)),
-    ("rewards", lambda: certified.score_interval(np.zeros((2, 3)), np.ones(4))),
-    ("level", lambda: certified.score_interval(np.zeros((2, 3)), np.ones(3), level=-1)),
-    ("optimal", lambda: certified.score(np.zeros((2, 3)), np.zeros(3))),
+    ("growth", lambda: two_level.edge_interval(np.zeros(5))),
+    ("growth", lambda: two_level.edge_interval(np.full((1, 5), np.nan))),
+    ("growth", lambda: two_level.edge_interval(np.zeros((0, 5)))),
+    ("level", lambda: two_level.edge_interval(np.zeros((1, 5)), level=2)),
+    ("rewards", lambda: two_level.score_interval(np.zeros((2, 3)), np.ones(4))),
+    ("level", lambda: two_level.score_interval(np.zeros((2, 3)), np.ones(3), level=-1)),
+    ("optimal", lambda: two_level.score(np.zeros((2, 3)), np.zeros(3))),
 ]
 
 

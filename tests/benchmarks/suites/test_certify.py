@@ -8,10 +8,12 @@ import pytest
 from agents.dqn import DQN
 from agents.ppo import PPO
 from benchmarks.__main__ import main
+from benchmarks.contenders.ours import agent_class
 from benchmarks.reports import certify as certify_report
-from benchmarks.reports import compare as report
+from benchmarks.statistics.two_level import score, score_interval
 from benchmarks.study import certified, provenance
-from benchmarks.study.certified import AboveOptimumError, optimal_rewards, path_rewards, score, score_interval
+from benchmarks.study import results as kept_results
+from benchmarks.study.certified import AboveOptimumError, optimal_rewards, path_rewards
 from benchmarks.suites import certify, curves
 from benchmarks.suites.certify import Certificate, CertifySettings
 from benchmarks.tasks import entries
@@ -151,7 +153,7 @@ def test_every_entry_can_be_built_and_has_a_name_of_its_own():
         if entry.side == "sb3":
             assert certify._sb3_options(entry)
         else:
-            certify._our_class(entry.agent).Config(**entry.hyperparameters)
+            agent_class(entry.agent).Config(**entry.hyperparameters)
 
 
 def test_an_agent_that_sees_the_future_lies_above_the_optimum():
@@ -191,7 +193,7 @@ def test_the_quick_form_certifies_and_keeps_what_it_found(tmp_path, capsys, monk
     def never(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(certify, "_train_ours", never)
+    monkeypatch.setattr(certify, "train", never)
     assert main(["certify", "--quick", "--no-progress", "--no-controls", *where]) == 0
     assert "REINFORCE" in capsys.readouterr().out
     more_seeds = ["certify", "--quick", "--no-progress", "--no-controls", "--seeds", "3", *where]
@@ -239,9 +241,10 @@ def test_a_dqn_of_one_action_more_is_refused_by_the_paths_of_another_problem():
 @pytest.mark.parametrize("text", ['{"setting": {"ent', "[1, 2]", "{}"])
 def test_a_kept_result_that_is_not_whole_is_named(tmp_path, text):
     path = tmp_path / "kept.json"
-    report.write_whole(text, path)
+    path.write_text(text)
     with pytest.raises(ValueError, match=r"kept\.json is no result of an earlier run, remove it to train anew"):
-        report.read_kept(path, ("setting", "steps"))
-    report.write_whole('{"setting": 1, "steps": 2}', path)
-    assert report.read_kept(path, ("setting", "steps")) == {"setting": 1, "steps": 2}
+        kept_results.read_kept(path, ("setting", "steps"))
+    kept_results.keep(path, 1, steps=2)
+    assert kept_results.kept(path, 1, ["steps"]) == {"setting": 1, "steps": 2}
+    assert kept_results.kept(path, 2, ["steps"]) is None
     assert [one.name for one in tmp_path.iterdir()] == ["kept.json"]

@@ -10,12 +10,13 @@ from matplotlib.image import imread
 from sklearn.linear_model import LinearRegression
 
 from benchmarks.__main__ import main
+from benchmarks.contenders import rules
 from benchmarks.contenders.settings import CompareSettings, Hyperparameters, parse
 from benchmarks.forecasting import forecasters
 from benchmarks.forecasting.forecasters import Regression
 from benchmarks.reports import compare as report
+from benchmarks.study.forecast_settings import ForecastSettings
 from benchmarks.suites import compare
-from benchmarks.suites.forecast import ForecastSettings
 from trading_env import Market, load
 from trading_env.analysis import metrics
 
@@ -51,7 +52,7 @@ def results(written):
 
 def test_every_row_has_every_seed_and_every_metric(results):
     assert tuple(results["rows"]) == compare.ROWS
-    assert compare.ROWS[:5] == compare.STRATEGIES
+    assert compare.ROWS[:5] == rules.STRATEGIES
     assert compare.ROWS[5:] == ("random", "forecast", "dqn", "sb3_dqn")
     assert 0.0 < results["rows"]["volatility_target"]["metrics"]["exposure"][0] < 1.0
     assert [row["seeds"] for row in results["rows"].values()] == [1, 1, 1, 1, 1, 7, 1, 2, 2]

@@ -2,25 +2,32 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.suites.counterfactual import CounterfactualSettings, Curves, deviation, log_growth, studies, table
+from benchmarks.suites.counterfactual import CounterfactualSettings, Scores, cases, deviation, log_growth, table
 from trading_env import Market
 
 
-def curves(plain, full, aim=1.0):
-    return Curves(studies(quick=True)[0], np.array(plain), np.array(full), aim)
+def scores(plain, full, aim=1.0):
+    return Scores(cases(quick=True)[0], np.array(plain), np.array(full), aim)
 
 
 def test_the_steps_are_those_from_which_on_the_median_seed_stays_at_the_aim():
     low, high = [0.9, 0.9, 2.0], [0.0, 0.96, 0.97]  # medians 0.9 and 0.96
-    one = curves([low, high], [high, high])
+    one = scores([low, high], [high, high])
     assert (one.steps(one.plain), one.steps(one.counterfactual)) == (400, 200)
-    never = curves([high, low], [low, low])
+    never = scores([high, low], [low, low])
     assert (never.steps(never.plain), never.steps(never.counterfactual)) == (None, None)
+
+
+class FlatAndLong:
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):
+        return np.array([0, 1]), state
 
 
 def test_growth_is_the_mean_log_return_of_the_equity():
     market = Market.from_arrays(
-        close=np.array([100.0, 110.0, 121.0, 133.1]), open=np.array([100.0, 100.0, 110.0, 121.0])
+        close=np.array([100.0, 110.0, 121.0, 133.1]),
+        open=np.array([100.0, 100.0, 110.0, 121.0]),
+        bars_per_year=252.0,
     )
     keywords = {
         "features": deviation,
@@ -29,15 +36,15 @@ def test_growth_is_the_mean_log_return_of_the_equity():
         "fill": "close",
         "costs": {"commission": 0.0, "slippage": 0.0},
     }
-    growth = log_growth(lambda obs: np.array([0, 1]), market, 2, keywords)
+    growth = log_growth(FlatAndLong(), market, 2, keywords)
     np.testing.assert_allclose(growth, [0.0, np.log(1.1)], atol=1e-12)
 
 
 def test_a_quick_run_prints_a_row_for_each_market(capsys):
     assert main(["counterfactual", "--quick", "--seeds", "2"]) == 0
     printed = capsys.readouterr().out
-    for study in studies(quick=True):
-        assert study.name in printed
+    for case in cases(quick=True):
+        assert case.name in printed
     assert "median of 2 seeds" in printed
 
 
@@ -47,6 +54,6 @@ def test_no_seeds_are_refused_by_name():
 
 
 def test_the_ratio_says_how_many_times_as_many_steps_the_plain_agent_needs():
-    shown = table([curves([[0.0], [1.0]], [[1.0], [1.0]])])
+    shown = table([scores([[0.0], [1.0]], [[1.0], [1.0]])])
     assert shown.numbers[-1] == "ratio"
     assert [row[-1] for row in shown.rows] == ["2.0"]

@@ -11,9 +11,15 @@ from agents.a2c import A2C
 from agents.dqn import DQN
 from agents.ppo import PPO
 from benchmarks.__main__ import main
-from benchmarks.contenders import sb3
+from benchmarks.contenders import sb3, training
+from benchmarks.contenders.sb3_options import for_sb3
+from benchmarks.contenders.training import Marking
+from benchmarks.evaluation.world_scores import world_returns, world_scores
+from benchmarks.reports.curves import print_curves
+from benchmarks.study.learning_curves import Curve
 from benchmarks.suites import curves
-from benchmarks.suites.curves import WORLDS, Curve, CurveSettings
+from benchmarks.suites.curves import CurveSettings
+from benchmarks.tasks.worlds import WORLDS, recipe_of
 
 
 def run(tmp_path, *options):
@@ -39,8 +45,7 @@ def test_a_quick_run_draws_prints_and_keeps_its_curves(tmp_path, capsys, monkeyp
     def never(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(curves, "train_ours", never)
-    monkeypatch.setattr(curves, "train_sb3", never)
+    monkeypatch.setattr(curves, "train", never)
     assert run(tmp_path) == 0
     assert capsys.readouterr().out == text
     with pytest.raises(AssertionError, match="trained again"):
@@ -51,9 +56,7 @@ def test_the_table_is_printed_whole(capsys):
     scores = np.full((10, 2), -0.005)
     names = [("CartPole-v1", "DQN"), ("regime", "A2C")]
     steps = np.array([0.0, 123_456.0])
-    curves.print_curves(
-        {(*name, side): curves.Curve(steps, steps, scores, 2) for name in names for side in curves.SIDES}
-    )
+    print_curves({(*name, side): Curve(steps, steps, scores, 2) for name in names for side in curves.SIDES})
     text = capsys.readouterr().out
     assert "algorithm" in text
     assert "123,456.0" in text
@@ -63,20 +66,20 @@ def test_the_table_is_printed_whole(capsys):
 def test_the_optimal_policy_scores_1_on_the_regime_market():
     world = WORLDS["regime"]
     best = gym.make(world.env_id, **world.keywords).unwrapped.optimal_policy()
-    assert curves.score(best, world, 3) == 1.0
-    flat = SimpleNamespace(predict=lambda obs, deterministic: (np.zeros(len(obs), np.int64), None))
-    assert curves.score(flat, world, 3) == 0.0
+    assert world_scores(best, world, 3, 1) == [1.0]
+    flat = SimpleNamespace(predict=lambda obs, **_: (np.zeros(len(obs), np.int64), None))
+    assert world_scores(flat, world, 3, 1) == [0.0]
 
 
 def test_seeds_evaluated_together_play_the_episodes_that_each_plays_alone():
     agent = PPO("CartPole-v1", seeds=[4, 5], n_steps=8, batch_size=8, net_arch=(8,))
-    found = curves.returns(agent, WORLDS["CartPole-v1"], 4, 2)
+    found = world_returns(agent, WORLDS["CartPole-v1"], 4, 2)
     assert found.shape == (2, 4)
     for s in range(2):
-        assert (found[s] == curves.returns(agent[s], WORLDS["CartPole-v1"], 4, 1)[0]).all()
+        assert (found[s] == world_returns(agent[s], WORLDS["CartPole-v1"], 4, 1)[0]).all()
     assert (found >= 8.0).all()
-    right = SimpleNamespace(predict=lambda obs, deterministic: (np.ones(obs.shape[:-1], np.int64), None))
-    same = curves.returns(right, WORLDS["CartPole-v1"], 6, 2)
+    right = SimpleNamespace(predict=lambda obs, **_: (np.ones(obs.shape[:-1], np.int64), None))
+    same = world_returns(right, WORLDS["CartPole-v1"], 6, 2)
     assert (same[0] == same[1]).all()
     assert len(set(same[0])) > 1
 
@@ -85,8 +88,8 @@ def test_seeds_evaluated_together_play_the_episodes_that_each_plays_alone():
 @pytest.mark.parametrize("env", ["CartPole-v1", "regime"])
 def test_both_sides_get_the_same_hyperparameters(kind, env):
     name = kind.__name__
-    recipe = curves.recipe_of(CurveSettings(), env, name)
-    options = curves.for_sb3(name, recipe.hyperparameters)
+    recipe = recipe_of(env, name)
+    options = for_sb3(name, recipe.hyperparameters)
     envs = make_vec_env(WORLDS[env].spec().make, recipe.n_envs)
     model = sb3.algorithm_class(name)("MlpPolicy", envs, device="cpu", **options)
     ours = kind(WORLDS[env].spec(), n_envs=recipe.n_envs, **recipe.hyperparameters)
@@ -107,13 +110,13 @@ def test_both_sides_get_the_same_hyperparameters(kind, env):
 
 def test_marks_stop_the_clock_and_come_when_due(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(sb3.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
 
     def judge(model):
         now[0] += 100.0
         return model.num_timesteps / 10.0
 
-    marking, model = sb3.Marking(judge, 4, 10), SimpleNamespace(num_timesteps=0)
+    marking, model = Marking(judge, 4, 10), SimpleNamespace(num_timesteps=0)
     marking.mark(model)
     for _ in range(5):
         now[0] += 1.0
@@ -144,4 +147,4 @@ def test_bad_settings_are_named():
         with pytest.raises(ValueError, match=field):
             CurveSettings(**{field: value})
     with pytest.raises(ValueError, match="shared_network"):
-        curves.for_sb3("A2C", asdict(A2C.Config(shared_network=True)))
+        for_sb3("A2C", asdict(A2C.Config(shared_network=True)))

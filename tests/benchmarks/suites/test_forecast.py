@@ -16,8 +16,9 @@ from benchmarks.forecasting import forecasters
 from benchmarks.forecasting import metrics as forecast_metrics
 from benchmarks.forecasting.windows import Windows, folds
 from benchmarks.reports.forecast import skill_findings, trading_findings
-from benchmarks.suites import forecast
-from benchmarks.suites.forecast import ForecastSettings, study
+from benchmarks.study import forecast_settings
+from benchmarks.study.forecast_settings import ForecastSettings
+from benchmarks.study.walk_forward import study
 from trading_env import Costs, Market, load
 
 KEYWORDS = {"window": 1, "costs": {"commission": 1e-3, "slippage": 0.0}}
@@ -285,5 +286,5 @@ def test_bad_settings_are_refused_by_name(bad):
 
 
 def test_indices_are_included_where_their_package_is(monkeypatch):
-    monkeypatch.setattr(forecast, "find_spec", lambda name: None)
-    assert ForecastSettings().data == forecast.STOCKS
+    monkeypatch.setattr(forecast_settings, "find_spec", lambda name: None)
+    assert ForecastSettings().data == forecast_settings.STOCKS

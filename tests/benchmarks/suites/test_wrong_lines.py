@@ -13,8 +13,8 @@ from benchmarks.speed import run as speed
 from benchmarks.suites import certify, compare, counterfactual, curves, forecast
 
 ROOT = Path(__file__).parents[3]
-WORK = ((compare, "compare"), (forecast, "run"), (speed, "measure"), (curves, "train_ours"), (curves, "train_sb3"))
-WORK += ((certify, "_train_ours"), (certify, "_train_sb3"), (certify, "controls_of"), (counterfactual, "compare"))
+WORK = ((compare, "compare"), (forecast, "run"), (speed, "measure"), (curves, "train"))
+WORK += ((certify, "train"), (certify, "controls_of"), (counterfactual, "compare"))
 
 WRONG = {  # the line: what its error must hold
     "compere": "compere",

@@ -1,0 +1,120 @@
+"""Learning curves as a table in the terminal, and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from agents.common import files
+from benchmarks.reports import table as tables
+from benchmarks.reports.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, picture
+from benchmarks.study import provenance
+from benchmarks.study.learning_curves import Curve, Curves, difference
+from benchmarks.tasks.worlds import WORLDS, World
+
+NUMBERS = ("seeds", "final", "95%", "less SB3's\n95%", "threshold", "steps to it", "seconds", "of")
+NOTES = (
+    "Less SB3's: the interval of the difference at the end; where it contains 0, no difference is shown.",
+    "Seconds to the threshold and in all, of all seeds: ours on one core, SB3's on all; without evaluations.",
+)
+
+
+def print_curves(curves: Curves) -> None:
+    """Prints the last point of each curve, when it reached the threshold, and the difference between the sides."""
+    console = tables.console_of()
+    table = tables.Columns(
+        "Interquartile mean over seeds, with its 95% interval", ("env", "algorithm", "side"), NUMBERS
+    )
+    for (env, algorithm, side), curve in curves.items():
+        final, interval, *others = _cells(curve, WORLDS[env].threshold)
+        peer = curves.get((env, algorithm, "sb3")) if side != "sb3" else None
+        less = "" if peer is None else _ends(*difference(curve, peer), WORLDS[env].threshold)
+        names = [env, algorithm, SIDE_NAMES.get(side, side)]
+        table.rows.append([*names, str(len(curve.scores)), final, interval, less, *others])
+    tables.show(table, console)
+    worlds = dict.fromkeys(key[0] for key in curves)
+    made = dict.fromkeys(provenance.in_words(one.made) for one in curves.values())
+    scores = (f"{env}: the score is the {WORLDS[env].unit}, greedy, on the same episodes for all." for env in worlds)
+    tables.say([*scores, *NOTES, *(f"Made at {words}." for words in made)], console)
+
+
+def _cells(curve: Curve, threshold: float) -> list[str]:
+    """Final score, interval, threshold, steps and seconds to it, and seconds in all."""
+    low, high = curve.interval()[:, -1]
+    score, interval = f"{curve.middle()[-1]:.{_digits(threshold)}f}", _ends(low, high, threshold)
+    reached = curve.reached(threshold)
+    when = ["never", "never"] if reached is None else [f"{reached[0]:,.0f}", f"{reached[1]:,.1f}"]
+    return [score, interval, f"{threshold:g}", *when, f"{curve.seconds[-1]:,.1f}"]
+
+
+def _ends(low: float, high: float, threshold: float) -> str:
+    digits = _digits(threshold)
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def _digits(threshold: float) -> int:
+    return 1 if threshold > 10.0 else 3
+
+
+def draw_curves(curves: Curves, worlds: Mapping[str, World], path: Path) -> None:
+    """Draws two rows of panels per env, by steps and by seconds, with a column per algorithm."""
+    files.write(path, picture(curves_figure(curves, worlds), path))
+
+
+@names_as_text
+def curves_figure(curves: Curves, worlds: Mapping[str, World]) -> Figure:
+    """The drawing."""
+    envs, algorithms = (list(dict.fromkeys(key[i] for key in curves)) for i in (0, 1))
+    size = (3.4 * len(algorithms) + 0.6, 2.3 * 2 * len(envs) + 0.5)
+    figure = Figure(figsize=size, layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(2 * len(envs), len(algorithms), squeeze=False)
+    for row, (env, axis) in enumerate((env, axis) for env in envs for axis in ("steps", "seconds")):
+        for axes, algorithm in zip(grid[row], algorithms, strict=True):
+            for side, colour in SIDE_COLOURS.items():
+                if (env, algorithm, side) in curves:
+                    _draw_curve(axes, curves[env, algorithm, side], axis, colour, SIDE_NAMES[side])
+            axes.axhline(worlds[env].threshold, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
+            _label_curve(axes, axis, f"{algorithm}, {env}" if axis == "steps" else "")
+        grid[row][0].set_ylabel(worlds[env].unit, fontsize=8)
+    _share_scales(grid)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
+    return figure
+
+
+def _share_scales(grid: Any) -> None:
+    """Gives all panels of an env, two rows, the same vertical scale."""
+    for row in range(0, len(grid), 2):
+        limits = [axes.get_ylim() for axes in grid[row]]
+        for axes in (*grid[row], *grid[row + 1]):
+            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _draw_curve(axes: Axes, curve: Curve, axis: str, colour: str, label: str) -> None:
+    when = curve.steps / 1_000.0 if axis == "steps" else np.maximum(curve.seconds, 1e-3)
+    first = 0 if axis == "steps" else 1  # a logarithm has no 0
+    low, high = curve.interval()
+    axes.fill_between(when[first:], low[first:], high[first:], color=colour, alpha=0.2, linewidth=0.0)
+    axes.plot(when[first:], curve.middle()[first:], color=colour, linewidth=1.5, label=label)
+
+
+def _label_curve(axes: Axes, axis: str, title: str) -> None:
+    if axis == "seconds":
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+    label = "thousand steps per seed" if axis == "steps" else "seconds for all seeds (log scale)"
+    axes.set_xlabel(label, fontsize=8)
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)

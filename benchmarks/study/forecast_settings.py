@@ -1,0 +1,120 @@
+"""Options of the forecast study."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from agents.base import commands
+from benchmarks.forecasting import forecasters
+from benchmarks.statistics.intervals import check_block
+from benchmarks.tasks.checks import check_counts, check_distinct, check_name
+
+STOCKS = ("us-stocks/AAPL", "us-stocks/GOOG", "us-stocks/IBM", "us-stocks/MSFT")  # FB's 196 bars are too few
+INDICES = ("sp500", "nasdaq")
+
+DESCRIPTION = """\
+Walks forward through each market: forecasters learn from the past, choose what they must on a later stretch, and
+forecast the next one. Prints their errors and their skill against "the price stays where it is", with intervals,
+and what a trader who follows them is left with after costs, beside buying and holding and staying out. Writes
+results.json and forecast.png to FOLDER/NAME."""
+
+
+@dataclass(frozen=True)
+class ForecastSettings:
+    """Options of ``python -m benchmarks forecast``."""
+
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    """A few seconds in all: shows that everything runs. Other options still count."""
+    name: str = "forecast"
+    """Folder under --folder that the results go to."""
+    folder: Path = Path("results")
+    """Where results are kept."""
+    data: tuple[str, ...] = field(default_factory=lambda: (*STOCKS, *(INDICES if find_spec("arch") else ())))
+    """Datasets: names, or paths of CSV or Parquet files."""
+    window: int = 20
+    """Bars that a forecaster sees."""
+    horizon: int = 5
+    """Bars whose return is forecast."""
+    folds: int = 4
+    """Test stretches, before each of which everybody learns anew."""
+    first_test: float = 0.5
+    """Where the first of them begins, as a fraction of the market."""
+    validation: int = 250
+    """Bars before each test stretch to choose by."""
+    seeds: int = 5
+    """Seeds 0..n-1 of the LSTM."""
+    epochs: int = 10
+    """Most passes of the LSTM over its windows."""
+    trees: int = 500
+    """Trees of the forest."""
+    rounds: int = 100
+    """Rounds of boosting."""
+    margins: tuple[float, ...] = (0.0, 0.0025, 0.005, 0.01)
+    """By how much a forecast must beat the costs of a round trip; the validation chooses."""
+    commission: float = 5e-4
+    """Rate on the traded notional (5e-4 is 5 bps)."""
+    slippage: float = 5e-4
+    """Adverse move of each fill, as a fraction of the price."""
+    bootstrap_samples: int = 2_000
+    """Resamples behind the intervals."""
+    mean_block: float = 20.0
+    """Mean length of the resampled blocks of bars."""
+    jobs: int | None = None
+    """Processes for the forest; one unless given."""
+    progress: bool = True
+    """Whether to show a progress bar."""
+
+    def __post_init__(self) -> None:
+        counts = ("window", "horizon", "folds", "validation", "seeds", "epochs", "trees", "rounds", "bootstrap_samples")
+        check_counts(self, (*counts, "jobs"))
+        check_block(self.mean_block)
+        check_name(self.name)
+        check_distinct("data", self.data)
+        if self.window < 20:
+            raise ValueError(f"window must be at least 20, for the mean of the last 20 returns, got {self.window}")
+        if not 0.0 < self.first_test < 1.0:
+            raise ValueError(f"first_test must be in (0, 1), got {self.first_test}")
+        if not self.margins or not all(0.0 <= margin < math.inf for margin in self.margins):
+            raise ValueError(f"margins must be at least one, finite and not negative, got {self.margins}")
+
+    @property
+    def purge(self) -> int:
+        """Rows left out between parts, so that none shares a bar with another."""
+        return self.window + self.horizon
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Of TradingEnv; what it observes does not matter to who follows forecasts."""
+        return {"window": 1, "costs": {"commission": self.commission, "slippage": self.slippage}}
+
+    def makers(self) -> Mapping[str, Any]:
+        """New forecasters by name."""
+        sizes = (self.seeds, self.epochs, self.trees, self.rounds, self.jobs)
+        return forecasters.makers(self.horizon, *sizes)
+
+
+QUICK: dict[str, Any] = {
+    "name": "quick",
+    "data": ("us-stocks/GOOG",),
+    "folds": 2,
+    "seeds": 2,
+    "epochs": 1,
+    "trees": 10,
+    "rounds": 10,
+    "bootstrap_samples": 200,
+}
+
+
+def parse(arguments: Sequence[str], prog: str) -> ForecastSettings:
+    """The settings that the command line asks for; ``--quick`` changes the defaults of the others."""
+    default = ForecastSettings(**QUICK) if "--quick" in arguments else ForecastSettings()
+    options = {"default": default, "description": DESCRIPTION}
+    found: ForecastSettings = commands.parse(prog, ForecastSettings, arguments, **options)
+    return found
