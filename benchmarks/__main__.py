@@ -9,17 +9,17 @@ from importlib import import_module
 from agents.base.commands import output, printable
 
 COMMANDS = {
-    "certify": "certify agents on problems whose optimum is known, as fractions of it, and run the controls",
-    "compare": "train DQN and Stable-Baselines3's DQN on a stock's early years, compare them on the later ones",
-    "counterfactual": "count the steps that DQN saves where it learns from the actions not taken too",
+    "certify": "score agents as fractions of the optimum, on problems where it is known, and run the controls",
+    "compare": "train DQN and Stable-Baselines3's DQN on the early years of a stock, compare them on the later ones",
+    "counterfactual": "count the steps that DQN saves by learning from the actions not taken, too",
     "curves": "draw learning curves of DQN, A2C and PPO, ours and Stable-Baselines3's, with intervals over seeds",
-    "forecast": "forecast returns walking forward, trade on it, and say whether either beats doing nothing",
+    "forecast": "forecast returns walking forward, trade on the forecasts, and compare both with doing nothing",
     "speed": "measure envs and agents against their peers, and print the ratios beside the goals",
 }
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command that the arguments begin with, each a module with a ``main``."""
+    """Runs the command that the first argument names, and returns the exit code."""
     with output():
         return _run(arguments)
 

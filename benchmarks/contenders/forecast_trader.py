@@ -1,4 +1,7 @@
-"""A trader who follows forecasts: in when they beat the costs, out when they are as bad, still between. T = bars."""
+"""A trader that follows forecasts: it buys above the cost threshold and sells below minus it.
+
+Axis letters: S seeds, n forecasts, T bars.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def round_trip_cost(costs: Costs | Mapping[str, float]) -> float:
-    """What buying and selling again at an unchanged price loses, as a fraction; fixed fees and minima left aside."""
+    """Fraction lost by buying and selling again at an unchanged price, without fixed and minimum fees."""
     if not isinstance(costs, Costs | Mapping):
         raise TypeError(f"costs must be Costs or a mapping of its fields, got {costs!r}")
     costs = costs if isinstance(costs, Costs) else Costs(**costs)
@@ -29,12 +32,12 @@ def round_trip_cost(costs: Costs | Mapping[str, float]) -> float:
 def forecast_exposures(forecast: npt.ArrayLike, threshold: npt.ArrayLike, short: bool = False) -> Floats:
     """Exposures (T,): 1 from a forecast above the threshold, 0 (or -1) from one below minus it, else as before.
 
-    The first is 0 unless a forecast says otherwise. The exposure of a bar depends on the forecasts up to it alone.
+    Exposure is 0 before the first such forecast. The exposure of a bar depends only on forecasts up to that bar.
 
     Args:
-        forecast: of the return that follows each bar, NaN where there is none, which changes nothing (T,).
-        threshold: one, or one for each bar (T,), not negative.
-        short: whether to sell short instead of being out.
+        forecast: of the return that follows each bar (T,); NaN where there is none, which keeps the exposure.
+        threshold: a nonnegative number, or one for each bar (T,).
+        short: True to sell short instead of being flat.
     """
     given, bounds = numbers("forecast", forecast, 1), numbers("threshold", threshold, 0, 1)
     if bounds.shape not in ((), given.shape):
@@ -51,18 +54,18 @@ def forecast_trader(forecast: npt.ArrayLike, env: Any, threshold: npt.ArrayLike,
     """A policy with Stable-Baselines3's `predict` that trades as `forecast_exposures` says, in a TradingEnv.
 
     Args:
-        forecast: made at each bar of the env's market from bars up to it (T,).
+        forecast: made at each bar of the env's market from the bars up to it (T,).
         env: a TradingEnv with one dataset and without random_start.
-        threshold: as in `forecast_exposures`: the round-trip cost and a margin.
-        short: whether to sell short; env must allow it.
+        threshold: as in `forecast_exposures`: the round-trip cost plus a margin.
+        short: True to sell short; env must allow it.
     """
     return StrategyPolicy(forecast_exposures(forecast, threshold, short), env)
 
 
 def choose_margin(forecasts: Floats, market: Market, margins: Sequence[float], keywords: Mapping[str, Any]) -> float:
-    """The margin above the round-trip cost that would have earned most over the market's own bars.
+    """The margin above the round-trip cost with the highest mean log return over seeds on the market's own bars.
 
-    Of several seeds the mean log return counts; of equally good margins the largest, which trades least.
+    Among equally good margins it is the largest, which trades least.
 
     Args:
         forecasts: of each seed at each bar (S, T).
@@ -79,7 +82,7 @@ def choose_margin(forecasts: Floats, market: Market, margins: Sequence[float], k
 
 
 def traded(forecasts: Floats, thresholds: Floats, market: Market, keywords: Mapping[str, Any]) -> Tracks:
-    """What following each seed's forecasts [S, n] of the market's own bars does to its account."""
+    """The account of a trader that follows each seed's forecasts [S, n] of the market's own bars."""
     env = gym.make(ENV_ID, data=market, **keywords)
     least = aligned(thresholds[None], market)[0]
     traders = [forecast_trader(row, env, np.nan_to_num(least)) for row in aligned(forecasts, market)]

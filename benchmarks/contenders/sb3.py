@@ -1,8 +1,8 @@
-"""Any algorithm of Stable-Baselines3 or sb3-contrib on the env that our agents train on: many seeds, all cores.
+"""Trains any algorithm of Stable-Baselines3 or sb3-contrib on the env that our agents train on: many seeds, all cores.
 
-Their networks have no seed axis, so a seed is a run of its own; runs go to one process per core, with one torch
-thread each, which is the fastest way to run many of them. New processes import the main module: a script that
-calls `train` needs the guard ``if __name__ == "__main__":``.
+Their networks have no seed axis, so each seed is a separate run. Runs go to one process per core with one torch
+thread each, the fastest way to run many of them. New processes import the main module, so a script that calls
+`train` needs the guard ``if __name__ == "__main__":``.
 """
 
 from __future__ import annotations
@@ -67,16 +67,16 @@ def train(
     """Trains the algorithm once per seed.
 
     Args:
-        algorithm: name of a class of stable_baselines3 or sb3_contrib, as "DQN" or "MaskablePPO".
-        env: an id, an EnvSpec, or an env with a spec, of which every run makes its copies.
+        algorithm: name of a class of stable_baselines3 or sb3_contrib, such as "DQN" or "MaskablePPO".
+        env: an id, an EnvSpec, or an env with a spec, from which every run makes its copies.
         seeds: n for 0..n-1, or a sequence of ints.
         total_timesteps: per seed.
         policy: SB3's name of the policy class.
         n_envs: envs per seed.
-        processes: to run side by side; None takes one per core.
-        progress_bar: whether to show one, over the steps of all seeds.
-        judge: marks the models before the first step and after the last, and between them; can be pickled.
-        every: steps between marks.
+        processes: number of processes; None takes one per core.
+        progress_bar: True to show one, over the steps of all seeds.
+        judge: scores the models before the first step, after the last, and between them; must be picklable.
+        every: steps between scores.
         hyperparameters: of the algorithm, by SB3's names.
 
     Raises:
@@ -114,7 +114,7 @@ def algorithm_class(name: str) -> Any:
 
 
 def env_spec(env: str | EnvSpec | gym.Env[Any, Any]) -> EnvSpec:
-    """The spec that copies of ``env`` are made from, its module imported."""
+    """The spec from which copies of ``env`` are made, after importing the env's module."""
     if isinstance(env, str):
         env = gym.make(env)
     spec = env if isinstance(env, EnvSpec) else env.spec
@@ -124,12 +124,12 @@ def env_spec(env: str | EnvSpec | gym.Env[Any, Any]) -> EnvSpec:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run_all(jobs: Iterable[_Job], workers: int, bar: Any) -> list[_Run]:
-    """The results of the jobs in their order, while the bar follows the steps of all of them."""
+    """The results of the jobs, in order; the bar shows the steps of all of them."""
     context = multiprocessing.get_context("spawn")
     steps = context.Value("q", 0)
     with ProcessPoolExecutor(workers, context, _set_up_worker, (steps,)) as pool:
@@ -157,7 +157,7 @@ def _set_up_worker(steps: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ends this process as soon as the one that started it is gone, killed or not: nobody waits for its results."""
+    """Ends this process as soon as the parent process has ended, even by a kill."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])
@@ -165,7 +165,7 @@ def _end_with_parent() -> None:
 
 
 def _run(job: _Job) -> _Run:
-    """Trains one seed; its model as a file's bytes, the steps it took, when it began and ended, and its marks."""
+    """Trains one seed and returns the saved model, the number of steps, start and end times, and the marks."""
     from stable_baselines3.common.env_util import make_vec_env
 
     envs = make_vec_env(lambda: gym.make(job.spec), n_envs=job.n_envs, seed=job.seed)
@@ -184,7 +184,7 @@ def _run(job: _Job) -> _Run:
 
     step_once(job.spec)
     marking.mark(model)
-    start = time.monotonic()  # one clock for all processes, which nobody sets back
+    start = time.monotonic()  # one clock for all processes, which is never set back
     model.learn(job.total_timesteps, callback=count)
     end = time.monotonic()
     marking.mark(model)
@@ -195,7 +195,7 @@ def _run(job: _Job) -> _Run:
 
 
 def step_once(spec: EnvSpec) -> None:
-    """Lets an env's first reset and step compile what they need, so that no training's seconds include it."""
+    """Resets and steps one env, so that compilation is done before training is timed."""
     env = gym.make(spec)
     env.reset(seed=0)
     env.step(env.action_space.sample())

@@ -1,4 +1,4 @@
-"""What a comparison is made of: options of the command line, with the hyperparameters that all learners share."""
+"""Options of a comparison, with the hyperparameters that both learners share."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmarks.tasks.checks import check_counts, check_name
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Of DQN, named as in Stable-Baselines3; both learners get the same. Chosen beforehand, not tuned."""
+    """Hyperparameters of DQN by Stable-Baselines3's names, the same for both learners; chosen beforehand, not tuned."""
 
     learning_rate: float = 5e-4
     """Adam's step size."""
     buffer_size: int = 50_000
-    """Transitions that the replay memory keeps per seed."""
+    """Capacity of the replay memory per seed, in transitions."""
     learning_starts: int = 1_000
     """Steps of random actions before the first update."""
     batch_size: int = 32
@@ -30,11 +30,11 @@ class Hyperparameters:
     train_freq: int = 4
     """Steps between updates."""
     gradient_steps: int = 1
-    """Updates at a time."""
+    """Updates every train_freq steps."""
     target_update_interval: int = 1_000
     """Steps between updates of the target network."""
     exploration_fraction: float = 0.2
-    """Part of training over which exploration falls."""
+    """Fraction of training over which exploration decreases."""
     exploration_final_eps: float = 0.05
     """Probability of a random action after that."""
     max_grad_norm: float = 10.0
@@ -58,9 +58,9 @@ class CompareSettings:
     """Options of ``python -m benchmarks compare``."""
 
     demo: tyro.conf.FlagCreatePairsOff[bool] = False
-    """A small budget, for a first look: 4 seeds, 20,000 steps, saved as demo. Other options still count."""
+    """A small budget for a first look: 4 seeds, 20,000 steps, saved as demo. Other options override it."""
     name: str = "compare"
-    """Folder under --folder that the results go to."""
+    """Folder under --folder for the results."""
     folder: Path = Path("results")
     """Where results are kept."""
     data: str = "us-stocks/AAPL"
@@ -74,9 +74,9 @@ class CompareSettings:
     window: int = 30
     """Bars of history in an observation."""
     episode_length: int = 252
-    """Bars of a training episode, which starts anywhere in the training period."""
+    """Bars of a training episode, which starts at a random bar of the training period."""
     allow_short: bool = False
-    """Whether "sell" means short instead of flat to the learners; rules and random traders are long or flat."""
+    """Let the learners sell short; without it "sell" means flat. Rules and random traders are long or flat."""
     fill: Literal["next_open", "next_close", "close"] = "next_open"
     """When orders are filled."""
     commission: float = 5e-4
@@ -84,15 +84,15 @@ class CompareSettings:
     slippage: float = 5e-4
     """Adverse move of each fill, as a fraction of the price."""
     random_seeds: int = 100
-    """Runs of the random policy, whose turnover is matched to that of dqn."""
+    """Runs of the random policy, which has the turnover of the median dqn seed."""
     bootstrap_samples: int = 2_000
     """Resamples behind the intervals."""
     mean_block: float = 20.0
-    """Mean length of the resampled blocks of bars."""
+    """Mean length of the resampled blocks, in bars."""
     processes: int | None = None
     """Processes for Stable-Baselines3; one per core unless given."""
     progress: bool = True
-    """Whether to show progress bars."""
+    """Show progress bars."""
     dqn: Annotated[Hyperparameters, tyro.conf.arg(name="")] = field(default_factory=Hyperparameters)
     """Hyperparameters of both learners."""
 
@@ -119,7 +119,7 @@ DEMO: dict[str, Any] = {"name": "demo", "seeds": 4, "total_timesteps": 20_000}
 
 
 def parse(arguments: list[str], prog: str) -> CompareSettings:
-    """The settings that the command line asks for; ``--demo`` changes the defaults of the others."""
+    """The settings of this command line; ``--demo`` changes the defaults of the others."""
     default = CompareSettings(**DEMO) if "--demo" in arguments else CompareSettings()
     found: CompareSettings = commands.parse(prog, CompareSettings, arguments, default=default, description=DESCRIPTION)
     return found

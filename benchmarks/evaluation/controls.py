@@ -1,16 +1,15 @@
-"""Controls to run beside any study: markets and features for which the answer is known before.
+"""Controls to run beside any study: markets and features for which the right answer is known in advance.
 
-A study is a function (train, test, features) -> log growth per bar [S, T] of its agents on the test market, above
-whatever it compares with; `features` is what TradingEnv takes by that name. A control changes one of the three, and
-says what must come of it:
+A study is a function (train, test, features) -> log growth per bar [S, T] of its agents on the test market, in excess
+of its benchmark; `features` is as in TradingEnv. A control changes one of the three and states what must follow:
 
-    null       both markets without anything to foresee: the edge must touch 0, or lie below.
-    shuffled   the training returns in other orders, the test as it is: the edge must touch 0, or lie below.
-    peek       the next bar's return among the features: the edge must lie above the honest one, by far.
-    hindsight  nobody may earn more than who knows all prices.
+    null       both markets have unpredictable returns: the interval of the edge must contain 0 or lie below it.
+    shuffled   the training returns are reordered, the test stays: the same must hold.
+    peek       the next bar's return is a feature: the interval must lie above the honest one's.
+    hindsight  nothing changes: no seed may earn more than the best path with all prices known.
 
-What none of them sees: a further column of the market that knew the future when it was made. It goes with its bar, and
-is lost with the honest part of an edge. See how much of the edge is left with such columns a bar late.
+None of them detects a further market column that was computed from future prices: it moves with its bar, so shuffling
+destroys its edge together with the honest one. Delay such columns by a bar, and see how much of the edge remains.
 
 Axis letters: S seeds, T bars.
 """
@@ -34,19 +33,19 @@ _ROUNDING = 1e-9
 
 
 class ControlFailedError(AssertionError):
-    """A control did not come out as it must."""
+    """A control failed."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """What came of a control.
+    """The outcome of a control.
 
     Attributes:
         name: of the control.
         edge: mean log growth per bar.
         interval: its 95% interval, over seeds and time.
-        expected: what must be, for a reader.
-        passed: whether it is.
+        expected: the condition, in words.
+        passed: True if it holds.
     """
 
     name: str
@@ -56,10 +55,10 @@ class Control:
     passed: bool
 
     def require(self) -> None:
-        """Raises unless it passed.
+        """Raises unless the control passed.
 
         Raises:
-            ControlFailedError: it did not.
+            ControlFailedError: it failed.
         """
         if not self.passed:
             low, high = self.interval
@@ -69,11 +68,11 @@ class Control:
 
 
 def null_control(study: Study, train: Market, test: Market, features: Any = "default", *, seed: int = 0) -> Control:
-    """The study on markets as long and as volatile as these two, in which nobody can win.
+    """The study on markets as long and as volatile as these two, with unpredictable returns.
 
-    Simple returns have mean 0 there, so holding has a log growth of -sigma^2 / 2 a bar: a study whose edge is counted
-    above holding should count it above half of it, as `benchmarks.suites.certify_controls` does; else staying flat
-    wins.
+    Simple returns have mean 0 there, so the log growth of holding is -sigma^2 / 2 a bar, and staying flat beats
+    holding. A study that measures its edge against holding should take half of it instead, as
+    `benchmarks.suites.certify_controls` does.
     """
     growth = study(null_like(train, seed), null_like(test, seed + 1), features)
     return _no_edge("null market", growth)
@@ -82,18 +81,18 @@ def null_control(study: Study, train: Market, test: Market, features: Any = "def
 def shuffled_control(
     study: Study, train: Market, test: Market, features: Any = "default", *, shuffles: int = 8, seed: int = 0
 ) -> Control:
-    """The study trained on the bars of ``train`` in random order, tested as it is.
+    """The study trained on the bars of ``train`` in random order, and tested on ``test`` unchanged.
 
-    One order may by chance teach all seeds the side that the test rewards. So there are several, and the interval
-    resamples them, each the mean of its seeds.
+    By chance, one order may teach all seeds the side that the test rewards. So there are several orders, and the
+    interval resamples orders, each the mean over its seeds.
 
     Args:
-        study: see the module, and so for the next three.
-        train: the market whose bars change places.
+        study: as described in the module.
+        train: the market whose bars are reordered.
         test: the market that stays.
         features: of both.
-        shuffles: how many orders, 2 at least.
-        seed: of the first.
+        shuffles: number of orders, at least 2.
+        seed: of the first order.
     """
     if shuffles < 2:
         raise ValueError(f"shuffles must be at least 2, got {shuffles}")
@@ -104,7 +103,7 @@ def shuffled_control(
 def peek_control(
     study: Study, train: Market, test: Market, features: Any = "default", *, honest: Floats | None = None
 ) -> Control:
-    """The study with the next bar's return among its features; ``honest`` are its results without."""
+    """The study with the next bar's return among its features; ``honest`` are its results without that feature."""
     honest = study(train, test, features) if honest is None else honest
     growth = study(train, test, with_peek(features))
     interval, (_, bar) = edge_interval(growth), edge_interval(honest)
@@ -119,20 +118,20 @@ def peek_control(
 
 
 def hindsight_control(growth: Floats, test: Market, **keywords: Any) -> Control:
-    """Whether no seed's log growth [S, T] on ``test`` is above the bound.
+    """The check that no seed's log growth [S, T] on ``test`` exceeds the hindsight bound.
 
     Args:
-        growth: plain log growth of equity, above nothing.
+        growth: log growth of equity, without subtracting a benchmark.
         test: the market.
         keywords: of TradingEnv, as in the test.
 
     Raises:
-        ValueError: growth is not of the bars that the bound covers.
+        ValueError: growth does not cover the bars of the bound.
     """
     best_path = hindsight(test, **keywords)
     if growth.ndim != 2 or growth.shape[1] != len(best_path.actions):
         raise ValueError(
-            f"growth must have shape (S, {len(best_path.actions)}), a bar of the test each: {growth.shape}"
+            f"growth must have shape (S, {len(best_path.actions)}), one column per bar of the test: {growth.shape}"
         )
     bound = best_path.log_growth
     best = float(growth.sum(1).max())
@@ -144,7 +143,7 @@ def hindsight_control(growth: Floats, test: Market, **keywords: Any) -> Control:
 def run_controls(
     study: Study, train: Market, test: Market, features: Any = "default", *, shuffles: int = 8
 ) -> list[Control]:
-    """The honest study, which must pass nothing, and the controls that change its data."""
+    """The honest study, on which nothing is required, and the controls that change its data."""
     honest = study(train, test, features)
     edge = Control("as it is", float(honest.mean()), edge_interval(honest), "nothing is expected", True)
     return [
@@ -164,7 +163,7 @@ def _no_edge(name: str, growth: Floats) -> Control:
 
 
 def null_like(market: Market, seed: int) -> Market:
-    """Independent returns with the market's volatility, and simple returns of mean 0: nothing to foresee."""
+    """A market with the same volatility and independent, unpredictable returns; simple returns have mean 0."""
     sigma = float(np.log(market.close[1:] / market.close[:-1]).std())
     rng = np.random.default_rng(seed)
     returns = rng.normal(-0.5 * sigma**2, sigma, len(market) - 1)
@@ -178,7 +177,7 @@ def null_like(market: Market, seed: int) -> Market:
 def shuffled(market: Market, seed: int) -> Market:
     """The market's bars, each relative to the close before it, in random order; dates and first close stay.
 
-    Returns keep their distribution and lose their order. Further columns go along with their bars.
+    Returns keep their distribution and lose their order. Further columns move with their bars.
     """
     known = max((int(np.isnan(values).sum()) for values in market.columns.values()), default=0)  # NaN come first
     order = np.arange(1, len(market))
@@ -192,7 +191,7 @@ def shuffled(market: Market, seed: int) -> Market:
         if values is not None:
             relative = (values[1:] / before)[order - 1]
             bars[name] = np.concatenate([values[:1], close[:-1] * relative])
-    if "high" in bars and "low" in bars:  # rounding must not put a close out of its bar
+    if "high" in bars and "low" in bars:  # rounding must not put a close outside its bar
         ends = np.maximum(bars.get("open", close), close), np.minimum(bars.get("open", close), close)
         bars["high"], bars["low"] = np.maximum(bars["high"], ends[0]), np.minimum(bars["low"], ends[1])
     if market.volume is not None:
@@ -202,7 +201,7 @@ def shuffled(market: Market, seed: int) -> Market:
 
 
 def with_peek(features: Any) -> Callable[[Market], Any]:
-    """The features and, beside them, the log return of the next bar: what no honest study can see."""
+    """The features and, beside them, the log return of the next bar, which no honest study can see."""
 
     def peeking(market: Market) -> Any:
         import pandas as pd

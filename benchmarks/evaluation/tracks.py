@@ -1,4 +1,4 @@
-"""One whole episode of the test period, run by a policy of one seed or of several in one vector env.
+"""One episode over the whole test period, run by a policy of one or more seeds in one vector env.
 
 Axis letters: K runs (one per seed), T bars, D observation.
 """
@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class PerSeed:
-    """Policies of one run each, acting as one policy of K runs: row k of the observations is policy k's."""
+    """K single-run policies acting as one policy: policy k acts on row k of the observations."""
 
     def __init__(self, policies: Sequence[Any]) -> None:
         self.policies = list(policies)
@@ -56,10 +56,10 @@ def _row(observation: Any, k: int) -> Any:
 
 @dataclass(frozen=True)
 class Tracks:
-    """What K runs over the same T bars did to their accounts.
+    """The accounts of K runs over the same T bars.
 
     Attributes:
-        time: timestamps of the T+1 closes, the first decision's first; None where the market has none.
+        time: timestamps of the T+1 closes, from the first decision on; None where the market has none.
         bars_per_year: of the market.
         equity: after each close (K, T+1).
         exposure, turnover, commission, slippage, financing: of each bar (K, T), as the env's info has them; 0
@@ -112,17 +112,17 @@ class Tracks:
 
 
 def _end(equity: Floats) -> int:
-    """Length of the curve up to where nothing is left."""
+    """Length of the curve up to and including the first equity of 0 or less."""
     gone = np.flatnonzero(equity <= 0.0)
     return int(gone[0]) + 1 if gone.size else len(equity)
 
 
 def evaluate(policy: Policy, market: Market, runs: int = 1, **keywords: Any) -> Tracks:
-    """Runs the policy once from the market's first decision bar to its end, greedily, in ``runs`` envs at once.
+    """Accounts of the greedy policy from the market's first decision bar to its end, in ``runs`` envs at once.
 
     Args:
-        policy: acts on observations (K, D), or has `acting_in(envs)` to give a policy that asks them for more.
-        market: the test period; what lies before its first bar serves as history only.
+        policy: acts on observations (K, D), or has `acting_in(envs)`, which returns a policy that may query the envs.
+        market: the test period; rows before its first bar serve as history only.
         runs: K.
         keywords: of TradingEnv, as in training, but without random_start and episode_length.
 

@@ -1,4 +1,4 @@
-"""Work done before a clock runs: what is compiled at its first call is compiled then, and no rate includes it."""
+"""Warm-up before a timing, so that no rate includes compilation."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 
 def warm_up(kind: Any, env: Any, n_envs: int = 1, **hyperparameters: Any) -> int:
-    """Trains one seed of an agent as far as a few updates, and returns how many steps it took.
+    """Trains one seed of an agent for a few updates, and returns the number of steps.
 
     Args:
         kind: the agent's class.
-        env: as the agent takes it, with a spec.
+        env: as for the agent, with a spec.
         n_envs: per seed.
-        hyperparameters: of the training to come; only when learning starts is brought forward.
+        hyperparameters: of the training to come; only learning_starts is reduced.
     """
     config = kind.Config(**hyperparameters)
     first = max(getattr(config, "batch_size", None) or 1, n_envs * getattr(config, "n_steps", 1))

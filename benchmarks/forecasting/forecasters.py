@@ -31,20 +31,20 @@ class Regression:
     """A regressor of scikit-learn on flattened windows.
 
     Args:
-        candidates: Functions that make one; if there are several, the validation chooses among the fitted ones. Without
-            one the last fifth of the rows does, which then must come in the order of time: what forecasts it best when
-            fitted on the rows before it is fitted on all.
+        candidates: functions that return a new regressor. Of several, the one with the least squared error on the
+            validation rows is kept. Without validation rows, the candidates are compared on the last fifth of the
+            rows, which must be in time order, and the best one is refitted on all rows.
     """
 
     def __init__(self, *candidates: Callable[[], Any]) -> None:
         if not candidates:
-            raise ValueError("candidates must be at least one")
+            raise ValueError("candidates must have at least one entry")
         self._candidates = candidates
         self.model: Any = None
         self._fitted: tuple[int, ...] | None = None  # (W, F)
 
     def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Regression:
-        """Learns from windows X [n, W, F] and their returns y [n], and returns itself."""
+        """Fits windows X [n, W, F] and their returns y [n], and returns itself."""
         X, y = check_rows(X, y)
         validation = check_validation(validation)
         self._fitted = X.shape[1:]
@@ -56,13 +56,13 @@ class Regression:
         else:
             tail = -max(len(X) // 5, 1)
             if len(X) < 2:
-                raise ValueError(f"X must be two windows or more, to choose among candidates, got {len(X)}")
+                raise ValueError(f"X must be two windows or more to choose among candidates, got {len(X)}")
             best, _ = self._best(X[:tail], y[:tail], (X[tail:], y[tail:]))
             self.model = best().fit(_flat(X), y)
         return self
 
     def _best(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation) -> tuple[Callable[[], Any], Any]:
-        """The candidate that forecasts the validation best when fitted on (X, y), and its model."""
+        """The candidate with the least validation error after fitting (X, y), and its fitted model."""
         models = [make().fit(_flat(X), y) for make in self._candidates]
         best = int(np.argmin([_error(model, *validation) for model in models]))
         return self._candidates[best], models[best]
@@ -83,7 +83,7 @@ def _error(model: Any, X: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
 
 
 def ridge() -> Regression:
-    """Linear regression on standardised features, whose penalty the validation chooses, or the last rows."""
+    """Ridge regression on standardised features, with the penalty chosen as `Regression` says."""
     return Regression(*(partial(_scaled_ridge, alpha) for alpha in RIDGE_ALPHAS))
 
 
@@ -96,7 +96,7 @@ def _scaled_ridge(alpha: float) -> Any:
 
 
 def random_forest(trees: int = 500, seed: int = 0, jobs: int | None = None) -> Regression:
-    """A random forest; each split looks at the square root of the number of features, each tree at half of the rows."""
+    """A random forest; each split considers sqrt(number of features) features, each tree half of the rows."""
     from sklearn.ensemble import RandomForestRegressor
 
     options = {"n_estimators": trees, "max_features": "sqrt", "min_samples_leaf": 20, "max_samples": 0.5}
@@ -104,7 +104,7 @@ def random_forest(trees: int = 500, seed: int = 0, jobs: int | None = None) -> R
 
 
 def boosting(rounds: int = 100, seed: int = 0) -> Regression:
-    """Gradient boosting on histograms, with a small step."""
+    """Histogram gradient boosting with a small learning rate."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     options = {"max_iter": rounds, "learning_rate": 0.05, "max_leaf_nodes": 8, "early_stopping": False}
@@ -114,7 +114,7 @@ def boosting(rounds: int = 100, seed: int = 0) -> Regression:
 def makers(
     horizon: int, seeds: int, epochs: int, trees: int, rounds: int, jobs: int | None = None
 ) -> Mapping[str, Callable[[], Forecaster]]:
-    """What makes a new forecaster, by name; the first is what skill is measured against."""
+    """Functions that return a new forecaster, by name; the first is the benchmark of skill."""
     return {
         "last_value": LastValue,
         "mean_of_20": lambda: MeanOfLast(20, horizon),

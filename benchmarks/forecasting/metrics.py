@@ -1,6 +1,6 @@
-"""How good forecasts of returns are, as pure functions of forecasts (n,) or (S, n) and the truth (n,).
+"""Accuracy of return forecasts, as pure functions of forecasts (n,) or (S, n) and the truth (n,).
 
-Of several seeds each gives the mean over them: what a seed is worth that nobody picked. S seeds, n forecasts.
+With several seeds, each metric is the mean over seeds. S seeds, n forecasts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def rmse(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Root of the mean squared error."""
+    """Root mean squared error."""
     return float(np.sqrt(_squares(forecast, truth).mean(axis=-1)).mean())
 
 
@@ -26,10 +26,10 @@ def mae(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def malr(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Mean absolute log ratio, |log((1 + forecast) / (1 + truth))|: being off by a factor up or down counts alike.
+    """Mean absolute log ratio, |log((1 + forecast) / (1 + truth))|: a factor up and the same factor down count alike.
 
     Raises:
-        ValueError: a return is -1 or less, so that nothing would be left.
+        ValueError: a return is -1 or less, a total loss.
     """
     given = _pair(forecast, truth)
     if min(values.min() for values in given) <= -1.0:
@@ -38,14 +38,14 @@ def malr(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def directional_accuracy(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Share of forecasts with the sign of the truth, among those where neither is 0; NaN where there are none."""
+    """Fraction of forecasts with the sign of the truth, among those where neither is 0; NaN without any."""
     signs, true = np.broadcast_arrays(*(np.sign(values) for values in _pair(forecast, truth)))
     said = (signs != 0) & (true != 0)
     return float((signs == true)[said].mean()) if said.any() else float("nan")
 
 
 def skill(forecast: npt.ArrayLike, naive: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """1 - MSE / MSE of the naive forecast: 1 is perfect, 0 no better than naive; NaN where the naive one is perfect."""
+    """1 - MSE / MSE of the naive forecast: 1 is perfect, 0 no better than naive; NaN if the naive one is perfect."""
     least = float(_squares(naive, truth).mean())
     return 1.0 - float(_squares(forecast, truth).mean()) / least if least > 0.0 else float("nan")
 
@@ -59,7 +59,7 @@ def skill_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """An interval for `skill`, by the stationary bootstrap: both forecasts on the same resampled stretches of time."""
+    """Interval of `skill` by the stationary bootstrap, with both forecasts on the same resampled blocks of time."""
     check_sampling(samples, seed, level)
     squares = [_squares(values, truth).reshape(-1, np.size(truth)).mean(axis=0) for values in (forecast, naive)]  # [n]
     drawn = stationary_bootstrap(np.size(truth), mean_block, samples, np.random.default_rng(seed))  # [B, n]
@@ -80,7 +80,7 @@ def _pair(forecast: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Floats, Floats
     """Forecasts (n,) or (S, n) and the truth (n,) as arrays.
 
     Raises:
-        ValueError: they have other shapes, such as (n, 1), which NumPy would take for n seeds of one forecast.
+        ValueError: other shapes, such as (n, 1), which NumPy would broadcast as n seeds of one forecast.
     """
     forecasts, true = numbers("forecast", forecast, *range(8)), numbers("truth", truth, *range(8))
     if true.ndim != 1 or not true.size or forecasts.ndim not in (1, 2) or forecasts.shape[-1:] != true.shape:

@@ -16,13 +16,13 @@ CALENDAR = ("month", "n_holidays")
 
 @dataclass(frozen=True)
 class Windows:
-    """What is known at each bar, and the return that follows.
+    """The features known at each bar, and the return that follows.
 
     Attributes:
         X: the feature rows of the last W bars, oldest first (n, W, F).
-        y: return over the next ``horizon`` bars, NaN where the market ends before (n,).
+        y: return over the next ``horizon`` bars, NaN where the market ends earlier (n,).
         bar: the last bar of each window, consecutive (n,).
-        window, horizon: W, and the bars that a return covers.
+        window, horizon: W, and the number of bars that a return covers.
     """
 
     X: npt.NDArray[np.float32]
@@ -33,7 +33,7 @@ class Windows:
 
     @classmethod
     def of(cls, market: Market, window: int, horizon: int) -> Windows:
-        """The windows of all bars that have W complete rows of the default features and the calendar."""
+        """The windows of all bars with W complete rows of the default features and the calendar."""
         if not isinstance(market, Market):
             raise TypeError(f"market must be a Market, as load(...) gives it, got {type(market).__name__}")
         integer("window", window, 1)
@@ -50,13 +50,13 @@ class Windows:
         return cls(np.ascontiguousarray(X), y, bar, window, horizon)
 
     def part(self, rows: slice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """X and y of some rows whose returns are all known."""
+        """X and y of these rows."""
         return self.X[rows], self.y[rows]
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows to fit, to choose by, and to test, in this order in time with a gap between each."""
+    """Rows to fit, to choose by, and to test, in time order with gaps between them."""
 
     train: slice
     validation: slice
@@ -64,14 +64,14 @@ class Fold:
 
 
 def folds(rows: int, first_test: int, count: int, validation: int, purge: int) -> list[Fold]:
-    """Walks forward: equal stretches of test rows from ``first_test`` on, each with all earlier rows to learn from.
+    """Walk-forward folds: equal stretches of test rows from ``first_test`` on, each trained on all earlier rows.
 
-    Between train and validation, and between validation and test, ``purge`` rows are left out. With purge = window +
-    horizon no bar of a later part lies in a window, or in a return, of an earlier one.
+    ``purge`` rows are left out between train and validation, and between validation and test. With purge = window +
+    horizon, no window or return of an earlier part contains a bar of a later one.
 
     Raises:
         TypeError: an argument is no int.
-        ValueError: one is too small, nothing is left to train on, or a fold has no row to test.
+        ValueError: an argument is too small, nothing is left to train on, or a fold has no test row.
     """
     for name, value, least in (
         ("rows", rows, 1),

@@ -1,4 +1,4 @@
-"""The results of a comparison as a dict, a table, a JSON file and a frame of equity curves."""
+"""The results of a comparison as a dict, a table, and a frame of equity curves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def results(setup: Setup, rows: Mapping[str, Row]) -> dict[str, Any]:
-    """Settings, data, versions, and of each row every seed's metrics, their summary and intervals."""
+    """Settings, data and versions, and for each row the metrics of every seed, their summary and intervals."""
     settings = setup.settings
     returns = {name: row.tracks.returns for name, row in rows.items()}
     medians = bootstrap_median_sharpe(
@@ -58,10 +58,10 @@ def _period(market: Market) -> dict[str, Any]:
 
 
 def differences(medians: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Of each row but the rules', by peer: the interval of its median Sharpe ratio less the peer's.
+    """Intervals of median Sharpe ratio minus the peer's, for each row except rules: name -> peer -> interval.
 
     Args:
-        medians: resampled on the same bars for all, name -> [B].
+        medians: bootstrap samples on the same bars for all rows, name -> [B].
     """
     result = {}
     for name in medians:
@@ -104,7 +104,7 @@ def equity_frame(rows: Mapping[str, Row]) -> pd.DataFrame:
 
 
 def print_comparison(results: Mapping[str, Any], console: Console | None = None) -> None:
-    """Prints the table, and under it what a reader must know to judge it."""
+    """Prints the table, and below it the notes needed to judge it."""
     console = tables.console_of(console)
     rows: list[Sequence[str] | None] = [
         [name, str(row["seeds"]), *_cells(row)] for name, row in results["rows"].items()
@@ -119,7 +119,7 @@ def _title(results: Mapping[str, Any]) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    """The row's numbers: the median, and under it the range over seeds where there are several."""
+    """The row's numbers: the median and, for several seeds, the range on a second line."""
     summary, several, speed = row["summary"], row["seeds"] > 1, row["training_steps_per_second"]
     cells = {
         "total_return": _spread(summary["total_return"], percent, several),
@@ -136,7 +136,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _spread(summary: Mapping[str, float], show: Callable[[float], str], several: bool) -> str:
-    """The median, and where there are several seeds a second line with their range."""
+    """The median and, for several seeds, a second line with their range."""
     text = show(summary["median"])
     return f"{text}\n{between((summary['low'], summary['high']), show)}" if several else text
 
@@ -162,32 +162,34 @@ def tenths(value: float) -> str:
     return f"{value:.1f}"
 
 
-# -- what a reader must know -----------------------------------------------------------------------------------
+# -- notes ------------------------------------------------------------------------------------------------------
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
-    """Setting, meaning and limits of the table's numbers, a line each."""
+    """Settings, meaning and limits of the table's numbers, one line each."""
     settings, data, rows = results["settings"], results["data"], results["rows"]
     lines = [
         f"Trained on {data['train']['first']} to {data['train']['last']} ({data['train']['bars']} bars): "
         f"{settings['total_timesteps']:,} steps per seed, {settings['seeds']} seeds, the same for both learners.",
         f"Costs: commission {1e4 * settings['commission']:g} bps and slippage {1e4 * settings['slippage']:g} bps of "
         f"each trade, filled at {settings['fill']}. Turnover counts buying and selling the whole equity as 2.",
-        "Several seeds: median, and under it the range. random trades as much as the median dqn.",
-        "s.e. is Lo's standard error of the annual Sharpe ratio, 95% an interval that resamples bars and seeds.",
+        "With several seeds: the median, and below it the range. random has the turnover of the median dqn seed.",
+        "s.e. is Lo's standard error of the annual Sharpe ratio; 95% is an interval that resamples bars and seeds.",
         *_differences(results.get("sharpe_differences_95", {})),
-        "Two rows differ where the interval of their difference excludes 0: no other comparison of intervals tells.",
+        "Two rows differ if the interval of their difference excludes 0; their own intervals do not show it.",
         *_undefined(rows),
         f"Made at {provenance.in_words(results)}." if "versions" in results else provenance.UNKNOWN,
         "One stock over one period says little about any other, and past returns promise no profit.",
     ]
     if data["metadata"].get("survivorship_biased"):
-        lines.append(f"Survivorship bias: {data['metadata'].get('survivorship_note', 'the data is of survivors.')}")
+        lines.append(
+            f"Survivorship bias: {data['metadata'].get('survivorship_note', 'the data contains only survivors.')}"
+        )
     return lines
 
 
 def _differences(differences: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """How the Sharpe ratio of each learner, and of each row of the user's own, compares, on the same resampled bars."""
+    """One line per difference: the Sharpe ratio of a learner or a user's row against a peer's, on the same bars."""
     lines = []
     for name, peers in differences.items():
         for peer, (low, high) in peers.items():
@@ -198,15 +200,15 @@ def _differences(differences: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def verdict(low: float, high: float) -> str:
-    """What the interval of a difference says."""
+    """The verdict of the interval of a difference."""
     return "no difference shown" if low <= 0.0 <= high else "better" if low > 0.0 else "worse"
 
 
 def _undefined(rows: Mapping[str, Any]) -> list[str]:
-    """Which rows have seeds that never held anything, so that they have no Sharpe ratio."""
+    """One line for each row with seeds that never held a position and so have no Sharpe ratio."""
     idle = {name: row["seeds"] - row["summary"]["sharpe"]["defined"] for name, row in rows.items() if name != "flat"}
     return [
-        f"{name}: {count} of {rows[name]['seeds']} seeds never held anything: no Sharpe ratio, not in its median."
+        f"{name}: {count} of {rows[name]['seeds']} seeds never held a position and have no Sharpe ratio."
         for name, count in idle.items()
         if count
     ]

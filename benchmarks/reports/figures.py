@@ -23,7 +23,7 @@ from benchmarks.contenders.setup import Row
 
 P, R = ParamSpec("P"), TypeVar("R")
 
-# Okabe and Ito's palette, which all readers can tell apart.
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = {
     "buy_and_hold": "#000000",
     "flat": "#666666",
@@ -36,15 +36,13 @@ COLOURS = {
     "sb3_dqn": "#D55E00",
 }
 STYLES = {"flat": ":", "random": "--", "forecast": "--"}
-NAMES = {"dqn": "DQN", "sb3_dqn": "Stable-Baselines3's DQN", "forecast": "forecast trader"}  # else the row's, in words
-
-
-# Of the rows that a study adds by itself.
+NAMES = {"dqn": "DQN", "sb3_dqn": "Stable-Baselines3's DQN", "forecast": "forecast trader"}
+# Colours of rows that a study adds.
 MORE_COLOURS = ("#8C564B", "#17BECF", "#BCBD22", "#9467BD", "#E377C2", "#7F7F7F", "#AEC7E8", "#FFBB78")
 
 
 def names_as_text(draw: Callable[P, R]) -> Callable[P, R]:
-    """The drawing function, in whose picture no text is taken for mathematics or TeX, whatever a file is called."""
+    """The drawing function with all text drawn literally, never as mathematics or TeX."""
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **keywords: P.kwargs) -> R:
@@ -55,17 +53,17 @@ def names_as_text(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def colours_of(names: Iterable[str], known: Mapping[str, str] = COLOURS) -> dict[str, str]:
-    """A colour for each name: its own, or one of those left, round and round."""
+    """A colour for each name: its own, or the next of the others, cyclically."""
     others = itertools.cycle(MORE_COLOURS)
     return {name: known[name] if name in known else next(others) for name in names}
 
 
 def check_picture(path: Path, field: str) -> None:
-    """Checks that a picture can be written there, before it takes long to have one.
+    """Raises unless a picture can be written there; to be called before a long training.
 
     Raises:
-        OSError: If the file cannot be written.
-        ValueError: If its ending says no kind of picture.
+        OSError: the file cannot be written.
+        ValueError: the suffix is no picture format.
     """
     known = FigureCanvasAgg.get_supported_filetypes()
     if path.suffix and path.suffix.removeprefix(".").lower() not in known:
@@ -75,20 +73,20 @@ def check_picture(path: Path, field: str) -> None:
 
 @names_as_text
 def picture(figure: Figure, path: Path) -> bytes:
-    """The figure as the kind of file that the path's ending says, PNG if there is none."""
+    """The figure in the file format of the path's suffix; PNG without one."""
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix.removeprefix(".") or "png")
     return content.getvalue()
 
 
 def equity_curves(rows: Mapping[str, Row], results: Mapping[str, Any], path: Path) -> None:
-    """Draws every row's equity over the initial one, and writes the picture whole or not at all."""
+    """Draws every row's equity relative to the initial equity, and writes the picture whole or not at all."""
     files.write(path, picture(equity_figure(rows, results), path))
 
 
 @names_as_text
 def equity_figure(rows: Mapping[str, Row], results: Mapping[str, Any]) -> Figure:
-    """A drawing of every row's equity over the initial one: its median over seeds, and their range as a band."""
+    """A drawing of every row's equity relative to the initial equity: median over seeds, and range as a band."""
     figure = Figure(figsize=(9.0, 5.4), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

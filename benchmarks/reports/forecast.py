@@ -1,4 +1,4 @@
-"""What a study of forecasts found: as a dict, as tables with one sentence on each, and as a picture."""
+"""The results of a forecast study as a dict, as tables with findings, and as a picture."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COLOURS = dict(zip(NAMES, ("#999999", "#E69F00", "#56B4E9", "#009E73", "#D55E00"
 
 
 def results(settings: ForecastSettings, studies: Mapping[str, Study]) -> dict[str, Any]:
-    """All that was found, as JSON values."""
+    """The results as JSON values."""
     return {
         "settings": {**asdict(settings), "folder": str(settings.folder)},
         **provenance.made(),
@@ -88,7 +88,7 @@ _MEASURES = ("total_return", "sharpe", "max_drawdown", "turnover", "exposure")
 
 
 def show(results: Mapping[str, Any], console: Console | None = None) -> None:
-    """Prints both tables, and what they say."""
+    """Prints both tables, each with its findings."""
     console = tables.console_of(console)
     skills, trades = tables_of(results)
     for table, lines in ((skills, skill_findings(results)), (trades, trading_findings(results))):
@@ -99,7 +99,7 @@ def show(results: Mapping[str, Any], console: Console | None = None) -> None:
 
 
 def tables_of(results: Mapping[str, Any]) -> tuple[tables.Columns, tables.Columns]:
-    """Of the forecasts and of the trades on them, a line between markets."""
+    """The tables of forecasts and of trades on them, with a line between markets."""
     title = f"Forecasts of {results['settings']['horizon']}-bar returns, walking forward"
     skills = tables.Columns(title, NAME_COLUMNS, SKILL_COLUMNS)
     trades = tables.Columns("Trading on them, after costs (medians over seeds)", NAME_COLUMNS, TRADE_COLUMNS)
@@ -126,11 +126,11 @@ def _between(interval: tuple[float, float], factor: float = 1.0) -> str:
     return "" if math.isnan(interval[0]) else f"{factor * interval[0]:.2f} to {factor * interval[1]:.2f}"
 
 
-# -- what the numbers say --------------------------------------------------------------------------------------
+# -- findings --------------------------------------------------------------------------------------------------
 
 
 def skill_findings(results: Mapping[str, Any]) -> list[str]:
-    """Sentences on the skills, made of the intervals."""
+    """Sentences on the skills, derived from their intervals."""
     rows = {
         (market, name): row["skill_interval_95"]
         for market, found in results["markets"].items()
@@ -143,7 +143,7 @@ def skill_findings(results: Mapping[str, Any]) -> list[str]:
     if not above:
         first = (
             f"No forecaster's skill interval lies above 0: {horizon}-bar returns are close to unpredictable here, and "
-            f'"the price stays where it is" is hard to beat.'
+            f"the forecast of an unchanged price is hard to beat."
         )
     else:
         first = (
@@ -152,14 +152,14 @@ def skill_findings(results: Mapping[str, Any]) -> list[str]:
         )
     return [
         first,
-        f"{below} of {len(rows)} lie below 0: there the forecasts are worse than none.",
-        "Skill is 1 - MSE / MSE of last_value; intervals by the stationary bootstrap, one row at a time, so that the "
-        "best of many rows is flattered.",
+        f"{below} of {len(rows)} lie below 0: these forecasts are worse than none.",
+        "Skill is 1 - MSE / MSE of last_value. Intervals are by the stationary bootstrap, one row at a time, so the "
+        "best of many rows looks better than it is.",
     ]
 
 
 def trading_findings(results: Mapping[str, Any]) -> list[str]:
-    """Sentences on the traders, made of the intervals."""
+    """Sentences on the traders, derived from the intervals."""
     markets = results["markets"]
     traders = [
         (market, name, row)
@@ -189,7 +189,7 @@ def trading_findings(results: Mapping[str, Any]) -> list[str]:
 
 @figures.names_as_text
 def drawn(results: Mapping[str, Any], studies: Mapping[str, Study]) -> Figure:
-    """A drawing of the forecasts of the first market's last year against the truth, and the skills on all markets."""
+    """A drawing of forecasts and truth in the last year of the first market, and of the skills on all markets."""
     figure = Figure(figsize=(9.0, 8.0), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
     top, bottom = figure.subplots(2, 1, height_ratios=(1.0, 1.1))
@@ -213,7 +213,7 @@ def _draw_forecasts(axes: Any, market: str, study: Study, horizon: int, last: in
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.set_ylabel(f"return of the next {horizon} bars, %")
-    axes.set_title(f"{printable(market)}: forecasts and what came", loc="left", fontsize=11)
+    axes.set_title(f"{printable(market)}: forecasts and truth", loc="left", fontsize=11)
 
 
 def _draw_skills(axes: Any, markets: Mapping[str, Any]) -> None:
@@ -230,4 +230,4 @@ def _draw_skills(axes: Any, markets: Mapping[str, Any]) -> None:
     axes.set_xticks(np.arange(len(markets)), [printable(market.removeprefix("us-stocks/")) for market in markets])
     axes.set_xlim(-0.6, len(markets) - 0.4)
     axes.set_ylabel("skill, %")
-    axes.set_title("skill against “the price stays where it is”, with 95% intervals", loc="left", fontsize=11)
+    axes.set_title("skill against the forecast of an unchanged price, with 95% intervals", loc="left", fontsize=11)

@@ -1,6 +1,6 @@
-"""Tables for the terminal: names never shrink, numbers are never cut, and a name is text whatever it holds.
+"""Tables for the terminal: names and numbers are never truncated, and names are never interpreted as markup.
 
-A table wider than the terminal is printed in parts, one below the other, each with the names again.
+A table wider than the terminal is printed in parts, one below the other, each with the name columns.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from rich.text import Text
 
 from agents.base.commands import printable
 
-ANY = 100_000  # letters: no bound of a width
-BROKEN = 40  # letters that a column of sentences has at least
+ANY = 100_000  # characters: no bound on the width
+BROKEN = 40  # characters: the least width of a column of sentences
 
 
 @dataclass
@@ -25,12 +25,12 @@ class Columns:
     """A table's content.
 
     Attributes:
-        title: above it.
-        names: headings of the columns that each part begins with, on the left.
-        numbers: headings of the others.
+        title: printed above the table.
+        names: headings of the left-aligned columns that every part repeats.
+        numbers: headings of the other columns.
         rows: the cells of each row, names first; None draws a line.
-        left: headings of others that are set on the left.
-        wrapped: headings of others that may be broken into lines.
+        left: headings among ``numbers`` whose columns are left-aligned.
+        wrapped: headings among ``numbers`` whose cells may be wrapped.
     """
 
     title: str
@@ -42,12 +42,12 @@ class Columns:
 
 
 def console_of(console: Console | None = None) -> Console:
-    """The console, or a new one, on which nothing in a text is markup."""
+    """The console, or a new one that does not interpret markup."""
     return console or Console(markup=False, emoji=False, highlight=False)
 
 
 def show(columns: Columns, console: Console) -> None:
-    """Prints the table, in as many parts as the terminal's width asks for; whole where the output is no terminal."""
+    """Prints the table, in as many parts as the terminal's width requires, or whole if the output is no terminal."""
     parts = parts_of(columns, console)
     for i, part in enumerate(parts):
         table = table_of(columns, part, title=i == 0)
@@ -56,13 +56,13 @@ def show(columns: Columns, console: Console) -> None:
 
 
 def say(lines: Iterable[object], console: Console) -> None:
-    """Prints each line as it is; a terminal breaks it, a file does not."""
+    """Prints each line unchanged; a terminal may wrap it."""
     for line in lines:
         console.print(Text(printable(line)), soft_wrap=True)
 
 
 def parts_of(columns: Columns, console: Console) -> list[list[str]]:
-    """The headings of each part's numbers: as many as fit beside the names, one at least."""
+    """The number headings of each part: as many as fit beside the names, at least one."""
     if not console.is_terminal:
         return [list(columns.numbers)]
     parts: list[list[str]] = [[]]
@@ -74,13 +74,13 @@ def parts_of(columns: Columns, console: Console) -> list[list[str]]:
 
 
 def least_width(columns: Columns, part: Sequence[str], console: Console) -> int:
-    """The width of a part in which nothing is cut, its sentences broken."""
+    """The least width of a part in which nothing is truncated, with its sentences wrapped."""
     table = table_of(columns, part, title=False, broken=BROKEN)
     return console.measure(table, options=console.options.update(max_width=ANY)).maximum
 
 
 def table_of(columns: Columns, part: Sequence[str], title: bool, broken: int | None = None) -> Table:
-    """The names and some of the other columns; those that may be broken are ``broken`` letters wide at most."""
+    """The table of the names and this part; wrapped columns are at most ``broken`` characters wide."""
     table = Table(title=Text(printable(columns.title)) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
     headings = [*columns.names, *columns.numbers]
     places = [i for i, heading in enumerate(headings) if i < len(columns.names) or heading in part]
@@ -98,7 +98,7 @@ def table_of(columns: Columns, part: Sequence[str], title: bool, broken: int | N
 
 
 def _print(table: Table, needed: int, console: Console) -> None:
-    """Prints a table as wide as it needs, even if the terminal is narrower than that."""
+    """Prints a table at the width that it needs, even if the terminal is narrower."""
     width = console.width
     try:
         console.width = max(width, needed)

@@ -1,8 +1,7 @@
-"""How many steps a second agents learn from, one seed and many, against Stable-Baselines3's.
+"""Training steps per second of our agents, with one seed and with many, against Stable-Baselines3's.
 
-Both train on the real env, step by step, with the same network, optimiser and hyperparameters: SB3's defaults, but
-for a replay memory that fits the machine and 16 envs where an algorithm learns from rollouts. Counted are the steps
-of all seeds together.
+Both train on the real env with the same network, optimiser and hyperparameters: SB3's defaults, except for a smaller
+replay memory and 16 envs for algorithms that learn from rollouts. Steps of all seeds are counted together.
 """
 
 from __future__ import annotations
@@ -10,33 +9,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from benchmarks.contenders import sb3
+from benchmarks.contenders.ours import agent_class
 from benchmarks.evaluation.tracks import ENV_ID
 from benchmarks.speed import envs as speed_env
 from benchmarks.speed.timing import Chunk, Goal, Measured, Part, interleave, ratios
 
 NET_ARCH = (64, 64)
-MANY = 16  # seeds of a study, and of the runs that try two threads
+MANY = 16  # seeds of a study, and of the runs with two threads
 STUDY = ("DQN", 4_000)  # algorithm and steps per seed
 MEMORY = {"transitions": 1_000_000, "window": 50, "features": 10}
 
 
 @dataclass(frozen=True)
 class Contest:
-    """An algorithm, as both sides run it.
+    """An algorithm and its setting on both sides.
 
     Attributes:
         name: of the class, ours and SB3's.
         n_envs: envs per seed.
-        hyperparameters: that both take by these names.
+        hyperparameters: with the same names on both sides.
         steps: number of seeds -> steps per seed in a chunk, whole rollouts of about half a second.
-        sb3_steps: steps of SB3's in a chunk.
+        sb3_steps: steps of SB3's agent in a chunk.
     """
 
     name: str
@@ -88,8 +87,8 @@ def measure(quick: bool, tick: Callable[[], Any], env: str = "TradingEnv") -> Pa
     """Rates of our agents at several numbers of seeds and of SB3's at their best number of threads; the goals' ratios.
 
     Args:
-        quick: whether to do only a little.
-        tick: called now and then.
+        quick: True for short chunks and few rounds.
+        tick: called after each chunk.
         env: "TradingEnv", or an id.
     """
     chunks, remarks, best = {}, [], {}
@@ -118,30 +117,30 @@ def measure(quick: bool, tick: Callable[[], Any], env: str = "TradingEnv") -> Pa
 
 
 def rounds(quick: bool) -> int:
-    """How many there are."""
+    """Number of rounds."""
     return 1 if quick else 7
 
 
 def threads(quick: bool) -> tuple[int, ...]:
-    """Of torch, tried for Stable-Baselines3."""
+    """Numbers of torch threads tried for Stable-Baselines3."""
     return (1,) if quick else (1, 2)
 
 
 def ticks(quick: bool) -> int:
-    """How often `measure` calls ``tick``."""
+    """Number of times that `measure` calls ``tick``."""
     contenders = sum(len(contest.steps) + 1 + (not quick) for contest in CONTESTS)
     return 2 * len(threads(quick)) * len(CONTESTS) + (rounds(quick) + 1) * contenders + 1
 
 
 def training_env(env: str = "TradingEnv") -> gym.Env[Any, Any]:
-    """The env that both learn in."""
+    """The env that both sides learn in."""
     if env != "TradingEnv":
         return gym.make(env)
     return gym.make(ENV_ID, random_start=True, episode_length=252, **speed_env.keywords())
 
 
 def contenders(contest: Contest, env: str, quick: bool) -> dict[str, Chunk]:
-    """Ours: each number of seeds, and two threads, which may take very long on busy cores and are no quick matter."""
+    """Chunks of our agents: each number of seeds and, unless quick, two threads, which are slow on busy cores."""
     name, steps = contest.name, {S: n // 10 if quick else n for S, n in contest.steps.items()}
     chunks = {f"{name} x {S}": our_chunk(contest, env, S, n) for S, n in steps.items()}
     if quick:
@@ -150,7 +149,7 @@ def contenders(contest: Contest, env: str, quick: bool) -> dict[str, Chunk]:
 
 
 def our_chunk(contest: Contest, env: str, seeds: int, steps: int, n_threads: int = 1) -> Chunk:
-    """A training that goes on from chunk to chunk; counts the steps of all seeds."""
+    """A training that continues from chunk to chunk; counts the steps of all seeds."""
     agent = our_agent(contest, env, seeds, n_threads)
     agent.learn(200)
 
@@ -164,13 +163,13 @@ def our_chunk(contest: Contest, env: str, seeds: int, steps: int, n_threads: int
 
 def our_agent(contest: Contest, env: str, seeds: int, n_threads: int = 1) -> Any:
     """An untrained agent."""
-    kind = getattr(import_module(f"agents.{contest.name.lower()}"), contest.name)
+    kind = agent_class(contest.name)
     options = {"n_envs": contest.n_envs, "threads": n_threads, "device": "cpu", "net_arch": NET_ARCH}
     return kind(training_env(env), seeds=seeds, **options, **contest.hyperparameters)
 
 
 def sb3_model(contest: Contest, env: str) -> Any:
-    """Stable-Baselines3's agent, past its first random steps."""
+    """Stable-Baselines3's agent, after its first random steps."""
     from stable_baselines3.common.env_util import make_vec_env
 
     envs = make_vec_env(lambda: training_env(env), contest.n_envs)
@@ -180,7 +179,7 @@ def sb3_model(contest: Contest, env: str) -> Any:
 
 
 def sb3_chunk(model: Any, steps: int, n_threads: int) -> Chunk:
-    """A training that goes on from chunk to chunk, with that many torch threads."""
+    """A training that continues from chunk to chunk, with this number of torch threads."""
     import torch
 
     def chunk() -> int:
@@ -197,9 +196,9 @@ def sb3_chunk(model: Any, steps: int, n_threads: int) -> Chunk:
 
 
 def study(quick: bool, env: str) -> Iterator[Measured]:
-    """A study of 16 seeds from nothing to trained agents: ours in one pass, SB3's in a process per core.
+    """The time of a study of 16 seeds, from scratch: ours in one pass, SB3's in a process per core.
 
-    Ours counts from the making of the envs, SB3's from its first step: starting its processes is not counted.
+    Ours is timed from the creation of the envs, SB3's from its first step, without the start of its processes.
     """
     name, steps = STUDY
     contest = next(contest for contest in CONTESTS if contest.name == name)
@@ -213,14 +212,14 @@ def study(quick: bool, env: str) -> Iterator[Measured]:
 
 
 def memory() -> Iterator[Measured]:
-    """What a replay memory of a million transitions takes: SB3's of flat observations, ours of compact ones."""
+    """Size of a replay memory of a million transitions: SB3's of flat observations, ours of compact ones."""
     import torch
     from gymnasium.spaces import Box, Discrete
     from stable_baselines3.common.buffers import ReplayBuffer
 
     from agents.memory.replay import Replay
 
-    part = 1_000  # of the transitions: memory grows in proportion
+    part = 1_000  # transitions; memory is proportional to their number
     space = Box(-1.0, 1.0, (MEMORY["window"] * MEMORY["features"] + 4,), np.float32)
     theirs = ReplayBuffer(part, space, Discrete(3), "cpu")
     ours = Replay(1, part, 5, 32, torch.device("cpu"))

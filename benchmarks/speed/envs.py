@@ -1,7 +1,7 @@
-"""How many steps a second the envs take, against copying memory, Gymnasium's CartPole and other trading envs.
+"""Steps per second of the envs, against copying memory, Gymnasium's CartPole and other trading envs.
 
-Everything observes a window of 30 bars x 5 features over 2,500 bars and gets random actions drawn beforehand; the
-vector envs return their default info.
+All trading envs observe a window of 30 bars x 5 features over 2,500 bars. Random actions are drawn in advance; vector
+envs return their default info.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.speed.timing import Chunk, Goal, Part, chunk_of, interleave, rat
 from trading_env import Market
 
 BARS, WINDOW, FEATURES = 2500, 30, 5
-BLOCK = 256  # steps between two looks at the clock
+BLOCK = 256  # steps between two readings of the clock
 PEERS = {"gym-anytrading": "gym_anytrading", "Gym-Trading-Env": "gym_trading_env"}
 
 GOALS = [
@@ -45,7 +45,7 @@ GOALS = [
 
 
 def measure(quick: bool, tick: Callable[[], Any]) -> Part:
-    """Rates of all contenders that are installed, and the goals' ratios."""
+    """Rates of all installed contenders, and the goals' ratios."""
     blocks = {**vector_blocks(), **scalar_blocks()}
     remarks = []
     for name, module in PEERS.items():
@@ -60,12 +60,12 @@ def measure(quick: bool, tick: Callable[[], Any]) -> Part:
 
 
 def rounds(quick: bool) -> int:
-    """How many there are."""
+    """Number of rounds."""
     return 2 if quick else 9
 
 
 def ticks(quick: bool) -> int:
-    """How often `measure` calls ``tick``."""
+    """Number of times that `measure` calls ``tick``."""
     installed = sum(importlib.util.find_spec(module) is not None for module in PEERS.values())
     return (rounds(quick) + 1) * (8 + 3 + 2 * installed)
 
@@ -83,13 +83,13 @@ def prices(seed: int = 0) -> dict[str, Any]:
 
 
 def keywords() -> dict[str, Any]:
-    """Of TradingEnv."""
+    """Keywords of TradingEnv."""
     features = np.random.default_rng(1).standard_normal((BARS, FEATURES))
     return {"data": Market.from_arrays(**prices()), "features": features, "window": WINDOW}
 
 
 def vector_blocks() -> dict[str, Chunk]:
-    """Vector envs and the copying of their observations."""
+    """Blocks of vector envs, and of copying their observations."""
     blocks: dict[str, Chunk] = {}
     for n in (16, 1024):
         envs = gym.make_vec(ENV_ID, n, **keywords())
@@ -118,9 +118,9 @@ def vector_block(envs: Any) -> Chunk:
 
 
 def copy_block(obs: Any) -> Chunk:
-    """Copies of observations into fresh arrays: what a step cannot do without.
+    """Copies of observations into fresh arrays, the least that a step must do.
 
-    They must have been written: an array of fresh zeros is no memory yet, but one page of zeros read again and again.
+    The observations must have been written: fresh zeros occupy no memory yet, so copies would read one page of zeros.
     """
 
     def block() -> int:
@@ -132,7 +132,7 @@ def copy_block(obs: Any) -> Chunk:
 
 
 def scalar_blocks() -> dict[str, Chunk]:
-    """Single envs; CartPole under gym.make only, as a scale."""
+    """Blocks of single envs; CartPole under gym.make only, for comparison."""
     cart = _alone("CartPole", gym.make("CartPole-v1"))
     return {**_alone("TradingEnv", gym.make(ENV_ID, **keywords())), "CartPole, gym.make": cart["CartPole, gym.make"]}
 
@@ -158,7 +158,7 @@ def scalar_block(env: Any) -> Chunk:
 
 
 def _begun(env: Any) -> Any:
-    """The env after its first reset and step, without what Gymnasium's checker finds wrong in them."""
+    """The env after its first reset and step, with the warnings of Gymnasium's checker suppressed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         env.reset(seed=0)
@@ -190,7 +190,7 @@ def peer_env(name: str) -> Any:
 
 @contextmanager
 def without_our_id() -> Iterator[None]:
-    """Takes TradingEnv-v0 out of Gymnasium's registry: Gym-Trading-Env registers "TradingEnv", which clashes."""
+    """Removes TradingEnv-v0 from Gymnasium's registry meanwhile: Gym-Trading-Env's "TradingEnv" clashes with it."""
     ours = gym.registry.pop("TradingEnv-v0")
     try:
         yield

@@ -1,8 +1,9 @@
-"""How fast agents and forecasters with an LSTM learn, against sb3-contrib's RecurrentPPO and torch's own LSTM.
+"""Training speed of agents and forecasters with an LSTM, against sb3-contrib's RecurrentPPO and torch's own LSTM.
 
-sb3-contrib has no recurrent A2C; with one pass over one minibatch of the whole rollout, RecurrentPPO does A2C's work:
-the same env, LSTM, rollouts and number of updates. The forecaster's epoch is all of it, from scaling to Adam's steps;
-torch's is the pass of `torch.nn.LSTM` and a linear layer forward and back over the same batches, without a step.
+sb3-contrib has no recurrent A2C; with one epoch over one minibatch of the whole rollout, RecurrentPPO does A2C's work:
+the same env, LSTM, rollouts and number of updates. The forecaster's epoch includes everything, from scaling to Adam's
+steps; torch's is the forward and backward pass of `torch.nn.LSTM` and a linear layer over the same batches, without
+optimiser steps.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ GOALS = [
 
 
 def measure(quick: bool, tick: Callable[[], Any]) -> Part:
-    """Steps a second of the agents and windows a second of the forecasters, of all seeds, and the goals' ratios."""
+    """Steps per second of the agents and windows per second of the forecasters, of all seeds; the goals' ratios."""
     model = sb3_model()
     tried = interleave({str(n): sb3_chunk(model, 1 if quick else 4, n) for n in threads(quick)}, 1, tick)
     best = max(threads(quick), key=lambda n: tried[str(n)][0])
@@ -42,29 +43,29 @@ def measure(quick: bool, tick: Callable[[], Any]) -> Part:
     speeds = ", ".join(f"{n}: {tried[str(n)][0]:,.0f} steps/s" for n in threads(quick))
     remarks = [
         f"RecurrentPPO runs one epoch of one minibatch, with the faster of its torch thread settings ({speeds})",
-        "forecasters and torch.nn.LSTM count windows; the goal of 0.77 is an epoch in 1.3 times the time",
+        "rates of forecasters and torch.nn.LSTM are in windows; the goal of 0.77 allows an epoch 1.3 times the time",
     ]
     setting = {**SIZES, **SHARED, **WINDOWS, "sb3_threads": best, "rounds": rounds(quick)}
     return Part(rates, list(ratios(rates, GOALS)), remarks, setting)
 
 
 def rounds(quick: bool) -> int:
-    """How many there are."""
+    """Number of rounds."""
     return 1 if quick else 7
 
 
 def threads(quick: bool) -> tuple[int, ...]:
-    """Of torch, tried for sb3-contrib."""
+    """Numbers of torch threads tried for sb3-contrib."""
     return THREADS[:1] if quick else THREADS
 
 
 def ticks(quick: bool) -> int:
-    """How often `measure` calls ``tick``."""
+    """Number of times that `measure` calls ``tick``."""
     return 2 * len(threads(quick)) + (rounds(quick) + 1) * (2 * len(SEEDS) + 2)
 
 
 def agent_chunk(seeds: int, rollouts: int) -> Chunk:
-    """Steps of a training that goes on from chunk to chunk; counts those of all seeds."""
+    """A training that continues from chunk to chunk; counts the steps of all seeds."""
     from agents.recurrent_a2c import RecurrentA2C
 
     agent = RecurrentA2C(training_env(), seeds=seeds, device="cpu", **SIZES, **SHARED).learn(ROLLOUT)
@@ -89,7 +90,7 @@ def sb3_model() -> Any:
 
 
 def sb3_chunk(model: Any, rollouts: int, n: int) -> Chunk:
-    """Steps of a training that goes on from chunk to chunk, with n torch threads."""
+    """A training that continues from chunk to chunk, with n torch threads."""
     from agents.base.agent import torch_threads
 
     def chunk() -> int:
@@ -121,7 +122,7 @@ def forecaster_chunk(seeds: int, windows: int) -> Chunk:
 
 
 def torch_chunk(windows: int) -> Chunk:
-    """Passes of `torch.nn.LSTM` and a linear layer forward and back over the same batches; counts windows."""
+    """Forward and backward passes of `torch.nn.LSTM` and a linear layer over the same batches; counts windows."""
     import torch
 
     from agents.base.agent import torch_threads

@@ -39,9 +39,9 @@ PARTS: Mapping[str, ModuleType] = {
 }
 
 DESCRIPTION = """\
-Measures speed side by side: contenders take turns in short chunks, and a ratio is the median over rounds, so that a
-busy machine slows both sides of it alike. Prints rates and ratios beside the goals; writes speed.json to FOLDER/NAME.
-Trust the ratios; the rates hold for this machine at this hour."""
+Measures speed side by side: contenders take turns in short chunks, and a ratio is the median over rounds, so a busy
+machine slows both of its sides alike. Prints rates and ratios beside the goals, and writes speed.json to FOLDER/NAME.
+Trust the ratios; the rates depend on this machine and its load."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class SpeedSettings:
     """Options of ``python -m benchmarks speed``."""
 
     parts: tuple[Literal["start", "env", "scale", "agents", "lstm", "sb3"], ...] = tuple(PARTS)
-    """What to measure: sb3 is what our envs give to Stable-Baselines3."""
+    """Parts to measure; sb3 is the speed of Stable-Baselines3 on our vector envs."""
     env: Literal["TradingEnv", "CartPole-v1"] = "TradingEnv"
-    """What the part agents learns in."""
+    """Env of the part agents."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
-    """A few seconds in all: shows that everything runs, its ratios mean little."""
+    """A run of a few seconds that shows that everything works; its ratios mean little."""
     name: str = "speed"
-    """Folder under --folder that the results go to."""
+    """Folder under --folder for the results."""
     folder: Path = Path("results")
     """Where results are kept."""
     progress: bool = True
-    """Whether to show a progress bar."""
+    """Show a progress bar."""
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -67,7 +67,7 @@ class SpeedSettings:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measures what the command line asks for."""
+    """Measures the parts that the command line names."""
     settings: SpeedSettings = parse(PROGRAM, SpeedSettings, arguments, description=DESCRIPTION)
     folder = settings.folder / settings.name
     with checking(PROGRAM):
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def measure(settings: SpeedSettings) -> dict[str, Part]:
-    """The parts asked for, each in turn."""
+    """The results of the parts, measured one after the other."""
     total = sum(PARTS[name].ticks(settings.quick) for name in settings.parts)
     with tqdm(total=total, unit="chunk", desc="speed", disable=not settings.progress) as bar:
         return {
@@ -90,12 +90,12 @@ def measure(settings: SpeedSettings) -> dict[str, Part]:
 
 
 def _options(settings: SpeedSettings, part: str) -> dict[str, Any]:
-    """What a part alone is told."""
+    """Keywords that only this part takes."""
     return {"env": settings.env} if part == "agents" else {}
 
 
 def results(settings: SpeedSettings, parts: Mapping[str, Part]) -> dict[str, Any]:
-    """All that was measured, as JSON values."""
+    """The measurements as JSON values."""
     return {
         "quick": settings.quick,
         "machine": {**provenance.machine(), "load": os.getloadavg()[0]},

@@ -1,6 +1,6 @@
-"""What TradingVecEnv gives to Stable-Baselines3: its steps per second there and on a DummyVecEnv of the same envs.
+"""Steps per second of Stable-Baselines3 on TradingVecEnv and on a DummyVecEnv of the same envs.
 
-The same algorithm, hyperparameters and observations on both sides, with one torch thread.
+Both sides have the same algorithm, hyperparameters and observations, and one torch thread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchmarks.speed.agents import NET_ARCH, sb3_chunk
 from benchmarks.speed.timing import Chunk, Goal, Part, chunk_of, interleave, ratios
 
 ENVS = (1, 16)
-BLOCK = 64  # steps between two looks at the clock
+BLOCK = 64  # steps between two readings of the clock
 HYPERPARAMETERS: dict[str, dict[str, Any]] = {
     "DQN": {"buffer_size": 10_000, "learning_starts": 100, "exploration_fraction": 1e-6},
     "PPO": {"batch_size": 64},
@@ -46,7 +46,7 @@ GOALS = [
 
 
 def measure(quick: bool, tick: Callable[[], Any]) -> Part:
-    """Rates of stepping and of learning on both, and their ratios."""
+    """Rates of stepping and of training on both, and their ratios."""
     chunks: dict[str, Chunk] = {}
     for n in ENVS:
         for kind in ("TradingVecEnv", "DummyVecEnv"):
@@ -62,17 +62,17 @@ def measure(quick: bool, tick: Callable[[], Any]) -> Part:
 
 
 def rounds(quick: bool) -> int:
-    """How many there are."""
+    """Number of rounds."""
     return 1 if quick else 5
 
 
 def ticks(quick: bool) -> int:
-    """How often `measure` calls ``tick``."""
+    """Number of times that `measure` calls ``tick``."""
     return (rounds(quick) + 1) * len(ENVS) * (2 + 3 * len(HYPERPARAMETERS))
 
 
 def vec_env(kind: str, n: int) -> Any:
-    """N envs, as the contender's name says."""
+    """A vector env of n envs, of the kind that the contender's name says."""
     from stable_baselines3.common.env_util import make_vec_env
 
     from trading_env.sb3 import TradingVecEnv
@@ -97,7 +97,7 @@ def block(envs: Any) -> Chunk:
 
 
 def model(name: str, kind: str, n: int, quick: bool) -> Any:
-    """SB3's agent on N envs, past its first random steps."""
+    """SB3's agent on n envs, after its first random steps."""
     from trading_env.sb3 import CompactExtractor
 
     envs = vec_env(kind, n)

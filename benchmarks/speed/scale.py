@@ -1,7 +1,7 @@
-"""Whether size matters: steps on 10 million bars against 10 thousand, and what it takes to load so many.
+"""Step rates on 10 million bars against 10 thousand, and the time and memory to load 10 million.
 
-Envs that start apart each read another part of the market: what their steps take more on many bars is the time of
-memory that is in no cache and of pages that are in no table of the processor, and no work of the env.
+Envs that start at different bars read different parts of the market. Their steps are slower on many bars because of
+cache and TLB misses, not because the env does more work.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ def measure(quick: bool, tick: Callable[[], Any]) -> Part:
 
 
 def rounds(quick: bool) -> int:
-    """How many there are."""
+    """Number of rounds."""
     return 2 if quick else 9
 
 
 def ticks(quick: bool) -> int:
-    """How often `measure` calls ``tick``."""
+    """Number of times that `measure` calls ``tick``."""
     return 6 * (rounds(quick) + 1) + 1
 
 
 def walk(n_bars: int) -> dict[str, Any]:
-    """Open, high, low, close and volume (T,) of a wave with a little noise."""
+    """Open, high, low, close and volume (T,) of a sine wave with a little noise."""
     rng = np.random.default_rng(0)
     close = 100.0 * np.exp(0.1 * np.sin(np.arange(n_bars) / 500.0) + rng.normal(0.0, 0.001, n_bars))
     opened = close * np.exp(rng.normal(0.0, 0.0002, n_bars))
@@ -79,9 +79,9 @@ def walk(n_bars: int) -> dict[str, Any]:
 
 
 def blocks_of(name: str, n_bars: int) -> dict[str, Callable[[], int]]:
-    """Steps of one env, of 1024 in step, and of 1024 that start anywhere among the bars.
+    """Blocks of one env, of 1024 in lockstep, and of 1024 that start at random bars.
 
-    Trades are free, so that random trading ruins nobody on the way: a ruined env starts again, and is out of step.
+    Trades are free so that random trading ruins no account: a ruined env would restart and leave the lockstep.
     """
     features = np.random.default_rng(1).standard_normal((n_bars, FEATURES), dtype=np.float32)
     market, free = Market.from_arrays(**walk(n_bars)), Costs(commission=0.0, slippage=0.0)
@@ -95,7 +95,7 @@ def blocks_of(name: str, n_bars: int) -> dict[str, Callable[[], int]]:
 
 
 def load(n_bars: int) -> tuple[float, float]:
-    """Seconds and peak GiB of a fresh process that loads so many bars from Parquet."""
+    """Seconds and peak GiB of a fresh process that loads this number of bars from Parquet."""
     import pandas as pd
 
     with tempfile.TemporaryDirectory() as folder:

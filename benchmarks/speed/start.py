@@ -1,4 +1,4 @@
-"""How long a fresh interpreter takes to import trading_env, and to make an env and step it once."""
+"""Seconds that a fresh interpreter needs to import trading_env, and to make an env and step it once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def measure(quick: bool, tick: Callable[[], Any]) -> Part:
         seconds = []
         for number in range(runs(quick)):
             taken = in_fresh_process(code)
-            seconds += [taken] if number else []  # the first one warms the caches
+            seconds += [taken] if number else []  # the first one fills the caches
             tick()
         measured.append(Measured(name, statistics.median(seconds), most, "s"))
     with tempfile.TemporaryDirectory() as empty:
@@ -41,17 +41,17 @@ def measure(quick: bool, tick: Callable[[], Any]) -> Part:
 
 
 def in_fresh_process(code: str, **environment: str) -> float:
-    """The seconds that the code prints."""
+    """The seconds that the code prints in a fresh process."""
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **environment})
     return float(run.stdout.split()[-1])
 
 
 def runs(quick: bool) -> int:
-    """How many there are, the first one included."""
+    """Number of processes, including the first."""
     return 2 if quick else 10
 
 
 def ticks(quick: bool) -> int:
-    """How often `measure` calls ``tick``."""
+    """Number of times that `measure` calls ``tick``."""
     return 2 * runs(quick) + 1

@@ -1,7 +1,7 @@
-"""Rates measured side by side: contenders take turns, so that what slows the machine slows them all.
+"""Rates measured side by side: contenders take turns, so a busy machine slows all of them.
 
-A ratio is the median over rounds of the quotient within a round, which a machine that is busy now and then hardly
-moves, as it would a quotient of two rates measured one after the other.
+A ratio is the median over rounds of the quotient within a round. Unlike a quotient of two rates measured one after the
+other, it hardly changes when the machine is busy now and then.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 Chunk = Callable[[], int]
-"""Does a piece of work and returns how many steps it was."""
+"""Does some work and returns the number of steps."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A ratio of two contenders' rates, and what it should reach.
+    """A ratio of two contenders' rates, and the value that it should reach.
 
     Attributes:
-        name: what is compared, for a reader.
+        name: of the comparison, for printing.
         contender, peer: names of the two.
         at_least: the ratio to reach; None where it is only reported.
     """
@@ -35,13 +35,13 @@ class Goal:
 
 @dataclass(frozen=True)
 class Measured:
-    """A goal, or a limit in seconds, and what came out.
+    """A measured value beside its goal.
 
     Attributes:
-        name: what was measured.
+        name: of the measurement.
         value: the ratio or the seconds; NaN where a contender is missing.
-        goal: what to reach; None where there is none.
-        unit: "x" for a ratio, which should be at least the goal; "s" or "GiB", which should be at most.
+        goal: the value to reach; None without one.
+        unit: "x" for a ratio, which should be at least the goal; "s" or "GiB" for a value that should be at most it.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Measured:
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached; None without a goal or a value."""
+        """True if the goal is reached; None without a goal or a value."""
         if self.goal is None or math.isnan(self.value):
             return None
         return self.value >= self.goal if self.unit == "x" else self.value <= self.goal
@@ -59,7 +59,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Part:
-    """What a part of the speed run found: steps per second of each contender and round, goals, remarks."""
+    """The results of one part: steps per second of each contender in each round, measured values, and remarks."""
 
     rates: Mapping[str, list[float]]
     measured: list[Measured]
@@ -72,7 +72,7 @@ def interleave(
 ) -> dict[str, list[float]]:
     """Steps per second of each contender in each round: name -> [rounds], after one chunk each to warm up.
 
-    Every other round goes the other way round. ``tick`` is called after each chunk.
+    The order is reversed in every other round. ``tick`` is called after each chunk.
     """
     rates: dict[str, list[float]] = {name: [] for name in chunks}
     for number in range(rounds + 1):
@@ -88,7 +88,7 @@ def interleave(
 
 
 def chunk_of(seconds: float, block: Chunk) -> Chunk:
-    """A chunk that repeats the block for about that long."""
+    """A chunk that repeats the block for about this many seconds."""
 
     def chunk() -> int:
         steps, end = 0, time.perf_counter() + seconds

@@ -1,7 +1,7 @@
 """Statistics of runs as pure functions: medians, ranges, and bootstraps over seeds and time.
 
-All seeds of all agents are tested on one and the same path of prices, so seeds alone do not show how much a result
-would differ on another path. The bootstrap here therefore draws time anew, jointly for all agents, and seeds.
+All seeds of all agents are tested on the same path of prices, so seeds alone do not show how much a result would differ
+on another path. The bootstrap therefore resamples time, jointly for all agents, as well as seeds.
 
 Axis letters: S seeds, T bars, B bootstrap samples.
 """
@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class Summary(NamedTuple):
-    """Median and range over the seeds whose value is defined, and how many those are."""
+    """Median and range over the seeds with a defined value, and the number of these seeds."""
 
     median: float
     low: float
@@ -32,7 +32,7 @@ class Summary(NamedTuple):
 
 
 def numbers(name: str, values: Any, *dimensions: int) -> Floats:
-    """``values`` as an array of float64; TypeError or ValueError unless they are numbers of so many dimensions."""
+    """``values`` as an array of float64; TypeError or ValueError unless they are real, with one of these dimensions."""
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -46,14 +46,14 @@ def numbers(name: str, values: Any, *dimensions: int) -> Floats:
 
 
 def check_sampling(samples: Any, seed: Any, level: float = 0.95) -> None:
-    """Raises TypeError or ValueError unless there is a resample at least, a seed, and a level in (0, 1]."""
+    """Raises TypeError or ValueError unless samples is at least 1, seed at least 0, and level in (0, 1]."""
     integer("samples", samples, 1)
     integer("seed", seed, 0)
     number("level", level, above=0.0, most=1.0)
 
 
 def median_and_range(values: npt.ArrayLike) -> Summary:
-    """Summary of one value per seed (S,), NaN where undefined; all NaN without a defined one."""
+    """Summary of one value per seed (S,), NaN where undefined; all NaN if none is defined."""
     defined = numbers("values", values, 1)
     defined = defined[~np.isnan(defined)]
     if defined.size == 0:
@@ -65,7 +65,7 @@ def median_and_range(values: npt.ArrayLike) -> Summary:
 
 @within_float64("samples")
 def percentile_interval(samples: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """The middle ``level`` of bootstrap samples (B,); NaN where half of them or more are undefined."""
+    """The central interval of bootstrap samples (B,) at this level; NaN where half of them or more are undefined."""
     values = numbers("samples", samples, 1)
     number("level", level, above=0.0, most=1.0)
     defined = values[~np.isnan(values)]
@@ -77,7 +77,7 @@ def percentile_interval(samples: npt.ArrayLike, level: float = 0.95) -> tuple[fl
 
 @within_float64("values")
 def iqm(values: npt.ArrayLike, axis: int = 0) -> Floats:
-    """Interquartile mean along an axis: without the lowest and the highest quarter, each rounded down; NaN of NaN.
+    """Interquartile mean along an axis: drops the lowest and highest quarters, each rounded down; NaN if any is NaN.
 
     Source:
         Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice.
@@ -85,20 +85,20 @@ def iqm(values: npt.ArrayLike, axis: int = 0) -> Floats:
     scores = numbers("values", values, *range(1, 8))
     axis = integer("axis", axis, -scores.ndim, scores.ndim - 1)
     if not scores.shape[axis]:
-        raise ValueError(f"values must be at least one along axis {axis}, got shape {scores.shape}")
+        raise ValueError(f"values must have at least one entry along axis {axis}, got shape {scores.shape}")
     ordered = np.sort(scores, axis=axis)
     cut = ordered.shape[axis] // 4
     middle = np.take(ordered, range(cut, ordered.shape[axis] - cut), axis=axis)
-    undefined = np.isnan(np.take(ordered, -1, axis=axis))  # NaN is sorted last, and would be cut off as the best
+    undefined = np.isnan(np.take(ordered, -1, axis=axis))  # NaN sorts last, so it would be dropped with the best
     return np.asarray(np.where(undefined, np.nan, middle.mean(axis=axis)))
 
 
 def bootstrap_iqm(values: npt.ArrayLike, samples: int = 2000, seed: int = 0) -> Floats:
-    """Interquartile means [B, ...] of seeds drawn with replacement, of scores [S, ...]; a draw takes a seed whole."""
+    """Interquartile means [B, ...] of scores [S, ...] over seeds drawn with replacement; a drawn seed keeps its row."""
     check_sampling(samples, seed)
     scores = numbers("values", values, *range(1, 7))
     if not len(scores):
-        raise ValueError("values must be of one seed at least, got none")
+        raise ValueError("values must have at least one seed, got none")
     drawn = np.random.default_rng(seed).integers(len(scores), size=(samples, len(scores)))
     return iqm(scores[drawn], axis=1)
 
@@ -111,7 +111,7 @@ def first_point_that_stays(values: Floats, threshold: float) -> int | None:
 
 
 def check_block(mean_block: float) -> None:
-    """Raises ValueError unless the mean length of a block is finite and at least 1 bar."""
+    """Raises TypeError or ValueError unless the mean block length is finite and at least 1 bar."""
     if isinstance(mean_block, bool) or not isinstance(mean_block, int | float | np.number):
         raise TypeError(f"mean_block must be a number of bars, got {mean_block!r}")
     if not 1.0 <= mean_block < math.inf:
@@ -119,13 +119,13 @@ def check_block(mean_block: float) -> None:
 
 
 def check_bars_per_year(bars_per_year: float) -> None:
-    """Raises unless it is positive and finite, or NaN, which leaves every ratio undefined."""
+    """Raises TypeError or ValueError unless positive and finite, or NaN, which makes every ratio undefined."""
     if not (isinstance(bars_per_year, float) and math.isnan(bars_per_year)):
         number("bars_per_year", bars_per_year, above=0.0)
 
 
 def stationary_bootstrap(bars: int, mean_block: float, samples: int, rng: np.random.Generator) -> Ints:
-    """Bars [B, T] drawn in blocks of geometric length, wrapping round at the end.
+    """Bars [B, T] drawn in blocks of geometric length that wrap around at the end.
 
     Source:
         Politis and Romano (1994), The Stationary Bootstrap.
@@ -137,7 +137,7 @@ def stationary_bootstrap(bars: int, mean_block: float, samples: int, rng: np.ran
         raise TypeError(f"rng must be a numpy Generator, got {rng!r}")
     begins = rng.random((samples, bars)) < 1.0 / mean_block  # [B, T]
     begins[:, 0] = True
-    last = np.maximum.accumulate(np.where(begins, np.arange(bars), 0), axis=1)  # where the block began
+    last = np.maximum.accumulate(np.where(begins, np.arange(bars), 0), axis=1)  # start of the block
     starts = np.take_along_axis(rng.integers(bars, size=(samples, bars)), last, axis=1)
     return (starts + np.arange(bars) - last) % bars
 
@@ -149,7 +149,7 @@ def counts(drawn: Ints, n: int) -> Floats:
 
 @within_float64("returns")
 def resampled_sharpe(returns: npt.ArrayLike, drawn: Ints, bars_per_year: float) -> Floats:
-    """Annual Sharpe ratio [B, S] of each seed's returns [S, T] over the drawn bars [B, T]; NaN if they are equal."""
+    """Annual Sharpe ratio [B, S] of each seed's returns [S, T] over the drawn bars [B, T]; NaN if all are equal."""
     values = numbers("returns", returns, 2)
     bars = values.shape[1]
     rows = np.asarray(drawn)
@@ -161,7 +161,7 @@ def resampled_sharpe(returns: npt.ArrayLike, drawn: Ints, bars_per_year: float) 
     centre = values.mean(axis=1)
     variance = weights @ (values - centre[:, None]).T ** 2 / bars - (mean - centre) ** 2
     deviation = np.sqrt(np.maximum(variance, 0.0) * bars / max(bars - 1, 1))
-    moves = deviation > 1e-7 * np.abs(values).max(initial=0.0)  # less is rounding of equal numbers
+    moves = deviation > 1e-7 * np.abs(values).max(initial=0.0)  # smaller values are rounding errors of equal returns
     ratio = np.divide(mean, deviation, out=np.full_like(mean, np.nan), where=moves)
     result: Floats = ratio * math.sqrt(bars_per_year)
     return result
@@ -176,14 +176,14 @@ def bootstrap_median_sharpe(
 ) -> dict[str, Floats]:
     """The median over seeds of the annual Sharpe ratio, on resampled bars and seeds: name -> [B].
 
-    Sample b has the same bars for every name, so that differences of two names are paired; the seeds of each name
-    are drawn with replacement on their own.
+    Sample b uses the same bars for every name, so differences between names are paired. The seeds of each name are
+    drawn independently, with replacement.
 
     Args:
         returns: name -> returns of its seeds on one path [S, T]; T is the same for all.
         bars_per_year: scales the ratios.
         samples: B.
-        mean_block: mean length of the blocks of bars, within which what depends on the past stays as it is.
+        mean_block: mean length of the blocks of bars, within which serial dependence is preserved.
         seed: of the draws.
     """
     if not isinstance(returns, Mapping):
@@ -194,7 +194,7 @@ def bootstrap_median_sharpe(
         raise ValueError(f"returns must have one number of bars, got {sorted(lengths)}")
     idle = [name for name, values in returns.items() if not values.size]
     if idle:
-        raise ValueError(f"returns must have a seed and a bar at least, {idle} have none")
+        raise ValueError(f"returns must have at least one seed and one bar, {idle} have none")
     check_sampling(samples, seed)
     check_bars_per_year(bars_per_year)
     rng = np.random.default_rng(seed)

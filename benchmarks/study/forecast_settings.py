@@ -20,10 +20,10 @@ STOCKS = ("us-stocks/AAPL", "us-stocks/GOOG", "us-stocks/IBM", "us-stocks/MSFT")
 INDICES = ("sp500", "nasdaq")
 
 DESCRIPTION = """\
-Walks forward through each market: forecasters learn from the past, choose what they must on a later stretch, and
-forecast the next one. Prints their errors and their skill against "the price stays where it is", with intervals,
-and what a trader who follows them is left with after costs, beside buying and holding and staying out. Writes
-results.json and forecast.png to FOLDER/NAME."""
+Walks forward through each market: in each fold, forecasters fit on the past, choose their hyperparameters on a later
+stretch, and forecast the next one. Prints their errors, their skill against the forecast of an unchanged price, with
+intervals, and the results after costs of a trader that follows them, beside buying and holding and staying flat.
+Writes results.json and forecast.png to FOLDER/NAME."""
 
 
 @dataclass(frozen=True)
@@ -31,33 +31,33 @@ class ForecastSettings:
     """Options of ``python -m benchmarks forecast``."""
 
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
-    """A few seconds in all: shows that everything runs. Other options still count."""
+    """A run of a few seconds that shows that everything works. Other options override it."""
     name: str = "forecast"
-    """Folder under --folder that the results go to."""
+    """Folder under --folder for the results."""
     folder: Path = Path("results")
     """Where results are kept."""
     data: tuple[str, ...] = field(default_factory=lambda: (*STOCKS, *(INDICES if find_spec("arch") else ())))
     """Datasets: names, or paths of CSV or Parquet files."""
     window: int = 20
-    """Bars that a forecaster sees."""
+    """Bars in a forecaster's window."""
     horizon: int = 5
     """Bars whose return is forecast."""
     folds: int = 4
-    """Test stretches, before each of which everybody learns anew."""
+    """Test stretches; all forecasters are refitted before each."""
     first_test: float = 0.5
-    """Where the first of them begins, as a fraction of the market."""
+    """Start of the first test stretch, as a fraction of the market."""
     validation: int = 250
-    """Bars before each test stretch to choose by."""
+    """Bars of the validation stretch before each test stretch."""
     seeds: int = 5
     """Seeds 0..n-1 of the LSTM."""
     epochs: int = 10
-    """Most passes of the LSTM over its windows."""
+    """Largest number of passes of the LSTM over its windows."""
     trees: int = 500
     """Trees of the forest."""
     rounds: int = 100
     """Rounds of boosting."""
     margins: tuple[float, ...] = (0.0, 0.0025, 0.005, 0.01)
-    """By how much a forecast must beat the costs of a round trip; the validation chooses."""
+    """Margins by which a forecast must exceed the cost of a round trip; the validation stretch chooses one."""
     commission: float = 5e-4
     """Rate on the traded notional (5e-4 is 5 bps)."""
     slippage: float = 5e-4
@@ -65,11 +65,11 @@ class ForecastSettings:
     bootstrap_samples: int = 2_000
     """Resamples behind the intervals."""
     mean_block: float = 20.0
-    """Mean length of the resampled blocks of bars."""
+    """Mean length of the resampled blocks, in bars."""
     jobs: int | None = None
     """Processes for the forest; one unless given."""
     progress: bool = True
-    """Whether to show a progress bar."""
+    """Show a progress bar."""
 
     def __post_init__(self) -> None:
         counts = ("window", "horizon", "folds", "validation", "seeds", "epochs", "trees", "rounds", "bootstrap_samples")
@@ -82,16 +82,16 @@ class ForecastSettings:
         if not 0.0 < self.first_test < 1.0:
             raise ValueError(f"first_test must be in (0, 1), got {self.first_test}")
         if not self.margins or not all(0.0 <= margin < math.inf for margin in self.margins):
-            raise ValueError(f"margins must be at least one, finite and not negative, got {self.margins}")
+            raise ValueError(f"margins must have at least one entry, all finite and nonnegative, got {self.margins}")
 
     @property
     def purge(self) -> int:
-        """Rows left out between parts, so that none shares a bar with another."""
+        """Rows left out between parts, so that no two parts share a bar."""
         return self.window + self.horizon
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """Of TradingEnv; what it observes does not matter to who follows forecasts."""
+        """Keywords of TradingEnv; its observations are not used by traders that follow forecasts."""
         return {"window": 1, "costs": {"commission": self.commission, "slippage": self.slippage}}
 
     def makers(self) -> Mapping[str, Any]:
@@ -113,7 +113,7 @@ QUICK: dict[str, Any] = {
 
 
 def parse(arguments: Sequence[str], prog: str) -> ForecastSettings:
-    """The settings that the command line asks for; ``--quick`` changes the defaults of the others."""
+    """The settings of this command line; ``--quick`` changes the defaults of the others."""
     default = ForecastSettings(**QUICK) if "--quick" in arguments else ForecastSettings()
     options = {"default": default, "description": DESCRIPTION}
     found: ForecastSettings = commands.parse(prog, ForecastSettings, arguments, **options)

@@ -1,4 +1,4 @@
-"""Where numbers come from: the commit, the versions and the processor that made them."""
+"""Provenance of results: commit, versions and processor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def made() -> dict[str, Any]:
 
 
 def versions(*more: str) -> dict[str, str]:
-    """Of Python and of the packages that results depend on; those that are not installed are left out."""
+    """Versions of Python and of the installed packages that results depend on."""
     found = {"python": platform.python_version()}
     for name in (*PACKAGES, *more):
         try:
@@ -33,13 +33,13 @@ def versions(*more: str) -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """The processor's name, and how many cores there are."""
+    """The processor's name, and the number of cores."""
     return {"processor": processor(), "cores": os.cpu_count()}
 
 
 @cache
 def commit() -> str | None:
-    """The commit of this checkout, with "+" where tracked files differ from it; None where there is none."""
+    """The commit of this checkout, with "+" if tracked files have changed; None outside a checkout."""
     here = Path(__file__).parent
     try:
         found = _git(here, "rev-parse", "HEAD")
@@ -54,7 +54,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def processor() -> str:
-    """Its name, or at least its kind."""
+    """The processor's name, or else its architecture."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -64,7 +64,7 @@ def processor() -> str:
 
 
 def in_words(made: Mapping[str, Any] | None) -> str:
-    """A line for a reader."""
+    """The provenance as one line of text."""
     if made is None:
         return UNKNOWN
     versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())

@@ -28,15 +28,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Study:
-    """What came of one market.
+    """The outcome of a walk-forward study on one market.
 
     Attributes:
-        market: the test period, what lies before serving as history.
+        market: the test period; earlier rows serve as history.
         time: of the forecasts (n,).
-        truth: returns that followed (n,).
+        truth: the returns that followed (n,).
         forecasts: name -> [S, n].
-        margins: name -> the margin that each fold's validation chose.
-        tracks: name of a forecaster or baseline -> its trades.
+        margins: name -> the margin chosen in each fold.
+        tracks: name of a forecaster or baseline -> its account.
     """
 
     market: Market
@@ -48,7 +48,7 @@ class Study:
 
 
 def parts_of(windows: Windows, settings: ForecastSettings) -> list[Fold]:
-    """The folds that the settings ask for, of the windows whose returns are known."""
+    """The folds of the windows whose returns are known."""
     known = int(np.isfinite(windows.y).sum())
     first = round(settings.first_test * known)
     if settings.folds > known - first:
@@ -60,7 +60,7 @@ def run(settings: ForecastSettings) -> dict[str, Study]:
     """The study of each market, by its name."""
     import torch
 
-    torch.set_num_threads(1)  # networks this small only lose by a second thread
+    torch.set_num_threads(1)  # a second thread only slows networks this small
     total = len(settings.data) * settings.folds * len(settings.makers())
     with tqdm(total=total, unit="fit", desc="forecast", disable=not settings.progress) as bar:
         return {name: study(load(name), settings, bar.update) for name in settings.data}
@@ -112,7 +112,7 @@ def walked(
     margins: Sequence[float],
     keywords: Mapping[str, Any],
 ) -> tuple[Floats, float]:
-    """The forecasts of a fold's test rows [S, n], and the margin that its validation chose."""
+    """The forecasts of a fold's test rows [S, n], and the margin chosen on its validation rows."""
     validation = windows.part(fold.validation)
     forecaster.fit(*windows.part(fold.train), validation=validation)
     first, last = windows.bar[fold.validation][[0, -1]]
@@ -122,7 +122,7 @@ def walked(
 
 
 def between(market: Market, first: int, stop: int) -> Market:
-    """The market's bars from ``first`` up to ``stop``, what lies before serving as history."""
+    """The market's bars from ``first`` up to ``stop``; earlier bars serve as history."""
     bars = len(market) - market.first
     cuts = [(bar - market.first) / bars for bar in (first, stop) if bar < len(market)]
     return market.split(*map(float, cuts))[1]

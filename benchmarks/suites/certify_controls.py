@@ -1,6 +1,6 @@
-"""The controls beside the certificates: a study whose agents do have an edge, and what is left of it.
+"""The controls beside the certificates, on a study whose agents do have an edge.
 
-The study trains PPO in TradingEnv on a market with two regimes and little noise, so that past returns tell the next.
+The study trains PPO in TradingEnv on a market with two regimes and little noise, so past returns predict the next.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PPO_OPTIONS: dict[str, Any] = {
 
 
 def controls_of(quick: bool) -> list[Control]:
-    """All controls of the study; with ``quick`` of 2 seeds instead of 10, and of 4 shuffles instead of 8."""
+    """All controls of the study; ``quick`` takes 2 seeds instead of 10, and 4 shuffles instead of 8."""
     bars, seeds, steps, shuffles = (3_000, 2, 16_000, 4) if quick else (10_000, 10, 40_000, 8)
     train, test = (regime(bars, seed) for seed in (1, 2))
     study = partial(ppo_study, seeds=seeds, total_timesteps=steps)
@@ -42,14 +42,14 @@ def controls_of(quick: bool) -> list[Control]:
 
 
 def regime(n_bars: int, seed: int) -> Market:
-    """A market whose regimes show in its returns, and that goes nowhere on average."""
+    """A market whose returns reveal its regimes, and whose mean return is about 0."""
     return simulators.regime_switching(n_bars, seed, stay=0.95, step=0.005, sigma=0.005)
 
 
 def ppo_study(train: Market, test: Market, features: Any, seeds: int, total_timesteps: int) -> Floats:
     """Log growth per bar [S, T] of PPO's last weights on the test market, above buy-and-hold at half exposure.
 
-    Who knows nothing is long half of the time on average: that much the market itself may bring.
+    An agent that knows nothing is long half of the time on average, so it earns this much from the market itself.
     """
     growth = growth_of(train, test, features, seeds, total_timesteps)
     market = np.log(test.close[1:] / test.close[:-1])[-growth.shape[1] :]

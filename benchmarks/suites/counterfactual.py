@@ -1,8 +1,8 @@
-"""``python -m benchmarks counterfactual``: the steps that DQN saves where it learns from the actions not taken.
+"""``python -m benchmarks counterfactual``: the steps that DQN saves by learning from the actions not taken.
 
-The market does not react to one trader, so every action has an outcome that can be computed. Two agents with the same
-seeds, network and hyperparameters train side by side, one on the outcomes of the actions taken, one on those of all
-(`counterfactual=True`); at each budget both are scored on a market that they have not seen.
+The market does not react to one trader, so the outcome of every action can be computed. Two agents with the same seeds,
+network and hyperparameters are trained: one learns from the outcomes of the actions taken, the other from those of all
+actions (`counterfactual=True`). At each budget both are scored on an unseen market.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from trading_env.data import simulators
 Floats = npt.NDArray[np.float64]
 
 DESCRIPTION = """\
-Trains DQN with and without counterfactual=True on two simulated markets, and prints for each the steps per seed after
-which the median seed reaches 95% of the score aimed at. Scores are log growth per step on another path."""
+Trains DQN with and without counterfactual=True on two simulated markets, and prints for each market the steps per seed
+after which the median seed reaches 95% of the target score. Scores are log growth per bar on an unseen path."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class CounterfactualSettings:
     """Options of ``python -m benchmarks counterfactual``."""
 
     seeds: int = 10
-    """How many."""
+    """Number of training seeds."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
-    """A few seconds in all: shows that everything runs, its numbers mean little."""
+    """A run of a few seconds that shows that everything works; its numbers mean little."""
 
     def __post_init__(self) -> None:
         check_counts(self, ["seeds"])
@@ -175,7 +175,7 @@ def log_growth(policy: Policy, market: Market, runs: int, keywords: dict[str, An
 
 
 def table(results: Sequence[Scores]) -> tables.Columns:
-    """Steps to 95% of the aim, and their ratio."""
+    """The table of steps to 95% of the target score, and their ratio."""
     numbers = ("aim", "score", "DQN", "counterfactual", "ratio")
     shown = tables.Columns("Steps per seed to 95%", ["market"], numbers)
     for each in results:

@@ -31,9 +31,9 @@ SIDES = ("ours", "sb3")
 
 DESCRIPTION = """\
 Trains DQN, A2C and PPO, ours and Stable-Baselines3's, with the same hyperparameters and seeds: ours in one pass, SB3's
-in a process per core. Evaluates greedily on the same episodes again and again, and draws the interquartile mean over
-seeds with its 95% bootstrap interval, by steps and by seconds. Each curve is kept in FOLDER/ENV, ALGORITHM-SIDE.json,
-and what is there is not trained again, so that a long run can be done piece by piece."""
+in a process per core. Evaluates the greedy policies repeatedly on the same episodes, and draws the interquartile mean
+over seeds with its 95% bootstrap interval, by steps and by seconds. Keeps each curve in FOLDER/ENV/ALGORITHM-SIDE.json
+and does not train it again, so a long run can be done piece by piece."""
 
 
 @dataclass(frozen=True)
@@ -41,29 +41,29 @@ class CurveSettings:
     """Options of ``python -m benchmarks curves``."""
 
     algorithms: tuple[Literal["DQN", "A2C", "PPO"], ...] = ("DQN", "A2C", "PPO")
-    """What to train."""
+    """Algorithms to train."""
     envs: tuple[Literal["CartPole-v1", "regime"], ...] = ("CartPole-v1", "regime")
-    """What to train in: regime is reference/RegimeObserved-v0, whose optimum is known."""
+    """Envs to train in; regime is reference/RegimeObserved-v0, whose optimum is known."""
     seeds: int = 10
     """Seeds 0..n-1 of each."""
     budget_scale: float = 1.0
     """Multiplies the steps of every training."""
     points: int = 25
-    """Evaluations of each training, after the one of the untrained agent."""
+    """Evaluations during each training, after that of the untrained agent."""
     episodes: int = 10
-    """Episodes of an evaluation, the same ones for every agent."""
+    """Episodes per evaluation, the same for every agent."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
-    """2 seeds, 1% of the steps, 3 evaluations, drawn in FOLDER: shows that everything runs."""
+    """2 seeds, 1% of the steps and 3 evaluations, to show that everything works."""
     folder: Path = Path("results/curves")
     """Where curves are kept."""
     figure: Path | None = None
-    """Where the picture goes; FOLDER/curves.png unless given."""
+    """File of the picture; FOLDER/curves.png unless given."""
     docs: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Draw the project's own picture, docs/curves.png: of all algorithms and envs."""
+    """Draw the picture of the documentation, docs/curves.png, with all algorithms and envs."""
     processes: int | None = None
     """Processes for Stable-Baselines3; one per core unless given."""
     progress: bool = True
-    """Whether to show progress bars."""
+    """Show progress bars."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds", "points", "episodes", "processes"))
@@ -76,12 +76,12 @@ class CurveSettings:
 
     @property
     def figure_path(self) -> Path:
-        """Where the picture goes."""
+        """File of the picture."""
         return self.figure or (Path("docs") if self.docs else self.folder) / "curves.png"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Trains what is missing, then draws and prints all that was asked for."""
+    """Trains the missing curves, then draws and prints all requested ones."""
     settings = parse(list(arguments))
     with checking(PROGRAM):
         check_folder(settings.folder, "folder")
@@ -108,7 +108,7 @@ QUICK: dict[str, Any] = {
 
 
 def parse(arguments: list[str]) -> CurveSettings:
-    """The settings that the command line asks for; ``--quick`` changes the defaults of the others."""
+    """The settings of this command line; ``--quick`` changes the defaults of the others."""
     default = CurveSettings(**QUICK) if "--quick" in arguments else CurveSettings()
     found: CurveSettings = commands.parse(PROGRAM, CurveSettings, arguments, default=default, description=DESCRIPTION)
     return found

@@ -38,10 +38,10 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def check_market(name: str, market: Market, settings: ForecastSettings) -> None:
-    """Raises where a study of the market would fail: ValueError naming what is wrong."""
+    """Raises ValueError if a study of the market would fail."""
     try:
         if market.bars_per_year is None:
-            raise ValueError("it has no timestamps that tell its bars per year")
+            raise ValueError("it has no timestamps from which to infer its bars per year")
         windows = Windows.of(market, settings.window, settings.horizon)
         parts_of(windows, settings)
         gym.make(ENV_ID, data=market, **settings.keywords)

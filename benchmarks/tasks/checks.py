@@ -1,4 +1,4 @@
-"""Checks of the options that experiments share: each error names the option and the value."""
+"""Checks of options that experiments share; each error names the option and its value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST |= {"bootstrap_samples": MOST_SAMPLES, "points": MOST_SAMPLES}
 
 
 def check_counts(settings: Any, names: Sequence[str]) -> None:
-    """Raises ValueError unless these options are at least 1, or None, and no more than a machine could hold."""
+    """Raises ValueError unless each option is None, or at least 1 and no more than a machine can hold."""
     for name in names:
         value = getattr(settings, name)
         if value is not None and value < 1:
@@ -22,12 +22,12 @@ def check_counts(settings: Any, names: Sequence[str]) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError unless a folder of that name lies in the folder of results, and is not that folder."""
+    """Raises ValueError unless the name is that of a direct subfolder, without a path."""
     if name in ("", ".", "..") or "\0" in name or os.path.basename(name) != name:
         raise ValueError(f"name must be the name of a folder, without a path, got {name!r}")
 
 
 def check_distinct(field: str, values: Sequence[Any]) -> None:
-    """Raises ValueError unless there is a value, and none twice."""
+    """Raises ValueError unless there is at least one value, and no value twice."""
     if not values or len(set(values)) < len(values):
-        raise ValueError(f"{field} must be at least one, and each once, got {list(values)}")
+        raise ValueError(f"{field} must have at least one value, and none twice, got {list(values)}")
