@@ -66,18 +66,8 @@ def train(
 ) -> Trained:
     """Trains the algorithm once per seed.
 
-    Args:
-        algorithm: name of a class of stable_baselines3 or sb3_contrib, such as "DQN" or "MaskablePPO".
-        env: an id, an EnvSpec, or an env with a spec, from which every run makes its copies.
-        seeds: n for 0..n-1, or a sequence of ints.
-        total_timesteps: per seed.
-        policy: SB3's name of the policy class.
-        n_envs: envs per seed.
-        processes: number of processes; None takes one per core.
-        progress_bar: True to show one, over the steps of all seeds.
-        judge: scores the models before the first step, after the last, and between them; must be picklable.
-        every: steps between scores.
-        hyperparameters: of the algorithm, by SB3's names.
+    Arguments are as in `ours.train`, with SB3's names: ``algorithm`` is a class of stable_baselines3 or sb3_contrib,
+    such as "DQN" or "MaskablePPO", ``policy`` a policy class. ``processes`` are one per core unless given.
 
     Raises:
         ValueError: no such algorithm, no seed, or an env without a spec.

@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from agents.common import files
 from benchmarks.reports import table as tables
-from benchmarks.reports.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, picture
+from benchmarks.reports.figures import (
+    SIDE_COLOURS,
+    SIDE_NAMES,
+    names_as_text,
+    new_figure,
+    picture,
+    show_grid,
+    show_powers,
+)
 from benchmarks.study import provenance
 from benchmarks.study.learning_curves import Curve, Curves, difference
 from benchmarks.tasks.worlds import WORLDS, World
@@ -72,9 +78,7 @@ def draw_curves(curves: Curves, worlds: Mapping[str, World], path: Path) -> None
 def curves_figure(curves: Curves, worlds: Mapping[str, World]) -> Figure:
     """The drawing."""
     envs, algorithms = (list(dict.fromkeys(key[i] for key in curves)) for i in (0, 1))
-    size = (3.4 * len(algorithms) + 0.6, 2.3 * 2 * len(envs) + 0.5)
-    figure = Figure(figsize=size, layout="constrained", dpi=150)
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.4 * len(algorithms) + 0.6, 2.3 * 2 * len(envs) + 0.5)
     grid = figure.subplots(2 * len(envs), len(algorithms), squeeze=False)
     for row, (env, axis) in enumerate((env, axis) for env in envs for axis in ("steps", "seconds")):
         for axes, algorithm in zip(grid[row], algorithms, strict=True):
@@ -109,12 +113,9 @@ def _draw_curve(axes: Axes, curve: Curve, axis: str, colour: str, label: str) ->
 def _label_curve(axes: Axes, axis: str, title: str) -> None:
     if axis == "seconds":
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_locator(NullLocator())
+        show_powers(axes.xaxis, (1.0, 3.0))
     label = "thousand steps per seed" if axis == "steps" else "seconds for all seeds (log scale)"
     axes.set_xlabel(label, fontsize=8)
     axes.set_title(title, loc="left", fontsize=10)
     axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    show_grid(axes)

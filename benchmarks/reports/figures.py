@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import io
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
@@ -79,6 +80,34 @@ def picture(figure: Figure, path: Path) -> bytes:
     return content.getvalue()
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches, drawn without a display."""
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def show_grid(axes: Axes, axis: Literal["both", "x", "y"] = "both") -> None:
+    """Draws a faint grid, and no frame on the top and on the right."""
+    axes.grid(axis=axis, alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def show_dates(axes: Axes) -> None:
+    """Labels the horizontal axis with dates."""
+    locator = AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def show_powers(axis: Axis, multiples: Sequence[float]) -> None:
+    """Labels a logarithmic axis at these multiples of powers of ten, in plain numbers."""
+    axis.set_major_locator(LogLocator(subs=multiples))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
 def equity_curves(rows: Mapping[str, Row], results: Mapping[str, Any], path: Path) -> None:
     """Draws every row's equity relative to the initial equity, and writes the picture whole or not at all."""
     files.write(path, picture(equity_figure(rows, results), path))
@@ -87,8 +116,7 @@ def equity_curves(rows: Mapping[str, Row], results: Mapping[str, Any], path: Pat
 @names_as_text
 def equity_figure(rows: Mapping[str, Row], results: Mapping[str, Any]) -> Figure:
     """A drawing of every row's equity relative to the initial equity: median over seeds, and range as a band."""
-    figure = Figure(figsize=(9.0, 5.4), layout="constrained", dpi=150)
-    FigureCanvasAgg(figure)
+    figure = new_figure(9.0, 5.4)
     axes = figure.add_subplot()
     for name, colour in colours_of(rows).items():
         _draw(axes, name, rows[name], colour)
@@ -111,14 +139,9 @@ def _draw(axes: Axes, name: str, row: Row, colour: str) -> None:
 def _label(axes: Axes, results: Mapping[str, Any], dated: bool) -> None:
     settings, data = results["settings"], results["data"]
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    show_powers(axes.yaxis, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))
     if dated:
-        locator = AutoDateLocator()
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        show_dates(axes)
     axes.set_ylabel("equity / initial equity (log scale)")
     axes.set_title(
         f"{printable(data['name'])}: test {data['test']['first']} to {data['test']['last']}, after costs",
@@ -131,8 +154,7 @@ def _label(axes: Axes, results: Mapping[str, Any], dated: bool) -> None:
         f"{1e4 * settings['commission']:g} bps, slippage {1e4 * settings['slippage']:g} bps{biased}",
         fontsize=8,
     )
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    show_grid(axes)
     axes.legend(loc="upper left", frameon=False, fontsize=8)
 
 

@@ -8,8 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from rich.console import Console
 
@@ -190,14 +188,12 @@ def trading_findings(results: Mapping[str, Any]) -> list[str]:
 @figures.names_as_text
 def drawn(results: Mapping[str, Any], studies: Mapping[str, Study]) -> Figure:
     """A drawing of forecasts and truth in the last year of the first market, and of the skills on all markets."""
-    figure = Figure(figsize=(9.0, 8.0), layout="constrained", dpi=150)
-    FigureCanvasAgg(figure)
+    figure = figures.new_figure(9.0, 8.0)
     top, bottom = figure.subplots(2, 1, height_ratios=(1.0, 1.1))
     _draw_forecasts(top, *next(iter(studies.items())), results["settings"]["horizon"])
     _draw_skills(bottom, results["markets"])
     for axes in (top, bottom):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        figures.show_grid(axes)
     figure.legend(*top.get_legend_handles_labels(), loc="outside upper center", frameon=False, ncols=len(NAMES))
     return figure
 
@@ -209,9 +205,7 @@ def _draw_forecasts(axes: Any, market: str, study: Study, horizon: int, last: in
         mean = 100.0 * study.forecasts[name].mean(axis=0)  # [n]
         axes.plot(when[-last:], mean[-last:], color=colour, linewidth=1.2, label=printable(name))
     if study.time is not None:
-        locator = AutoDateLocator()
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        figures.show_dates(axes)
     axes.set_ylabel(f"return of the next {horizon} bars, %")
     axes.set_title(f"{printable(market)}: forecasts and truth", loc="left", fontsize=11)
 
