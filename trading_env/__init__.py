@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trading_env.config import Costs, Margin
     from trading_env.data.datasets import load
     from trading_env.data.market import Market
+    from trading_env.envs.config import EnvConfig
     from trading_env.envs.rewards import DifferentialSharpe, MeanVariance
     from trading_env.envs.trading_env import TradingEnv
     from trading_env.envs.trading_vector_env import TradingVectorEnv
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Costs": "config",
     "DifferentialSharpe": "envs.rewards",
+    "EnvConfig": "envs.config",
     "FeatureScaler": "features.scaler",
     "Margin": "config",
     "Market": "data.market",
@@ -40,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Costs",
     "DifferentialSharpe",
+    "EnvConfig",
     "FeatureScaler",
     "Margin",
     "Market",

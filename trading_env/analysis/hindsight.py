@@ -15,7 +15,7 @@ import numpy as np
 
 from trading_env._checks import integer, number
 from trading_env.data.bars import as_column
-from trading_env.envs.keywords import check_keywords, shows_keywords
+from trading_env.envs.keywords import config_of, shows_keywords
 from trading_env.envs.task import Task
 from trading_env.kernel.hindsight import BRANCH_CASH, BRANCH_GROWTH, BRANCH_TARGET, BRANCH_UNITS, grow_branches
 from trading_env.kernel.layout import CLOSES
@@ -96,8 +96,7 @@ def _task_of(env: Any, keywords: dict[str, Any]) -> Task:
     """The task of an env, or of data and keywords."""
     task = getattr(getattr(env, "unwrapped", None), "task", None)
     if not isinstance(task, Task):
-        check_keywords(hindsight, keywords)
-        return Task(env, **keywords)
+        return Task(env, config_of(hindsight, keywords))
     if keywords:
         raise TypeError(f"hindsight takes keywords only beside data, got an env and {sorted(keywords)}")
     return task

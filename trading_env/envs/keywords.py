@@ -1,4 +1,4 @@
-"""The keywords of Task where others take them as ``**keywords``: shown in signatures, and refused by name."""
+"""The fields of EnvConfig where others take them as ``**keywords``: shown in signatures, and refused by name."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from trading_env.envs.task import Task
+from trading_env.envs.config import EnvConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_PARAMETERS = {
-    name: parameter
-    for name, parameter in inspect.signature(Task).parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY  # data is each one's own
-}
+_PARAMETERS = dict(inspect.signature(EnvConfig).parameters)
 
 ELSEWHERE = {  # what gym-anytrading, Gym-Trading-Env and gym.make call them
     "df": "data",
@@ -31,7 +27,7 @@ ELSEWHERE = {  # what gym-anytrading, Gym-Trading-Env and gym.make call them
 
 
 def shows_keywords(function: F) -> F:
-    """The function, its ``**keywords`` replaced in its signature by those of Task."""
+    """The function, its ``**keywords`` replaced in its signature by the fields of EnvConfig."""
     signature = inspect.signature(function)
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
     shown = signature.replace(parameters=[*own, *_PARAMETERS.values()])
@@ -39,8 +35,8 @@ def shows_keywords(function: F) -> F:
     return function
 
 
-def check_keywords(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> None:
-    """Raises TypeError, naming the owner, unless Task takes all of the keywords.
+def config_of(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> EnvConfig:
+    """The keywords as an EnvConfig; TypeError, naming the owner, where one is unknown.
 
     In Python's own words, by which others know it: TorchRL's GymEnv tries again without ``frameskip``.
     """
@@ -49,3 +45,4 @@ def check_keywords(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> No
         known = list(inspect.signature(owner).parameters)
         here = f" (here it is {ELSEWHERE[unknown[0]]!r})" if unknown[0] in ELSEWHERE else ""
         raise TypeError(f"{owner.__name__} got an unexpected keyword argument {unknown[0]!r}{here}; known are {known}")
+    return EnvConfig(**keywords)

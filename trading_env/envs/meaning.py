@@ -21,12 +21,12 @@ def meaning(task: Task) -> dict[str, Any]:
         they are lots.
     """
     targets = ["hold" if math.isnan(order) else order for order in task.orders.tolist()]
-    scaler = FeatureScaler.from_dict(task.scaler) if isinstance(task.scaler, dict) else task.scaler
+    scaler = task.config.scaler
     return {
         "observation": task.observation,
         "window": task.window,
         "features": list(task.feature_names),
-        "scaler": None if scaler is None else scaler.to_dict(),
+        "scaler": scaler.to_dict() if isinstance(scaler, FeatureScaler) else None,
         "bar": sorted({_bar(market.bars_per_year) for market in task.markets}),
         "actions": [task.actions, *targets],
         "shorts": _shorts(task),

@@ -50,40 +50,39 @@ def _check(owner: object, name: str, value: Any, high: float) -> None:
     object.__setattr__(owner, name, number(f"{type(owner).__name__}.{name}", value, above=0.0, most=high))
 
 
-def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
-    """The kernel's name of the reward, its parameter, and the callable that replaces it, if any.
-
-    A mapping of its one field, as a spec read back from JSON has it, stands for a reward object.
+def reward_of(reward: Reward) -> str | DifferentialSharpe | MeanVariance | RewardFunction:
+    """The reward, checked; an object for a mapping of its one field, as JSON has it.
 
     Raises:
         ValueError: an unknown name or field.
         TypeError: neither a name, a reward object nor a callable.
     """
+    if isinstance(reward, Mapping):
+        for kind in (DifferentialSharpe, MeanVariance):
+            if set(reward) == {field.name for field in fields(kind)}:
+                return kind(**reward)
+        raise ValueError(f"reward as a mapping must have the field eta or risk_aversion, got {brief(dict(reward))}")
     if isinstance(reward, str):
         if reward not in NAMES:
             raise ValueError(f"reward must be one of {NAMES} or a callable, got {brief(reward)}")
-        if reward == "differential_sharpe":
-            return reward, DifferentialSharpe().eta, None
-        return reward, MeanVariance().risk_aversion, None
-    if isinstance(reward, Mapping):
-        reward = _from_fields(reward)
+    elif isinstance(reward, type) or not (callable(reward) or isinstance(reward, (DifferentialSharpe, MeanVariance))):
+        raise TypeError(
+            f"reward must be one of {NAMES}, DifferentialSharpe(), MeanVariance() or a callable, got {brief(reward)}"
+        )
+    return reward
+
+
+def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
+    """The kernel's name of the reward, its parameter, and the callable that replaces it, if any; see `reward_of`."""
+    reward = reward_of(reward)
+    if isinstance(reward, str):
+        parameter = DifferentialSharpe().eta if reward == "differential_sharpe" else MeanVariance().risk_aversion
+        return reward, parameter, None
     if isinstance(reward, DifferentialSharpe):
         return "differential_sharpe", reward.eta, None
     if isinstance(reward, MeanVariance):
         return "mean_variance", reward.risk_aversion, None
-    if isinstance(reward, type) or not callable(reward):
-        raise TypeError(
-            f"reward must be one of {NAMES}, DifferentialSharpe(), MeanVariance() or a callable, got {brief(reward)}"
-        )
     return "log_return", 0.0, reward
-
-
-def _from_fields(state: Mapping[str, float]) -> DifferentialSharpe | MeanVariance:
-    """The reward object whose fields these are."""
-    for kind in (DifferentialSharpe, MeanVariance):
-        if set(state) == {field.name for field in fields(kind)}:
-            return kind(**state)
-    raise ValueError(f"reward as a mapping must have the field eta or risk_aversion, got {brief(dict(state))}")
 
 
 def call_reward(function: RewardFunction, before: Account, after: Account) -> Floats:

@@ -33,13 +33,7 @@ class KeptSpec(EnvSpec):
         Raises:
             TypeError: a keyword cannot be written; the message names it, and what to give instead.
         """
-        for name, value in self.kwargs.items():
-            if not _fits_json(value):
-                instead = INSTEAD.get(name, "a plain number, text, list or dict")
-                raise TypeError(
-                    f"the spec of {self.id} cannot be written to JSON with {name}={brief(value)} "
-                    f"({type(value).__name__}): give {instead} as {name}"
-                )
+        check_json(f"the spec of {self.id}", self.kwargs)
         return super().to_json()
 
     def __eq__(self, other: object) -> bool:
@@ -67,6 +61,17 @@ class HasSpec:
             spec = copy.copy(spec)
             spec.__class__ = KeptSpec
         self._spec = spec
+
+
+def check_json(owner: str, keywords: Mapping[str, Any]) -> None:
+    """Raises TypeError, naming the keyword and what to give instead, unless JSON can hold all of them."""
+    for name, value in keywords.items():
+        if not _fits_json(value):
+            instead = INSTEAD.get(name, "a plain number, text, list or dict")
+            raise TypeError(
+                f"{owner} cannot be written to JSON with {name}={brief(value)} "
+                f"({type(value).__name__}): give {instead} as {name}"
+            )
 
 
 def _fits_json(value: Any) -> bool:

@@ -59,7 +59,14 @@ def set_streams(rngs: Sequence[np.random.Generator], states: Sequence[Any]) -> N
 
 def fingerprint(task: Task) -> int:
     """A checksum of prices, features and rules: the states of envs that differ in them must not be mixed."""
-    plain = (task.initial_cash, task.window, task.observation, task.episode_length, task.random_start, task.years)
+    plain = (
+        task.initial_cash,
+        task.window,
+        task.observation,
+        task.episode_length,
+        task.config.random_start,
+        task.years,
+    )
     total = zlib.crc32(repr((*plain, task.firsts, task.feature_names)).encode())
     for values in (task.rules, task.bars, task.features):
         total = zlib.crc32(np.ascontiguousarray(values).data if values.size else b"", total)

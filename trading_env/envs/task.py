@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from trading_env._checks import brief, choice, flag, integer, number
+from trading_env._checks import integer, number
 from trading_env.config import Costs, Margin, as_config
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
+from trading_env.envs.config import FILLS, LONGEST_BAR, EnvConfig
 from trading_env.envs.rewards import NAMES as REWARDS
-from trading_env.envs.rewards import Reward, parse_reward
-from trading_env.features.scaler import FeatureScaler, scaled_features
+from trading_env.envs.rewards import RewardFunction, parse_reward
+from trading_env.features.scaler import scaled_features
 from trading_env.features.table import FeatureTable
 from trading_env.kernel.layout import CLOSES, new_state
 from trading_env.kernel.observe import ACCOUNT_SIZE
 from trading_env.kernel.rules import Float32s, Floats, Rules
 
-FILLS = ("next_open", "next_close", "close")
-OBSERVATIONS = ("flat", "dict", "compact")
-SIZINGS = ("drift", "rebalance")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_COMPACT_ROWS = 2**24  # float32 holds every integer up to here
-MAX_LOTS = 10_000  # an action each way
 PRICE_RANGE = (1e-15, 1e15)  # so that no exposure or drawdown leaves float32, whatever a position went through
-CASH_RANGE = (1e-100, 1e100)  # so that equity stays far from both ends of float64
-LONGEST_BAR = 1e-3  # bars per year
 
 
 class Task:
-    """The validated keywords of TradingEnv; see its docstring for each.
+    """Data and validated keywords of TradingEnv; see its docstring for each.
 
     Attributes:
+        config: the keywords.
         markets: the datasets, one of which an episode runs on.
         firsts: first decision bar of each market, an index into it.
         offsets: first row of each market in the stacked arrays.
@@ -47,71 +43,21 @@ class Task:
         function: the reward callable, or None where the kernel computes the reward.
     """
 
-    def __init__(
-        self,
-        data: Any = "us-stocks/AAPL",
-        *,
-        features: Any = "default",
-        scaler: FeatureScaler | None = None,
-        window: int = 30,
-        actions: Any = "buy_hold_sell",
-        lots: int = 1,
-        allow_short: bool | None = None,
-        sizing: str | None = None,
-        lot_size: float | None = None,
-        min_trade: float = 0.0,
-        fill: str = "next_open",
-        costs: Costs | Mapping[str, float] | None = None,
-        margin: Margin | Mapping[str, float] | None = None,
-        initial_cash: float = 100_000.0,
-        bars_per_year: float | None = None,
-        reward: Reward = "log_return",
-        observation: str = "flat",
-        random_start: bool = False,
-        episode_length: int | None = None,
-        on_missing: str = "raise",
-    ) -> None:
-        self.costs = as_config(Costs, costs, "costs")
-        self.margin = as_config(Margin, margin, "margin")
-        self.fill = choice("fill", fill, FILLS)
-        self.observation = choice("observation", observation, OBSERVATIONS)
-        self.window = integer("window", window, 1)
-        self.episode_length = None if episode_length is None else integer("episode_length", episode_length, 1)
-        self.random_start = flag("random_start", random_start)
-        self.initial_cash = number("initial_cash", initial_cash, least=CASH_RANGE[0], most=CASH_RANGE[1])
-        self.min_trade = number("min_trade", min_trade, least=0.0)
-        self.actions, self.orders = parse_actions(actions, lots, allow_short, self.margin.max_leverage)
-        self.long_only = self.actions in ("continuous", "lots") and allow_short is False
-        self.sizing = self._parse_sizing(sizing)
-        self.lot_size = self._parse_lot_size(lot_size)
-        self.reward, self._reward_parameter, self.function = parse_reward(reward)
-        self.markets, self.scaler = load_markets(data, on_missing), scaler
-        self._stack([scaled_features(market, features, scaler) for market in self.markets])
-        self.years = [self._bar_years(market, bars_per_year) for market in self.markets]
+    def __init__(self, data: Any, config: EnvConfig) -> None:
+        self.config = config
+        self.costs, self.margin = as_config(Costs, config.costs, "costs"), as_config(Margin, config.margin, "margin")
+        self.fill, self.observation, self.window = config.fill, config.observation, config.window
+        self.initial_cash, self.min_trade, self.lot_size = config.initial_cash, config.min_trade, config.lot
+        self.episode_length, self.long_only = config.episode_length, config.long_only
+        self.actions, self.orders = config.kind, config.orders
+        self.markets = load_markets(data, config.on_missing)
+        self._stack([scaled_features(market, config.features, config.scaler) for market in self.markets])
+        self.years = [self._bar_years(market) for market in self.markets]
         self._check_costs()
-        self.rules = np.concatenate([np.array(self._rules(), dtype=np.float64), self.orders])
+        rules, self.function = self._rules()
+        self.rules = np.concatenate([np.array(rules, dtype=np.float64), self.orders])
 
     # -- the parts of construction ------------------------------------------------------------------------
-
-    def _parse_sizing(self, sizing: str | None) -> str | None:
-        """Drift for discrete target exposures and rebalance for continuous ones, unless given."""
-        if sizing is not None:
-            choice("sizing", sizing, SIZINGS)
-        if self.actions == "lots":
-            if sizing is not None:
-                raise ValueError(f"sizing={sizing!r} has no meaning with actions='lots': a lot is a trade")
-            return None
-        if self.actions == "continuous":
-            if sizing == "drift":
-                raise ValueError("sizing='drift' needs discrete actions; actions='continuous' rebalances")
-            return "rebalance"
-        return sizing or "drift"
-
-    def _parse_lot_size(self, lot_size: float | None) -> float:
-        """Units per lot; 0 stands for fractional units."""
-        if lot_size is not None:
-            return number("lot_size", lot_size, above=0.0)
-        return 1.0 if self.actions == "lots" else 0.0
 
     def _stack(self, tables: Sequence[FeatureTable]) -> None:
         """Puts the markets one below the other, so that the kernel sees one array of each kind."""
@@ -187,15 +133,15 @@ class Task:
                     f"got {prices[row]} at {market.time_of(row)}"
                 )
 
-    def _bar_years(self, market: Market, bars_per_year: float | None) -> float:
+    def _bar_years(self, market: Market) -> float:
         """Length of a bar in years; 0 where no rate is charged, so that it does not matter."""
-        if bars_per_year is None:
-            if self.margin.free:
-                return 0.0
-            if market.bars_per_year is None:
-                raise ValueError(f"bars_per_year must be given: {market.name!r} has no timestamps to infer it from")
-            bars_per_year = market.bars_per_year
-        return 1.0 / number("bars_per_year", bars_per_year, least=LONGEST_BAR)
+        if self.config.bars_per_year is not None:
+            return 1.0 / self.config.bars_per_year
+        if self.margin.free:
+            return 0.0
+        if market.bars_per_year is None:
+            raise ValueError(f"bars_per_year must be given: {market.name!r} has no timestamps to infer it from")
+        return 1.0 / number("bars_per_year", market.bars_per_year, least=LONGEST_BAR)
 
     def _check_costs(self) -> None:
         """Raises where a trade to the largest exposure would cost all that it moves."""
@@ -208,9 +154,11 @@ class Task:
                 f"notional (per_unit at the lowest price {lowest:g}), and leverage times that must be below 1"
             )
 
-    def _rules(self) -> Rules:
-        costs, margin = self.costs, self.margin
-        return Rules(
+    def _rules(self) -> tuple[Rules, RewardFunction | None]:
+        """The kernel's constants, and the callable that replaces its reward, if any."""
+        costs, margin, config = self.costs, self.margin, self.config
+        reward, parameter, function = parse_reward(config.reward)
+        rules = Rules(
             spread=costs.spread,
             commission=costs.commission,
             fixed=costs.fixed,
@@ -226,14 +174,15 @@ class Task:
             r_borrow=margin.r_borrow,
             short_proceeds_earn=float(margin.short_proceeds_earn),
             fill=float(FILLS.index(self.fill)),
-            rebalance=float(self.sizing == "rebalance"),
+            rebalance=float(config.rebalances),
             lots=float(self.actions == "lots"),
-            reward=float(REWARDS.index(self.reward)),
-            reward_parameter=self._reward_parameter,
-            mask_repeats=float(self.actions == "buy_hold_sell" and self.sizing == "drift"),
+            reward=float(REWARDS.index(reward)),
+            reward_parameter=parameter,
+            mask_repeats=float(self.actions == "buy_hold_sell" and not config.rebalances),
             wicks=float(self.wicks),
             long_only=float(self.long_only),
         )
+        return rules, function
 
     # -- spaces -------------------------------------------------------------------------------------------
 
@@ -283,7 +232,7 @@ class Task:
     @property
     def drawn(self) -> bool:
         """Whether episodes differ: a random start or several datasets."""
-        return self.random_start or len(self.markets) > 1
+        return self.config.random_start or len(self.markets) > 1
 
     def asked(self, data: Any, start: Any) -> tuple[int | None, int | None]:
         """The options of a reset, checked before anything is drawn; None stays.
@@ -309,7 +258,7 @@ class Task:
         if start is not None:
             return i, start
         first, end = self.firsts[i], len(self.markets[i]) - 1
-        if self.random_start:
+        if self.config.random_start:
             return i, int(rng.integers(first, end - (self.episode_length or 1) + 1))
         return i, first
 
@@ -327,51 +276,6 @@ def load_markets(data: Any, on_missing: str) -> tuple[Market, ...]:
     if not items:
         raise ValueError("data must name at least one dataset, got an empty list")
     return tuple(load(item, on_missing=on_missing) for item in items)
-
-
-def parse_actions(actions: Any, lots: int, allow_short: bool | None, max_leverage: float) -> tuple[str, Floats]:
-    """The kind of actions and what each asks for: target exposures or lots, NaN = hold.
-
-    Raises:
-        TypeError, ValueError: naming the keyword and the value.
-    """
-    if allow_short is not None:
-        allow_short = flag("allow_short", allow_short)
-    integer("lots", lots, 1, MAX_LOTS)
-    kind = actions if isinstance(actions, str) else "targets"
-    if allow_short and kind != "buy_hold_sell":
-        raise ValueError(f"allow_short=True belongs to actions='buy_hold_sell', got actions={actions!r}")
-    if lots != 1 and kind != "lots":
-        raise ValueError(f"lots={lots} belongs to actions='lots', got actions={actions!r}")
-    if isinstance(actions, str):
-        if actions == "continuous":
-            return actions, np.empty(0)
-        if actions == "lots":
-            return actions, np.arange(-lots, lots + 1, dtype=np.float64)
-        if actions != "buy_hold_sell":
-            raise ValueError(
-                "actions must be 'buy_hold_sell', 'continuous', 'lots' or a tuple of target exposures, "
-                f"got {brief(actions)}"
-            )
-        targets: Sequence[float] = (-1.0 if allow_short else 0.0, math.nan, 1.0)
-    else:
-        targets = _exposures(actions)
-    for target in targets:
-        if abs(target) > max_leverage:
-            raise ValueError(f"actions: target exposure {target:g} is beyond margin.max_leverage={max_leverage:g}")
-    return kind, np.array(targets)
-
-
-def _exposures(actions: Any) -> list[float]:
-    """A tuple of target exposures, checked."""
-    if isinstance(actions, np.ndarray):
-        actions = list(actions) if actions.ndim == 1 and type(actions) is np.ndarray else None
-    if not isinstance(actions, (tuple, list)) or len(actions) == 0:
-        raise TypeError(f"actions must be a name or a non-empty tuple of target exposures, got {brief(actions)}")
-    targets = [number(f"actions[{i}]", target) for i, target in enumerate(actions)]
-    if len(set(targets)) < len(targets):
-        raise ValueError(f"actions must be different target exposures, got {brief(actions)}")
-    return targets
 
 
 def _box(shape: tuple[int, ...]) -> spaces.Box:

@@ -14,7 +14,7 @@ from trading_env._checks import RenderModes, brief, choice
 from trading_env.envs import state as env_state
 from trading_env.envs.arguments import check_options, discrete_action
 from trading_env.envs.checked_state import KEYS, check_episode, check_streams
-from trading_env.envs.keywords import check_keywords, shows_keywords
+from trading_env.envs.keywords import config_of, shows_keywords
 from trading_env.envs.meaning import meaning
 from trading_env.envs.replay import history
 from trading_env.envs.rewards import call_reward
@@ -154,10 +154,10 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
 
     @shows_keywords
     def __init__(self, data: Any = "us-stocks/AAPL", *, render_mode: str | None = None, **keywords: Any) -> None:
-        check_keywords(TradingEnv, keywords)
+        config = config_of(TradingEnv, keywords)
         if render_mode is not None:
             choice("render_mode", render_mode, tuple(self.metadata["render_modes"]))
-        self._set_up(Task(data, **keywords), {"data": data, **keywords}, render_mode)
+        self._set_up(Task(data, config), {"data": data, **keywords}, render_mode)
 
     @classmethod
     def of_task(cls, task: Task, keywords: dict[str, Any], render_mode: str | None = None) -> TradingEnv:

@@ -13,7 +13,7 @@ from trading_env._checks import brief
 from trading_env.envs import state as env_state
 from trading_env.envs.arguments import as_array, check_kind
 from trading_env.envs.checked_state import KEYS, array_of, check_running, info_of
-from trading_env.envs.keywords import check_keywords, shows_keywords
+from trading_env.envs.keywords import config_of, shows_keywords
 from trading_env.envs.meaning import meaning
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.seeded_vector_env import SeededVectorEnv
@@ -68,7 +68,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         render_mode: str | None = None,
         **keywords: Any,
     ) -> None:
-        check_keywords(TradingVectorEnv, keywords)
+        config = config_of(TradingVectorEnv, keywords)
         super().__init__(num_envs, autoreset_mode)
         if render_mode is not None:
             raise ValueError(
@@ -76,7 +76,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
                 f"gym.make_vec(..., vectorization_mode='sync', render_mode='rgb_array') draws each sub-env"
             )
         self.keywords = {"data": data, **keywords}  # of TradingEnv, to make one like a sub-env
-        self.task = Task(data, **keywords)
+        self.task = Task(data, config)
         self._set_spaces(self.task.observation_space(), self.task.action_space())
         n = self.num_envs
         self._world = (self.task.bars, self.task.table, self.task.rules)
@@ -168,7 +168,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
             and actions.shape == self._indexed
             and actions.flags.c_contiguous
         ):
-            actions, orders = self._wanted(as_array(actions))
+            actions, orders = self._orders_of(as_array(actions))
         outputs = (
             np.empty((n, self._width), FLOAT32),
             np.empty(n),
@@ -281,7 +281,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
 
     # -- the parts of a step ------------------------------------------------------------------------------
 
-    def _wanted(self, actions: Any) -> tuple[Ints, Floats]:
+    def _orders_of(self, actions: Any) -> tuple[Ints, Floats]:
         """Indices (N,) into orders, and the orders: those of the discrete actions, or one per sub-env."""
         if self._discrete:
             check_kind(actions, "iu", f"integers of shape {self._indexed}", self._indexed)

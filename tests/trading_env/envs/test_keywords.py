@@ -11,10 +11,9 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
-from trading_env import FeatureScaler, Market, TradingEnv, TradingVectorEnv, hindsight, load
-from trading_env.envs.task import Task
+from trading_env import EnvConfig, FeatureScaler, Market, TradingEnv, TradingVectorEnv, hindsight, load
 
-TASK = {name: p.default for name, p in inspect.signature(Task).parameters.items() if name != "data"}
+TASK = {name: p.default for name, p in inspect.signature(EnvConfig).parameters.items()}
 OWN = {
     TradingEnv: {"data": "us-stocks/AAPL", "render_mode": None},
     TradingVectorEnv: {

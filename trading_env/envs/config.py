@@ -1,0 +1,224 @@
+"""EnvConfig: all keywords of TradingEnv but its data, as one frozen, validated object, to and from JSON.
+
+It stands here and not beside Costs and Margin, since it checks scalers and rewards, which know of markets.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from trading_env._checks import brief, choice, flag, integer, number
+from trading_env.config import Costs, Margin, as_config
+from trading_env.data.bars import ON_MISSING, Floats
+from trading_env.envs.rewards import DifferentialSharpe, MeanVariance, Reward, reward_of
+from trading_env.envs.spec import check_json
+from trading_env.features.build import Features
+from trading_env.features.scaler import FeatureScaler
+
+FILLS = ("next_open", "next_close", "close")
+OBSERVATIONS = ("flat", "dict", "compact")
+SIZINGS = ("drift", "rebalance")
+MAX_LOTS = 10_000  # an action each way
+CASH_RANGE = (1e-100, 1e100)  # so that equity stays far from both ends of float64
+LONGEST_BAR = 1e-3  # bars per year
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvConfig:
+    """The keywords of TradingEnv, each explained in its docstring under Arguments, with the same defaults.
+
+    Costs, margin, scaler and reward may be given as mappings, and are kept as objects. `gym.make` and the env classes
+    take what `to_dict` returns:
+
+        >>> config = EnvConfig(window=5, actions=(-1.0, 0.0, 1.0))
+        >>> config == EnvConfig.from_json(config.to_json())
+        True
+        >>> env = TradingEnv("us-stocks/AAPL", **config.to_dict())
+
+    Raises:
+        TypeError: a keyword of a wrong type.
+        ValueError: a keyword out of range, or one that contradicts another; the message names it.
+    """
+
+    features: Features = "default"
+    scaler: FeatureScaler | Mapping[str, Any] | None = None
+    window: int = 30
+    actions: str | Sequence[float] = "buy_hold_sell"
+    lots: int = 1
+    allow_short: bool | None = None
+    sizing: str | None = None
+    lot_size: float | None = None
+    min_trade: float = 0.0
+    fill: str = "next_open"
+    costs: Costs | Mapping[str, float] | None = None
+    margin: Margin | Mapping[str, float] | None = None
+    initial_cash: float = 100_000.0
+    bars_per_year: float | None = None
+    reward: Reward = "log_return"
+    observation: str = "flat"
+    random_start: bool = False
+    episode_length: int | None = None
+    on_missing: str = "raise"
+
+    def __post_init__(self) -> None:
+        for name, value in self._checked().items():
+            object.__setattr__(self, name, value)
+
+    def _checked(self) -> dict[str, Any]:
+        """The fields that are kept otherwise than given; raises for the first wrong one."""
+        margin = as_config(Margin, self.margin, "margin")
+        checked: dict[str, Any] = {
+            "costs": as_config(Costs, self.costs, "costs"),
+            "margin": margin,
+            "fill": choice("fill", self.fill, FILLS),
+            "observation": choice("observation", self.observation, OBSERVATIONS),
+            "on_missing": choice("on_missing", self.on_missing, ON_MISSING),
+            "window": integer("window", self.window, 1),
+            "episode_length": _unless_none(integer, "episode_length", self.episode_length, 1),
+            "random_start": flag("random_start", self.random_start),
+            "initial_cash": number("initial_cash", self.initial_cash, least=CASH_RANGE[0], most=CASH_RANGE[1]),
+            "min_trade": number("min_trade", self.min_trade, least=0.0),
+            "bars_per_year": _unless_none(number, "bars_per_year", self.bars_per_year, least=LONGEST_BAR),
+            "allow_short": _unless_none(flag, "allow_short", self.allow_short),
+            "lots": integer("lots", self.lots, 1, MAX_LOTS),
+        }
+        orders = parse_actions(self.actions, checked["lots"], checked["allow_short"], margin.max_leverage)[1]
+        if not isinstance(self.actions, str):
+            checked["actions"] = tuple(orders.tolist())
+        self._check_sizing()
+        checked["lot_size"] = _unless_none(number, "lot_size", self.lot_size, above=0.0)
+        checked["reward"] = reward_of(self.reward)
+        if isinstance(self.scaler, Mapping):
+            checked["scaler"] = FeatureScaler.from_dict(self.scaler)
+        if isinstance(self.features, list):
+            checked["features"] = tuple(tuple(name) if isinstance(name, list) else name for name in self.features)
+        return checked
+
+    def _check_sizing(self) -> None:
+        """Raises ValueError unless the sizing is known and goes with the actions."""
+        if self.sizing is None:
+            return
+        choice("sizing", self.sizing, SIZINGS)
+        if self.kind == "lots":
+            raise ValueError(f"sizing={self.sizing!r} has no meaning with actions='lots': a lot is a trade")
+        if self.kind == "continuous" and self.sizing == "drift":
+            raise ValueError("sizing='drift' needs discrete actions; actions='continuous' rebalances")
+
+    # -- derived ------------------------------------------------------------------------------------------
+
+    @property
+    def kind(self) -> str:
+        """Kind of actions: "buy_hold_sell", "continuous" or "lots", or "targets" for a tuple of exposures."""
+        return self.actions if isinstance(self.actions, str) else "targets"
+
+    @property
+    def orders(self) -> Floats:
+        """What each discrete action asks for (A,): target exposures or lots, NaN = hold; empty for continuous ones."""
+        margin = as_config(Margin, self.margin, "margin")
+        return parse_actions(self.actions, self.lots, self.allow_short, margin.max_leverage)[1]
+
+    @property
+    def long_only(self) -> bool:
+        """True if no action may take a position below 0; buy_hold_sell and tuples say so by their exposures."""
+        return self.kind in ("continuous", "lots") and self.allow_short is False
+
+    @property
+    def rebalances(self) -> bool:
+        """True if every step trades to the target, not only one that changes it."""
+        return self.kind == "continuous" or self.sizing == "rebalance"
+
+    @property
+    def lot(self) -> float:
+        """Units per lot; 0 stands for fractional units."""
+        return self.lot_size or (1.0 if self.kind == "lots" else 0.0)
+
+    # -- JSON ---------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """All keywords as JSON values, which the env classes and `gym.make` take.
+
+        Raises:
+            TypeError: features or reward are a callable or an array; the message says what to give instead.
+        """
+        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        check_json("an EnvConfig", values)
+        return values
+
+    def to_json(self) -> str:
+        """`to_dict` as text."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> EnvConfig:
+        """The config that `to_json` wrote; fields that are left out have their defaults.
+
+        Raises:
+            ValueError: the text is no JSON, or has an unknown field.
+            TypeError: it is no object of fields, or a field has a wrong type.
+        """
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise TypeError(f"an EnvConfig as JSON must be an object of its fields, got {brief(values)}")
+        return as_config(cls, values, "an EnvConfig as JSON")
+
+
+def _unless_none(check: Callable[..., Any], name: str, value: Any, *bounds: Any, **more: Any) -> Any:
+    """``value`` as the check returns it; None stays."""
+    return None if value is None else check(name, value, *bounds, **more)
+
+
+def _plain(value: Any) -> Any:
+    """A field as JSON values, where it has them."""
+    if isinstance(value, (Costs, Margin, DifferentialSharpe, MeanVariance)):
+        return asdict(value)
+    if isinstance(value, FeatureScaler):
+        return value.to_dict()
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def parse_actions(actions: Any, lots: int, allow_short: bool | None, max_leverage: float) -> tuple[str, Floats]:
+    """The kind of actions and what each asks for: target exposures or lots, NaN = hold.
+
+    Raises:
+        TypeError, ValueError: naming the keyword and the value.
+    """
+    kind = actions if isinstance(actions, str) else "targets"
+    if allow_short and kind != "buy_hold_sell":
+        raise ValueError(f"allow_short=True belongs to actions='buy_hold_sell', got actions={actions!r}")
+    if lots != 1 and kind != "lots":
+        raise ValueError(f"lots={lots} belongs to actions='lots', got actions={actions!r}")
+    if isinstance(actions, str):
+        if actions == "continuous":
+            return actions, np.empty(0)
+        if actions == "lots":
+            return actions, np.arange(-lots, lots + 1, dtype=np.float64)
+        if actions != "buy_hold_sell":
+            raise ValueError(
+                "actions must be 'buy_hold_sell', 'continuous', 'lots' or a tuple of target exposures, "
+                f"got {brief(actions)}"
+            )
+        targets: Sequence[float] = (-1.0 if allow_short else 0.0, math.nan, 1.0)
+    else:
+        targets = _exposures(actions)
+    for target in targets:
+        if abs(target) > max_leverage:
+            raise ValueError(f"actions: target exposure {target:g} is beyond margin.max_leverage={max_leverage:g}")
+    return kind, np.array(targets)
+
+
+def _exposures(actions: Any) -> list[float]:
+    """A tuple of target exposures, checked."""
+    if isinstance(actions, np.ndarray):
+        actions = list(actions) if actions.ndim == 1 and type(actions) is np.ndarray else None
+    if not isinstance(actions, (tuple, list)) or len(actions) == 0:
+        raise TypeError(f"actions must be a name or a non-empty tuple of target exposures, got {brief(actions)}")
+    targets = [number(f"actions[{i}]", target) for i, target in enumerate(actions)]
+    if len(set(targets)) < len(targets):
+        raise ValueError(f"actions must be different target exposures, got {brief(actions)}")
+    return targets
