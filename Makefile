@@ -2,10 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
-LOWEST_TESTS := $(addprefix tests/,agents/test_cli.py agents/test_checkpoints.py $(addprefix trading_env/,test_market.py \
-	test_accounting.py test_features.py test_parity.py test_timecolumns.py))
+LOWEST_TESTS := $(addprefix tests/,agents/base/test_cli.py agents/common/test_checkpoints.py $(addprefix trading_env/,data/test_market.py \
+	data/test_time_columns.py features/test_build.py kernel/test_account.py envs/test_parity.py))
 .DEFAULT_GOAL := help
-.PHONY: help venv demo certify certify-quick test lint types lowest
+.PHONY: help venv demo certify certify-quick test test-fast lint types format lowest
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -14,6 +14,7 @@ venv: $(VENV)/.ready ## set up .venv with the pinned set of constraints.txt
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trading-env needs Python >= 3.11; set PYTHON=")'
+	@echo 'Setting up $(VENV): about 90 s with a fast connection, most of it for torch.'
 	$(PYTHON) -m venv --without-pip $(VENV)
 	$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check -c constraints.txt pip -e '.[dev]'
 	@touch $@
@@ -30,6 +31,7 @@ certify-quick: venv ## its short form (2 minutes)
 lint: venv ## ruff, lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 types: venv ## mypy, strict on trading_env and agents
 	$(BIN)/mypy
@@ -42,5 +44,12 @@ lowest: ## the core and the agents with the lowest versions that pyproject.toml 
 	PYTHONPATH=. $(LOWEST)/bin/python -m agents.dqn --env CartPole-v1 --total-timesteps 500 --no-progress-bar
 	PYTHONPATH=. $(LOWEST)/bin/python -m pytest -q -p no:cacheprovider $(LOWEST_TESTS)
 
-test: lint types ## lint, types and tests
-	$(BIN)/python -m pytest
+test: lint types ## lint, types and tests, on every core
+	$(BIN)/python -m pytest -n auto
+
+test-fast: venv ## the tests that take no seconds each (about a minute)
+	$(BIN)/python -m pytest -n auto -q -m 'not slow'
+
+format: venv ## ruff's formatter and its fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
