@@ -187,7 +187,7 @@ def test_the_file_has_the_mode_that_the_umask_says(umask, mode, agent, tmp_path)
 def test_killed_writes_do_not_pile_up(agent, tmp_path):
     killed = """
 import os, sys, torch
-from agents import checkpoints
+from agents.common import checkpoints
 checkpoints.os.replace = lambda *paths: os._exit(9)
 checkpoints.write(sys.argv[1], {"x": torch.zeros(3)}, {})
 """
