@@ -46,7 +46,8 @@ def test_the_wheel_is_whole(tmp_path):
     python, site = fresh / "bin" / "python", next((fresh / "lib").glob("python*/site-packages"))
     (wheel,) = wheels.glob("trading_env-*.whl")
     run(*pip, "install", "--no-deps", "--target", str(site), str(wheel))
-    (site / "libraries.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")  # everything else, but not the checkout
+    libraries = sysconfig.get_paths()["purelib"]  # everything else, but not the checkout
+    (site / "libraries.pth").write_text(f"{libraries}\n")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     version, steps = run(str(python), "-c", PROGRAM, cwd=tmp_path, env=environment).split()
     assert version in wheel.name
