@@ -39,6 +39,15 @@ def discrete_action(action: Any, n: int) -> int:
     return index
 
 
+def continuous_action(action: Any, least: float) -> float:
+    """A continuous action of one env (1,), in [least, 1], as a float."""
+    if not isinstance(action, np.ndarray) or action.dtype.kind != "f" or action.shape != (1,):
+        raise TypeError(f"action must be a float array of shape (1,), got {brief(action)}")
+    if not least <= action[0] <= 1.0:  # NaN is wrong too
+        raise ValueError(f"action must be in [{least:g}, 1], got {action[0]}")
+    return float(action[0])
+
+
 def as_array(actions: Any, name: str = "actions") -> Any:
     """Actions as a plain array.
 

@@ -10,18 +10,18 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from trading_env._checks import RenderModes, brief, choice
+from trading_env._checks import RenderModes, choice
 from trading_env.envs import state as env_state
-from trading_env.envs.arguments import check_options, discrete_action
+from trading_env.envs.arguments import check_options, continuous_action, discrete_action
 from trading_env.envs.checked_state import KEYS, check_episode, check_streams
 from trading_env.envs.keywords import config_of, shows_keywords
 from trading_env.envs.meaning import meaning
-from trading_env.envs.replay import history
 from trading_env.envs.rewards import call_reward
+from trading_env.envs.shows_episode import ShowsEpisode
 from trading_env.envs.spec import HasSpec
 from trading_env.envs.task import Task
 from trading_env.envs.turns import Turn, beyond_float64, new_turn, refusal
-from trading_env.envs.what_if import Counterfactual, afterstates, counterfactual
+from trading_env.envs.what_if import Counterfactual, afterstates, counterfactual, first_env
 from trading_env.kernel.compiled import Bound
 from trading_env.kernel.layout import PAST_ROW, ROW
 from trading_env.kernel.observe import observe_rows
@@ -31,7 +31,7 @@ from trading_env.kernel.scalar import step_one
 _NEEDED = "no episode is running"
 
 
-class TradingEnv(HasSpec, gym.Env[Any, Any]):
+class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
     """Episodes of trading one price series, with an account that is exact to rounding.
 
     ## Description
@@ -170,7 +170,6 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         """Makes the env, all arguments being validated."""
         self.render_mode = render_mode
         self._prints = render_mode == "human"
-        self._film: Any = None  # what renders the episode, once that is asked for
         self.keywords = keywords  # to make another one like it
         self.task = task
         self.action_space = self.task.action_space()
@@ -327,17 +326,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         """What the action asks for: a target exposure or lots, NaN = hold."""
         if self._orders:
             return self._orders[discrete_action(action, len(self._orders))]
-        if not isinstance(action, np.ndarray) or action.dtype.kind != "f" or action.shape != (1,):
-            raise TypeError(f"action must be a float array of shape (1,), got {brief(action)}")
-        if not self.task.least <= action[0] <= 1.0:  # NaN is wrong too
-            raise ValueError(f"action must be in [{self.task.least:g}, 1], got {action[0]}")
-        return float(action[0]) * self.task.margin.max_leverage
-
-    def _started(self, name: str) -> tuple[int, int]:
-        """Index of the episode's market and its first decision bar; ResetNeeded where the method called has none."""
-        if self._opened is None:
-            raise ResetNeeded(f"call reset before {name}: no episode has begun")
-        return self._opened
+        return continuous_action(action, self.task.least) * self.task.margin.max_leverage
 
     def _run(self) -> Any:
         """The orders of the steps that were run (n,): one that an interrupt kept from the kernel is left out."""
@@ -389,7 +378,7 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
             ValueError: the actions are continuous.
         """
         self._started("afterstates")
-        return _first_env(afterstates(self.task, self._state[None], self._clock))
+        return first_env(afterstates(self.task, self._state[None], self._clock))
 
     def counterfactual(self) -> Counterfactual:
         """After a step: reward (A,) and next observation (A, D) of every action from the account as it was.
@@ -403,57 +392,9 @@ class TradingEnv(HasSpec, gym.Env[Any, Any]):
         if self._opened is None or self._clock[0, PAST_ROW] < 0:
             raise ResetNeeded("call step before counterfactual: no step has been made")
         reward, obs, terminated = counterfactual(self.task, self._state[None], self._clock, _as_arrays(self._before))
-        return Counterfactual(reward[0], _first_env(self.task.shaped(obs)), terminated[0])
-
-    def history(self) -> Any:
-        """The episode so far as a DataFrame, one row a step, indexed by the step's last bar.
-
-        The orders of the episode are run again through the kernel, so that keeping them costs 8 bytes a step.
-        Columns: time (where the market has it), close, action, order (what it asks for: target exposure or lots,
-        NaN = hold), reward, and the keys of info.
-        """
-        return history(self.task, self._started("history"), self._run()).drop(columns="exit")
-
-    def render(self) -> Any:
-        """The episode so far, as the ``render_mode`` says; None, with a warning, where none was given.
-
-        "ansi" is a text of a few lines, "rgb_array" a picture (H, W, 3) of price, exposure, equity and drawdown.
-        "human" prints the text, in a terminal in place of the one before, and returns None; ``reset`` and ``step``
-        do so by themselves.
-
-        Raises:
-            ResetNeeded: no episode has begun.
-            ImportError: "rgb_array" without matplotlib; the message names the extra.
-        """
-        if self.render_mode is None:
-            gym.logger.warn(
-                "render needs a render_mode: gym.make('trading_env:TradingEnv-v0', render_mode='rgb_array')"
-            )
-            return None
-        opened = self._started("render")
-        if self._film is None:
-            from trading_env.envs.film import Film
-
-            self._film = Film(self.task, self.metadata["render_fps"])
-        return self._film.frame(self.render_mode, opened, self._asked)
-
-    def close(self) -> None:
-        """Frees the picture that ``render`` draws in; the env may still be used."""
-        self._film = None
-
-    def episode(self) -> Any:
-        """The episode so far, of which `trading_env.envs.render.figure` makes a figure to save."""
-        from trading_env.envs.episode import Episode
-
-        opened = self._started("episode")
-        return Episode.of(self.task, opened, history(self.task, opened, self._run()))
+        return Counterfactual(reward[0], first_env(self.task.shaped(obs)), terminated[0])
 
 
 def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:
     """Info with arrays (1,) for floats, as a reward callable reads it."""
     return {key: np.array([value]) for key, value in info.items()}
-
-
-def _first_env(obs: Any) -> Any:
-    """The first of a batch of observations, each an array or a dict of them."""
-    return {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]

@@ -74,6 +74,11 @@ def counterfactual(
     return reward, obs, terminated
 
 
+def first_env(obs: Any) -> Any:
+    """The first of a batch of observations, each an array or a dict of them."""
+    return {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]
+
+
 def _each_action(task: Task, state: Floats, clock: Ints) -> tuple[Floats, Floats, Ints]:
     """Wants (N A,) and copies of state and clock, one for each action of each row."""
     n_actions = len(task.orders)

@@ -13,17 +13,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from trading_env._checks import number
-from trading_env.data import simulators
 from trading_env.data.market import Market
-from trading_env.data.paths import BARS_PER_YEAR
 from trading_env.envs.task import Task
 from trading_env.envs.trading_env import TradingEnv
 from trading_env.envs.trading_vector_env import TradingVectorEnv
+from trading_env.reference.market_paths import drift_market, null_market, regime_market
 from trading_env.reference.problem import Bools, Policy
 
-_MOST_BARS, _EPISODE = 20_000, 1000  # by default
-_REACH = 25.0  # of the log price from its start: beyond, an account in float64 would lose digits
-_LARGEST_SIGMA = 10.0  # of a log return
+_EPISODE = 1000  # steps, by default
 _NODES = 32  # of the quadrature over noisy returns
 _OF_LONG_OR_FLAT = ("actions", "lots", "allow_short", "sizing", "lot_size", "min_trade", "fill")
 
@@ -169,41 +166,6 @@ class _Regime(_Known):
     def optimal_policy(self) -> Policy:
         """Follows the state where that pays, else stays flat."""
         return FollowPolicy() if self.optimum() > 0.0 else ConstantPolicy(0)
-
-
-def null_market(sigma: float = 0.01, n_bars: int | None = None, market_seed: int = 0) -> Market:
-    """Independent log-normal returns of mean 0 (the simple ones) and deviation ``sigma`` (the log ones) a bar."""
-    number("sigma", sigma, above=0.0, most=_LARGEST_SIGMA)
-    return drift_market(-0.5 * sigma**2, sigma, n_bars, market_seed)
-
-
-def drift_market(drift: float = 5e-4, sigma: float = 0.01, n_bars: int | None = None, market_seed: int = 0) -> Market:
-    """Independent normal log returns of mean ``drift`` and deviation ``sigma`` a bar."""
-    number("drift", drift)
-    number("sigma", sigma, least=0.0, most=_LARGEST_SIGMA)
-    n_bars = _bars(drift, sigma**2) if n_bars is None else n_bars
-    mu = (drift + sigma**2 / 2.0) * BARS_PER_YEAR
-    return simulators.gbm(n_bars, market_seed, mu=mu, sigma=sigma * math.sqrt(BARS_PER_YEAR))
-
-
-def regime_market(
-    stay: float = 0.98, step: float = 0.001, sigma: float = 0.0, n_bars: int | None = None, market_seed: int = 0
-) -> Market:
-    """`simulators.regime_switching` with its state observed."""
-    number("stay", stay, least=0.0, most=1.0)
-    number("step", step, least=0.0, most=1.0)
-    number("sigma", sigma, least=0.0, most=1.0)
-    if n_bars is None:
-        persistence = min(stay / (1.0 - stay), _MOST_BARS) if stay < 1.0 else _MOST_BARS
-        n_bars = _bars(0.5 * (step**2 + sigma**2), step**2 * persistence + sigma**2)
-    return simulators.regime_switching(n_bars, market_seed, stay=stay, step=step, sigma=sigma)
-
-
-def _bars(drift: float, variance: float) -> int:
-    """At most 20,000 bars, and so few that drift and four standard deviations keep the log price within reach."""
-    slowness = 2.0 * math.sqrt(variance) + math.sqrt(4.0 * variance + abs(drift) * _REACH)
-    root = _REACH / max(slowness, 1e-300)  # of |drift| n + 4 sqrt(variance n) = reach, in sqrt(n)
-    return max(2, int(min(root * root, _MOST_BARS)))
 
 
 def _refuse(keywords: dict[str, Any], *fixed: str) -> None:
