@@ -7,23 +7,21 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agents.base.commands import printable
 from agents.common import files
 from benchmarks.evaluation.controls import Control
 from benchmarks.reports import table as tables
-from benchmarks.reports.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, picture
+from benchmarks.reports.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, new_figure, picture, show_grid
+from benchmarks.study.certified import Certificate
+from benchmarks.study.certify_settings import CertifySettings
 from benchmarks.study.provenance import in_words
 from benchmarks.tasks.problems import PROBLEMS
-
-if TYPE_CHECKING:
-    from benchmarks.suites.certify import Certificate, CertifySettings
 
 COLUMNS = ("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "worst seed", "goal", "met", "steps to 95%")
 CONTROL_COLUMNS = ("control", "edge", "95%", "as it must be", "what must be")
@@ -101,7 +99,7 @@ def _legend(settings: CertifySettings) -> str:
 
 
 def write(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
-    """Writes the page and the picture, both complete before either takes its place."""
+    """Writes the page and the picture; neither replaces an old one before both are complete."""
     contents = {settings.table_path: page(certificates, controls, settings).encode()}
     groups = drawable(certificates)
     if groups:
@@ -141,18 +139,18 @@ def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def for_markdown(text: object) -> str:
-    """The text, in which nothing is markup and nothing ends a cell."""
+    """The text with all characters escaped that Markdown would interpret."""
     return re.sub(r"([\\`*_{}\[\]<>|$~#])", r"\\\1", printable(text))
 
 
 def marks_of(certificates: Sequence[Certificate]) -> dict[str, str]:
-    """A letter for each way in which rows were made, by its words."""
+    """A letter for each provenance of rows, by its description."""
     words = dict.fromkeys(in_words(one.made) for one in certificates)
     return {text: chr(ord("a") + i) if i < 26 else str(i) for i, text in enumerate(words)}
 
 
 def drawable(certificates: Sequence[Certificate]) -> dict[str, list[Certificate]]:
-    """By problem: the certificates that have an optimum to divide by."""
+    """By problem: the certificates with a nonzero optimum."""
     found = {problem: ones for problem, (_, ones) in headings(certificates).items()}
     return {problem: ones for problem, ones in found.items() if not PROBLEMS[problem].optimum_is_zero}
 
@@ -160,9 +158,7 @@ def drawable(certificates: Sequence[Certificate]) -> dict[str, list[Certificate]
 @names_as_text
 def draw(groups: Mapping[str, list[Certificate]]) -> Figure:
     """A drawing of scores and intervals, a row per agent, a panel per problem."""
-    figure = Figure(figsize=(8.0, 0.8 + sum(0.45 + 0.24 * len(ones) for ones in groups.values())), dpi=150)
-    figure.set_layout_engine("constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.0, 0.8 + sum(0.45 + 0.24 * len(ones) for ones in groups.values()))
     grid = figure.subplots(
         len(groups), 1, squeeze=False, sharex=True, height_ratios=[len(ones) for ones in groups.values()]
     )
@@ -174,8 +170,7 @@ def draw(groups: Mapping[str, list[Certificate]]) -> Figure:
         axes.set_ylim(len(ones) - 0.4, -0.6)
         axes.set_title(problem, loc="left", fontsize=9)
         axes.tick_params(axis="x", labelsize=8)
-        axes.grid(axis="x", alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        show_grid(axes, "x")
     grid[-1, 0].set_xlim(*_ends(groups))
     label = "mean reward / optimal policy's on the same noise, 95% interval; upright bars: goals; arrows: further left"
     grid[-1, 0].set_xlabel(label, fontsize=8)
@@ -189,16 +184,13 @@ def draw(groups: Mapping[str, list[Certificate]]) -> Figure:
 
 
 def _ends(groups: Mapping[str, list[Certificate]]) -> tuple[float, float]:
-    """Where the axis begins: at 0.5, or further left for scores down to 0; and where it ends, to hold all intervals."""
+    """The axis limits: from 0.5, or further left for lower scores down to 0, to the right end of all intervals."""
     shown = [one for ones in groups.values() for one in ones]
     left = np.clip(min(one.score for one in shown) - 0.05, -0.1, 0.5)
     return float(left), max(1.06, *(one.interval[1] + 0.02 for one in shown))
 
 
-def _draw_score(axes: object, row: int, one: Certificate) -> None:
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
+def _draw_score(axes: Axes, row: int, one: Certificate) -> None:
     colour, (low, high) = SIDE_COLOURS[one.entry.side], one.interval
     if one.score < -0.1:
         axes.plot(-0.07, row, "<", color=colour, markersize=5)

@@ -1,10 +1,12 @@
 """Scores of agents on reference problems, paired with the optimal policy on the same noise.
 
-Axis letters: S seeds, K paths.
+Axis letters: S seeds, K test paths, P points of a training.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,23 +15,91 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.evaluation.episodes import episode_returns
-from benchmarks.tasks.problems import PROBLEMS, Problem
+from benchmarks.statistics.intervals import first_point_that_stays
+from benchmarks.statistics.two_level import score, score_interval
+from benchmarks.tasks.problems import PROBLEMS, Entry, Problem
 
 Floats = npt.NDArray[np.float64]
-_RESET_SEED = 10_000  # of the first path where noise is drawn by the env
+_RESET_SEED = 10_000  # of the first path, if the env draws the noise
 _ROUNDING = 1e-9
 
 
 class AboveOptimumError(AssertionError):
-    """A whole interval lies above what is possible: there is a leak, or a mistake in the optimum."""
+    """A whole interval lies above the optimum: there is a leak, or a mistake in the optimum."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The scores of an agent on a problem.
+
+    Attributes:
+        entry: the agent and its training.
+        steps: of each seed at each point [P].
+        seconds: that all seeds together have trained, on all processes used [P].
+        rewards: mean rewards per step on the test paths [P, S, K].
+        optimal: those of the optimal policy [K].
+        made: commit, versions and processor; None if they were not kept.
+    """
+
+    entry: Entry
+    steps: Floats
+    seconds: Floats
+    rewards: Floats
+    optimal: Floats
+    made: Mapping[str, Any] | None = None
+
+    @property
+    def difference(self) -> bool:
+        """True if the score is the difference from the optimum, because the optimum is 0."""
+        return PROBLEMS[self.entry.problem].optimum_is_zero
+
+    @property
+    def score(self) -> float:
+        """Score of the last weights."""
+        return score(self.rewards[-1], self.optimal, difference=self.difference)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% interval of the score."""
+        return score_interval(self.rewards[-1], self.optimal, difference=self.difference)
+
+    @property
+    def worst(self) -> float:
+        """Score of the worst seed."""
+        return min(score(seed[None], self.optimal, difference=self.difference) for seed in self.rewards[-1])
+
+    @property
+    def goal(self) -> float | None:
+        """The score to reach; None without one."""
+        if self.entry.goal_reward is not None:
+            return self.entry.goal_reward / float(self.optimal.mean())
+        return self.entry.goal
+
+    @property
+    def met(self) -> bool | None:
+        """True if the lower end of the interval, or at a point of a family the worst seed, reaches the goal.
+
+        Where the optimum is 0, no agent can win, and a lower end above 0 would show a leak: True if it is not above.
+        """
+        if self.difference:
+            return self.interval[0] <= 0.0
+        low = self.worst if PROBLEMS[self.entry.problem].family else self.interval[0]
+        return None if self.goal is None else low >= self.goal
+
+    def budget_to(self, fraction: float) -> float | None:
+        """Steps from which on the mean score over seeds stays at this fraction; None if never."""
+        if self.difference:
+            return None
+        point = first_point_that_stays(self.rewards.mean((1, 2)) / self.optimal.mean(), fraction)
+        return None if point is None else float(self.steps[point])
 
 
 def path_rewards(policy: Any, problem: Problem, runs: int, **keywords: Any) -> Floats:
     """Mean rewards per step [S, K] of one greedy episode on each test path, the same paths for every seed.
 
     Args:
-        policy: acts on observations [S, K, ...], or [K, ...] where S is 1; or has `acting_in(envs)`.
-        problem: says which paths.
+        policy: acts on observations [S, K, ...], or [K, ...] if S is 1; or has `acting_in(envs)`.
+        problem: names the paths.
         runs: S.
         keywords: of the env, beside the problem's.
     """
@@ -54,7 +124,7 @@ def _episodes(policy: Any, problem: Problem, runs: int, K: int, **keywords: Any)
 def optimal_rewards(problem_key: str, **keywords: Any) -> Floats:
     """Mean rewards per step [K] of the optimal policy on the test paths, which depend on the env's keywords.
 
-    (A path begins with the returns that the first observation shows: another window is another path.)
+    (A path begins with the returns of the first observation, so a different window gives different paths.)
     """
     return _optimal(problem_key, tuple(sorted(keywords.items()))).copy()
 
@@ -67,7 +137,7 @@ def _optimal(problem_key: str, keywords: tuple[tuple[str, Any], ...]) -> Floats:
 
 
 def check_possible(name: str, low: float, optimum: float) -> None:
-    """Raises where an interval whose lower end is ``low`` lies wholly above the optimum.
+    """Raises if an interval with the lower end ``low`` lies entirely above the optimum.
 
     Raises:
         AboveOptimumError: it does.
@@ -77,3 +147,20 @@ def check_possible(name: str, low: float, optimum: float) -> None:
             f"{name}: the whole interval, from {low:.6g} on, lies above the optimum {optimum:.6g}. "
             "Something knows the future, or the optimum is wrong."
         )
+
+
+def check(certificates: Sequence[Certificate]) -> None:
+    """Raises if any interval lies entirely above the optimum.
+
+    Raises:
+        AboveOptimumError: names all such intervals.
+    """
+    wrong = []
+    for one in certificates:
+        try:
+            name = f"{one.entry.name} on {one.entry.problem}"
+            check_possible(name, one.interval[0], 0.0 if one.difference else 1.0)
+        except AboveOptimumError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise AboveOptimumError("\n".join(wrong))

@@ -13,9 +13,9 @@ from benchmarks.reports import certify as certify_report
 from benchmarks.statistics.two_level import score, score_interval
 from benchmarks.study import certified, provenance
 from benchmarks.study import results as kept_results
-from benchmarks.study.certified import AboveOptimumError, optimal_rewards, path_rewards
+from benchmarks.study.certified import AboveOptimumError, Certificate, optimal_rewards, path_rewards
+from benchmarks.study.certify_settings import CertifySettings, parse
 from benchmarks.suites import certify, curves
-from benchmarks.suites.certify import Certificate, CertifySettings
 from benchmarks.tasks import entries
 from benchmarks.tasks.problems import PROBLEMS, Entry
 
@@ -88,11 +88,11 @@ def of_levels(*levels):
 
 
 def test_an_interval_above_the_optimum_fails_loudly():
-    certify.check([certificate(of_levels(0.0, 0.5, 0.9, 1.0)), certificate(of_levels(0, 0, 0, 0), "null")])
+    certified.check([certificate(of_levels(0.0, 0.5, 0.9, 1.0)), certificate(of_levels(0, 0, 0, 0), "null")])
     with pytest.raises(AboveOptimumError, match=r"DQN on regime: the whole interval, from 1\.01"):
-        certify.check([certificate(of_levels(0.0, 0.5, 0.9, 1.01))])
+        certified.check([certificate(of_levels(0.0, 0.5, 0.9, 1.01))])
     with pytest.raises(AboveOptimumError, match="DQN on null"):
-        certify.check([certificate(of_levels(0, 0, 0, 1e-5), "null")])
+        certified.check([certificate(of_levels(0, 0, 0, 1e-5), "null")])
 
 
 def test_the_budget_is_counted_to_where_the_score_stays_above():
@@ -120,12 +120,12 @@ def test_the_lower_end_of_the_interval_decides_and_the_words_say_so():
 
 
 def test_what_git_keeps_is_written_where_it_is_asked_for_alone(tmp_path):
-    part = certify.parse(["--problems", "regime", "--agents", "PPO"])
+    part = parse(["--problems", "regime", "--agents", "PPO"], "certify")
     assert (part.table_path, part.figure_path) == (
         Path("results/certify/certify.md"),
         Path("results/certify/certify.png"),
     )
-    asked = certify.parse(["--docs"])
+    asked = parse(["--docs"], "certify")
     assert (asked.table_path, asked.figure_path) == (Path("docs/certify.md"), Path("docs/certify.png"))
     elsewhere = replace(part, folder=tmp_path, table=tmp_path / "x.md")
     assert (elsewhere.table_path, elsewhere.figure_path) == (tmp_path / "x.md", tmp_path / "certify.png")
@@ -199,7 +199,7 @@ def test_the_quick_form_certifies_and_keeps_what_it_found(tmp_path, capsys, monk
     more_seeds = ["certify", "--quick", "--no-progress", "--no-controls", "--seeds", "3", *where]
     with pytest.raises(AssertionError, match="trained again"):
         main(more_seeds)
-    with pytest.raises(SystemExit, match="nothing of these settings is in"):
+    with pytest.raises(SystemExit, match="has no results of these settings"):
         main([*more_seeds, "--no-train"])
     assert (tmp_path / "c.md").read_text() == page.split("\n## Controls")[0]  # the page of the last run stands
     (tmp_path / "c.png").unlink()
@@ -224,12 +224,12 @@ def test_a_wrong_option_is_named(changes, message):
 
 def test_sb3_is_certified_in_the_same_way(tmp_path):
     entry = replace(
-        next(one for one in entries.ENTRIES if one.side == "sb3" and one.agent == "PPO"), total_timesteps=512
+        next(one for one in entries.ENTRIES if one.side == "sb3" and one.agent == "PPO"), total_timesteps=2_048
     )
     settings = replace(CertifySettings(), seeds=2, points=2, folder=tmp_path, progress=False)
     found = certify.certificate_of(settings, entry)
     assert found.rewards.shape == (3, 2, 20)
-    assert found.steps.tolist() == [0.0, 256.0, 512.0]
+    assert found.steps.tolist() == [0.0, 1024.0, 2048.0]
 
 
 def test_a_dqn_of_one_action_more_is_refused_by_the_paths_of_another_problem():

@@ -8,9 +8,9 @@ import pytest
 
 from agents.a2c import A2C
 from benchmarks.reports import certify as certify_report
-from benchmarks.study.certified import optimal_rewards, path_rewards
+from benchmarks.study.certified import Certificate, optimal_rewards, path_rewards
+from benchmarks.study.certify_settings import FAMILY_SETTINGS, CertifySettings, chosen, parse
 from benchmarks.suites import certify
-from benchmarks.suites.certify import Certificate, CertifySettings
 from benchmarks.tasks import families
 from benchmarks.tasks.entries import ENTRIES, QUICK
 from benchmarks.tasks.problems import PROBLEMS, Entry
@@ -71,21 +71,21 @@ def test_the_worst_seed_decides_at_a_point_and_stands_beside_the_mean():
     assert (bad.worst, bad.met) == (0.5, False)
     assert (round(good.worst, 9), good.met) == (0.91, True)
     assert "50.0%" in certify_report.cells(bad)
-    page = certify_report.page([bad, good], [], CertifySettings(**certify.FAMILY_SETTINGS, family=True))
+    page = certify_report.page([bad, good], [], CertifySettings(**FAMILY_SETTINGS, family=True))
     assert "| DQN: cost 0.003 |" in page
     assert "worst seed" in page
     assert "certify --family" in page
 
 
 def test_the_options_choose_families():
-    settings = certify.parse(["--family", "--problems", "regime", "--agents", "A2C"])
-    assert len(list(certify.chosen(settings))) == 12
+    settings = parse(["--family", "--problems", "regime", "--agents", "A2C"], "certify")
+    assert len(list(chosen(settings))) == 12
     assert settings.table_path.name == "certify-family.md"
-    assert certify.parse(["--family", "--docs"]).table_path.as_posix() == "docs/certify-family.md"
+    assert parse(["--family", "--docs"], "certify").table_path.as_posix() == "docs/certify-family.md"
     assert not any(PROBLEMS[name].family for name in CertifySettings().problems)
     with pytest.raises(ValueError, match="problems must be of"):
-        CertifySettings(**{**certify.FAMILY_SETTINGS, "problems": ("null",), "family": True})
-    quick = list(certify.chosen(certify.parse(["--family", "--quick"])))
+        CertifySettings(**{**FAMILY_SETTINGS, "problems": ("null",), "family": True})
+    quick = list(chosen(parse(["--family", "--quick"], "certify")))
     assert {entry.total_timesteps for entry in quick} <= {*QUICK.values()}
 
 
