@@ -5,6 +5,7 @@ import math
 import gymnasium as gym
 import numpy as np
 
+from agents.a2c import A2C
 from agents.dqn import DQN
 from agents.recurrent_a2c import RecurrentA2C
 from trading_env import Costs, TradingVectorEnv
@@ -91,3 +92,34 @@ def test_an_lstm_that_sees_one_return_at_a_time_nears_the_optimum_of_a_hidden_tr
     best = earned(env.unwrapped.optimal_policy(), paths, (20,))
     scores = earned(agent, paths, (2, 20)).mean(1) / best.mean()
     assert (scores > 0.9).all(), scores  # the best thresholds for the last return, by position, earn 0.875
+
+
+def test_dear_costs_do_not_keep_a_policy_from_trading():
+    """Without `normalize_reward` and entropy, these seeds end always long or never: critics' first errors decide."""
+    costs = {"commission": 2e-3, "slippage": 2e-3}
+    train, test = (regime_switching(20_000, seed, stay=0.98, step=0.005, sigma=0.01) for seed in (0, 5))
+    env = gym.make("trading_env:TradingEnv-v0", data=train, random_start=True, episode_length=200, costs=costs, **TASK)
+    agent = A2C(
+        env,
+        seeds=[12, 13, 15],
+        n_envs=8,
+        learning_rate="lin_1e-3",
+        gamma=0.9,
+        normalize_advantage=True,
+        normalize_reward=True,
+        ent_coef="lin_0.1",
+    ).learn(40_000)
+    envs = TradingVectorEnv(3, test, costs=costs, episode_length=5_000, **TASK)
+    best = TradingVectorEnv(1, test, costs=costs, episode_length=5_000, **TASK)
+    mine = grown(envs, lambda obs: agent.predict(obs, deterministic=True)[0])
+    assert (mine > 0.9 * grown(best, follow)).all(), mine
+
+
+def grown(envs, policy):
+    """Log growth of each sub-env over one episode."""
+    obs, _ = envs.reset()
+    total, ended = np.zeros(envs.num_envs), False
+    while not ended:
+        obs, reward, _, truncated, _ = envs.step(policy(obs))
+        total, ended = total + reward, truncated.all()
+    return total
