@@ -1,4 +1,4 @@
-"""Checks of single arguments: each names the argument and the value that it refuses."""
+"""Checks of single arguments; the error names the argument and its value."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxar
 
 
 class RenderModes(list[str]):
-    """The render modes of an env, for its metadata, by which `gym.make` judges a ``render_mode`` before the env does.
+    """The render modes in an env's metadata, which `gym.make` checks before the env is made.
 
-    Gymnasium warns of one that is not there in words that it takes for a format string, and takes it to be a string:
-    what cannot go through that counts as one of them, so that it comes to the env, which refuses it by name.
+    For an unknown mode Gymnasium formats a warning that fails if the mode is not a string or contains "%". Such modes
+    count as known here, so that they reach the env, which refuses them by name.
     """
 
     def __contains__(self, mode: object) -> bool:
@@ -31,14 +31,14 @@ class RenderModes(list[str]):
 
 
 def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
-    """``value``, one of the options; ValueError otherwise."""
+    """``value`` if it is one of the options; ValueError otherwise."""
     if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} must be one of {options}, got {brief(value)}")
     return value
 
 
 def flag(name: str, value: Any) -> bool:
-    """``value`` as a bool; TypeError otherwise."""
+    """``value`` as a bool; TypeError if it is not one."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a bool, got {brief(value)}")
     return bool(value)
@@ -66,7 +66,7 @@ def number(
         raise TypeError(f"{name} must be a number, got {brief(value)}")
     try:
         real = float(value)
-    except OverflowError:  # an int that no float is large enough for
+    except OverflowError:  # an int beyond float64
         real = math.nan
     if not math.isfinite(real) or not least <= real <= most or real <= above:
         bound = f" above {above:g}" if above > -math.inf else f" >= {least:g}" if least > -math.inf else ""
@@ -76,20 +76,20 @@ def number(
 
 
 def brief(value: Any, width: int = 120) -> str:
-    """``value``'s repr on one line, for messages: cut in the middle, large containers not written out before it."""
-    if isinstance(value, int) and value.bit_length() > 4000:  # beyond it Python refuses to write digits
+    """The repr of ``value`` on one line, for messages, shortened in the middle; large containers are abbreviated."""
+    if isinstance(value, int) and value.bit_length() > 4000:  # Python refuses to write more digits
         return f"an int of {value.bit_length()} bits"
     return brief_text(_SHORT.repr(value), width)
 
 
 def brief_text(text: str, width: int = 300) -> str:
-    """``text`` on one line, cut in the middle where it is longer than ``width``."""
+    """``text`` on one line, shortened in the middle if longer than ``width``."""
     text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 30]}...{text[-25:]}"
 
 
 def within_float64(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator: ValueError naming these first arguments where what is computed of them leaves float64."""
+    """A decorator that raises ValueError naming these first arguments if the computation overflows float64."""
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
@@ -110,6 +110,6 @@ def within_float64(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def _size(values: Any) -> float:
-    """The largest number's size, of several series all."""
+    """The largest absolute value in a series, or in all series of a mapping."""
     parts = list(values.values()) if isinstance(values, Mapping) else [values]
     return max(float(np.abs(np.asarray(part, np.float64)).max(initial=0.0)) for part in parts)

@@ -1,6 +1,6 @@
-"""The hindsight bound: the most that knowing all prices could have earned, and the actions that earn it.
+"""The hindsight bound: the best result possible with all prices known, and the actions that reach it.
 
-No agent can score above it, so that a score above it is a bug or a leak. T = bars, W = targets, A = actions.
+A higher score is a bug or a leak. T = bars, W = targets, A = actions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from trading_env._checks import integer, number
-from trading_env.data.bars import as_column
+from trading_env.data.bars import finite_column
 from trading_env.envs.keywords import config_of, shows_keywords
 from trading_env.envs.task import Task
 from trading_env.kernel.hindsight import BRANCH_CASH, BRANCH_GROWTH, BRANCH_TARGET, BRANCH_UNITS, grow_branches
@@ -24,12 +24,12 @@ from trading_env.kernel.rules import Floats, Ints
 
 @dataclass(frozen=True, eq=False)
 class Hindsight:
-    """The best log growth of equity, and how to reach it.
+    """The best log growth of equity, and the actions that reach it.
 
     Attributes:
-        log_growth: log(E_end / E_start); log(ruin_fraction) where every path ends in ruin.
-        actions: the env's action of each step (n,); fewer than an episode has only where ruin cannot be avoided.
-        targets: the exposure that each action asks for (n,), NaN = hold.
+        log_growth: log(E_end / E_start); log(ruin_fraction) if every path ends in ruin.
+        actions: the env's actions (n,), one per step of the episode, or fewer if ruin is unavoidable.
+        targets: the target exposure of each action (n,), NaN = hold.
         start: bar of the first decision.
     """
 
@@ -49,25 +49,25 @@ class Hindsight:
 
 @shows_keywords
 def hindsight(env: Any, *, start: int | None = None, index: int = 0, **keywords: Any) -> Hindsight:
-    """The best log growth that any sequence of actions reaches in an episode of the env, knowing all prices.
+    """The best log growth of any sequence of actions in an episode of the env, with all prices known.
 
-    Dynamic programming on the env's own account: replaying ``actions`` in the env gives ``log_growth`` to
-    rounding. sizing="rebalance" takes O(T A^2) steps. With sizing="drift" or a hold the account depends on the
-    bar of the last trade: O(T A) for the targets 0 and 1, and O(T^2 A^2) with others (a second or so for 5,000
-    bars and three targets). The bound is the same for every reward.
+    Found by dynamic programming on the env's own account: replaying ``actions`` in the env gives ``log_growth`` up
+    to rounding. sizing="rebalance" takes O(T A^2) steps. With sizing="drift" or a hold action the account depends on
+    the bar of the last trade, which takes O(T A) steps for the targets 0 and 1 and O(T^2 A^2) for others (about a
+    second for 5,000 bars and three targets). The bound does not depend on the reward.
 
         best = hindsight("us-stocks/AAPL", actions=(-1.0, 0.0, 1.0), costs={"commission": 1e-3})
         best = hindsight(gym.make("trading_env:TradingEnv-v0"))
 
     Args:
-        env: a TradingEnv or TradingVectorEnv, wrapped or not; or what TradingEnv takes as ``data``.
-        start: first decision bar; by default the earliest.
-        index: which dataset, where there are several.
-        **keywords: those of TradingEnv, with its defaults; only where ``env`` is no env.
+        env: a TradingEnv or TradingVectorEnv, wrapped or not; or the ``data`` of a TradingEnv.
+        start: bar of the first decision; by default the earliest possible.
+        index: index of the dataset, if there are several.
+        **keywords: those of TradingEnv, with its defaults; only if ``env`` is data.
 
     Raises:
-        TypeError: keywords are given beside an env, or an argument has a wrong type.
-        ValueError: the actions are no target exposures, a cost is not proportional to the trade, lot_size or
+        TypeError: keywords are given with an env, or an argument has a wrong type.
+        ValueError: the actions are not target exposures, a cost is not proportional to the trade, lot_size or
             min_trade is set, or an argument is out of range.
     """
     task = _task_of(env, keywords)
@@ -83,7 +83,7 @@ def hindsight(env: Any, *, start: int | None = None, index: int = 0, **keywords:
 
 
 def _time_limit(env: Any) -> int | None:
-    """The steps that TimeLimit, the wrapper of gym.make's max_episode_steps, leaves to an episode."""
+    """The longest episode allowed by TimeLimit, the wrapper for gym.make's max_episode_steps; None without it."""
     limits = []
     while isinstance(env, gym.Wrapper):
         if isinstance(env, gym.wrappers.TimeLimit):
@@ -93,7 +93,7 @@ def _time_limit(env: Any) -> int | None:
 
 
 def _task_of(env: Any, keywords: dict[str, Any]) -> Task:
-    """The task of an env, or of data and keywords."""
+    """The task of an env, or one made from data and keywords."""
     task = getattr(getattr(env, "unwrapped", None), "task", None)
     if not isinstance(task, Task):
         return Task(env, config_of(hindsight, keywords))
@@ -103,7 +103,7 @@ def _task_of(env: Any, keywords: dict[str, Any]) -> Task:
 
 
 def _check_scale_free(task: Task) -> None:
-    """Raises unless an account of twice the size does twice the same, which the bound rests on."""
+    """Raises ValueError unless the account scales with its size, as the bound requires."""
     if task.actions not in ("targets", "buy_hold_sell"):
         raise ValueError(
             f"hindsight needs a tuple of target exposures or 'buy_hold_sell', got actions={task.actions!r}"
@@ -122,7 +122,7 @@ def _best_path(task: Task, bars: Floats, years: float) -> tuple[float, Ints]:
     branches, origins, alive = np.empty((size, 4)), np.empty((size, 3), np.int64), np.empty(size, np.int64)
     scratch = np.empty((n_orders + 1, 4)), np.empty((n_orders + 1, 2), np.int64)
     n = grow_branches(task.orders, task.rules, bars, years, branches, origins, alive, *scratch)
-    if n == 0:  # ruin on every path: the log reward is floored there
+    if n == 0:  # every path ends in ruin, where the log reward has its floor
         log_growth, end, n_steps = math.log(task.margin.ruin_fraction), size - 1, int(origins[-1, 0]) + 1
     else:
         rows = alive[:n]
@@ -133,7 +133,7 @@ def _best_path(task: Task, bars: Floats, years: float) -> tuple[float, Ints]:
 
 
 def _actions_to(end: int, n_steps: int, origins: Ints, targets: Floats, orders: Floats) -> Ints:
-    """The actions (n_steps,) that lead to the branch ``end``: at its trade the one chosen, later those that keep it."""
+    """The actions (n_steps,) that lead to the branch ``end``: its trades, and between them actions that hold."""
     actions = np.empty(n_steps, np.int64)
     stop = n_steps
     while end > 0:
@@ -146,7 +146,7 @@ def _actions_to(end: int, n_steps: int, origins: Ints, targets: Floats, orders: 
 
 
 def _keeping(target: float, orders: Floats) -> int:
-    """The action that trades nothing: hold, or, as no other does, choosing the target again."""
+    """The action that does not trade: hold if there is one, else the current target again."""
     holds = np.isnan(orders)
     return int(np.argmax(holds if holds.any() else orders == target))
 
@@ -154,34 +154,32 @@ def _keeping(target: float, orders: Floats) -> int:
 def rebalanced_bound(
     returns: Any, targets: Sequence[float] = (0.0, 1.0), *, cost: float = 0.0, initial: float = 0.0
 ) -> Hindsight:
-    """The best log growth with exposures that are held constant within each bar, at a cost per unit of change.
+    """The best log growth with constant exposure within each bar, at a cost per unit of exposure changed.
 
     V_0(w) = log(1 - c |w - w_init|) + log(1 + w r_1); V_t(w) = max_w' [V_{t-1}(w') + log(1 - c |w - w'|)]
-    + log(1 + w r_{t+1}). An idealised account of its own: it rebalances freely within a bar, where TradingEnv's
-    units drift until the next trade.
+    + log(1 + w r_{t+1}). This account is idealised: it rebalances at no cost within a bar, while TradingEnv's
+    exposure drifts until the next trade.
 
     Args:
         returns: simple returns of the bars (T,).
-        targets: the exposures to choose from (W,).
-        cost: c, of the equity, per unit of exposure changed.
+        targets: the possible exposures (W,).
+        cost: c, a fraction of the equity per unit of exposure changed.
         initial: exposure before the first bar.
 
     Returns:
-        The bound; ``actions`` are indices into targets.
+        The bound; its ``actions`` are indices into targets.
 
     Raises:
-        TypeError: an argument is no number.
-        ValueError: no returns or targets, a number that is not finite, or cost out of [0, 1).
+        TypeError: an argument is not a number.
+        ValueError: there are no returns or targets, a number is not finite, or cost is not in [0, 1).
     """
-    r = as_column("returns", returns)
-    if not np.isfinite(r).all():
-        raise ValueError(f"returns must be finite, got {r[~np.isfinite(r)][0]} at {int(np.isfinite(r).argmin())}")
+    r = finite_column("returns", returns)
     w = np.array([number(f"targets[{i}]", target) for i, target in enumerate(targets)])
     if not len(w):
         raise ValueError("targets must have at least one exposure, got none")
     if number("cost", cost, least=0.0) >= 1.0:
         raise ValueError(f"cost must be below 1, got {cost!r}")
-    with np.errstate(divide="ignore", invalid="ignore"):  # log(0) = -inf: that path is ruined
+    with np.errstate(divide="ignore", invalid="ignore"):  # log(0) = -inf is ruin
         moves = _log(1.0 - cost * np.abs(w[:, None] - w))  # [W from, W to]
         gains = _log(1.0 + np.multiply.outer(r, w))  # [T, W]
         value = _log(1.0 - cost * np.abs(w - number("initial", initial))) + gains[0]
@@ -198,6 +196,6 @@ def rebalanced_bound(
 
 
 def _log(values: Floats) -> Floats:
-    """Log, -inf from 0 down: nothing is left to grow."""
+    """log(values), -inf where nothing is left."""
     result: Floats = np.where(values > 0.0, np.log(values), -np.inf)
     return result

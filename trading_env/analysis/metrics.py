@@ -1,28 +1,27 @@
-"""What an equity curve is worth: return, risk, drawdown, trading. Each function stands alone, numpy only.
+"""Performance metrics of an equity curve: return, risk, drawdown, trading. Independent functions, NumPy only.
 
 Fractions and years: a return of 0.1 is 10%, rates and ratios are per year. T = bars of the curve.
 
     equity      (T+1,) account value, the initial one first
     returns     (T,) simple returns of the bars: equity[1:] / equity[:-1] - 1
-    turnover    (T,) traded notional of each bar over the equity before it, as `info` of the env has it
+    turnover    (T,) traded notional of each bar over the equity before it, as in the env's `info`
 
-A ratio whose denominator is 0 (no volatility, no drawdown, no trade) is undefined: NaN, never 0 or infinity.
+A ratio with denominator 0 (no volatility, no drawdown, no trade) is NaN, never 0 or infinity.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trading_env._checks import choice, integer, number, within_float64
-from trading_env.data.bars import as_column
+from trading_env.data.bars import finite_column
 
 Floats = npt.NDArray[np.float64]
 
-ROUNDING = 1e-14  # returns are quotients near 1, less 1: smaller deviations are those of rounding
+ROUNDING = 1e-14  # returns are quotients near 1, minus 1: smaller deviations are rounding
 
 
 @within_float64("equity")
@@ -42,16 +41,16 @@ def simple_returns(equity: npt.ArrayLike) -> Floats:
 
 @within_float64("equity")
 def total_return(equity: npt.ArrayLike) -> float:
-    """What was gained over the whole curve: last value over the first, minus 1."""
+    """Return over the whole curve: last value over first value, minus 1."""
     curve = _curve(equity)
     return float(curve[-1] / curve[0] - 1.0)
 
 
 @within_float64("equity")
 def annual_return(equity: npt.ArrayLike, bars_per_year: float) -> float:
-    """Growth per year, compounded: (1 + total return)^(bars_per_year / T) - 1; -1 where nothing is left.
+    """Growth per year, compounded: (1 + total return)^(bars_per_year / T) - 1; -1 if nothing is left.
 
-    Of a few short bars it may be more than float64 holds, and is infinite then.
+    Infinite if it exceeds float64, which a few short bars may cause.
     """
     growth = max(1.0 + total_return(equity), 0.0)
     try:
@@ -61,8 +60,8 @@ def annual_return(equity: npt.ArrayLike, bars_per_year: float) -> float:
 
 
 def hit_rate(returns: npt.ArrayLike) -> float:
-    """Share of the bars with a gain among those with a gain or a loss; NaN where there are none."""
-    values = _series("returns", returns)
+    """Share of bars with a gain among bars with a gain or a loss; NaN if there are none."""
+    values = finite_column("returns", returns)
     moved = np.count_nonzero(np.abs(values) > ROUNDING)
     return float(np.count_nonzero(values > ROUNDING) / moved) if moved else math.nan
 
@@ -73,7 +72,7 @@ def hit_rate(returns: npt.ArrayLike) -> float:
 @within_float64("returns")
 def annual_volatility(returns: npt.ArrayLike, bars_per_year: float) -> float:
     """Standard deviation of the returns (divisor T - 1) times sqrt(bars_per_year); NaN for a single bar."""
-    return float(_deviation(_series("returns", returns)) * math.sqrt(_rate(bars_per_year)))
+    return float(_deviation(finite_column("returns", returns)) * math.sqrt(_rate(bars_per_year)))
 
 
 @within_float64("returns")
@@ -82,13 +81,13 @@ def sharpe_ratio(returns: npt.ArrayLike, bars_per_year: float, risk_free: float 
 
     Args:
         returns: (T,).
-        bars_per_year: scales the ratio of a bar to a year.
-        risk_free: rate per year, spread evenly over the bars.
+        bars_per_year: annualises the ratio per bar.
+        risk_free: rate per year, divided evenly among the bars.
 
     Returns:
         The ratio; NaN without volatility.
     """
-    values, rate = _series("returns", returns), _rate(bars_per_year)
+    values, rate = finite_column("returns", returns), _rate(bars_per_year)
     excess = float(values.mean()) - number("risk_free", risk_free) / rate
     return _ratio(excess, _deviation(values)) * math.sqrt(rate)
 
@@ -101,28 +100,28 @@ def sharpe_standard_error(
     method: str = "iid",
     lags: int | None = None,
 ) -> float:
-    """Standard error of `sharpe_ratio`, annual as it is.
+    """Standard error of `sharpe_ratio`, annualised like the ratio.
 
-    With SR the ratio of a bar, "iid" is sqrt((1 + SR^2 / 2) / T), for independent normal returns. "gmm" holds for
-    returns of any distribution that depend on one another: sqrt(g' V g / T) with the moments' long-run covariance
-    V (Newey-West) and g the ratio's gradient. Both times sqrt(bars_per_year).
+    With SR the ratio per bar, "iid" is sqrt((1 + SR^2 / 2) / T), for independent normal returns. "gmm" is valid for
+    dependent returns of any distribution: sqrt(g' V g / T), with V the long-run covariance of the moments
+    (Newey-West) and g the gradient of the ratio. Both are multiplied by sqrt(bars_per_year).
 
     Args:
         returns: (T,).
-        bars_per_year: scales the ratio of a bar to a year.
-        risk_free: rate per year, spread evenly over the bars.
+        bars_per_year: annualises the ratio per bar.
+        risk_free: rate per year, divided evenly among the bars.
         method: "iid" or "gmm".
-        lags: of autocorrelation that "gmm" allows for; None takes floor(4 (T / 100)^(2/9)).
+        lags: number of autocorrelation lags for "gmm"; None for floor(4 (T / 100)^(2/9)).
 
     Returns:
         The standard error; NaN without volatility.
 
     Source:
         Lo (2002), The Statistics of Sharpe Ratios, Financial Analysts Journal 58(4), equation 9 and appendix A;
-        the lags by Newey and West (1994).
+        default lags from Newey and West (1994).
     """
     choice("method", method, ("iid", "gmm"))
-    values, rate = _series("returns", returns), _rate(bars_per_year)
+    values, rate = finite_column("returns", returns), _rate(bars_per_year)
     T, deviation = values.size, _deviation(values)
     excess = float(values.mean()) - number("risk_free", risk_free) / rate
     ratio = _ratio(excess, deviation)
@@ -141,7 +140,7 @@ def sharpe_standard_error(
 
 @within_float64("moments")
 def long_run_covariance(moments: npt.ArrayLike, lags: int) -> Floats:
-    """Newey and West's covariance (K, K) of centred moments (T, K): weights 1 - lag / (lags + 1), divisor T."""
+    """Newey-West covariance (K, K) of centred moments (T, K): weights 1 - lag / (lags + 1), divisor T."""
     try:
         values = np.asarray(moments)
     except ValueError as error:
@@ -163,12 +162,12 @@ def long_run_covariance(moments: npt.ArrayLike, lags: int) -> Floats:
 def sortino_ratio(returns: npt.ArrayLike, bars_per_year: float, target: float = 0.0) -> float:
     """Annual mean return above ``target`` over the downside deviation sqrt(mean(min(return - target, 0)^2)).
 
-    ``target`` is a rate per year, spread evenly over the bars. NaN where no bar falls short of it.
+    ``target`` is a rate per year, divided evenly among the bars. NaN if no bar falls short of it.
 
     Source:
         Sortino and Price (1994), Performance Measurement in a Downside Risk Framework.
     """
-    values, rate = _series("returns", returns), _rate(bars_per_year)
+    values, rate = finite_column("returns", returns), _rate(bars_per_year)
     above = values - number("target", target) / rate
     downside = math.sqrt(float(np.mean(np.minimum(above, 0.0) ** 2)))
     return _ratio(float(above.mean()), downside if downside > ROUNDING else 0.0) * math.sqrt(rate)
@@ -179,13 +178,13 @@ def sortino_ratio(returns: npt.ArrayLike, bars_per_year: float, target: float = 
 
 @within_float64("equity")
 def max_drawdown(equity: npt.ArrayLike) -> float:
-    """Largest loss from an earlier peak, as a positive fraction of that peak: 0.25 is a fall by a quarter."""
+    """Largest loss from an earlier peak, as a positive fraction of the peak: 0.25 is a loss of a quarter."""
     return float(_drawdowns(_curve(equity)).max())
 
 
 @within_float64("equity")
 def max_drawdown_length(equity: npt.ArrayLike) -> int:
-    """Bars from the peak before the largest drawdown until it is reached again, or to the end; 0 without one."""
+    """Bars from the peak before the largest drawdown to its recovery, or to the end; 0 without a drawdown."""
     curve = _curve(equity)
     drawdowns = _drawdowns(curve)
     trough = int(drawdowns.argmax())
@@ -198,7 +197,7 @@ def max_drawdown_length(equity: npt.ArrayLike) -> int:
 
 @within_float64("equity")
 def calmar_ratio(equity: npt.ArrayLike, bars_per_year: float) -> float:
-    """Annual return over the largest drawdown; NaN without one."""
+    """Annual return over the largest drawdown; NaN without a drawdown."""
     return _ratio(annual_return(equity, bars_per_year), max_drawdown(equity))
 
 
@@ -207,20 +206,20 @@ def calmar_ratio(equity: npt.ArrayLike, bars_per_year: float) -> float:
 
 @within_float64("turnover")
 def annual_turnover(turnover: npt.ArrayLike, bars_per_year: float) -> float:
-    """Traded notional per year, in units of equity: buying once and selling once in a year is 2."""
-    return float(_series("turnover", turnover).mean() * _rate(bars_per_year))
+    """Traded notional per year, in units of equity: one purchase and one sale of everything per year is 2."""
+    return float(finite_column("turnover", turnover).mean() * _rate(bars_per_year))
 
 
 @within_float64("exposure")
 def mean_exposure(exposure: npt.ArrayLike) -> float:
-    """Mean of the exposures (T,): 1 is always fully invested, negative is short."""
-    return float(_series("exposure", exposure).mean())
+    """Mean exposure (T,): 1 is always fully invested, negative is short."""
+    return float(finite_column("exposure", exposure).mean())
 
 
 @within_float64("commission", "slippage")
 def cost_paid(commission: npt.ArrayLike, slippage: npt.ArrayLike) -> float:
-    """Commission and slippage of all bars (T,) together, currency."""
-    paid, slipped = _series("commission", commission), _series("slippage", slippage)
+    """Total commission and slippage of all bars (T,), currency."""
+    paid, slipped = finite_column("commission", commission), finite_column("slippage", slippage)
     if paid.size != slipped.size:
         raise ValueError(f"slippage must have {paid.size} bars as commission has, got {slipped.size}")
     return float(paid.sum() + slipped.sum())
@@ -228,10 +227,10 @@ def cost_paid(commission: npt.ArrayLike, slippage: npt.ArrayLike) -> float:
 
 @within_float64("equity", "turnover", "costs")
 def break_even_cost(equity: npt.ArrayLike, turnover: npt.ArrayLike, costs: npt.ArrayLike) -> float:
-    """The cost per traded notional at which nothing would have been gained, the trades being what they were.
+    """The cost per traded notional at which the same trades would have broken even.
 
-    Profit before costs over the traded notional. To first order: with another cost the same exposures would
-    have traded other amounts. Negative where money was lost even before costs.
+    Profit before costs over traded notional. This is a first-order approximation, since at another cost the same
+    exposures would trade other amounts. Negative if money was lost before costs.
 
     Args:
         equity: (T+1,).
@@ -239,9 +238,9 @@ def break_even_cost(equity: npt.ArrayLike, turnover: npt.ArrayLike, costs: npt.A
         costs: commission and slippage of each bar (T,), currency.
 
     Returns:
-        A fraction of the notional (5e-4 is 5 bps), to compare with the rate that was charged; NaN without a trade.
+        A fraction of the notional (5e-4 is 5 bps), comparable with the rate charged; NaN without a trade.
     """
-    curve, traded, paid = _curve(equity), _series("turnover", turnover), _series("costs", costs)
+    curve, traded, paid = _curve(equity), finite_column("turnover", turnover), finite_column("costs", costs)
     for name, values in (("turnover", traded), ("costs", paid)):
         if values.size != curve.size - 1:
             raise ValueError(f"{name} must have {curve.size - 1} bars as equity has, got {values.size}")
@@ -249,12 +248,12 @@ def break_even_cost(equity: npt.ArrayLike, turnover: npt.ArrayLike, costs: npt.A
     return _ratio(profit, float(traded @ curve[:-1]))
 
 
-# -- what they share -------------------------------------------------------------------------------------------
+# -- shared -------------------------------------------------------------------------------------------
 
 
 def _curve(equity: npt.ArrayLike) -> Floats:
-    """An equity curve (T+1,), checked."""
-    curve = _series("equity", equity)
+    """A checked equity curve (T+1,)."""
+    curve = finite_column("equity", equity)
     if curve.size < 2:
         raise ValueError(f"equity must have at least two values, got {curve.size}")
     if not (curve[:-1] > 0.0).all():
@@ -263,21 +262,12 @@ def _curve(equity: npt.ArrayLike) -> Floats:
     return curve
 
 
-def _series(name: str, values: Any) -> Floats:
-    """A series (T,) of finite numbers, checked."""
-    series = as_column(name, values, copy=False)
-    if not np.isfinite(series).all():
-        bar = int(np.isfinite(series).argmin())
-        raise ValueError(f"{name} must be finite, got {series[bar]} at {bar}")
-    return series
-
-
 def _rate(bars_per_year: float) -> float:
     return number("bars_per_year", bars_per_year, above=0.0)
 
 
 def _deviation(values: Floats) -> float:
-    """Standard deviation with divisor T - 1; NaN for a single value, exactly 0 for values equal but for rounding."""
+    """Standard deviation (divisor T - 1); NaN for a single value, exactly 0 for values equal up to rounding."""
     if values.size < 2:
         return math.nan
     deviation = float(values.std(ddof=1))
@@ -285,11 +275,11 @@ def _deviation(values: Floats) -> float:
 
 
 def _drawdowns(curve: Floats) -> Floats:
-    """Loss from the running peak (T+1,), a fraction of it; 0 where it is but rounding."""
+    """Loss from the running peak (T+1,), as a fraction of the peak; 0 if it is only rounding."""
     losses = 1.0 - curve / np.maximum.accumulate(curve)
     return np.where(losses > ROUNDING, losses, 0.0)
 
 
 def _ratio(above: float, below: float) -> float:
-    """The quotient; NaN where ``below`` is 0 or NaN."""
+    """The ratio above / below; NaN if ``below`` is 0 or NaN."""
     return above / below if below > 0.0 else math.nan

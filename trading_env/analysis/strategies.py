@@ -1,8 +1,8 @@
-"""Causal trading rules: the baselines that every agent is held against. T = bars, N = envs.
+"""Causal trading rules, the baselines for every agent. T = bars, N = envs.
 
-A strategy is a function of a Market that returns the exposure to choose at each bar (T,), made of bars up to it
-only. `StrategyPolicy` turns exposures into the actions of an env, with the `predict` of Stable-Baselines3, so
-that a strategy pays the same costs in the same account as an agent. Where a strategy lacks history, it is flat.
+A strategy is a function of a Market that returns the target exposure at each bar (T,), computed from bars up to it
+only; it is 0 where the strategy lacks history. `StrategyPolicy` turns exposures into an env's actions, with the
+`predict` of Stable-Baselines3, so that a strategy pays the same costs in the same account as an agent.
 
     market = load("us-stocks/AAPL")
     env = gym.make("trading_env:TradingEnv-v0", data=market)
@@ -19,62 +19,62 @@ import numpy.typing as npt
 
 from trading_env._checks import flag, integer, number
 from trading_env.data.bars import as_column
-from trading_env.data.market import Market
+from trading_env.data.market import Market, checked_market
 
 Floats = npt.NDArray[np.float64]
 
-ROUNDING = 1e-12  # of a price: averages of equal prices differ by less
+ROUNDING = 1e-12  # relative: averages of equal prices differ by less
 State = tuple[npt.NDArray[np.int64]]
 
 
 def flat(market: Market) -> Floats:
     """Never invested: exposures 0 (T,)."""
-    return np.zeros(len(_checked(market)))
+    return np.zeros(len(checked_market(market)))
 
 
 def buy_and_hold(market: Market) -> Floats:
     """Always fully invested: exposures 1 (T,)."""
-    return np.ones(len(_checked(market)))
+    return np.ones(len(checked_market(market)))
 
 
 def random_policy(market: Market, turnover: float, seed: int = 0) -> Floats:
-    """Exposures 0 or 1 (T,) that change at random moments, so often that they trade ``turnover`` a year.
+    """Exposures 0 or 1 (T,) that change at random bars, with an expected ``turnover`` per year.
 
-    Entering trades the whole equity once, and so does leaving: with a chance of turnover / bars_per_year at each
-    bar, the expected turnover is the one asked for. The first exposure is 0 or 1 by a fair draw, so that an episode
-    begins with half a trade beside these, on average.
+    Entering trades the whole equity once, and so does leaving, so the exposure changes at each bar with probability
+    turnover / bars_per_year. The first exposure is 0 or 1 with equal probability, which adds half a trade on average
+    at the beginning of an episode.
 
     Args:
-        market: its timestamps or bars_per_year give the length of a year.
+        market: the bars; its bars_per_year must be known.
         turnover: traded notional per year over equity, as `metrics.annual_turnover`; at most bars_per_year.
-        seed: of the draws.
+        seed: seed of the Generator.
 
     Raises:
-        TypeError: seed is no int.
-        ValueError: turnover is negative, or more than one trade per bar, or seed is negative.
+        TypeError: seed is not an int.
+        ValueError: turnover is negative or more than one trade per bar, or seed is negative.
     """
-    _checked(market)
+    checked_market(market)
     if market.bars_per_year is None:
         raise ValueError(f"bars_per_year of {market.name!r} is unknown, so no turnover per year can be met")
     chance = number("turnover", turnover, least=0.0) / market.bars_per_year
     if chance > 1.0:
         raise ValueError(f"turnover must be at most one trade per bar, {market.bars_per_year:g} a year, got {turnover}")
     rng = np.random.default_rng(integer("seed", seed, 0))
-    first = rng.integers(2)  # before the bars' draws, whose number says how many bars follow
+    first = rng.integers(2)  # drawn first, so that the changes do not depend on the number of bars
     changes = rng.random(len(market)) < chance
     return np.asarray((first + np.cumsum(changes)) % 2, np.float64)
 
 
 def volatility_target(market: Market, target: float = 0.15, lookback: int = 20, most: float = 1.0) -> Floats:
-    """Exposure target / volatility (T,), at most ``most``: less of the market when it moves more.
+    """Exposure target / volatility (T,), at most ``most``.
 
     Args:
         market: the bars.
-        target: volatility to hold, per year.
-        lookback: bars over which it is measured, divisor lookback - 1.
+        target: target volatility per year.
+        lookback: number of returns over which volatility is measured, with divisor lookback - 1.
         most: largest exposure.
     """
-    _checked(market)
+    checked_market(market)
     if market.bars_per_year is None:
         raise ValueError(f"bars_per_year of {market.name!r} is unknown, so no volatility per year can be met")
     number("target", target, above=0.0)
@@ -86,41 +86,41 @@ def volatility_target(market: Market, target: float = 0.15, lookback: int = 20, 
 
 
 def time_series_momentum(market: Market, lookback: int = 252, short: bool = False) -> Floats:
-    """Exposure 1 where the price is above that of ``lookback`` bars ago, else 0, or -1 with ``short`` (T,).
+    """Exposure 1 where the close is above that ``lookback`` bars ago, else 0, or -1 with ``short`` (T,).
 
     Source:
         Moskowitz, Ooi and Pedersen (2012), Time Series Momentum.
     """
-    _checked(market)
+    checked_market(market)
     integer("lookback", lookback, 1)
     rises = market.close[lookback:] > market.close[:-lookback]
     return _after_warmup(market, np.where(rises, 1.0, _below(short)))
 
 
 def moving_average_crossover(market: Market, fast: int = 50, slow: int = 200, short: bool = False) -> Floats:
-    """Exposure 1 where the mean of the last ``fast`` closes is above that of ``slow``, else 0 or -1 (T,).
+    """Exposure 1 where the mean of the last ``fast`` closes exceeds that of ``slow``, else 0; -1 with ``short`` (T,).
 
     Raises:
         ValueError: fast is not below slow.
     """
     if integer("fast", fast, 1) >= integer("slow", slow, 2):
         raise ValueError(f"fast must be below slow, got fast={fast} and slow={slow}")
-    close = _summable(_checked(market).close)
+    close = _summable(checked_market(market).close)
     quick, lazy = (_windows(close, bars).mean(axis=1) for bars in (fast, slow))
     above = quick[slow - fast :] > lazy * (1.0 + ROUNDING)
     return _after_warmup(market, np.where(above, 1.0, _below(short)))
 
 
 def mean_reversion(market: Market, lookback: int = 20, entry: float = 1.0, short: bool = False) -> Floats:
-    """Buys what fell and holds it until it is back at its mean (T,).
+    """Exposure 1 from a fall below the mean until the price returns to it, else 0 (T,).
 
-    With z the close's distance from the mean of the last ``lookback`` closes in their standard deviations:
+    Let z be the distance of the close from the mean of the last ``lookback`` closes, in their standard deviations:
     exposure 1 from z < -entry until z >= 0; with ``short`` also -1 from z > entry until z <= 0; else 0.
     """
     integer("lookback", lookback, 2)
     number("entry", entry, above=0.0)
     flag("short", short)
-    close = _summable(_checked(market).close)
+    close = _summable(checked_market(market).close)
     windows = _windows(close, lookback)
     deviations = windows.std(axis=1, ddof=1)
     distances = windows[:, -1] - windows.mean(axis=1)
@@ -139,15 +139,8 @@ def mean_reversion(market: Market, lookback: int = 20, entry: float = 1.0, short
     return _after_warmup(market, exposures)
 
 
-def _checked(market: Market) -> Market:
-    """The market, if it is one."""
-    if not isinstance(market, Market):
-        raise TypeError(f"market must be a Market, as load(...) gives it, got {type(market).__name__} {market!r:.60}")
-    return market
-
-
 def _returns(market: Market) -> Floats:
-    """Simple returns (T - 1,); ValueError at a bar whose return no float64 can be squared with."""
+    """Simple returns (T - 1,); ValueError if the square of one would overflow float64."""
     with np.errstate(over="ignore"):
         returns: Floats = np.diff(market.close) / market.close[:-1]
     if not (returns < 1e150).all():
@@ -157,21 +150,21 @@ def _returns(market: Market) -> Floats:
 
 
 def _summable(close: Floats) -> Floats:
-    """The closes in another unit of currency where float64 could not hold their squares, which no rule here notices."""
+    """The closes, rescaled by a power of two if their squares would leave float64; no rule depends on the scale."""
     most = float(close.max())
     return close if 1e-140 < most < 1e140 else np.ldexp(close, -math.frexp(most)[1])
 
 
 def _windows(values: Floats, bars: int) -> Floats:
-    """The last ``bars`` values of each bar that has them (T - bars + 1, bars); none where the series is shorter."""
+    """The last ``bars`` values of each bar that has so many (T - bars + 1, bars)."""
     if len(values) < bars:
-        return np.empty((0, 2))  # two, of which a deviation is defined
+        return np.empty((0, 2))  # two columns, so that their deviation is defined
     result: Floats = np.lib.stride_tricks.sliding_window_view(values, bars)
     return result
 
 
 def _after_warmup(market: Market, exposures: Floats) -> Floats:
-    """Zeros for the bars that lack history, then the exposures (T,)."""
+    """Exposures (T,): 0 for the bars without enough history, then ``exposures``."""
     warmup = np.zeros(len(market) - len(exposures))
     return np.concatenate([warmup, exposures])
 
@@ -181,18 +174,18 @@ def _below(short: bool) -> float:
 
 
 class StrategyPolicy:
-    """Acts in an env as the exposures say, by `predict` as Stable-Baselines3 has it.
+    """A policy that follows given exposures, with the `predict` of Stable-Baselines3.
 
     Args:
-        exposures: to choose at each bar of the env's market (T,).
-        env: a TradingEnv, alone or vectorised, wrapped or not, with one dataset and without random_start: the
-            policy counts bars from the first decision on, it does not look at the observation.
-        nearest: whether an exposure that is none of the env's actions is rounded to the nearest that is.
+        exposures: target exposure at each bar of the env's market (T,).
+        env: a TradingEnv or TradingVectorEnv, wrapped or not, with one dataset and without random_start: the policy
+            ignores observations and counts bars from the first decision on.
+        nearest: True to round exposures to the nearest one that the env's actions offer.
 
     Raises:
-        TypeError: env is no TradingEnv.
-        ValueError: the episodes of env differ, exposures have another shape or are not finite, or the env has no
-            action for one of them.
+        TypeError: env is not a TradingEnv.
+        ValueError: the episodes of env differ, exposures has another shape or is not finite, or the env has no
+            action for an exposure.
     """
 
     def __init__(self, exposures: npt.ArrayLike, env: Any, nearest: bool = False) -> None:
@@ -220,16 +213,16 @@ class StrategyPolicy:
         episode_start: npt.NDArray[np.bool_] | None = None,
         deterministic: bool = True,
     ) -> tuple[Any, State]:
-        """Actions for one observation or a batch of N, and the state to hand in at the next call.
+        """Actions for one observation or a batch of N, and the state to pass to the next call.
 
         Args:
             observation: (D,) or (N, D), or a dict with "account" (4,) or (N, 4); only its shape is used.
-            state: of the last call; None at the first decision of an episode.
-            episode_start: which envs begin an episode now (N,).
-            deterministic: has no effect.
+            state: the state returned by the last call, or None at the first decision of an episode.
+            episode_start: True for envs at the beginning of an episode (N,).
+            deterministic: ignored.
 
         Raises:
-            ValueError: an argument has another shape, or the state lies beyond the market's last bar.
+            ValueError: an argument has a wrong shape, or the state is beyond the market's last bar.
         """
         if isinstance(observation, dict) and "account" not in observation:
             raise ValueError(f"observation must have 'account', got {list(observation)}")
@@ -241,7 +234,7 @@ class StrategyPolicy:
         return action[0] if len(shape) == 1 else action, (step + 1,)
 
     def _steps(self, n: int, state: State | None, episode_start: Any) -> npt.NDArray[np.int64]:
-        """The decision's number in each env (n,), checked."""
+        """The number of the decision in each env (n,), checked."""
         step = np.zeros(n, np.int64)
         if state is not None:
             given = state[0] if isinstance(state, tuple | list) and len(state) == 1 else None
@@ -259,7 +252,7 @@ class StrategyPolicy:
 
 
 def _actions(targets: Floats, task: Any, nearest: bool) -> npt.NDArray[Any]:
-    """The actions (T,), continuous (T, 1), that choose the targets."""
+    """The actions (T,), or (T, 1) if continuous, with these target exposures."""
     if task.actions == "continuous":
         scaled = targets / task.margin.max_leverage
         if np.abs(scaled).max() > 1.0:

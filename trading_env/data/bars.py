@@ -99,6 +99,20 @@ def as_column(name: str, values: Any, *, copy: bool = True) -> Floats:
     return column
 
 
+def finite_column(name: str, values: Any) -> Floats:
+    """``values`` as a read-only array (T,) of finite numbers, without copying where possible.
+
+    Raises:
+        TypeError, ValueError: as `as_column`, or a value is not finite.
+    """
+    column = as_column(name, values, copy=False)
+    good = np.isfinite(column)
+    if not good.all():
+        row = int(good.argmin())
+        raise ValueError(f"{name} must be finite, got {column[row]} at {row}")
+    return column
+
+
 def check_bars(bars: Mapping[str, Floats], time: Times | None) -> None:
     """Raises ValueError at an impossible bar: a wrong price or volume, a low above or a high below another price.
 

@@ -267,3 +267,10 @@ class Market:
 def _unpickled(cls: type[Market], bars: Bars) -> Market:
     """The Market of pickled bars, which are checked again."""
     return cls._of(checked_bars(bars, copy=False))
+
+
+def checked_market(value: Any) -> Market:
+    """``value`` if it is a Market; TypeError otherwise."""
+    if not isinstance(value, Market):
+        raise TypeError(f"market must be a Market, got {brief(value)}")
+    return value

@@ -1,4 +1,4 @@
-"""Building blocks of the simulators: price paths, their markets, checks of parameters."""
+"""Building blocks of the simulators: price paths and their markets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BARS_PER_YEAR = 252.0
 
 
 def market_of(name: str, close: Floats, columns: dict[str, Floats] | None = None, **parameters: Any) -> Market:
-    """The market of these closes, each bar opening at the close before it."""
+    """The simulator ``name``'s market of closes (T,), with each bar opening at the previous close."""
     before = np.concatenate([close[:1], close[:-1]])
     return Market.from_arrays(
         close,
@@ -33,7 +33,7 @@ def market_of(name: str, close: Floats, columns: dict[str, Floats] | None = None
 
 
 def business_days(n_bars: int) -> Times | None:
-    """As many business days from 2000-01-03, or None where they would not fit datetime64[ns]."""
+    """``n_bars`` business days from 2000-01-03, or None if they would exceed datetime64[ns]."""
     if n_bars > 60_000:
         return None
     first = np.datetime64("2000-01-03", "D")
@@ -42,19 +42,19 @@ def business_days(n_bars: int) -> Times | None:
 
 
 def exp_path(price: float, x: Floats) -> Floats:
-    """The prices price exp(x); beyond float64 it is infinite or 0, which the market refuses with the row."""
+    """Prices price * exp(x) (T,); infinite or 0 beyond float64, which Market refuses, naming the row."""
     with np.errstate(over="ignore", under="ignore"):
         result: Floats = price * np.exp(x)
     return result
 
 
 def compound(price: float, log_returns: Floats) -> Floats:
-    """Closes (n + 1,) that begin at price and have the log returns (n,)."""
+    """Closes (n + 1,) from ``price`` on with log returns (n,)."""
     return exp_path(price, np.concatenate([[0.0], np.cumsum(log_returns)]))
 
 
 def autoregression(start: float, decay: float, shocks: Floats) -> Floats:
-    """x_0 = start, x_{t+1} = decay x_t + shock_t: (n + 1,)."""
+    """The path (n + 1,) of x_0 = start, x_{t+1} = decay x_t + shock_t."""
     x = [start]
     for shock in shocks.tolist():
         x.append(decay * x[-1] + shock)
@@ -62,7 +62,7 @@ def autoregression(start: float, decay: float, shocks: Floats) -> Floats:
 
 
 def resampled_rows(n: int, count: int, block: float, rng: np.random.Generator) -> Any:
-    """``count`` of the rows 0..n-1 in blocks of geometric length; draws of n rows follow one another."""
+    """``count`` of the rows 0..n-1, resampled in blocks of geometric length, n rows at a time."""
     bootstrap = optional("arch.bootstrap", "arch", "simulators.stationary_bootstrap")
     resampler = bootstrap.StationaryBootstrap(block, np.arange(n), seed=rng)
     draws = [data[0] for data, _ in resampler.bootstrap(math.ceil(count / n))]
@@ -70,6 +70,6 @@ def resampled_rows(n: int, count: int, block: float, rng: np.random.Generator) -
 
 
 def generator(n_bars: Any, seed: Any) -> np.random.Generator:
-    """The Generator of ``seed``, both arguments checked."""
+    """The Generator of ``seed``; checks both arguments."""
     integer("n_bars", n_bars, 2)
     return np.random.default_rng(integer("seed", seed, 0))

@@ -1,10 +1,9 @@
-"""Seeded synthetic markets. T = n_bars; every draw comes from a Generator made of the seed alone.
+"""Seeded synthetic markets. T = n_bars; all draws come from a Generator seeded with ``seed``.
 
-Every market opens at the previous close (the first bar at its own close), with high and low the greater and the
-smaller of the two, so that all fills work and "next_open" trades at the close that was just observed. Bars are
-business days from 2000-01-03; more than 60,000 have no timestamps, since datetime64[ns] could not hold them. A year
-has 252 bars. Prices are exponentials or products of positive numbers; should they leave the range of float64, the
-market raises as for any infinite or zero price.
+Each bar opens at the previous close (the first at its own close), and its high and low are the larger and the smaller
+of open and close. So every fill works, and "next_open" trades at the close just observed. Bars are business days from
+2000-01-03; markets of more than 60,000 bars have no timestamps, because datetime64[ns] could not hold them. A year has
+252 bars. Prices are positive; if one leaves the range of float64, Market raises as for any infinite or zero price.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 
 from trading_env._checks import brief, flag, number
 from trading_env._extras import optional
-from trading_env.data.market import Market
+from trading_env.data.market import Market, checked_market
 from trading_env.data.paths import (
     BARS_PER_YEAR,
     autoregression,
@@ -27,21 +26,21 @@ from trading_env.data.paths import (
     resampled_rows,
 )
 
-_LARGEST_DRAW = 14.0  # numpy's normal draws are smaller in size: its ziggurat's tail ends at 13.7
+_LARGEST_DRAW = 14.0  # NumPy's normal draws are smaller in size: the tail of its ziggurat ends at 13.7
 
 
 def gbm(n_bars: int, seed: int, *, mu: float = 0.05, sigma: float = 0.2, price: float = 100.0) -> Market:
     """Geometric Brownian motion: c' = c exp((mu - sigma^2/2) dt + sigma sqrt(dt) eps), dt = 1/252.
 
     Args:
-        n_bars: bars, T.
-        seed: of the Generator.
+        n_bars: number of bars, T.
+        seed: seed of the Generator.
         mu: drift of the expected price, per year.
         sigma: volatility, per year.
         price: first close.
 
     Raises:
-        TypeError: an argument is no number, n_bars or seed no int.
+        TypeError: an argument is not a number, or n_bars or seed is not an int.
         ValueError: an argument is out of range.
 
     Source: Black & Scholes (1973), "The pricing of options and corporate liabilities".
@@ -70,8 +69,8 @@ def garch(
     Needs the extra ``arch``. The unconditional variance of a bar is omega / (1 - alpha - beta).
 
     Args:
-        n_bars: bars, T.
-        seed: of the Generator.
+        n_bars: number of bars, T.
+        seed: seed of the Generator.
         mu: mean log return of a bar.
         omega: constant of the variance, above 0.
         alpha: weight of the last squared shock.
@@ -80,7 +79,7 @@ def garch(
 
     Raises:
         ImportError: arch is missing.
-        TypeError: an argument is no number, n_bars or seed no int.
+        TypeError: an argument is not a number, or n_bars or seed is not an int.
         ValueError: an argument is out of range.
 
     Source: Bollerslev (1986), "Generalized autoregressive conditional heteroskedasticity", eq. 1-2.
@@ -102,17 +101,16 @@ def garch(
 
 
 def stationary_bootstrap(market: Market, seed: int, *, n_bars: int | None = None, block: float = 20.0) -> Market:
-    """A market whose bars, relative to the close before each, are those of ``market`` in resampled blocks.
+    """A market whose bars, relative to the close before each, are resampled from ``market`` in blocks.
 
-    Blocks start anywhere, wrap around, and have geometric lengths of mean ``block``: short memory is kept, long
-    memory is not. Open, high, low and volume of a bar come along, so that bars keep their shape; further columns
-    do not. The first bar is the market's own. Of a part of a split, only its own bars are drawn. Needs the extra
-    ``arch``.
+    Blocks start anywhere, wrap around, and have geometric lengths with mean ``block``: short memory is kept, long
+    memory is lost. Bars are drawn whole, with open, high, low and volume but without further columns. The first bar
+    is the market's own. From a part of a split, only its own bars are drawn. Needs the extra ``arch``.
 
     Args:
-        market: the real series, of at least two bars of its own.
-        seed: of the Generator.
-        n_bars: bars, T; by default as many as the market has from ``first`` on.
+        market: the real series, with at least two bars from ``first`` on.
+        seed: seed of the Generator.
+        n_bars: number of bars, T; by default as many as the market has from ``first`` on.
         block: mean length of a block, in bars.
 
     Raises:
@@ -122,8 +120,7 @@ def stationary_bootstrap(market: Market, seed: int, *, n_bars: int | None = None
 
     Source: Politis & Romano (1994), "The stationary bootstrap".
     """
-    if not isinstance(market, Market):
-        raise TypeError(f"market must be a Market, got {brief(market)}")
+    checked_market(market)
     first, own = market.first, len(market) - market.first
     if own < 2:
         raise ValueError(f"market must have at least 2 bars, got {own}")
@@ -133,7 +130,7 @@ def stationary_bootstrap(market: Market, seed: int, *, n_bars: int | None = None
     rows = resampled_rows(own - 1, n_bars - 1, block, rng) + first + 1
     before = market.close[rows - 1]
     close = compound(market.close[first], np.log(market.close[rows] / before))
-    bars: dict[str, Any] = {"close": close}  # scaling a bar by one positive number keeps the order of its prices
+    bars: dict[str, Any] = {"close": close}  # one positive factor per bar keeps the order of its prices
     for name in ("open", "high", "low"):
         values = getattr(market, name)
         if values is not None:
@@ -157,18 +154,18 @@ def ornstein_uhlenbeck(
 ) -> Market:
     """Mean-reverting log price x = log(c / mean): x' = a x + sigma sqrt((1 - a^2) / (2 kappa)) eps.
 
-    a = exp(-kappa): the exact law of dx = -kappa x dt + sigma dW at spacing 1 (a bar).
+    a = exp(-kappa): the exact solution of dx = -kappa x dt + sigma dW, one bar apart.
 
     Args:
-        n_bars: bars, T.
-        seed: of the Generator.
+        n_bars: number of bars, T.
+        seed: seed of the Generator.
         kappa: speed of reversion per bar, above 0.
         sigma: volatility per square root of a bar.
         mean: price to which it reverts.
         price: first close.
 
     Raises:
-        TypeError: an argument is no number, n_bars or seed no int.
+        TypeError: an argument is not a number, or n_bars or seed is not an int.
         ValueError: an argument is out of range.
 
     Source: Uhlenbeck & Ornstein (1930), "On the theory of the Brownian motion".
@@ -196,21 +193,21 @@ def regime_switching(
 ) -> Market:
     """Two states: c_{t+1} = c_t (1 + step s_t + sigma eps); s_{t+1} = s_t with probability stay, else -s_t.
 
-    The state s_t in {-1, +1} is known at bar t and tells the sign of the next mean return; with sigma = 0 that
-    return is +step or -step itself. It is the column "state" unless ``observed`` is False. The first state is a
-    fair coin.
+    The state s_t in {-1, +1} is known at bar t and is the sign of the next mean return; with sigma = 0 the next return
+    is exactly +step or -step. The first state is a fair coin flip. The column "state" holds the states, unless
+    ``observed`` is False.
 
     Args:
-        n_bars: bars, T.
-        seed: of the Generator.
-        stay: probability q that the state stays, in [0, 1].
-        step: mean size m of a return, in [0, 1).
+        n_bars: number of bars, T.
+        seed: seed of the Generator.
+        stay: probability q of keeping the state, in [0, 1].
+        step: mean absolute size m of a return, in [0, 1).
         sigma: standard deviation of the noise; step + 14 sigma below 1 keeps every price positive.
-        observed: whether the column "state" is there.
+        observed: True to include the column "state".
         price: first close.
 
     Raises:
-        TypeError: an argument is no number, n_bars or seed no int.
+        TypeError: an argument is not a number, or n_bars or seed is not an int.
         ValueError: an argument is out of range.
 
     Source: Hamilton (1989), "A new approach to the economic analysis of nonstationary time series".
@@ -240,18 +237,18 @@ def moody_saffell(
     """A price with a hidden trend: c = exp(p / scale), p' = p + b + k eps, b' = decay b + nu, from p = b = 0.
 
     eps and nu are independent standard normals. The authors scale by the range of the whole path, which looks
-    ahead; a fixed scale does not.
+    ahead; here the scale is fixed.
 
     Args:
-        n_bars: bars, T.
-        seed: of the Generator.
-        k: size of the noise against the trend's shocks, at least 0.
-        decay: of the trend, in [0, 1].
-        scale: divides p, above 0.
-        trend: whether to add the hidden b_t as column "trend", which tells the mean of the next change of p.
+        n_bars: number of bars, T.
+        seed: seed of the Generator.
+        k: standard deviation of the noise relative to that of the trend's shocks, at least 0.
+        decay: decay factor of the trend, in [0, 1].
+        scale: divisor of p, above 0.
+        trend: True to include the hidden b_t, the mean of the next change of p, as column "trend".
 
     Raises:
-        TypeError: an argument is no number, n_bars or seed no int.
+        TypeError: an argument is not a number, or n_bars or seed is not an int.
         ValueError: an argument is out of range.
 
     Source: Moody & Saffell (2001), "Learning to trade via direct reinforcement", section IV-A.
@@ -279,18 +276,18 @@ def sine_plus_noise(
     sigma: float = 0.005,
     price: float = 100.0,
 ) -> Market:
-    """A cycle with independent noise about it: c_t = price exp(amplitude sin(2 pi t / period) + sigma eps).
+    """A cycle with independent noise: c_t = price exp(amplitude sin(2 pi t / period) + sigma eps).
 
     Args:
-        n_bars: bars, T.
-        seed: of the Generator.
-        period: of the cycle, bars, above 0.
-        amplitude: of the log price, at least 0.
-        sigma: standard deviation of the log price about the cycle.
+        n_bars: number of bars, T.
+        seed: seed of the Generator.
+        period: length of the cycle in bars, above 0.
+        amplitude: amplitude of the log price, at least 0.
+        sigma: standard deviation of the log price around the cycle.
         price: centre of the cycle.
 
     Raises:
-        TypeError: an argument is no number, n_bars or seed no int.
+        TypeError: an argument is not a number, or n_bars or seed is not an int.
         ValueError: an argument is out of range.
     """
     rng = generator(n_bars, seed)

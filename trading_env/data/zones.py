@@ -1,4 +1,4 @@
-"""ZonedTimes: timestamps in UTC that know their market's time zone, so that days are its days. T = timestamps."""
+"""Time zones of timestamps: UTC instants with a zone attached, so that days are local days. T = timestamps."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Zone:
-    """A time zone, as far as a market's timestamps know it.
+    """A time zone over the span of a market's timestamps.
 
     Attributes:
-        name: "Australia/Sydney", "UTC+09:30"; None where only the offsets are known, as of ISO 8601 strings.
-        starts: instants in UTC from which each offset holds, datetime64[ns] (K,).
+        name: "Australia/Sydney", "UTC+09:30", or None if only the offsets are known, as from ISO 8601 strings.
+        starts: instants in UTC from which each offset applies, datetime64[ns] (K,).
         offsets: local time minus UTC, timedelta64[ns] (K,).
     """
 
@@ -33,7 +33,7 @@ class Zone:
 
     @classmethod
     def of(cls, instants: Times, local: Times, name: str | None) -> Zone:
-        """The zone in which instants in UTC (T,) are the local times (T,); missing ones say nothing."""
+        """The zone in which instants in UTC (T,) have the given local times (T,); missing ones are ignored."""
         known = ~np.isnat(instants)
         order = np.argsort(instants[known], kind="stable")
         starts, offsets = instants[known][order], (local[known] - instants[known])[order]
@@ -41,7 +41,7 @@ class Zone:
         return cls(name, starts[changes], offsets[changes])
 
     def local(self, instants: Any) -> Any:
-        """Local time of an instant in UTC, or of an array of them."""
+        """Local time of one or more instants in UTC."""
         if self.starts.size == 0:
             return instants
         return instants + self.offsets[np.maximum(np.searchsorted(self.starts, instants, side="right") - 1, 0)]
@@ -51,7 +51,7 @@ class Zone:
 
 
 class ZonedTimes(np.ndarray[Any, np.dtype[np.datetime64]]):
-    """Timestamps in UTC (T,) with their ``zone``, which slices, copies and pickles keep; arithmetic does not."""
+    """Timestamps in UTC (T,) with a ``zone``, which slices, copies and pickles keep and arithmetic drops."""
 
     zone: Zone | None = None
 
@@ -67,7 +67,7 @@ class ZonedTimes(np.ndarray[Any, np.dtype[np.datetime64]]):
 
 
 def zoned(instants: Times, zone: Zone | None) -> Times:
-    """``instants`` in UTC (T,), a view of them that knows the zone; as they are without one."""
+    """A view of ``instants`` in UTC (T,) with the zone attached; ``instants`` itself if zone is None."""
     if zone is None:
         return instants
     view = instants.view(ZonedTimes)
@@ -76,19 +76,19 @@ def zoned(instants: Times, zone: Zone | None) -> Times:
 
 
 def zone_of(time: Any) -> Zone | None:
-    """The time zone of timestamps; None where they are dates, or in UTC, or have none."""
+    """The time zone of timestamps, or None for dates, UTC and timestamps without a zone."""
     return getattr(time, "zone", None)
 
 
 def local_time(time: Times) -> Times:
-    """What the market's clock shows at the timestamps: a plain array (T,)."""
+    """Local times of the timestamps, a plain array (T,)."""
     zone = zone_of(time)
     local: Times = np.asarray(time) if zone is None else zone.local(np.asarray(time))
     return local
 
 
 def pandas_index(time: Times) -> pd.Index[Any]:
-    """The timestamps as a pandas index in their time zone, of single offsets where its name is unknown."""
+    """The timestamps as a pandas index in their time zone, or with individual offsets if its name is unknown."""
     import pandas as pd
 
     zone = zone_of(time)
@@ -104,7 +104,7 @@ def pandas_index(time: Times) -> pd.Index[Any]:
 
 
 def name_of(zone: tzinfo) -> str | None:
-    """A name by which pandas finds the zone: its key, or "UTC+09:30" of a fixed offset; None if it has none."""
+    """A name by which pandas finds the zone: its key, or "UTC+09:30" for a fixed offset; None if there is none."""
     offset = zone.utcoffset(None)
     if offset is not None:
         return offset_name(offset / timedelta(seconds=1))
@@ -123,11 +123,13 @@ def offset_name(seconds: float) -> str:
 
 
 def go_by_dates(days: Times, begins: Mask) -> bool:
-    """Whether timestamps are dates: beginnings of different days (T,), but for some, like the bar of an open session.
+    """True if timestamps are dates: at least half begin a day, and if not all, no day occurs twice.
+
+    The bar of a session in progress, for example, does not begin its day.
 
     Args:
         days: the day of each timestamp; missing ones are NaT.
-        begins: whether it is the beginning of that day, or missing.
+        begins: True where a timestamp is the beginning of that day, or missing.
     """
     if begins.all():
         return True

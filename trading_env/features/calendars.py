@@ -1,4 +1,4 @@
-"""Calendar columns of dates: known in advance, hence causal. T = dates."""
+"""Calendar columns of dates, which are known in advance and therefore causal. T = dates."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ CALENDAR_FEATURES = ("doy", "dom", "month", "year", "n_holidays")
 
 
 def calendar_features(index: pd.DatetimeIndex, period: Any = None) -> pd.DataFrame:
-    """Day of year, day of month, month, year, number of US federal holidays in the coming period.
+    """Day of year, day of month, month, year and the number of US federal holidays in the coming period.
 
-    n_holidays counts the holidays after the date, up to and including the date one period later: what a decision
-    made at the date has ahead of it.
+    n_holidays counts the holidays after the date, up to and including the date one period later: those ahead of a
+    decision made on the date.
 
     Args:
-        index: dates (T,), increasing; with a time zone, the local dates count.
-        period: a pandas offset or its alias ("W" is seven days, "MS" reaches to the next first of a month); by default
-            the index's freq, or else what its spacing says: a business day, a day, a week, a month, a quarter or a
-            year, from the last (business) day of a month to the last of another; a day for intraday bars.
+        index: increasing dates (T,); with a time zone, local dates are used.
+        period: a pandas offset or its alias ("W" is seven days, "MS" lasts until the next first of a month). By
+            default the index's freq, or else inferred from its spacing: a business day, a day, a week, a month, a
+            quarter or a year, with the last (business) day of a month followed by the last of another; a day for
+            intraday bars.
 
     Returns:
         DataFrame (T, 5) of int64: doy, dom, month, year, n_holidays.
 
     Raises:
-        TypeError: index is no DatetimeIndex.
-        ValueError: it has missing dates or does not increase, period is none or goes back, or there is no spacing
-            and no period is given.
+        TypeError: index is not a DatetimeIndex.
+        ValueError: index has missing dates or does not increase, period is not an offset or goes backwards, or no
+            period is given for fewer than two dates.
     """
     import pandas as pd
 
@@ -54,7 +55,7 @@ def calendar_features(index: pd.DatetimeIndex, period: Any = None) -> pd.DataFra
 
 
 def market_column(market: Market, name: str) -> Floats:
-    """One calendar column (T,) of a market's own local dates; the period is what its bars_per_year says.
+    """One calendar column (T,) of a market's local dates, with the period given by its bars_per_year.
 
     Raises:
         ValueError: the market has no timestamps.
@@ -69,7 +70,7 @@ def market_column(market: Market, name: str) -> Floats:
 
 
 def _table(index: pd.DatetimeIndex, days: pd.DatetimeIndex, ends: pd.DatetimeIndex) -> pd.DataFrame:
-    """The calendar columns of days, whose periods reach to the ends."""
+    """The calendar columns of days whose periods end at ``ends``."""
     import pandas as pd
 
     fields = {"doy": days.day_of_year, "dom": days.day, "month": days.month, "year": days.year}
@@ -78,7 +79,7 @@ def _table(index: pd.DatetimeIndex, days: pd.DatetimeIndex, ends: pd.DatetimeInd
 
 
 def _holidays_between(days: pd.DatetimeIndex, ends: pd.DatetimeIndex) -> Any:
-    """Number of holidays in (day, end] for each day; an end within the day counts as the next day."""
+    """Number of holidays in (day, end] for each day; an end within a day is replaced by the next day."""
     import pandas as pd
 
     if days.empty:
@@ -92,14 +93,14 @@ def _holidays_between(days: pd.DatetimeIndex, ends: pd.DatetimeIndex) -> Any:
 
 @lru_cache
 def _holidays(first_year: int, last_year: int) -> Any:
-    """US federal holidays of those years, in order; kept, because their rules take a tenth of a second."""
+    """US federal holidays of those years, sorted; cached, since computing them takes a tenth of a second."""
     from pandas.tseries.holiday import USFederalHolidayCalendar
 
     return USFederalHolidayCalendar().holidays(f"{first_year}-01-01", f"{last_year}-12-31").to_numpy()
 
 
 def _offset(period: Any) -> Any:
-    """The offset that a period stands for, None for None."""
+    """The pandas offset of a period; None for None."""
     import pandas as pd
 
     try:
@@ -114,9 +115,9 @@ def _offset(period: Any) -> Any:
 
 
 def _next(days: pd.DatetimeIndex, per_year: float | None) -> pd.DatetimeIndex:
-    """The end of the bar that begins at each day, a day later at least, of bars that come so often.
+    """The end of the period that begins on each day, at least a day later, with ``per_year`` periods in a year.
 
-    It goes by the day alone: what later days are must not matter.
+    It depends on the day alone, not on later days.
     """
     import pandas as pd
 
@@ -125,7 +126,7 @@ def _next(days: pd.DatetimeIndex, per_year: float | None) -> pd.DatetimeIndex:
         raise ValueError("n_holidays needs the spacing of the dates: give at least two, or period=")
     months = next((12 // bars for bars in (1, 4, 12) if math.isclose(per_year, bars, rel_tol=ROUNDING)), None)
     if months is not None:
-        last = (days + offsets.Day(1)).month != days.month  # is_month_end means another thing to some indices
+        last = (days + offsets.Day(1)).month != days.month  # is_month_end differs for some index frequencies
         last_business = ((days + offsets.BusinessDay()).month != days.month) & (days.day_of_week < 5) & ~last
         ends = (days + pd.DateOffset(months=months)).where(~last, days + offsets.MonthEnd(months))
         return ends.where(~last_business, days + offsets.BusinessMonthEnd(months))
@@ -136,5 +137,5 @@ def _next(days: pd.DatetimeIndex, per_year: float | None) -> pd.DatetimeIndex:
 
 
 def _is_multiple(per_year: float, year: float) -> bool:
-    """Whether a day has a whole number of bars in a year of so many days, rounding apart."""
+    """True if a year of ``year`` days has a whole number of bars per day, up to rounding."""
     return math.isclose(per_year, max(round(per_year / year), 1) * year, rel_tol=ROUNDING)

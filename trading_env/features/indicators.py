@@ -1,12 +1,12 @@
 """Technical indicators by TA-Lib's names (extra ``talib``). T = bars.
 
-An indicator is spelled in one of two ways:
+An indicator is written in one of two ways:
 
-    "RSI", "RSI_14", "MACD_12_26_9"    name, then parameters in TA-Lib's order, defaults for the rest
-    ("RSI", {"timeperiod": 14})        name, and parameters by TA-Lib's names
+    "RSI", "RSI_14", "MACD_12_26_9"    its name, then parameters in TA-Lib's order, with defaults for the rest
+    ("RSI", {"timeperiod": 14})        its name, and parameters by TA-Lib's names
 
-One with several outputs gives a column for each, named "MACD_12_26_9.macdsignal"; that name chooses it alone.
-The inputs are the market's columns as TA-Lib names them (an indicator of one price takes the close).
+An indicator with several outputs gives a column for each, named like "MACD_12_26_9.macdsignal"; that name alone
+selects one output. The inputs are the market's columns with TA-Lib's names; an indicator of one price uses the close.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SPELLING = re.compile(r"[A-Z][A-Z0-9_]*(\.\d+)?(_-?\d+(\.\d+)?)*(\.[a-z]\w*)?")
 
 
 def is_spelled_like_one(name: Any) -> bool:
-    """Whether ``name`` could be an indicator: capitals with numbers, or a pair of a string and a mapping."""
+    """True if ``name`` has the form of an indicator: capitals with numbers, or a string and a mapping."""
     if isinstance(name, str):
         return _SPELLING.fullmatch(name) is not None
     return isinstance(name, (tuple, list)) and len(name) == 2 and isinstance(name[1], Mapping)
@@ -34,7 +34,7 @@ def compute(name: Any, market: Market) -> dict[str, Floats]:
     """The indicator's outputs (T,) by column name.
 
     Raises:
-        ImportError: TA-Lib is missing.
+        ImportError: TA-Lib is not installed.
         TypeError: a parameter has a wrong type.
         ValueError: TA-Lib has no such indicator, parameter or output, or the market lacks a column for it.
     """
@@ -70,7 +70,7 @@ def _parse(name: Any, known: list[str]) -> tuple[str, list[float] | dict[str, An
     keys = [key for key in known if spelled == key or spelled.startswith(f"{key}_")]
     if not keys:
         raise ValueError(f"unknown feature {name!r}: no column, and TA-Lib has no indicator of that name")
-    key = max(keys, key=len)  # LINEARREG_SLOPE_14 is no LINEARREG
+    key = max(keys, key=len)  # LINEARREG_SLOPE_14 is not LINEARREG
     numbers = spelled[len(key) + 1 :]
     try:
         return key, [float(number) for number in numbers.split("_") if numbers], output
@@ -79,13 +79,13 @@ def _parse(name: Any, known: list[str]) -> tuple[str, list[float] | dict[str, An
 
 
 def _split_output(name: str) -> tuple[str, str | None]:
-    """Splits "MACD_12_26_9.macdhist" at its last dot; "BBANDS_20_2.5" chooses no output."""
+    """The indicator and the output of "MACD_12_26_9.macdhist"; None for "BBANDS_20_2.5", which has no output."""
     match = re.fullmatch(r"(.*)\.([a-z]\w*)", name)
     return (match[1], match[2]) if match else (name, None)
 
 
 def _parameters(name: Any, defaults: dict[str, Any], given: list[float] | dict[str, Any]) -> dict[str, Any]:
-    """All parameters of the indicator, those not given at TA-Lib's defaults."""
+    """All parameters of the indicator, with TA-Lib's defaults for those not given."""
     if isinstance(given, list):
         if len(given) > len(defaults):
             raise ValueError(f"indicator {name!r} has the parameters {list(defaults)}, got {len(given)} numbers")
@@ -97,13 +97,13 @@ def _parameters(name: Any, defaults: dict[str, Any], given: list[float] | dict[s
 
 
 def _as_kind(name: str, value: Any, default: Any) -> Any:
-    """``value`` as an int where TA-Lib wants an int and it is a whole number, else as a float."""
+    """``value`` as an int if TA-Lib takes an int and it is whole, else as a float."""
     real = number(name, value)
     return int(real) if isinstance(default, int) and real.is_integer() else real  # TA-Lib refuses other floats
 
 
 def _inputs(name: Any, function: Any, market: Market) -> dict[str, Floats]:
-    """The market's columns that the indicator takes, by TA-Lib's names."""
+    """The market's columns that the indicator takes, by TA-Lib's name."""
     needed: list[str] = []
     for value in function.input_names.values():
         needed += [value] if isinstance(value, str) else value
@@ -114,7 +114,7 @@ def _inputs(name: Any, function: Any, market: Market) -> dict[str, Floats]:
 
 
 def _label(name: Any, key: str, parameters: dict[str, Any]) -> str:
-    """The columns' name: as spelled, or TA-Lib's name with all parameters."""
+    """The column's name: as written, or TA-Lib's name with all parameters."""
     if isinstance(name, str):
         return _split_output(name)[0]
     return "_".join([key, *(f"{value:g}" for value in parameters.values())])

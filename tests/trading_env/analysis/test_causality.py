@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.trading_env.markets import random_market
 from trading_env import FeatureScaler, Market, TradingEnv, TradingVectorEnv, check_causality, load
 from trading_env.analysis.causality import LookAheadError, changed_future
 from trading_env.features.named import DEFAULT_FEATURES
@@ -14,15 +15,9 @@ ID = "trading_env:TradingEnv-v0"
 N = 160
 
 
-def small_market(n=N, seed=0):
-    rng = np.random.default_rng(seed)
-    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, n)))
-    open_ = close * np.exp(rng.normal(0, 0.005, n))
-    low, high = np.minimum(open_, close) * 0.99, np.maximum(open_, close) * 1.01
-    time = np.datetime64("2019-03-01") + np.arange(n).astype("timedelta64[D]")
-    news = np.where(np.arange(n) < 4, np.nan, rng.integers(0, 2, n))
-    volume = rng.integers(0, 50, n).astype(float)
-    return Market.from_arrays(close, open_, high, low, volume, time, {"news": news})
+def small_market(n=N):
+    news = np.where(np.arange(n) < 4, np.nan, np.random.default_rng(0).integers(0, 2, n))
+    return random_market(0, n, 0.02, whole=True, since="2019-03-01", columns={"news": news})
 
 
 def swap_last(values, rows):
@@ -106,7 +101,7 @@ class Leaky(TradingEnv):
             reward += 1e-3 * tomorrow
         if self.where == "obs":
             obs[-4] += 1e-3 * tomorrow
-        return obs, reward, terminated or (self.where == "end" and tomorrow > 300.0), truncated, info
+        return obs, reward, terminated or (self.where == "end" and tomorrow > 150.0), truncated, info
 
 
 class LeakyObs(Leaky):

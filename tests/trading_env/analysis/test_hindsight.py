@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from tests.trading_env.markets import random_market
 from trading_env import Market, TradingEnv, TradingVectorEnv, hindsight, load
 from trading_env.analysis.hindsight import rebalanced_bound
 
@@ -16,12 +17,6 @@ FILLS = ("next_open", "next_close", "close")
 TARGETS = ((0.0, 1.0), (-1.0, 0.0, 1.0), (1.0, -0.5), (-2.0, 0.4, 2.0), (0.5,), "buy_hold_sell")
 COSTS = ({"commission": 0.0, "slippage": 0.0}, {"commission": 2e-3, "half_spread": 1e-3, "slippage": 5e-3})
 RATES = {"r_cash": 0.5, "r_margin": 3.0, "r_borrow": 2.0, "max_leverage": 2.0, "maintenance": 0.25}
-
-
-def market(seed, n, volatility=0.1):
-    rng = np.random.default_rng(seed)
-    prices = 50.0 * np.exp(np.cumsum(rng.normal(0.0, volatility, 2 * n))).reshape(n, 2)
-    return Market.from_arrays(open=prices[:, 0], close=prices[:, 1], bars_per_year=50.0)
 
 
 def cases():
@@ -62,7 +57,7 @@ def best_of_all_sequences(data, n_steps, **keywords):
 @pytest.mark.parametrize("case", list(cases()), ids=name_of)
 def test_no_sequence_of_actions_is_better(case):
     for seed in range(6):
-        data = market(seed, 7, volatility=0.05 + 0.06 * seed)
+        data = random_market(seed, 7, 0.05 + 0.06 * seed, bars_per_year=50.0)
         bound = hindsight(data, **case)
         assert bound.log_growth == pytest.approx(best_of_all_sequences(data, 6, **case), abs=1e-12)
 
@@ -70,7 +65,7 @@ def test_no_sequence_of_actions_is_better(case):
 @pytest.mark.parametrize("case", list(cases()), ids=name_of)
 def test_replaying_its_actions_gives_the_bound(case):
     for seed in range(4):
-        data = market(100 + seed, 150, volatility=0.03 + 0.03 * seed)
+        data = random_market(100 + seed, 150, 0.03 + 0.03 * seed, bars_per_year=50.0)
         bound = hindsight(data, **case)
         total, info = replayed(TradingEnv(data, **case), bound.actions)
         assert total == pytest.approx(bound.log_growth, abs=1e-9)
@@ -79,7 +74,7 @@ def test_replaying_its_actions_gives_the_bound(case):
 
 
 def test_costs_interest_and_margin_calls_lower_the_bound():
-    data = market(3, 200)
+    data = random_market(3, 200, 0.1, bars_per_year=50.0)
     keywords = {"actions": (-2.0, 0.0, 2.0), "margin": {"max_leverage": 2.0}, **PLAIN}
     free = hindsight(data, costs=COSTS[0], **keywords).log_growth
     assert hindsight(data, costs=COSTS[1], **keywords).log_growth < free
@@ -116,7 +111,7 @@ def test_it_is_the_bound_of_the_episode_that_the_env_would_run():
 
 
 def test_it_finds_the_chosen_dataset_in_the_stack():
-    datasets = [market(1, 50), market(2, 60)]
+    datasets = [random_market(1, 50, 0.1, bars_per_year=50.0), random_market(2, 60, 0.1, bars_per_year=50.0)]
     env = TradingEnv(datasets, fill="close", **PLAIN)
     for i, data in enumerate(datasets):
         alone = hindsight(data, fill="close", **PLAIN).log_growth

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.evaluation import evaluate_policy
 
+from tests.trading_env.markets import random_market
 from trading_env import Market
 from trading_env.analysis import metrics, strategies
 from trading_env.analysis.strategies import StrategyPolicy
@@ -19,10 +20,8 @@ STRATEGIES = {
 }
 
 
-def make_market(close=None, bars=300, seed=0):
-    if close is None:
-        close = 100.0 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0.0, 0.01, bars)))
-    close = np.asarray(close, float)
+def make_market(close=None, bars=300):
+    close = random_market(0, bars, 0.01).close if close is None else np.asarray(close, float)
     return Market.from_arrays(close, open=close, bars_per_year=252)
 
 
@@ -203,10 +202,10 @@ def test_what_is_no_market_is_named(name, market):
 @pytest.mark.parametrize("price", [1e-300, 1.0, 1e300])
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_unit_of_currency_changes_no_exposure(name, price):
-    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.01, 300)))
+    market = make_market()
     exposures = [
-        STRATEGIES[name](Market.from_arrays(price * close, bars_per_year=252)),
-        STRATEGIES[name](make_market()),
+        STRATEGIES[name](Market.from_arrays(price * market.close, bars_per_year=252)),
+        STRATEGIES[name](market),
     ]
     np.testing.assert_allclose(*exposures, rtol=1e-9)
 

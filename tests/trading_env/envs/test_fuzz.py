@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trading_env import Costs, FeatureScaler, Margin, Market, TradingEnv, TradingVectorEnv
+from tests.trading_env.markets import random_market
+from trading_env import Costs, FeatureScaler, Margin, TradingEnv, TradingVectorEnv
 
 fuzz = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
 N_BARS = 12
-PRICES = 50.0 * np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.05, 2 * N_BARS)))
-MARKET = Market.from_arrays(open=PRICES[::2], close=PRICES[1::2], bars_per_year=252.0)
+MARKET = random_market(0, N_BARS, bars_per_year=252.0)
 NAMES = ["close", "log_return_1"]
 WORLD = {"data": MARKET, "window": 2, "features": NAMES}
 

@@ -10,14 +10,10 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
-from trading_env import Market, TradingEnv, TradingVectorEnv
+from tests.trading_env.markets import random_market
+from trading_env import TradingEnv, TradingVectorEnv
 
 N, N_BARS = 3, 14
-
-
-def market(seed, n=N_BARS):
-    prices = 50.0 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0.0, 0.05, 2 * n)))
-    return Market.from_arrays(open=prices[::2], close=prices[1::2])
 
 
 class WrongRewardError(Exception):
@@ -30,7 +26,7 @@ def growth(before, after):
     return after["equity"] / before["equity"] - 1.0
 
 
-MARKETS = [market(0), market(1, 20)]
+MARKETS = [random_market(0, N_BARS), random_market(1, 20)]
 WORLD = {"data": MARKETS, "window": 2, "features": ["close", "log_return_1"], "random_start": True}
 RITTER = "trading_env:reference/Ritter-v0"
 ENVS = {

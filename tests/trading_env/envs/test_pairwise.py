@@ -14,7 +14,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from sb3_contrib import MaskablePPO
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
-from trading_env import DifferentialSharpe, FeatureScaler, Market, MeanVariance, TradingEnv, TradingVectorEnv
+from tests.trading_env.markets import random_market
+from trading_env import DifferentialSharpe, FeatureScaler, MeanVariance, TradingEnv, TradingVectorEnv
 
 ID = "trading_env:TradingEnv-v0"
 N, N_BARS, N_STEPS = 4, 60, 75
@@ -22,13 +23,7 @@ SEEDS = [8, 3, 3, 41]
 
 
 def market(seed):
-    log_prices = np.cumsum(np.random.default_rng(seed).normal(0.0, 0.08, 2 * N_BARS))
-    prices = 50.0 * np.exp(log_prices - log_prices.mean())
-    open_, close = prices[::2], prices[1::2]
-    low, high = np.minimum(open_, close) * 0.99, np.maximum(open_, close) * 1.01
-    time = np.datetime64("2015-01-01", "ns") + np.arange(N_BARS).astype("timedelta64[D]")
-    volume = np.full(N_BARS, 1e6)
-    return Market.from_arrays(open=open_, high=high, low=low, close=close, volume=volume, time=time, name=f"{seed}")
+    return random_market(seed, N_BARS, 0.08, whole=True, since="2015-01-01", name=f"{seed}")
 
 
 def momentum(market):

@@ -1,25 +1,21 @@
 """The scalar env, SyncVectorEnv and the native vector env agree bit for bit, for every option."""
 
+from functools import partial
+
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
 import trading_env
-from trading_env import DifferentialSharpe, Market, MeanVariance, TradingEnv, TradingVectorEnv
+from tests.trading_env.markets import random_market
+from trading_env import DifferentialSharpe, MeanVariance, TradingEnv, TradingVectorEnv
 from trading_env.kernel.layout import LANES
 
 N = LANES + 7  # a whole block of the kernel, and a part of one that is no multiple of what processors do at once
 ID = "trading_env:TradingEnv-v0"
 FINAL = ("final_obs", "_final_obs", "final_info", "_final_info")
-
-
-def market(seed, n=90, volatility=0.08):
-    rng = np.random.default_rng(seed)
-    log_prices = np.cumsum(rng.normal(0.0, volatility, (n, 2)).ravel())
-    prices = 50.0 * np.exp(log_prices).reshape(n, 2)
-    time = np.datetime64("2015-01-01", "ns") + np.arange(n).astype("timedelta64[D]")
-    return Market.from_arrays(open=prices[:, 0], close=prices[:, 1], time=time, name=f"random {seed}")
+market = partial(random_market, n=90, volatility=0.08, since="2015-01-01")
 
 
 def excess(before, after):
@@ -52,7 +48,10 @@ CASES = {
 def keywords_of(case):
     keywords = dict(CASES[case])
     seeds = keywords.get("data", (1,))
-    return {**keywords, "data": [market(seed) for seed in seeds] if len(seeds) > 1 else market(seeds[0])}
+    return {
+        **keywords,
+        "data": [market(seed) for seed in seeds] if len(seeds) > 1 else market(seeds[0]),
+    }
 
 
 def actions_of(env, n_steps):

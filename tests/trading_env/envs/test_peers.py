@@ -11,17 +11,13 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3 import A2C
 
+from tests.trading_env.markets import random_market
 from trading_env import Costs, Margin, Market, TradingEnv, TradingVectorEnv
 from trading_env.analysis import metrics
 
 ID = "trading_env:TradingEnv-v0"
 FREE = Costs(0, 0, 0)
 KINDS = [{}, {"actions": (0.0, 0.5, 1.0)}, {"actions": "continuous"}, {"actions": "lots", "lot_size": 100.0}]
-
-
-def market(n=60, seed=0, **keywords):
-    prices = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.02, 2 * n)))
-    return Market.from_arrays(open=prices[::2], close=prices[1::2], **keywords)
 
 
 def prices_of(*closes, opens=None, **keywords):
@@ -72,7 +68,7 @@ def test_fees_can_be_set_and_are_in_the_reward():
 
 
 def test_reset_without_a_seed_leaves_the_action_space_alone():
-    env = env_of(market(), actions="continuous")
+    env = env_of(random_market(), actions="continuous")
     env.action_space.seed(5)
     expected = [env.action_space.sample() for _ in range(3)]
     env.action_space.seed(5)
@@ -82,7 +78,7 @@ def test_reset_without_a_seed_leaves_the_action_space_alone():
 
 
 def test_one_nan_price_is_refused_with_its_date():
-    closes = market().close.copy()
+    closes = random_market().close.copy()
     closes[7] = np.nan
     time = np.datetime64("2020-01-01", "ns") + np.arange(60).astype("timedelta64[D]")
     with pytest.raises(ValueError, match=r"close must be finite and positive, got nan at 2020-01-08 \(row 7\)"):
@@ -91,7 +87,7 @@ def test_one_nan_price_is_refused_with_its_date():
 
 @pytest.mark.parametrize("observation", ["flat", "dict", "compact"])
 def test_observations_are_no_views_of_the_envs_own_table(observation):
-    env, twin = (env_of(market(), window=4, observation=observation) for _ in range(2))
+    env, twin = (env_of(random_market(), window=4, observation=observation) for _ in range(2))
     obs, expected = env.reset()[0], twin.reset()[0]
     for action in (2, 1, 0):
         old = list(obs.values()) if isinstance(obs, dict) else [obs]
@@ -103,7 +99,7 @@ def test_observations_are_no_views_of_the_envs_own_table(observation):
 
 
 def test_the_position_is_observed():
-    short, flat, long = (run(env_of(market(), actions=(-1.0, 0.0, 1.0)), [action])[0][0] for action in range(3))
+    short, flat, long = (run(env_of(random_market(), actions=(-1.0, 0.0, 1.0)), [action])[0][0] for action in range(3))
     assert short[-4] < -0.9
     assert flat[-4] == 0.0
     assert long[-4] > 0.9
@@ -138,7 +134,7 @@ def test_importing_and_making_an_env_leaves_the_warning_filters_alone():
 
 
 def test_an_observation_carries_nothing_of_the_episode_before():
-    env = env_of(market(), window=5, allow_short=True)
+    env = env_of(random_market(), window=5, allow_short=True)
     fresh = env.reset(seed=0)[0]
     run(env, [0, 2, 0, 0])
     np.testing.assert_array_equal(env.reset(seed=0)[0], fresh)
@@ -151,7 +147,7 @@ def test_the_global_numpy_generator_is_neither_read_nor_moved():
         return state["pos"], state["key"].tolist()
 
     def episode():
-        env = TradingEnv([market(seed=1), market(seed=2)], window=2, random_start=True, episode_length=5)
+        env = TradingEnv([random_market(seed=1), random_market(seed=2)], window=2, random_start=True, episode_length=5)
         return [env.reset(seed=3)[1]["bar"], *(env.reset()[1]["bar"] for _ in range(5))]
 
     bars = episode()
@@ -170,13 +166,13 @@ def test_an_order_does_not_fill_at_the_close_just_seen():
 
 def test_the_end_of_the_data_truncates_and_does_not_terminate():
     for keywords in KINDS:
-        env = env_of(market(), **keywords)
+        env = env_of(random_market(), **keywords)
         steps = run(env, (env.action_space.sample() for _ in range(100)))
         assert steps[-1][2:4] == (False, True)
 
 
 def test_slippage_is_charged_on_every_trade():
-    steps = run(env_of(market(), costs=Costs(0, 0, 0.01)), [2, 0] * 20)
+    steps = run(env_of(random_market(), costs=Costs(0, 0, 0.01)), [2, 0] * 20)
     for *_, info in steps:
         assert info["slippage"] == pytest.approx(0.01 * info["turnover"] * info["equity"], rel=0.2)
         assert info["slippage"] > 0.0
@@ -186,9 +182,9 @@ def test_nan_never_becomes_zero():
     table = np.ones((60, 1))
     table[20] = np.nan
     with pytest.raises(ValueError, match="row 20"):
-        env_of(market(), features=table)
+        env_of(random_market(), features=table)
     table[:21] = np.nan
-    obs, info = env_of(market(), features=table, window=3).reset()
+    obs, info = env_of(random_market(), features=table, window=3).reset()
     assert (info["bar"], obs[:3].tolist()) == (23, [1.0, 1.0, 1.0])
 
 
@@ -196,7 +192,7 @@ def test_nan_never_becomes_zero():
 
 
 def test_the_last_reward_is_paid_once():
-    env = env_of(market())
+    env = env_of(random_market())
     steps = run(env, [2] * 100)
     assert sum(step[1] for step in steps) == pytest.approx(np.log(steps[-1][4]["equity"] / 100_000.0))
     with pytest.raises(ResetNeeded):
@@ -205,7 +201,7 @@ def test_the_last_reward_is_paid_once():
 
 def test_an_indicator_of_one_does_not_block_trading():
     for value in (0.0, 1.0):
-        assert run(env_of(market(), features=np.full((60, 3), value)), [2])[0][4]["units"] > 0.0
+        assert run(env_of(random_market(), features=np.full((60, 3), value)), [2])[0][4]["units"] > 0.0
 
 
 def test_allocations_pay_their_costs():
@@ -216,7 +212,7 @@ def test_allocations_pay_their_costs():
 
 
 def test_missing_prices_are_never_filled_from_the_future():
-    frame = market().to_frame()
+    frame = random_market().to_frame()
     frame.iloc[0] = np.nan
     with pytest.raises(ValueError, match="no value before it"):
         TradingEnv(frame, window=2, on_missing="ffill")
@@ -225,10 +221,10 @@ def test_missing_prices_are_never_filled_from_the_future():
 
 
 def test_no_dataset_is_dropped_for_a_gap_or_an_early_end():
-    whole, gap = market(seed=1, name="whole"), market(seed=2).to_frame()
+    whole, gap = random_market(seed=1, name="whole"), random_market(seed=2).to_frame()
     gap.iloc[30:33] = np.nan
     gapped = Market.from_frame(gap, on_missing="drop", name="gapped")
-    ended = market(n=12, seed=3, name="delisted")
+    ended = random_market(n=12, seed=3, name="delisted")
     env = env_of([whole, gapped, ended])
     assert [m.name for m in env.task.markets] == ["whole", "gapped", "delisted"]
     assert gapped.metadata["on_missing"] == {
@@ -252,7 +248,7 @@ def test_opening_and_closing_a_short_at_one_price_costs_nothing_but_the_costs():
 
 
 def test_a_reward_uses_no_price_beyond_its_own_step():
-    base = market()
+    base = random_market()
     actions = np.random.default_rng(0).integers(0, 3, 40)
     rewards = [step[1] for step in run(env_of(base, allow_short=True), actions)]
     for cut in (5, 17, 33):
@@ -275,7 +271,7 @@ def test_it_is_a_gymnasium_env_that_stable_baselines3_trains_on():
 
 
 def test_filling_at_the_very_close_is_only_on_request():
-    base = market()
+    base = random_market()
     fills = {fill: run(env_of(base, fill=fill), [2])[0][4]["price"] for fill in ("next_open", "next_close", "close")}
     assert fills == {"next_open": base.open[1], "next_close": base.close[1], "close": base.close[0]}
     assert run(env_of(base), [2])[0][4]["price"] == fills["next_open"]
@@ -317,7 +313,7 @@ print(env.step(2)[4]["units"] > 0, len(env.history()))
 
 
 def test_walk_forward_folds_follow_one_another_and_know_nothing_later():
-    whole = market(n=100)
+    whole = random_market(n=100)
     folds = whole.split(0.4, 0.6, 0.8)
     firsts = [env_of(fold, window=5).reset()[1]["bar"] for fold in folds]
     assert firsts == [4, 40, 60, 80]
@@ -328,7 +324,7 @@ def test_walk_forward_folds_follow_one_another_and_know_nothing_later():
 
 
 def test_a_sharpe_ratio_comes_with_its_standard_error():
-    env = env_of(market(n=500), fill="next_close")
+    env = env_of(random_market(n=500), fill="next_close")
     run(env, [2] * 500)
     returns = metrics.simple_returns([100_000.0, *env.history()["equity"]])
     error = metrics.sharpe_standard_error(returns, 252.0)
@@ -346,7 +342,7 @@ def test_gymnasiums_checker_passes(keywords):
 
 
 def test_scalar_and_vector_engines_are_one():
-    keywords = {"data": market(), "window": 3, "features": ["close"], "allow_short": True}
+    keywords = {"data": random_market(), "window": 3, "features": ["close"], "allow_short": True}
     vector, env = TradingVectorEnv(2, **keywords), TradingEnv(**keywords)
     vector.reset(seed=0), env.reset(seed=0)
     for action in (2, 0, 1, 0, 2):

@@ -14,6 +14,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import AddRenderObservation, RenderCollection
 
+from tests.trading_env.markets import random_market
 from trading_env import Costs, Market, TradingEnv, TradingVectorEnv
 from trading_env.envs import render
 from trading_env.envs.episode import trades_of
@@ -27,10 +28,8 @@ def flat_market(opens, closes=None, **keywords):
     return Market.from_arrays(open=opens, close=closes or opens, **keywords)
 
 
-def random_walk(n=3100, seed=0, step=0.02, dated=True):
-    prices = 50 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, step, 2 * n)))
-    time = np.datetime64("2001-01-01", "ns") + np.arange(n).astype("timedelta64[D]") if dated else None
-    return Market.from_arrays(open=prices[::2], close=prices[1::2], time=time, name="random walk")
+def random_walk(n=3100, step=0.02, dated=True):
+    return random_market(0, n, step, since="2001-01-01" if dated else None, name="random walk")
 
 
 def played(env, actions):

@@ -8,23 +8,25 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
-from trading_env import DifferentialSharpe, Market, TradingEnv, TradingVectorEnv
+from tests.trading_env.markets import random_market as market
+from trading_env import DifferentialSharpe, TradingEnv, TradingVectorEnv
 from trading_env.envs.render import ansi
 
 N, STEPS = 4, 40
 MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP]
 
 
-def market(seed, n=60):
-    prices = 50.0 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0.0, 0.05, 2 * n))).reshape(n, 2)
-    return Market.from_arrays(open=prices[:, 0], close=prices[:, 1], name=f"random {seed}")
-
-
 def excess(before, after):
     return np.log(after["equity"] / before["equity"]) - 0.01 * after["turnover"] - 0.001 * (before["bar"] % 3)
 
 
-COMMON = {"random_start": True, "window": 3, "features": ["log_return_1"], "data": market(1), "episode_length": 11}
+COMMON = {
+    "random_start": True,
+    "window": 3,
+    "features": ["log_return_1"],
+    "data": market(1),
+    "episode_length": 11,
+}
 CASES = {
     "default": COMMON,
     "two markets": {**COMMON, "data": [market(1), market(2)]},

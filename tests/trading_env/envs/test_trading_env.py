@@ -12,6 +12,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
+from tests.trading_env.markets import random_market
 from trading_env import Costs, DifferentialSharpe, Margin, Market, MeanVariance, TradingEnv, TradingVectorEnv
 
 ID = "trading_env:TradingEnv-v0"
@@ -29,12 +30,8 @@ OPTIONS = [
 ]
 
 
-def small_market(n=60, seed=0, **keywords):
-    rng = np.random.default_rng(seed)
-    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, n)))
-    open_ = close * np.exp(rng.normal(0, 0.005, n))
-    low, high = np.minimum(open_, close) * 0.99, np.maximum(open_, close) * 1.01
-    return Market.from_arrays(close=close, open=open_, high=high, low=low, volume=np.full(n, 10.0), **keywords)
+def small_market(n=60, **fields):
+    return random_market(0, n, 0.02, whole=True, **fields)
 
 
 @pytest.mark.parametrize("keywords", OPTIONS)

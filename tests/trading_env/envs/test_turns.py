@@ -11,11 +11,11 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
+from tests.trading_env.markets import random_market
 from trading_env import Market, TradingEnv, TradingVectorEnv
 
 N, N_BARS = 3, 12
-PRICES = 50.0 * np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.05, 2 * N_BARS)))
-MARKET = Market.from_arrays(open=PRICES[::2], close=PRICES[1::2])
+MARKET = random_market(0, N_BARS)
 WORLD = {"data": MARKET, "window": 2, "features": ["close", "log_return_1"], "allow_short": True}
 
 

@@ -2,12 +2,14 @@
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
+from tests.trading_env.markets import random_market
 from trading_env import Costs, Market, TradingEnv, TradingVectorEnv
 
 CASES = {
@@ -20,11 +22,7 @@ CASES = {
     "callable": {"reward": lambda before, after: after["equity"] / before["equity"] - 1.0 - after["turnover"]},
     "ruin": {"allow_short": True, "margin": {"ruin_fraction": 0.97}},
 }
-
-
-def market(n=80, seed=3):
-    prices = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.03, 2 * n)))
-    return Market.from_arrays(close=prices[1::2], open=prices[::2])
+market = partial(random_market, 3, 80, volatility=0.03)
 
 
 def keywords_of(case):
@@ -156,7 +154,7 @@ def test_a_reward_that_asks_for_the_bar_is_told_the_one_of_its_market():
     def bars(before, after):
         return (after["bar"] - before["bar"]).astype(np.float64)
 
-    markets = [market(80), market(120, seed=4)]
+    markets = [market(), random_market(4, 120, 0.03)]
     env = TradingVectorEnv(
         6, data=markets, window=3, features=["log_return_1"], autoreset_mode="SAME_STEP", episode_length=1, reward=bars
     )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trading_env import markets
 from trading_env.data.market import Market
 from trading_env.features import build
 from trading_env.features.build import default_features, feature_table
@@ -16,19 +17,8 @@ DEFAULTS = ("log_return_1", "log_return_5", "log_return_20", "range", "volume_ch
 DAYS = pd.bdate_range("2020-01-01", periods=200).to_numpy()
 
 
-def random_bars(rows, seed=0):
-    """Open, high, low, close, volume (rows,) of a random market."""
-    rng = np.random.default_rng(seed)
-    close = 50.0 * np.exp(np.cumsum(rng.normal(0, 0.02, rows)))
-    open_ = close * np.exp(rng.normal(0, 0.01, rows))
-    high = np.maximum(open_, close) * np.exp(rng.exponential(0.01, rows))
-    low = np.minimum(open_, close) * np.exp(-rng.exponential(0.01, rows))
-    volume = np.where(rng.random(rows) < 0.1, 0.0, rng.integers(1, 10**6, rows))
-    return {"open": open_, "high": high, "low": low, "close": close, "volume": volume}
-
-
 def random_market(rows, seed=0, **changes):
-    return Market.from_arrays(**{**random_bars(rows, seed), "time": DAYS[:rows], **changes})
+    return markets.random_market(seed, rows, 0.02, whole=True, **{"time": DAYS[:rows], **changes})
 
 
 def bits(table, stop):
@@ -141,12 +131,14 @@ def test_no_later_bar_moves_a_row_by_a_bit(monkeypatch, chunk):
     monkeypatch.setattr(build, "_CHUNK", chunk)
     rows = 120
     whole = feature_table(random_market(rows))
-    other = random_bars(rows, seed=1)
+    other = markets.random_bars(1, rows)
     for cut in range(21, rows):
         cut_off = random_market(rows).split(cut / rows)[0]
         assert len(cut_off) == cut
         assert bits(feature_table(cut_off), cut) == bits(whole, cut)
-        mixed = {k: np.concatenate([v[:cut], 1e3 * other[k][cut:]]) for k, v in random_bars(rows).items()}
+        mixed = {
+            k: np.concatenate([v[:cut], 1e3 * other[k][cut:]]) for k, v in markets.random_bars(0, rows, 0.02).items()
+        }
         changed = feature_table(Market.from_arrays(**mixed, time=DAYS[:rows]))
         assert bits(changed, cut) == bits(whole, cut)
         assert (changed.values[cut] != whole.values[cut]).any()
@@ -170,7 +162,7 @@ def test_a_split_with_history_has_the_rows_of_the_whole():
 @given(st.integers(0, 2**32 - 1), st.integers(22, 90), st.floats(1e-3, 1e3))
 @settings(max_examples=50)
 def test_default_features_are_scale_free(seed, rows, scale):
-    data = random_bars(rows, seed)
+    data = markets.random_bars(seed, rows)
     one = feature_table(Market.from_arrays(**data)).values
     other = feature_table(Market.from_arrays(**{k: v * scale for k, v in data.items()})).values
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

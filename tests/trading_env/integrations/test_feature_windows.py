@@ -13,7 +13,7 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
 
-from trading_env import Market
+from tests.trading_env.markets import random_market
 from trading_env.integrations.feature_windows import FeatureWindows
 from trading_env.sb3 import CompactExtractor, TradingVecEnv, look_at
 
@@ -22,9 +22,7 @@ WINDOW, FEATURES = 4, 3
 
 
 def data(seed=0, n=50):
-    rng = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.02, n)))
-    return Market.from_arrays(open=close, high=close, low=close, close=close)
+    return random_market(seed, n, 0.02, whole=True)
 
 
 def features(market):

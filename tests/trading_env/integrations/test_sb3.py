@@ -12,7 +12,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
-from trading_env import Market
+from tests.trading_env.markets import random_market as market
 from trading_env.sb3 import CompactExtractor, TradingVecEnv
 
 ENV_ID = "trading_env:TradingEnv-v0"
@@ -28,14 +28,15 @@ CASES = {
 }
 
 
-def market(seed=0, n=60):
-    rng = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.04, n)))
-    return Market.from_arrays(open=close * 1.01, high=close * 1.02, low=close * 0.99, close=close)
-
-
 def keywords(**changes):
-    given = {"data": market(), "features": ["close"], "window": 3, "random_start": True, "episode_length": 7, **changes}
+    given = {
+        "data": market(),
+        "features": ["close"],
+        "window": 3,
+        "random_start": True,
+        "episode_length": 7,
+        **changes,
+    }
     if given["data"] == "two":
         given["data"] = [market(), market(1, 40)]
     return given

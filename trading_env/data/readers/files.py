@@ -1,4 +1,4 @@
-"""Tables from CSV and Parquet files: compression, separators, headers, and a bound on their size."""
+"""DataFrames from CSV and Parquet files: compression, encodings, separators, headers, and a limit on their size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from trading_env._checks import brief, brief_text, integer
 from trading_env._extras import optional
-from trading_env.data.readers.clocks import looks_like_text_dates
+from trading_env.data.readers.date_formats import looks_like_text_dates
 from trading_env.data.readers.layouts import Layout, decimal_commas, plain, recognise, without_header
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _MARKED = re.compile(r"[$€£]?\s*[+-]?\d[\d.,' \u00a0]*\s*[KMBT%$€]?")
 
 
 def is_text(path: str) -> bool:
-    """Whether the file's name is that of a text file, packed or not; a bare .zip holds one."""
+    """True if the name is that of a text file, compressed or not; a bare .zip counts as one."""
     name = path.lower()
     for suffix in PACKED_SUFFIXES:
         if name.endswith(suffix):
@@ -39,15 +39,15 @@ def is_text(path: str) -> bool:
 
 
 def read_file(path: str | Path, reader: Callable[[Path], Any]) -> Any:
-    """What ``reader`` makes of the file.
+    """The result of ``reader`` for the file.
 
     Raises:
-        ValueError: there is no such file, or it cannot be read; the message names it.
+        ValueError: there is no such file, or it cannot be read; the message names the file.
     """
     try:
         path = Path(path).expanduser()
         found = path.is_file()
-    except (RuntimeError, OSError, ValueError) as error:  # no such user, or a name that no file can have
+    except (RuntimeError, OSError, ValueError) as error:  # no such user, or an invalid name
         raise ValueError(f"data: no such file {brief(str(path))}: {error}") from error
     if not found:
         raise ValueError(f"data: no such file {str(path)!r}")
@@ -55,7 +55,7 @@ def read_file(path: str | Path, reader: Callable[[Path], Any]) -> Any:
         return reader(path)
     except (ImportError, MemoryError):
         raise
-    except Exception as error:  # whatever a foreign file makes the parsers do
+    except Exception as error:  # the parsers raise errors of many kinds
         raise ValueError(f"data: cannot read {str(path)!r}: {_reason(error)}") from error
 
 
@@ -65,12 +65,12 @@ def _reason(error: Exception) -> str:
 
 
 def checked_limit(max_bytes: Any) -> int | None:
-    """``max_bytes``, an int or None."""
+    """``max_bytes`` as a positive int, or None."""
     return None if max_bytes is None else integer("max_bytes", max_bytes, 1)
 
 
 def parquet_frame(path: Path, max_bytes: int | None = MAX_BYTES) -> pd.DataFrame:
-    """The frame of a Parquet file that is not larger than ``max_bytes`` in memory."""
+    """The frame of a Parquet file that takes at most ``max_bytes`` in memory."""
     parquet = optional("pyarrow.parquet", "parquet", "reading Parquet")
     facts = parquet.read_metadata(path)
     names = facts.schema.to_arrow_schema().names
@@ -78,7 +78,7 @@ def parquet_frame(path: Path, max_bytes: int | None = MAX_BYTES) -> pd.DataFrame
     if twice:
         raise ValueError(f"two columns are named {twice[0]!r}: {brief(names, 400)}")
     packed = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
-    _check_bytes(max(packed, 8 * facts.num_rows * facts.num_columns), max_bytes)  # a value that repeats takes no room
+    _check_bytes(max(packed, 8 * facts.num_rows * facts.num_columns), max_bytes)  # repeated values are compressed away
     frame: pd.DataFrame = parquet.read_table(path).to_pandas(split_blocks=True, self_destruct=True)
     return frame
 
@@ -92,17 +92,17 @@ def _check_bytes(size: int, limit: int | None) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """How pandas shall read a text file: what the options and the first lines say.
+    """How to read a text file with pandas, by the options and the first lines.
 
     Attributes:
-        sep: between two cells.
-        skip: lines above the header or the first row.
-        first: the line of the header, or the first row.
-        header: line of the header; None without one; [0, 1] for the two levels of yfinance.
-        names: of the columns, where the file has none.
-        layout: known from the first row of a file without a header.
-        encoding: of the text.
-        text: whether cells stay text, as numbers may be written in more than one way.
+        sep: separator of cells.
+        skip: number of lines above the header or the first row.
+        first: the text of the header, or of the first row.
+        header: line number of the header; None without one; [0, 1] for the two levels of yfinance.
+        names: names of the columns, if the file has none.
+        layout: the layout recognised by the first row of a file without a header.
+        encoding: encoding of the text.
+        text: True to keep cells as text, because numbers may be written with other marks.
     """
 
     sep: str = ","
@@ -124,15 +124,15 @@ def text_frame(
     text: bool = False,
     max_bytes: int | None = MAX_BYTES,
 ) -> tuple[pd.DataFrame, Layout | None]:
-    """The frame of a text file of rows, and its layout where the first row says it.
+    """The frame of a text file of rows, and the layout if the first row identifies it.
 
     Args:
-        path: its name says how it is packed.
-        sep: between two cells, by default what the first line is separated by.
-        header: the line of the header (0 is the first that is not empty), or None for a file without one.
-        names: of the columns, instead of the header's.
-        text: whether cells stay text; else numbers are numbers, unless one is written with other marks.
-        max_bytes: the unpacked file may have at most; None for no limit.
+        path: the file; its suffix gives the compression.
+        sep: separator of cells, by default that of the first line.
+        header: line number of the header (0 is the first line that is not empty), or None for a file without one.
+        names: names of the columns, instead of those in the header.
+        text: True to keep cells as text; otherwise only if a number is written with other marks.
+        max_bytes: largest allowed size of the uncompressed file; None for no limit.
     """
     check_size(path, max_bytes)
     with open_packed(path) as file:
@@ -146,7 +146,7 @@ def text_frame(
 
 
 def check_size(path: Path, limit: int | None) -> None:
-    """Raises ValueError if the file has more than ``limit`` bytes when unpacked; it is unpacked piece by piece."""
+    """Raises ValueError if the file has more than ``limit`` bytes uncompressed, which it counts piece by piece."""
     if limit is None:
         return None
     if not path.name.lower().endswith(PACKED_SUFFIXES):
@@ -160,7 +160,7 @@ def check_size(path: Path, limit: int | None) -> None:
 
 
 def open_packed(path: Path) -> IO[bytes]:
-    """The unpacked bytes of a file that is gz, bz2, xz, zip or none of them by its name."""
+    """The file opened for reading uncompressed bytes; its suffix gives the compression."""
     suffix = path.name.lower().rpartition(".")[2]
     if suffix == "zip":
         return _open_zip(path)
@@ -170,7 +170,7 @@ def open_packed(path: Path) -> IO[bytes]:
 
 
 def _open_zip(path: Path) -> IO[bytes]:
-    """The table in a zip: its only file, or its only .csv."""
+    """The only file in a zip, or its only .csv, opened for reading bytes."""
     archive = zipfile.ZipFile(path)
     inside = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX")]
     tables = [n for n in inside if n.lower().endswith(".csv")] if len(inside) > 1 else inside
@@ -181,10 +181,10 @@ def _open_zip(path: Path) -> IO[bytes]:
 
 
 def checked_text(sep: Any = None, header: Any = "infer", names: Any = None) -> dict[str, Any]:
-    """The options of `text_frame`.
+    """The checked options of `text_frame`.
 
     Raises:
-        TypeError, ValueError: one is wrong; the message names it.
+        TypeError, ValueError: an option is wrong; the message names it.
     """
     if sep is not None and (not isinstance(sep, str) or len(sep) != 1):
         raise ValueError(f"sep must be one character, like ';', got {brief(sep)}")
@@ -202,7 +202,7 @@ def _plan(head: bytes, sep: str | None, header: Any, names: Sequence[str] | None
     encoding = _encoding(head)
     lines = [line for line in head.decode(encoding, errors="replace").splitlines() if line.strip()]
     above = re.match(r"\W*https?://\S*cryptodatadownload|\W*sep=.$", lines[0], re.IGNORECASE) if lines else None
-    skip = 0 if above is None else 1  # the source's address, or Excel's mark of the separator
+    skip = 0 if above is None else 1  # the source's address, or Excel's line for the separator
     at = skip + (header if isinstance(header, int) else 0)
     first = lines[at] if len(lines) > at else ""
     plan = Plan(sep=_separator(first) if sep is None else sep, skip=skip, first=first, encoding=encoding)
@@ -226,7 +226,7 @@ def _plan(head: bytes, sep: str | None, header: Any, names: Sequence[str] | None
 
 
 def _encoding(head: bytes) -> str:
-    """UTF-8 unless the first bytes are UTF-16 by their mark, or a German header in Windows' own encoding."""
+    """The encoding: UTF-16 by its byte order mark, cp1252 for a known header in it, otherwise UTF-8."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\n" in head.replace(b"\0", b""):
         return "utf-16"
     if head.startswith(b"\xef\xbb\xbf"):
@@ -241,7 +241,7 @@ def _encoding(head: bytes) -> str:
 
 
 def _separator(line: str) -> str:
-    """What a line is separated by: the comma unless another stands there more often."""
+    """The separator of a line: a comma unless another candidate occurs more often."""
     return max(",\t;|", key=line.count)
 
 
@@ -250,7 +250,7 @@ def _cells(line: str, sep: str) -> list[str]:
 
 
 def _may_have_commas(plan: Plan) -> bool:
-    """Whether the file's numbers may have decimal commas: ';' separates, or its header is German."""
+    """True if the file may use decimal commas: it is separated by ';' or has a German header."""
     if plan.layout is not None:
         return plan.layout.name == "German export"
     header = _cells(plan.first, plan.sep)
@@ -259,7 +259,7 @@ def _may_have_commas(plan: Plan) -> bool:
 
 
 def _check_header(cells: list[str]) -> None:
-    """Raises ValueError for a name that stands twice, which pandas would rename, and for a header that is data."""
+    """Raises ValueError if a name is repeated, which pandas would rename, or if the header is a row of numbers."""
     numbers = [re.fullmatch(r"(?=.*\d)[-+]?[\d.,:eE/ -]+", cell) is not None for cell in cells]
     if len(cells) > 1 and all(numbers):
         raise ValueError(
@@ -292,7 +292,7 @@ def _parse(path: Path, plan: Plan) -> pd.DataFrame:
 
 
 def _restore_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """``frame`` with the index that ``to_csv`` wrote without a name back in its place."""
+    """``frame`` with the unnamed index that ``to_csv`` wrote restored from its column."""
     import pandas as pd
 
     if isinstance(frame.columns, pd.MultiIndex) or frame.shape[1] == 0 or frame.columns[0] != "Unnamed: 0":
@@ -304,7 +304,7 @@ def _restore_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _has_marks(frame: pd.DataFrame) -> bool:
-    """Whether a column of text begins with numbers that pandas does not read: 1,234.56 or $5 or 1.2M."""
+    """True if a text column begins with numbers that pandas cannot parse: 1,234.56 or $5 or 1.2M."""
     import pandas as pd
 
     for i in range(frame.shape[1]):

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from trading_env._checks import brief, brief_text, choice, flag
 from trading_env.data.bars import BAR_COLUMNS, ON_MISSING, Bars, Floats, as_column
-from trading_env.data.readers.clocks import index_of, joined, read_times
 from trading_env.data.readers.columns import Roles, assign_roles
 from trading_env.data.readers.files import (
     MAX_BYTES,
@@ -33,6 +32,7 @@ from trading_env.data.readers.numerals import check_marks, read_columns
 from trading_env.data.readers.splits import adjust_bars, adjusted_close
 from trading_env.data.readers.tickers import one_ticker
 from trading_env.data.readers.time_columns import INDEX
+from trading_env.data.readers.time_values import index_of, joined, read_times
 from trading_env.data.times import as_times, kind_of, row_label
 from trading_env.data.zones import Times
 

@@ -1,7 +1,7 @@
-"""Forms in which exchanges, brokers and websites hand out bars, recognised by their header exactly.
+"""Layouts of the tables of exchanges, brokers and websites, recognised by their exact header.
 
-A layout says which column is which, how its times and numbers are written, and whether its rows come newest first.
-A header that is like one of these but not the same is no layout: its columns are then found by their names alone.
+A layout gives the roles of the columns, how times and numbers are written, and whether the newest row comes first.
+Columns of a table with any other header are found by name.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from trading_env.data.readers.date_formats import formats
 
 TIME_NAMES = ("time", "date", "datetime", "timestamp")
 _BARS = {"open": "open", "high": "high", "low": "low", "close": "close", "volume": "volume"}
@@ -20,15 +22,15 @@ class Layout:
     """How to read a table of one source.
 
     Attributes:
-        name: reported in metadata["format"].
-        columns: the source's names of open, high, low, close and volume, lower-cased, to ours.
-        time: the column of time, or those of date and time of the day, lower-cased; () for the index.
-        format: of the time, as strptime takes it; None: ISO 8601 or numbers.
-        marks: decimal mark and mark of thousands of numbers that are text; None: read off the numbers.
-        unused: columns that are left out unless asked for, lower-cased.
-        newest_first: the source's rows come newest first, so they are turned round.
-        spare: the volume where the one in ``columns`` is 0 throughout, lower-cased.
-        digits: of times of the day that are numbers, 6 for HHMMSS.
+        name: the name reported in metadata["format"].
+        columns: maps the source's names of open, high, low, close and volume, in lower case, to ours.
+        time: the column of time, or the columns of date and time of day, in lower case; () for the index.
+        format: strptime format of the time; None for ISO 8601 or numbers.
+        marks: decimal mark and thousands separator of numbers that are text; None to infer them.
+        unused: columns left out unless asked for, in lower case.
+        newest_first: True if the source's rows come newest first, so that they are reversed.
+        spare: the column to use if the volume in ``columns`` is 0 throughout, in lower case.
+        digits: width of times of day that are numbers, 6 for HHMMSS.
     """
 
     name: str
@@ -130,11 +132,11 @@ def plain(label: Any) -> str:
 
 
 def recognise(labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
-    """The layout whose header ``labels`` are, None for another.
+    """The layout with this header, or None.
 
     Args:
-        labels: names of the columns, in their order.
-        first: the first row's values, which tell headers apart that several sources share.
+        labels: names of the columns, in order.
+        first: values of the first row, which distinguish sources with the same header.
     """
     header = tuple(str(label).strip().lower() for label in labels)
     found = _EXACT.get(header)
@@ -148,9 +150,9 @@ def recognise(labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
 
 
 def recognise_file(labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
-    """As `recognise`, and Stooq's English header, which says nothing of a frame: any source may have it.
+    """As `recognise`, and also for Stooq's English header, which is too common to identify the source of a frame.
 
-    Nothing in it needs another reading than by its names.
+    Its columns would be read in the same way by name.
     """
     dates = ("Date", "Time") if "Time" in labels else ("Date",)
     if tuple(labels) == (*dates, "Open", "High", "Low", "Close", "Volume"):
@@ -166,13 +168,13 @@ def _binance(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any
 
 
 def _crypto_data_download(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
-    """Times are the dates, since some of the files count s in old rows and ms in new ones; unix where they are odd."""
+    """Uses the dates: some files mix seconds and milliseconds in ``unix``, which is used if the dates are unusual."""
     pattern = r"((unix|unix timestamp),)?date,symbol,open,high,low,close,volume (\w+),volume (\w+)(,tradecount)?"
     found = re.fullmatch(pattern, ",".join(header))
     if found is None:
         return None
     symbol = str(first[header.index("symbol")]).lower()
-    volume = found[4] if symbol.startswith(found[4]) else found[3]  # of the base, wherever it stands
+    volume = found[4] if symbol.startswith(found[4]) else found[3]  # in the base currency, in whichever column
     columns = {**_bars("open", "high", "low", "close"), f"volume {volume}": "volume"}
     plain = re.fullmatch(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?", str(first[header.index("date")]))
     time = "date" if plain or not found[2] else found[2]
@@ -183,19 +185,16 @@ def _crypto_data_download(header: tuple[str, ...], labels: Sequence[Any], first:
 
 
 def _dukascopy(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
-    """Gmt time or Local time, the day first, the latter with its offset from UTC; Time (UTC), Time (EET)."""
+    """Gmt time, Local time (with offset from UTC), Time (UTC) or Time (EET); the day comes first."""
     if header[1:] != tuple(_BARS) or not re.fullmatch(r"(gmt|local) time|time \((utc|gmt|eet|local)\)", header[0]):
         return None
-    form = r"\d\d\.\d\d\.\d{4} \d\d:\d\d:\d\d(?P<part>\.\d{1,6})?(?P<zone> GMT[+-]\d{4})?"
-    found = re.fullmatch(form, str(first[0]).strip())
-    format = None
-    if found is not None:
-        format = "%d.%m.%Y %H:%M:%S" + (".%f" if found["part"] else "") + (" GMT%z" if found["zone"] else "")
+    found = formats(str(first[0]).strip())
+    format = found[0] if found and found[0].startswith("%d.%m.%Y %H:%M:%S") else None
     return Layout("Dukascopy", time=(header[0],), format=format)
 
 
 def _trading_view(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
-    """Times in seconds since 1970, names of bars in small letters, Volume and indicators in capitals behind them."""
+    """Times in seconds since 1970, bars in lower case, then Volume and indicators capitalised."""
     names = [str(label).strip() for label in labels]
     if names[:5] != ["time", "open", "high", "low", "close"] or not re.fullmatch(
         r"\d{9,10}(\.0)?", str(first[0]).strip()
@@ -205,7 +204,7 @@ def _trading_view(header: tuple[str, ...], labels: Sequence[Any], first: Sequenc
 
 
 def _short_keys(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
-    """Polygon and Alpaca: the same letters, in the order of their answers; t is ms or ISO 8601."""
+    """Polygon and Alpaca: one-letter names in any order; t is ms for Polygon, ISO 8601 for Alpaca."""
     names = [str(label).strip() for label in labels]
     if not {"o", "h", "l", "c", "t"} <= set(names) or not set(names) <= {*"ohlctvnS", "vw", "otc"}:
         return None
@@ -214,7 +213,7 @@ def _short_keys(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[
 
 
 def _alpha_vantage(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
-    """CSV of unadjusted bars, which have a common header with dates as text, and tables from its JSON ("4. close")."""
+    """CSV of unadjusted bars (a common header, dates as text), and tables made from its JSON ("4. close")."""
     if header == ("timestamp", *_BARS):
         return None if _is_number(first[0]) else replace(_ALPHA, time=("timestamp",))
     numbered = {
@@ -242,7 +241,7 @@ _GERMAN = {
 def _german(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]) -> Layout | None:
     """Exports of German banks and exchanges: Datum, Eröffnung, Hoch, Tief, Schluss, Volumen, in any order.
 
-    Stücke, where it is there, is the volume, and Volumen the turnover in money.
+    If there is a column Stücke, it is the volume, and Volumen is the turnover in money.
     """
     times = tuple(label for label in header if label in ("datum", "zeit", "uhrzeit"))
     columns: dict[str, str] = {}
@@ -252,13 +251,13 @@ def _german(header: tuple[str, ...], labels: Sequence[Any], first: Sequence[Any]
             columns[label] = bar
     if "datum" not in times or len(times) > 2 or "close" not in columns.values():
         return None
-    times = tuple(sorted(times))  # the date before the time of the day
+    times = tuple(sorted(times))  # date before time of day
     date = " ".join(str(first[header.index(label)]) for label in times)
     return Layout("German export", columns, times, format=_german_date(date), newest_first=True)
 
 
 def decimal_commas(header: Sequence[str], first: Sequence[str]) -> Layout | None:
-    """German bars under an English header in a file that ';' separates: a price of the first row has a comma."""
+    """The layout of a file separated by ';' with an English header and a decimal comma in the first row, or None."""
     labels = [label.strip().lower() for label in header]
     prices = [cell for label, cell in zip(labels, first, strict=False) if label in ("open", "high", "low", "close")]
     times = [i for i, label in enumerate(labels) if label in ("date", "time", "datetime", "timestamp")]
@@ -269,12 +268,9 @@ def decimal_commas(header: Sequence[str], first: Sequence[str]) -> Layout | None
 
 
 def _german_date(value: str) -> str | None:
-    """German dates with points have the day first, so that no row needs to decide it."""
-    found = re.fullmatch(r"\d{1,2}\.\d{1,2}\.(\d{2}|\d{4})( \d{1,2}:\d\d(:\d\d)?)?", value.strip())
-    if found is None:
-        return None
-    clock = "" if not found[2] else " %H:%M:%S" if found[3] else " %H:%M"
-    return ("%d.%m.%Y" if len(found[1]) == 4 else "%d.%m.%y") + clock
+    """The format of a German date with points, whose day comes first; None for other text."""
+    found = formats(value.strip())
+    return found[0] if found and found[0].startswith("%d.") else None
 
 
 _RECOGNISERS: tuple[Callable[[tuple[str, ...], Sequence[Any], Sequence[Any]], Layout | None], ...] = (
@@ -293,7 +289,7 @@ def _is_number(value: Any) -> bool:
 
 
 def without_header(cells: Sequence[str], sep: str) -> tuple[tuple[str, ...], Layout] | None:
-    """Names and layout of a file whose first row ``cells`` are data of a source that writes no header, else None."""
+    """Names and layout of a file without a header, recognised by its first row of ``cells``, or None."""
     prices = r"\d+(\.\d+)?([eE][-+]?\d+)?"
     if len(cells) == 12 and all(re.fullmatch(prices, cell) for cell in cells) and _binance_times(cells):
         return BINANCE_NAMES, Layout("Binance klines", time=("open_time",), unused=("close_time", "ignore"))
@@ -306,13 +302,13 @@ def without_header(cells: Sequence[str], sep: str) -> tuple[tuple[str, ...], Lay
 
 
 def _binance_times(cells: Sequence[str]) -> bool:
-    """Whether the first and the seventh of 12 cells are opening and closing time, in ms or us."""
+    """True if the first and the seventh of 12 cells are opening and closing times, in ms or us."""
     widths = {len(cells[0]), len(cells[6])}
     return widths in ({13}, {16}) and int(cells[0]) < int(cells[6])
 
 
 def rows_layout(row: Sequence[Any]) -> tuple[tuple[str, ...], Layout] | None:
-    """Names and layout of rows that are lists of numbers, as ccxt's (6) and Binance's (12) interfaces return them."""
+    """Names and layout of rows of numbers as returned by the APIs of ccxt (6 numbers) and Binance (12), or None."""
     cells = [str(value) for value in row]
     if len(cells) == 6 and _is_number(cells[0]):
         return ("timestamp", *_BARS), Layout("ccxt", time=("timestamp",))

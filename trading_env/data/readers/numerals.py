@@ -1,4 +1,4 @@
-"""Numbers from text: decimal commas, groups of thousands, currency signs, 1.2M. Read in one way or refused."""
+"""Numbers from text: decimal commas, thousands separators, currency signs, 1.2M; ambiguous numbers are refused."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 _FACTORS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _NOTHING = ("", "-", "--", "N/A", "n/a")
-_READINGS = ((".", ","), (",", "."), (".", "'"), (",", " "))  # decimal mark, mark of thousands
+_READINGS = ((".", ","), (",", "."), (".", "'"), (",", " "))  # decimal mark, thousands separator
 
 
 def check_marks(decimal: Any, thousands: Any) -> None:
-    """Raises ValueError unless the marks are None or two different characters that no number has."""
+    """Raises ValueError unless the marks are None or two different characters that are not part of a number."""
     for name, mark in (("decimal", decimal), ("thousands", thousands)):
         if mark is not None and (not isinstance(mark, str) or len(mark) != 1 or mark.isalnum() or mark in "+-"):
             raise ValueError(f"{name} must be one character, like ',' or '.', got {brief(mark)}")
@@ -28,7 +28,7 @@ def check_marks(decimal: Any, thousands: Any) -> None:
 
 
 def cleaned(text: pd.Series[Any]) -> pd.Series[Any]:
-    """Text (T,) without currency signs and spaces at its ends; what stands for nothing is missing."""
+    """Text (T,) without currency signs and surrounding spaces; placeholders such as "-" become missing."""
     whole = text.astype(object).where(text.isna(), text.astype(str))
     plain = whole.str.replace(r"[$€£¥\s\u00a0]+(?=[\d.,-])|[\s\u00a0]*[$€£¥%]?[\s\u00a0]*$", "", regex=True)
     return plain.where(~plain.isin(_NOTHING), None)
@@ -37,10 +37,10 @@ def cleaned(text: pd.Series[Any]) -> pd.Series[Any]:
 def marks_of(
     columns: Sequence[pd.Series[Any]], decimal: str | None = None, thousands: str | None = None
 ) -> tuple[str, str] | None:
-    """The decimal mark and the mark of thousands by which all text of the columns are numbers, None if none are.
+    """The decimal mark and the thousands separator with which every cell is a number, or None.
 
     Raises:
-        ValueError: two readings fit and give other numbers: "1.234" is 1.234 or 1234.
+        ValueError: the cells are ambiguous: "1.234" is 1.234 or 1234.
     """
     if decimal is not None or thousands is not None:
         decimal = decimal or ("." if thousands != "." else ",")
@@ -63,12 +63,12 @@ def marks_of(
 
 
 def numbers_of(text: pd.Series[Any], marks: tuple[str, str]) -> pd.Series[Any]:
-    """float64 (T,) of text that `marks_of` gave the marks of; missing text is NaN."""
+    """The numbers (T,), float64, in text with the ``marks`` from `marks_of`; NaN where text is missing."""
     decimal, thousands = marks
     factors = text.str.extract(r"([KMBTkmbt])$", expand=False).str.upper().map(_FACTORS).fillna(1.0)
     plain = text.str.replace(r"[KMBTkmbt]$", "", regex=True).str.replace(thousands, "", regex=False)
     points = plain.str.replace(decimal, ".", regex=False)
-    return points.map(float, na_action="ignore").astype(np.float64) * factors  # digits beyond all floats are inf
+    return points.map(float, na_action="ignore").astype(np.float64) * factors  # numbers beyond float64 become inf
 
 
 def _number_part(cell: Any) -> str:
@@ -92,9 +92,9 @@ def _value(cell: str, marks: tuple[str, str]) -> float:
 def read_columns(
     frame: pd.DataFrame, bars: Sequence[int], further: Sequence[int], marks: tuple[str | None, str | None]
 ) -> dict[int, pd.Series[Any]]:
-    """Numbers of the columns at those positions that are text, by position; a column that is no numbers is not there.
+    """Numbers of the text columns at those positions, by position, except for columns that are not numbers.
 
-    The bars' columns have the same marks, and the further columns theirs.
+    The columns of the bars share their marks; each further column may have its own.
     """
     text = {i: cleaned(frame.iloc[:, i]) for i in (*bars, *further) if _is_text(frame.iloc[:, i])}
     prices = [text[i] for i in bars if i in text]
@@ -107,7 +107,7 @@ def read_columns(
 
 
 def _is_text(column: pd.Series[Any]) -> bool:
-    """Whether a column holds text, and missing values or numbers beside it at most."""
+    """True if a column holds text, apart from missing values and numbers."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_datetime64_any_dtype(column.dtype):

@@ -1,7 +1,7 @@
-"""Splits that prices have not been adjusted for: found, told by a warning, and adjusted on request. T = rows.
+"""Unadjusted splits: detected with a warning, and adjusted for on request. T = rows.
 
-A split is a jump between two bars by a round ratio, in a market that goes on as calmly as before; a crash of its size
-comes with wide bars before and after. Neither is certain, hence a warning and no correction.
+A split is a jump between two bars by a round ratio in a market that is otherwise calm; a crash of that size comes with
+wide bars before and after. Neither is certain, so the default is a warning and no correction.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from trading_env.data.times import row_label
 from trading_env.data.zones import Times
 
 _RATIOS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)  # 2:1 and more, and reverse splits of 1:2 and more
-_LARGE = math.log(4.0) - 0.1  # a move by -72% or +261%: always worth a question
-_FAR = 1.1  # by how much the ratio of adjusted and plain close may vary: a few years of dividends
-_AROUND = 60  # bars before and after a jump that tell what is ordinary
+_LARGE = math.log(4.0) - 0.1  # a move by -72% or +261%: always reported
+_FAR = 1.1  # allowed spread of adjusted / plain close: a few years of dividends
+_AROUND = 60  # bars around a jump that show what is usual
 
 
 @dataclass(frozen=True)
 class Jump:
-    """A jump of the price between the row before and ``row``: by 1 / ``ratio`` of a split, 0 if by no such ratio."""
+    """A price jump from the row before to ``row``; ``ratio`` is that of the split it looks like, 0 if none fits."""
 
     row: int
     move: float  # of the close, as a fraction
     ratio: float
 
     def text(self, time: Times | None) -> str:
-        """The jump in words: "moves by -75.2% at 2020-08-31 (row 165), as at a 4:1 split"."""
+        """The jump in words, for messages: "moves by -75.2% at 2020-08-31 (row 165), as at a 4:1 split"."""
         name = "" if self.ratio == 0.0 else f"{self.ratio:g}:1" if self.ratio > 1 else f"1:{1 / self.ratio:g}"
         kind = f", as at a {name} split" if name else ", more than prices do"
         return f"moves by {self.move:+.1%} at {row_label(time, self.row)}{kind}"
 
 
 def adjusted_close(columns: Iterable[Any]) -> int | None:
-    """Position of the column of adjusted closes ("Adj Close", "5. adjusted close"), if there is one."""
+    """Position of the column of adjusted closes ("Adj Close", "5. adjusted close"), or None."""
     for i, label in enumerate(columns):
         if re.sub("[^a-z]", "", str(label).lower()) in ("adjclose", "adjustedclose", "closeadj", "closeadjusted"):
             return i
@@ -52,27 +52,27 @@ def adjusted_close(columns: Iterable[Any]) -> int | None:
 def adjust_bars(
     bars: dict[str, Floats], adjusted: Floats | None, time: Times | None, adjust: bool | None, name: str
 ) -> tuple[dict[str, Floats], dict[str, Any]]:
-    """The bars, adjusted if ``adjust``, and the report of it; without an answer a warning where there is a question.
+    """The bars, adjusted if ``adjust`` is True, and a report; a warning if ``adjust`` is None and a split is likely.
 
     Args:
-        bars: open, high, low, close and volume as far as there are (T,); NaN where missing.
-        adjusted: adjusted closes (T,), or None. They say by how much each row is to be multiplied.
+        bars: open, high, low, close and volume, those that exist (T,); NaN where missing.
+        adjusted: adjusted closes (T,), or None.
         time: timestamps (T,), or None.
-        adjust: True: multiply prices by adjusted / close, volumes stay as traded; without such closes, or where they
-            are the closes, divide the prices before each jump by its ratio and multiply the volumes. False: take
-            the bars as they are. None: the same, with a warning.
-        name: of the market, for messages.
+        adjust: True: multiply prices by adjusted / close and leave volumes as traded; without adjusted closes, or if
+            they equal the closes, divide the prices before each jump by its ratio and multiply the volumes. False:
+            take the bars as they are. None: the same, with a warning.
+        name: the market's name, for messages.
 
     Raises:
-        ValueError: adjust=True, and an adjusted close is not positive, or a jump has no split's ratio.
+        ValueError: adjust is True, and an adjusted close is not positive or a jump fits no split.
 
     Warns:
-        UserWarning: adjusted closes are far from the closes, or a price jumps as at a split; with name and date.
+        UserWarning: adjusted closes are far from the closes, or a price jumps as at a split; gives name and date.
     """
     if adjust is False:
         return bars, {}
     factor = None if adjusted is None else _factor(bars["close"], adjusted, time, bool(adjust))
-    if factor is None or np.nanmax(np.abs(factor - 1.0)) <= ROUNDING:  # such adjusted closes tell nothing
+    if factor is None or np.nanmax(np.abs(factor - 1.0)) <= ROUNDING:  # the adjusted closes are the closes
         jumps = find_jumps(bars)
         if adjust:
             return _without(bars, jumps, time)
@@ -89,17 +89,17 @@ def adjust_bars(
 
 
 def find_jumps(bars: dict[str, Floats]) -> list[Jump]:
-    """Jumps of the price that look like splits, or are too large not to ask.
+    """Price jumps that look like splits, or are too large to ignore.
 
-    A jump looks like a split if it is far from ordinary, near a ratio of `_RATIOS`, and made between two bars (where
-    there are opens of their own), and if its range and volume and the moves after it are usual. Moves by -72% or +261%
-    count too. Where more than one move in a hundred is large, none is a jump.
+    A jump looks like a split if it is unusually large, near a ratio in `_RATIOS`, and between two bars (if the opens
+    differ from the closes before), while the bar's range, its volume and the moves after it are usual. Moves by -72%
+    or +261% count in any case. If more than one move in a hundred is large, none counts.
     """
     close = bars["close"]
     rows = np.flatnonzero(np.isfinite(close) & (close > 0.0))
     if rows.size < 7:
         return []
-    with np.errstate(all="ignore"):  # wrong prices are refused later, by name
+    with np.errstate(all="ignore"):  # invalid prices are reported later
         moves = np.diff(np.log(close[rows]))
         gaps = _gaps(bars, rows, moves)
         at = np.flatnonzero((np.abs(gaps) > math.log(1.6)) | (np.abs(moves) > _LARGE))
@@ -110,19 +110,19 @@ def find_jumps(bars: dict[str, Floats]) -> list[Jump]:
 
 
 def _gaps(bars: dict[str, Floats], rows: NDArray[np.intp], moves: Floats) -> Floats:
-    """Log moves from each close to the next open (n,); the closes' own moves where opens tell nothing of their own."""
+    """Log moves from each close to the next open (n,); from close to close if the opens are just previous closes."""
     if "open" not in bars:
         return moves
     before, after = bars["close"][rows[:-1]], bars["open"][rows[1:]]
     good = np.isfinite(after) & (after > 0.0)
-    if np.mean(before == after) > 0.5:  # made of the closes
+    if np.mean(before == after) > 0.5:  # opens are the closes before
         return moves
     gaps: Floats = np.where(good, np.log(np.where(good, after, 1.0) / before), moves)
     return gaps
 
 
 def _wideness(bars: dict[str, Floats], rows: NDArray[np.intp], closes_alone: bool) -> list[tuple[Floats, float, bool]]:
-    """What is large in the bar of a crash (n,), ranges and volumes; up to where it is not, and if it counts shares."""
+    """Ranges and volumes (n,), which are large in a crash: values, least large value, and True if in shares."""
     wide = []
     if {"high", "low"} <= bars.keys() and not closes_alone:
         wide.append((np.log(bars["high"][rows] / bars["low"][rows])[1:], 0.06, False))
@@ -132,7 +132,7 @@ def _wideness(bars: dict[str, Floats], rows: NDArray[np.intp], closes_alone: boo
 
 
 def _ratio(i: int, gaps: Floats, moves: Floats, wide: list[tuple[Floats, float, bool]]) -> float | None:
-    """Ratio of the split that move ``i`` looks like, 0 of a jump without a ratio; None if it is no jump."""
+    """Ratio of the split that move ``i`` looks like, 0 for a jump that fits no ratio, None if it is not a jump."""
     before = np.arange(max(i - _AROUND, 0), i)
     usual_bars = before if before.size >= 20 else np.r_[before, i + 1 : min(i + 1 + _AROUND, moves.size)]
     usual = float(np.median(np.abs(moves[usual_bars])))
@@ -156,10 +156,10 @@ def _ratio(i: int, gaps: Floats, moves: Floats, wide: list[tuple[Floats, float, 
 
 
 def _factor(close: Floats, adjusted: Floats, time: Times | None, needed: bool) -> Floats | None:
-    """Adjusted over plain close (T,), NaN where either is missing; None where both are nowhere.
+    """Adjusted over plain close (T,), NaN where either is missing; None if no row has both.
 
     Raises:
-        ValueError: it is ``needed``, and an adjusted close is not finite and positive.
+        ValueError: the factor is ``needed`` and an adjusted close is not finite and positive.
     """
     good = np.isfinite(adjusted) & (adjusted > 0.0)
     bad = ~good & ~np.isnan(adjusted) & ~np.isnan(close)
@@ -178,7 +178,7 @@ def _factor(close: Floats, adjusted: Floats, time: Times | None, needed: bool) -
 def _without(
     bars: dict[str, Floats], jumps: list[Jump], time: Times | None
 ) -> tuple[dict[str, Floats], dict[str, Any]]:
-    """The bars with the prices before each jump divided by its ratio and the volumes multiplied; and the report."""
+    """The bars with prices before each jump divided by its ratio and volumes multiplied; and the report."""
     unknown = [jump for jump in jumps if jump.ratio == 0.0]
     if unknown:
         raise ValueError(
@@ -194,7 +194,7 @@ def _without(
 
 
 def _warn_if_far(factor: Floats, time: Times | None, name: str) -> None:
-    """Warns where adjusted and plain closes are far from one another, with the row of the largest step."""
+    """Warns if adjusted and plain closes are far apart, with the row of the largest step."""
     rows = np.flatnonzero(~np.isnan(factor))
     ratios = factor[rows]
     if ratios.max() / ratios.min() <= _FAR:
@@ -210,7 +210,7 @@ def _warn_if_far(factor: Floats, time: Times | None, name: str) -> None:
 
 
 def _warn_of_jumps(jumps: list[Jump], time: Times | None, name: str, answer: str) -> None:
-    """Warns of the first jump, if there is one, and what ``adjust=True`` does about it."""
+    """Warns of the first jump, if any; ``answer`` says what ``adjust=True`` does about it."""
     if not jumps:
         return
     more = f" (and so at {len(jumps) - 1} more, the last {row_label(time, jumps[-1].row)})" if len(jumps) > 1 else ""

@@ -1,4 +1,4 @@
-"""One instrument out of tables that hold several: two levels of columns, long tables, (symbol, time) indices."""
+"""One instrument from a table of several: with two levels of columns, a column of tickers, or (ticker, time) rows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TICKER_NAMES = (
 
 
 def one_ticker(frame: pd.DataFrame, ticker: Any) -> tuple[pd.DataFrame, str | None]:
-    """One instrument's frame with one level of columns and of rows, and its name where the frame tells it.
+    """One instrument's frame with single-level columns and rows, and its ticker if the frame contains it.
 
     Raises:
-        ValueError: the frame holds several and ``ticker`` is None, or not that one, or none at all.
+        ValueError: the frame holds several tickers and ``ticker`` is None, or ``ticker`` is not among them.
     """
     import pandas as pd
 
@@ -42,14 +42,14 @@ def one_ticker(frame: pd.DataFrame, ticker: Any) -> tuple[pd.DataFrame, str | No
 
 
 def _names_tickers(label: Any, column: pd.Series[Any], ticker: Any) -> bool:
-    """Whether a column holds tickers: by its name, and as it is text or a ticker is asked for."""
+    """True if a column holds tickers: its name says so, and it is text or the caller gives a ticker."""
     import pandas as pd
 
     return plain(label) in _TICKER_NAMES and (ticker is not None or not pd.api.types.is_numeric_dtype(column.dtype))
 
 
 def _ticker_level(index: pd.MultiIndex) -> int:
-    """The one level of rows that is not the time."""
+    """The level of a (ticker, time) index that is not the time."""
     import pandas as pd
 
     dates = [
@@ -63,7 +63,7 @@ def _ticker_level(index: pd.MultiIndex) -> int:
 
 
 def _of_rows(frame: pd.DataFrame, ticker: Any, position: int) -> tuple[pd.DataFrame, str]:
-    """The rows of one ticker, without the column at ``position`` that names it."""
+    """The rows of one ticker without the column of tickers at ``position``, and the ticker."""
     names = frame.iloc[:, position].astype(str).str.strip()
     chosen = _chosen(list(dict.fromkeys(names)), ticker)
     rows = (names == chosen).to_numpy()
@@ -84,12 +84,12 @@ def _chosen(tickers: list[Any], ticker: Any) -> Any:
 
 
 def _some(names: list[Any]) -> str:
-    """The list as text, its first twenty where it is long."""
+    """The list as text, shortened to its first twenty items."""
     return str(names) if len(names) <= 20 else f"{str(names[:20])[:-1]}, ... {len(names)} in all]"
 
 
 def _of_two_levels(frame: pd.DataFrame, ticker: Any) -> tuple[pd.DataFrame, str]:
-    """One instrument of a frame with a level of tickers and one of prices, as yfinance's."""
+    """One instrument of a frame like yfinance's, with a level of tickers and one of prices, and its ticker."""
     levels = [
         {str(label).strip().lower() for label in frame.columns.get_level_values(i)}
         for i in range(frame.columns.nlevels)
@@ -99,7 +99,7 @@ def _of_two_levels(frame: pd.DataFrame, ticker: Any) -> tuple[pd.DataFrame, str]
         raise ValueError(f"columns must have a level of tickers and one with 'Close', got {list(frame.columns)[:6]}")
     names = frame.columns.get_level_values(1 - prices[0])
     labels = ["".join(map(str, label)).strip() for label in frame.columns]
-    times = np.array([label.lower() in TIME_NAMES for label in labels])  # after reset_index: its other level is empty
+    times = np.array([label.lower() in TIME_NAMES for label in labels])  # reset_index leaves their other level empty
     chosen = _chosen(list(dict.fromkeys(names[~times])), ticker)
     fields = np.where(times, labels, frame.columns.get_level_values(prices[0]))
     rows = (names == chosen) | times

@@ -1,4 +1,4 @@
-"""Which column of a table is the time: by its name, else by its values; never lost without a word."""
+"""The column of time in a table, found by name, else by values; a column that may be time is never dropped silently."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trading_env._checks import brief
-from trading_env.data.readers.clocks import index_of, is_epoch, looks_like_text_dates
+from trading_env.data.readers.date_formats import looks_like_text_dates
 from trading_env.data.readers.layouts import TIME_NAMES, plain
+from trading_env.data.readers.time_values import index_of, is_epoch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,59 +20,28 @@ INDEX = -1
 _OPENS = (
     *("opentime", "opentimestamp", "opendate", "starttime", "start", "begin", "barstart", "windowstart", "bartime"),
     *("gmttime", "utctime", "utcdate", "utc", "localtime", "gmt", "timegmt", "timeutc", "timeeet", "timestamputc"),
-    *("tradedate", "tradingdate", "tradingday", "tradedatetime", "tradetime", "tradingtime", "quotedate", "pricedate"),
-    *(
-        "unix",
-        "unixtime",
-        "unixtimestamp",
-        "unixms",
-        "epoch",
-        "epochtime",
-        "epochms",
-        "timestampms",
-        "timems",
-        "t",
-        "ts",
-    ),
-    *(
-        "dt",
-        "day",
-        "dtyyyymmdd",
-        "datum",
-        "zeit",
-        "datumzeit",
-        "fecha",
-        "data",
-        "日期",
-        "时间",
-        "交易日期",
-        "eventtime",
-    ),
-    *("perioddate", "sessiondate", "calendardate", "asof", "asofdate", "timeopen", "timeperiodstart", "jour"),
+    *("tradedate", "tradingdate", "tradingday", "tradedatetime", "tradetime", "tradingtime", "quotedate"),
+    *("pricedate", "unix", "unixtime", "unixtimestamp", "unixms", "epoch", "epochtime", "epochms", "timestampms"),
+    *("timems", "t", "ts", "dt", "day", "dtyyyymmdd", "datum", "zeit", "datumzeit", "fecha", "data", "日期", "时间"),
+    *("交易日期", "eventtime", "perioddate", "sessiondate", "calendardate", "asof", "asofdate", "timeopen"),
+    *("timeperiodstart", "jour"),
 )
 _CLOSES = (
-    "closetime",
-    "closetimestamp",
-    "closedate",
-    "endtime",
-    "end",
-    "barend",
-    "windowend",
-    "timeclose",
-    "timeperiodend",
+    *("closetime", "closetimestamp", "closedate", "endtime", "end", "barend"),
+    *("windowend", "timeclose", "timeperiodend"),
 )
 
 
 def find_time(frame: pd.DataFrame, time: Any, bars: Sequence[int]) -> list[int]:
-    """Positions of the columns of the time: one, or those of date and time of the day; [INDEX]; [] for none.
+    """Positions of the column of time, or of those of date and time of day; [INDEX] for the index, [] for none.
 
     Args:
         frame: one instrument's rows.
-        time: the caller's name or names of columns; None to look for it; False for rows that have none.
-        bars: positions of the prices and the volume, which are no times.
+        time: the caller's name or names of columns, None to find them, False for rows without time.
+        bars: positions of the prices and the volume, which cannot be times.
 
     Raises:
-        ValueError: several columns could be it, or one looks like time that no name tells.
+        ValueError: several columns could be the time, or one looks like time but its name does not say so.
     """
     if time is False:
         return []
@@ -97,13 +67,13 @@ def find_time(frame: pd.DataFrame, time: Any, bars: Sequence[int]) -> list[int]:
 
 
 def _is_one_of(label: Any, names: Sequence[str]) -> bool:
-    """Whether a column's name is one of the names, alone or before or behind its zone."""
+    """True if a column's name is one of the names, with or without a time zone before or after it."""
     name = plain(label)
     return name in names or re.sub("^(utc|gmt|local)|(utc|gmt|est|cet|local)$", "", name) in names
 
 
 def _named(frame: pd.DataFrame, time: Any) -> list[int]:
-    """Positions of the columns that the caller names."""
+    """Positions of the columns named by the caller."""
     names = [time] if isinstance(time, (str, int)) and not isinstance(time, bool) else time
     if not isinstance(names, (list, tuple)) or not 1 <= len(names) <= 2:
         raise TypeError(
@@ -123,7 +93,7 @@ def _position(frame: pd.DataFrame, name: Any) -> int:
 
 
 def _one_or_pair(frame: pd.DataFrame, found: list[int]) -> list[int]:
-    """The only position found, or those of a column of dates and of one of times of the day."""
+    """The single position found, or the positions of a column of dates and a column of times of day."""
     if len(found) == 1:
         return found
     if len(found) == 2:
@@ -135,7 +105,7 @@ def _one_or_pair(frame: pd.DataFrame, found: list[int]) -> list[int]:
 
 
 def _is_clock(column: pd.Series[Any]) -> bool:
-    """Whether the first rows hold times of the day as text or as such."""
+    """True if the first rows hold times of day."""
     head = column.iloc[:1000].dropna().iloc[:20].astype(str).str.strip()
     digits = plain(column.name) == "time" and head.str.fullmatch(r"\d{1,6}").all()
     return len(head) > 0 and bool(digits or head.str.fullmatch(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?").all())
@@ -148,7 +118,7 @@ def _is_integer(index: pd.Index[Any]) -> bool:
 
 
 def _counts(index: pd.Index[Any]) -> bool:
-    """Whether the index counts rows 0, 1, 2, ..."""
+    """True if the index is the row number 0, 1, 2, ..."""
     return _is_integer(index) and np.array_equal(index.to_numpy(), np.arange(len(index)))
 
 
@@ -161,9 +131,9 @@ def _holds_dates(index: pd.Index[Any]) -> bool:
 
 
 def looks_like_time(column: pd.Series[Any]) -> str | None:
-    """What makes a column look like time, None if nothing does.
+    """The reason why a column looks like time, for messages, or None.
 
-    Numbers do if all may be times and they only rise or only fall.
+    Numbers look like times if all are plausible times and they are strictly monotonic.
     """
     import pandas as pd
 
@@ -188,7 +158,7 @@ def looks_like_time(column: pd.Series[Any]) -> str | None:
 
 
 def _may_be_time(column: pd.Series[Any]) -> bool:
-    """Whether a column whose name says time is taken as such: all but numbers that count something else."""
+    """True if a column named like a time can be one: numbers must be plausible times."""
     import pandas as pd
 
     if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
@@ -199,7 +169,7 @@ def _may_be_time(column: pd.Series[Any]) -> bool:
 
 
 def _check_none_lost(frame: pd.DataFrame, rest: Sequence[int]) -> None:
-    """Raises ValueError if a column looks like time in a frame that is about to be read without."""
+    """Raises ValueError if a column looks like time in a frame about to be read without timestamps."""
     for i in rest:
         reason = looks_like_time(frame.iloc[:, i])
         if reason is not None:
@@ -211,12 +181,12 @@ def _check_none_lost(frame: pd.DataFrame, rest: Sequence[int]) -> None:
 
 
 def _may_be_times(index: pd.Index[Any]) -> bool:
-    """Whether whole numbers in the index are times, by its name or by themselves."""
+    """True if integers in the index are times, by its name or their values."""
     return _is_one_of(index.name, (*TIME_NAMES, *_OPENS, *_CLOSES)) or is_epoch(index.to_numpy())
 
 
 def _no_time(index: pd.Index[Any]) -> ValueError:
-    """The error for whole numbers in the index that neither count rows nor are times."""
+    """The error for integers in the index that are neither row numbers nor times."""
     falls = len(index) > 1 and bool((np.diff(index.to_numpy()) < 0).all())
     hint = "the rows may come newest first; " if falls else ""
     return ValueError(

@@ -1,4 +1,4 @@
-"""Times of bars from numbers, text and dates as files have them, read in one way or refused. T = rows."""
+"""Times from numbers, text and dates as found in files; ambiguous ones are refused. T = rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_env._checks import brief, brief_text
+from trading_env._checks import brief, brief_text, choice
+from trading_env.data.readers.date_formats import ISO, formats
 from trading_env.data.times import has_offset, iso_dates, kind_of
 from trading_env.data.zones import Times
 
@@ -21,33 +22,22 @@ _NANOSECONDS = {"D": 86_400 * 10**9, "h": 3_600 * 10**9, "m": 60 * 10**9, "s": 1
 UNITS = tuple(_NANOSECONDS)
 _EPOCH = (94_694_400, 4_102_444_800)  # seconds of 1973 and of 2100: within them s, ms, us and ns cannot be confused
 _DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-_ISO = re.compile(r"\d{4}-\d\d(-\d\d)?([T ].*)?$|\d{8}T\d+")
-_CLOCK = r"(?P<clock>[ T,]+\d{1,2}:\d\d(?P<seconds>:\d\d(?P<part>\.\d+)?)?(?P<half> ?[AaPp][Mm])?)?"
-_NUMBERS = re.compile(r"(?P<a>\d{1,4})(?P<sep>[-./])(?P<b>\d{1,2})(?P=sep)(?P<c>\d{1,4})" + _CLOCK + r"(?P<zone> GMT)?")
-_WORDS = (  # a date with the month's English name, and its format
-    (re.compile(r"\d{1,2}-[A-Za-z]{3}-\d{4}" + _CLOCK + "$"), "%d-%b-%Y"),
-    (re.compile(r"\d{1,2}-[A-Za-z]{3}-\d{2}" + _CLOCK + "$"), "%d-%b-%y"),
-    (re.compile(r"\d{1,2} [A-Za-z]{3} \d{4}" + _CLOCK + "$"), "%d %b %Y"),
-    (re.compile(r"\d{1,2} [A-Za-z]{4,} \d{4}" + _CLOCK + "$"), "%d %B %Y"),
-    (re.compile(r"[A-Za-z]{3} \d{1,2}, \d{4}" + _CLOCK + "$"), "%b %d, %Y"),
-    (re.compile(r"[A-Za-z]{4,} \d{1,2}, \d{4}" + _CLOCK + "$"), "%B %d, %Y"),
-)
 
 
 def read_times(
     values: pd.Index[Any], label: Any, *, unit: str | None = None, format: str | None = None, tz: Any = None
 ) -> pd.Index[Any]:
-    """``values`` (T,) as dates, or as the ISO 8601 text and the other kinds that `times.as_times` reads.
+    """``values`` (T,) as dates, or unchanged if `times.as_times` can read them, such as ISO 8601 text.
 
     Args:
         values: datetimes, text, or numbers: since 1970, or with the digits of a date (20200131).
         label: the column's name, for messages.
-        unit: what the numbers count since 1970 in UTC: D, h, m, s, ms, us or ns; by default read off their size.
-        format: of text, or of the digits of numbers, as strptime takes it; by default the one that all rows fit.
-        tz: the time zone of times that say none; those with one are converted to it.
+        unit: unit of numbers since 1970 in UTC: D, h, m, s, ms, us or ns; by default inferred from their size.
+        format: strptime format of text, or of the digits of numbers; by default the one that fits all rows.
+        tz: time zone of times that do not state one; times that do are converted to it.
 
     Raises:
-        TypeError, ValueError: there is no reading, or more than one; the message names the keyword that decides.
+        TypeError, ValueError: the values are not times, or are ambiguous; the message names the keyword that decides.
     """
     import pandas as pd
 
@@ -67,7 +57,7 @@ def read_times(
 
 
 def index_of(column: pd.Series[Any]) -> pd.Index[Any]:
-    """A column's values as an index: categories as what they are of, whole numbers that are objects as such."""
+    """A column's values as an index, with categories and objects converted to plain dtypes."""
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -78,7 +68,7 @@ def index_of(column: pd.Series[Any]) -> pd.Index[Any]:
 
 
 def plain_kind(values: pd.Index[Any]) -> pd.Index[Any]:
-    """Whole numbers that are objects as such, periods as their beginnings, all else as it is."""
+    """The index with periods replaced by their beginnings and objects that are numbers by numbers."""
     import pandas as pd
 
     if isinstance(values, pd.PeriodIndex):
@@ -90,25 +80,19 @@ def plain_kind(values: pd.Index[Any]) -> pd.Index[Any]:
 
 
 def is_epoch(numbers: NDArray[Any]) -> bool:
-    """Whether all numbers may be times: counted since 1970 in one unit from s to ns, or the digits of dates."""
+    """True if all numbers are plausible times: since 1970 in one unit from s to ns, or the digits of dates."""
     known = np.asarray(numbers, np.float64)
     known = known[~np.isnan(known)]
     return known.size > 0 and (_unit_of(known) is not None or _date_digits(known) is not None)
 
 
-def looks_like_text_dates(text: pd.Index[Any]) -> bool:
-    """Whether the first rows that are there all have the form of a date."""
-    head = [str(value).strip() for value in text[:1000].dropna()[:50]]
-    return bool(head) and all(_ISO.match(v) or _formats(v) or re.fullmatch(r"(19|20)\d{6}( \d{4,6})?", v) for v in head)
-
-
 def joined(dates: pd.Series[Any], clocks: pd.Series[Any], digits: int | None = None) -> pd.Index[Any]:
-    """Text "date time" (T,) from a column of dates and one of times of the day.
+    """Text "date time" (T,) from a column of dates and a column of times of day.
 
-    Times are text with colons, or digits HHMMSS or HHMM; ``digits``: 6 or 4 where that is known.
+    Times are text with colons, or digits HHMMSS or HHMM; ``digits`` is 6 or 4 if known.
 
     Raises:
-        ValueError: digits that may be both: 930 is 09:30:00 or 00:09:30.
+        ValueError: the digits are ambiguous: 930 is 09:30:00 or 00:09:30.
     """
     import pandas as pd
 
@@ -120,8 +104,8 @@ def joined(dates: pd.Series[Any], clocks: pd.Series[Any], digits: int | None = N
 
 
 def _check_options(unit: Any, format: Any) -> None:
-    if unit is not None and unit not in UNITS:
-        raise ValueError(f"unit must be one of {UNITS}, got {brief(unit)}")
+    if unit is not None:
+        choice("unit", unit, UNITS)
     if format is not None and (not isinstance(format, str) or "%" not in format):
         raise ValueError(f"format must be one of strptime's, like '%d/%m/%Y', got {brief(format)}")
     if unit is not None and format is not None:
@@ -129,7 +113,7 @@ def _check_options(unit: Any, format: Any) -> None:
 
 
 def _clock_text(clocks: pd.Series[Any], digits: int | None) -> list[str]:
-    """Times of the day as text with colons."""
+    """Times of day as text with colons."""
     text = [str(value).strip() for value in clocks]
     if not all(re.fullmatch(r"\d{1,6}", value) for value in text):
         return text
@@ -148,7 +132,7 @@ def _clock_text(clocks: pd.Series[Any], digits: int | None) -> list[str]:
 
 
 def _digits(values: pd.Index[Any]) -> pd.Index[Any]:
-    """Whole numbers as text; what is missing stays missing."""
+    """Integers as text; missing values stay missing."""
     import pandas as pd
 
     return pd.Index(
@@ -158,7 +142,7 @@ def _digits(values: pd.Index[Any]) -> pd.Index[Any]:
 
 
 def _from_numbers(values: pd.Index[Any], label: Any, unit: str | None) -> tuple[pd.Index[Any], bool]:
-    """Dates from numbers, and whether they count from 1970 in UTC."""
+    """Dates from numbers, and True if these count from 1970 in UTC."""
     import pandas as pd
 
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -180,7 +164,7 @@ def _from_numbers(values: pd.Index[Any], label: Any, unit: str | None) -> tuple[
 
 
 def _no_unit(values: pd.Index[Any], numbers: NDArray[np.float64], label: Any) -> Exception:
-    """The error for numbers of no unit, or of more than one."""
+    """The error for numbers that fit no unit, or several."""
     units = [_unit_of(numbers[i : i + 1]) for i in range(min(numbers.size, 1))]
     if units and units[0] is not None:
         row = int(np.argmax([_unit_of(number[None]) not in (units[0], "any") for number in numbers]))
@@ -196,7 +180,7 @@ def _no_unit(values: pd.Index[Any], numbers: NDArray[np.float64], label: Any) ->
 
 
 def _unit_of(known: NDArray[np.float64]) -> str | None:
-    """The unit in which all numbers lie between 1973 and 2100; "any" for NaN alone."""
+    """The unit in which all numbers lie between 1973 and 2100, "any" if all are NaN, or None."""
     if np.isnan(known).all():
         return "any"
     low, high = known.min(), known.max()
@@ -208,7 +192,7 @@ def _unit_of(known: NDArray[np.float64]) -> str | None:
 
 
 def _date_digits(known: NDArray[np.float64]) -> str | None:
-    """The format whose digits all numbers are, with a year from 1900 to 2099."""
+    """The date format whose digits all numbers are, with years from 1900 to 2099, or None."""
     for width, format in _DIGITS.items():
         unit = 10 ** (width - 4)
         if known.min() >= 1900 * unit and known.max() < 2100 * unit and (known == np.floor(known)).all():
@@ -217,7 +201,7 @@ def _date_digits(known: NDArray[np.float64]) -> str | None:
 
 
 def _are_dates(known: NDArray[np.float64], width: int) -> bool:
-    """Whether numbers of ``width`` digits are YYYYMMDD and then HHMM or HHMMSS."""
+    """True if numbers of ``width`` digits are YYYYMMDD, followed by HHMM or HHMMSS or nothing."""
     days = known.astype(np.int64) // 10 ** (width - 8)
     month, day, year = days // 100 % 100, days % 100, days // 10_000
     if not ((month >= 1) & (month <= 12) & (day >= 1)).all():
@@ -230,7 +214,7 @@ def _are_dates(known: NDArray[np.float64], width: int) -> bool:
 
 
 def _instants(values: pd.Index[Any], numbers: NDArray[np.float64], unit: str, label: Any) -> Times:
-    """datetime64[ns] from numbers of ``unit`` since 1970; whole numbers exactly."""
+    """datetime64[ns] from numbers of ``unit`` since 1970, exact for integers."""
     scale = _NANOSECONDS[unit]
     wrong = np.abs(numbers) * scale >= 2.0**63
     if wrong.any():
@@ -250,7 +234,7 @@ def _instants(values: pd.Index[Any], numbers: NDArray[np.float64], unit: str, la
 
 
 def _from_text(text: pd.Index[Any], label: Any, unit: str | None, format: str | None) -> tuple[pd.Index[Any], bool]:
-    """Dates from text, and whether they count from 1970 in UTC; ISO 8601 text comes back as it is."""
+    """Dates from text, and True if it counts from 1970 in UTC; ISO 8601 text is returned unchanged."""
     import pandas as pd
 
     known = text.dropna()
@@ -261,9 +245,9 @@ def _from_text(text: pd.Index[Any], label: Any, unit: str | None, format: str | 
     if unit is not None:
         raise ValueError(f"unit= is for times that are numbers, column {label!r} holds {brief(known[0])}")
     first = known[0] if len(known) else ""
-    if _ISO.match(first) or not _formats(first):
+    if ISO.match(first) or not formats(first):
         return text, False
-    return _only_reading(text, label, _formats(first)), False
+    return _only_reading(text, label, formats(first)), False
 
 
 def _formatted(text: pd.Index[Any], label: Any, format: str) -> pd.Index[Any]:
@@ -288,13 +272,13 @@ def _formatted(text: pd.Index[Any], label: Any, format: str) -> pd.Index[Any]:
         ) from error
 
 
-def _only_reading(text: pd.Index[Any], label: Any, formats: list[str]) -> pd.Index[Any]:
-    """Dates by the one format that all rows fit."""
+def _only_reading(text: pd.Index[Any], label: Any, candidates: list[str]) -> pd.Index[Any]:
+    """Dates by the only format that fits all rows."""
     import pandas as pd
 
     fits: list[tuple[str, pd.DatetimeIndex]] = []
     reads = np.zeros(len(text), np.bool_)
-    for format in formats:
+    for format in candidates:
         read = pd.DatetimeIndex(pd.to_datetime(text, format=format, errors="coerce", utc="%z" in format))
         fit: NDArray[np.bool_] = np.asarray(read.notna()) | np.asarray(text.isna())
         reads |= fit
@@ -308,7 +292,7 @@ def _only_reading(text: pd.Index[Any], label: Any, formats: list[str]) -> pd.Ind
         row = row if not reads.all() else int(np.argmax(known))
         raise ValueError(
             f"time must be dates or ISO 8601 strings, got {brief(text[row])} in row {row} of column {label!r}, where "
-            f"the rows before are like {formats[0]!r}: load(..., format=...) says how to read them"
+            f"the rows before are like {candidates[0]!r}: load(..., format=...) says how to read them"
         )
     differs = np.asarray(fits[0][1] != fits[1][1]) & np.asarray(text.notna())
     row = int(differs.argmax())
@@ -319,47 +303,15 @@ def _only_reading(text: pd.Index[Any], label: Any, formats: list[str]) -> pd.Ind
     )
 
 
-def _formats(value: str) -> list[str]:
-    """Formats of strptime that a date of this form may have, none for other text."""
-    found = _NUMBERS.match(value)
-    if found is None:
-        words = [(pattern.match(value), format) for pattern, format in _WORDS]
-        return [format + _clock(match) for match, format in words if match is not None]
-    rest = value[found.end() :]
-    if rest and not (found["zone"] and re.fullmatch(r"[+-]\d{4}", rest)):
-        return []
-    if len(found["a"]) == 4:
-        orders = ["%Y{0}%m{0}%d"]
-    elif len(found["c"]) == 4:
-        orders = ["%d{0}%m{0}%Y", "%m{0}%d{0}%Y"]
-    elif len(found["c"]) == 2 and len(found["a"]) <= 2:
-        orders = ["%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d"]
-    else:
-        return []
-    zone = " GMT%z" if found["zone"] else ""
-    return [order.format(found["sep"]) + _clock(found) + zone for order in orders]
-
-
-def _clock(found: re.Match[str]) -> str:
-    """The format of the time of the day behind a date."""
-    if not found["clock"]:
-        return ""
-    lead = re.match("[ T,]+", found["clock"])
-    text = (lead[0] if lead else " ") + ("%I" if found["half"] else "%H") + ":%M"
-    text += (":%S" if found["seconds"] else "") + (".%f" if found["part"] else "")
-    half = found["half"] or ""
-    return text + (" %p" if half.startswith(" ") else "%p" if half else "")
-
-
 def _in_zone(values: pd.Index[Any], tz: Any, utc: bool) -> pd.Index[Any]:
-    """``values`` as times of the zone: those without one are its local times, or UTC if they count from 1970."""
+    """``values`` in the zone; those without a zone are its local times, or UTC if ``utc``."""
     import pandas as pd
 
     zone = checked_zone(tz)
     if not isinstance(values, pd.DatetimeIndex):
         try:
             values = iso_dates(values)
-        except ValueError:  # several offsets, or no dates: the latter are named where they are read
+        except ValueError:  # several offsets, or not dates, which as_times reports
             values = _by_offsets(values)
             if not isinstance(values, pd.DatetimeIndex):
                 return values
@@ -377,7 +329,7 @@ def _in_zone(values: pd.Index[Any], tz: Any, utc: bool) -> pd.Index[Any]:
 
 
 def _by_offsets(values: pd.Index[Any]) -> pd.Index[Any]:
-    """Datetimes or text that each say their offset from UTC, as instants; others as they are."""
+    """Instants, where all datetimes or strings state their offset from UTC; otherwise the values unchanged."""
     import pandas as pd
 
     if not has_offset(values).all():
@@ -389,10 +341,10 @@ def _by_offsets(values: pd.Index[Any]) -> pd.Index[Any]:
 
 
 def checked_zone(tz: Any) -> Any:
-    """``tz`` as pandas takes it.
+    """The time zone ``tz`` as pandas represents it.
 
     Raises:
-        ValueError: no such time zone.
+        ValueError: there is no such time zone.
     """
     import pandas as pd
 

@@ -1,0 +1,29 @@
+"""Random markets for tests."""
+
+import numpy as np
+
+from trading_env import Market
+
+
+def random_bars(seed=0, n=60, volatility=0.05):
+    """Open, high, low, close and volume (n,): opens and closes alternate along one random walk."""
+    rng = np.random.default_rng(seed)
+    prices = 50.0 * np.exp(np.cumsum(rng.normal(0.0, volatility, 2 * n)))
+    start, close = prices[::2], prices[1::2]
+    up, down = np.exp(rng.exponential(0.01, (2, n)))
+    volume = np.where(rng.random(n) < 0.1, 0.0, rng.integers(1, 10**6, n))
+    high, low = np.maximum(start, close) * up, np.minimum(start, close) / down
+    return {"open": start, "high": high, "low": low, "close": close, "volume": volume}
+
+
+def random_market(seed=0, n=60, volatility=0.05, *, whole=False, since=None, **fields):
+    """A market of random opens and closes.
+
+    whole: with high, low and volume; since: the date of the first of n daily bars; fields: of Market, in their place.
+    """
+    bars = random_bars(seed, n, volatility)
+    if not whole:
+        bars = {"open": bars["open"], "close": bars["close"]}
+    if since is not None:
+        bars["time"] = np.datetime64(since, "ns") + np.arange(n).astype("timedelta64[D]")
+    return Market.from_arrays(**{**bars, **fields})

@@ -1,0 +1,197 @@
+"""What a feature table or an env shows on a market, for the check for look-ahead. T = bars, D = columns compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from trading_env._checks import brief
+from trading_env.data.datasets import load
+from trading_env.data.market import Market
+from trading_env.envs.trading_env import TradingEnv
+from trading_env.features.scaler import scaled_features
+
+_FEATURE_CUTS, _ENV_CUTS = 120, 30
+_STEPS = 12  # number of steps that an env makes before a cut
+_ACCOUNT = ("exposure", "target", "unrealised log return", "drawdown")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Named values (n, D) shown at n bars from ``first`` on."""
+
+    names: tuple[str, ...]
+    first: int
+    values: npt.NDArray[np.floating[Any]]
+
+
+class FeatureProbe:
+    """The feature tables of a market and of its changed copies."""
+
+    n_cuts, least = _FEATURE_CUTS, 0
+
+    def __init__(self, features: Any, scaler: Any, market: Market) -> None:
+        self._arguments = features, scaler
+        table = scaled_features(market, *self._arguments)
+        self.first, self.names = max(table.warmup, market.first), table.names  # earlier rows are history
+        self.features = self.latest = Shown(table.names, 0, table.values)
+
+    def pairs(self, changed: Market, cut: int) -> Iterator[tuple[Shown, Shown]]:
+        """What is shown up to the cut, before and after the change."""
+        table = scaled_features(changed, *self._arguments)
+        self.latest = Shown(table.names, 0, table.values)
+        yield _until(self.features, cut), _until(self.latest, cut)
+
+
+class EnvProbe:
+    """An env's features, and what it shows in episodes that lead to the cut."""
+
+    n_cuts = _ENV_CUTS
+
+    def __init__(self, make: Callable[[Market], Any], market: Market, seed: int) -> None:
+        self._make, self._seed = make, seed
+        self._env = make(market)
+        task = self._env.unwrapped.task
+        self.first = task.firsts[0] + 1
+        self.least = max(task.firsts[0] + (task.episode_length or 1) + 1, task.window + 2)
+        self.features = self.latest = _features_of(self._env)
+        self.names: Sequence[str] = self.features.names
+
+    def pairs(self, changed: Market, cut: int) -> Iterator[tuple[Shown, Shown]]:
+        """What is shown up to the cut, before and after the change: features, then episodes."""
+        other = self._make(changed)
+        self.latest = _features_of(other)
+        yield _until(self.features, cut), _until(self.latest, cut)
+        before = self._leading_to(cut)
+        start = before.first
+        after = _episode(other, start, cut, self._seed)
+        self.names = (*self.features.names, *before.names)
+        n = min(len(before.values), len(after.values))  # if the end differs, so does the last common row
+        yield before, Shown(after.names, start, after.values[:n])
+
+    def _leading_to(self, cut: int) -> Shown:
+        """What the env shows in an episode that reaches the cut; a late start if episodes are short."""
+        start = max(self.first - 1, cut - _STEPS)
+        while True:
+            shown = _episode(self._env, start, cut, self._seed)
+            steps = len(shown.values) - 1
+            if start + steps == cut:
+                return shown
+            start = cut - steps  # the episode ended early: start later
+
+
+def _features_of(env: Any) -> Shown:
+    task = env.unwrapped.task
+    return Shown(tuple(task.feature_names), 0, task.features)
+
+
+def _until(shown: Shown, cut: int) -> Shown:
+    return Shown(shown.names, shown.first, shown.values[: cut + 1])
+
+
+def _episode(env: Any, start: int, cut: int, seed: int) -> Shown:
+    """Everything that the env shows from bar ``start`` to bar ``cut`` under random actions."""
+    env.action_space.seed(seed)
+    obs, info = env.reset(seed=seed, options={"start": start})
+    names, rows = _named(env.unwrapped, obs, 0.0, False, False, info)
+    shown = [rows]
+    for _ in range(cut - start):
+        step = env.step(env.action_space.sample())
+        now, row = _named(env.unwrapped, *step)
+        if now != names:
+            raise ValueError(f"info of reset and of step must have the same keys, {sorted({*now} ^ {*names})} differ")
+        shown.append(row)
+        if step[2] or step[3]:
+            break
+    return Shown(names, start, np.array(shown))
+
+
+def _named(env: Any, obs: Any, reward: Any, terminated: Any, truncated: Any, info: Any) -> tuple[Any, list[float]]:
+    """Names and values of the outputs of one step."""
+    outputs = {"reward": reward, "terminated": terminated, "truncated": truncated}
+    outputs |= {f"info[{key!r}]": value for key, value in info.items()}
+    pairs = _observations(env.task, obs)
+    for name, value in outputs.items():
+        values = np.ravel(value)
+        if values.dtype.kind in "biuf":
+            pairs += [(name if len(values) == 1 else f"{name}[{i}]", float(v)) for i, v in enumerate(values)]
+    return tuple(name for name, _ in pairs), [value for _, value in pairs]
+
+
+def _observations(task: Any, obs: Any) -> list[tuple[str, float]]:
+    """Names and values of an observation, flat, dict or compact."""
+    flat = np.concatenate([np.ravel(part) for part in obs.values()]) if isinstance(obs, dict) else np.ravel(obs)
+    if flat.size != task.width:  # changed by a wrapper
+        return [(f"observation[{i}]", float(value)) for i, value in enumerate(flat)]
+    lags = range(task.window - 1, -1, -1)
+    names = [f"observation {name!r} {lag} bars back" for lag in lags for name in task.feature_names]
+    if task.observation == "compact":
+        names = ["observation 'row'"]
+    names += [f"observation {name!r}" for name in _ACCOUNT]
+    return list(zip(names, flat.tolist(), strict=True))
+
+
+def resolve(subject: Any, market: Any) -> tuple[Callable[[Market], Any] | None, Market]:
+    """A function that makes the env of a market (None if the subject is features), and the market."""
+    _refuse_array(subject)
+    _refuse_vector(subject)
+    if isinstance(subject, gym.Env):
+        return _resolve_env(subject, market)
+    if isinstance(subject, Mapping):
+        keywords = dict(subject)
+        _refuse_array(keywords.get("features"))
+        data = keywords.pop("data", "us-stocks/AAPL")
+        return lambda m: TradingEnv(m, **keywords), _one_market(data if market is None else market, keywords)
+    if market is None:
+        raise TypeError("market must be given beside features or a callable, got None")
+    loaded = load(market)
+    shown = subject(loaded) if callable(subject) else None
+    _refuse_vector(shown)
+    if isinstance(shown, gym.Env):
+        _check_trading_env(shown)
+        return subject, loaded
+    return None, loaded
+
+
+def _resolve_env(env: gym.Env[Any, Any], market: Any) -> tuple[Callable[[Market], Any], Market]:
+    """A function that makes an env like this one for another market, and the market."""
+    _check_trading_env(env)
+    spec, keywords = env.spec, env.unwrapped.keywords  # type: ignore[attr-defined]
+    _refuse_array(keywords.get("features"))
+    if spec is None and env is not env.unwrapped:
+        raise TypeError(
+            f"{env!r} has no spec to make others from, wrappers and all: make it by gym.make, or give a callable "
+            "Market -> env"
+        )
+    loaded = _one_market(keywords["data"] if market is None else market, keywords)
+    if spec is not None:
+        return lambda m: gym.make(spec, data=m), loaded
+    return lambda m: type(env)(**{**keywords, "data": m}), loaded
+
+
+def _check_trading_env(env: Any) -> None:
+    if not isinstance(env.unwrapped, TradingEnv):
+        raise TypeError(f"an env must be a TradingEnv to be checked, got {brief(env)}")
+
+
+def _refuse_array(features: Any) -> None:
+    if isinstance(features, np.ndarray):
+        raise TypeError(
+            "an array of features has no rule to check: give the callable that makes it, also as features= of an env"
+        )
+
+
+def _refuse_vector(env: Any) -> None:
+    if hasattr(env, "num_envs"):
+        raise TypeError(f"a vector env shows what TradingEnv shows: give one with the same keywords, got {brief(env)}")
+
+
+def _one_market(data: Any, keywords: Mapping[str, Any]) -> Market:
+    if isinstance(data, (list, tuple)):
+        raise TypeError("several datasets: give the one to check as market=")
+    return load(data, on_missing=keywords.get("on_missing", "raise"))
