@@ -131,14 +131,12 @@ def test_no_later_bar_moves_a_row_by_a_bit(monkeypatch, chunk):
     monkeypatch.setattr(build, "_CHUNK", chunk)
     rows = 120
     whole = feature_table(random_market(rows))
-    other = markets.random_bars(1, rows)
+    one, other = (markets.random_bars(seed, rows, 0.02) for seed in (0, 1))
     for cut in range(21, rows):
         cut_off = random_market(rows).split(cut / rows)[0]
         assert len(cut_off) == cut
         assert bits(feature_table(cut_off), cut) == bits(whole, cut)
-        mixed = {
-            k: np.concatenate([v[:cut], 1e3 * other[k][cut:]]) for k, v in markets.random_bars(0, rows, 0.02).items()
-        }
+        mixed = {key: np.concatenate([one[key][:cut], 1e3 * other[key][cut:]]) for key in one}
         changed = feature_table(Market.from_arrays(**mixed, time=DAYS[:rows]))
         assert bits(changed, cut) == bits(whole, cut)
         assert (changed.values[cut] != whole.values[cut]).any()
