@@ -1,41 +1,42 @@
 """Learners from scratch in torch, with the seed axis.
 
-Agents load when first used, and with them torch and numba.
+Agents are imported when they are first used, and with them torch and numba.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agents.a2c import A2C
-    from agents.dqn import DQN
-    from agents.ppo import PPO
-    from agents.q_learning import QLearning
-    from agents.recurrent_a2c import RecurrentA2C
-    from agents.recurrent_dqn import RecurrentDQN
-    from agents.reinforce import REINFORCE
-    from agents.td_lambda import TDLambda
+    from agents.a2c import A2C as A2C
+    from agents.dqn import DQN as DQN
+    from agents.ppo import PPO as PPO
+    from agents.q_learning import QLearning as QLearning
+    from agents.recurrent_a2c import RecurrentA2C as RecurrentA2C
+    from agents.recurrent_dqn import RecurrentDQN as RecurrentDQN
+    from agents.reinforce import REINFORCE as REINFORCE
+    from agents.td_lambda import TDLambda as TDLambda
 
-_HOMES = {
-    "A2C": "a2c",
-    "DQN": "dqn",
-    "PPO": "ppo",
-    "QLearning": "q_learning",
-    "REINFORCE": "reinforce",
-    "RecurrentA2C": "recurrent_a2c",
-    "RecurrentDQN": "recurrent_dqn",
-    "TDLambda": "td_lambda",
+AGENTS = {
+    "A2C": "agents.a2c",
+    "DQN": "agents.dqn",
+    "PPO": "agents.ppo",
+    "QLearning": "agents.q_learning",
+    "REINFORCE": "agents.reinforce",
+    "RecurrentA2C": "agents.recurrent_a2c",
+    "RecurrentDQN": "agents.recurrent_dqn",
+    "TDLambda": "agents.td_lambda",
 }
+"""The module of each agent, by its name; the agent itself is `getattr(agents, name)`."""
 
-__all__ = ["A2C", "DQN", "PPO", "REINFORCE", "QLearning", "RecurrentA2C", "RecurrentDQN", "TDLambda"]
+__all__ = list(AGENTS)
 
 
 def __getattr__(name: str) -> Any:
-    """Loads an agent from its module (PEP 562)."""
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    """Imports an agent from its module (PEP 562)."""
+    if name in AGENTS:
+        return getattr(import_module(AGENTS[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *AGENTS})

@@ -24,14 +24,14 @@ Axis letters: S seeds, N envs per seed, B = T * N batch, T time, D observation, 
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 
 from agents.base.agent import Preset
-from agents.base.policy_agent import RolloutAgent, check_policy
+from agents.base.policy_agent import Losses, RolloutAgent, actor_critic_metrics, check_policy
 from agents.common.checks import check_flag, check_float, check_int, keep_plain
-from agents.common.returns import explained_variance, normalized
+from agents.common.returns import normalized
 from agents.common.schedules import Schedule
 from agents.envs.seed_envs import Floats
 from agents.nn.actor_critic import Heads, Outputs
@@ -95,14 +95,6 @@ episodes; after 300,000 steps those of one of them did not.
 """
 
 
-class Losses(NamedTuple):
-    """The terms of the loss, whose means over the batch are reported."""
-
-    policy: torch.Tensor  # [S, B]
-    value: torch.Tensor  # [S, B]
-    entropy: torch.Tensor  # [S, B]
-
-
 def a2c_gradient(
     heads: Heads,
     distribution: Distribution,
@@ -143,8 +135,6 @@ class A2C(RolloutAgent):
 
     Config = A2CConfig
     config: A2CConfig
-    _memory = RolloutAgent._memory
-    _reported = ("_losses", "_judged")
 
     def _build(self) -> None:
         config = self.config
@@ -152,8 +142,6 @@ class A2C(RolloutAgent):
         self._build_rollout()
         kind, norm = RMSprop if config.use_rms_prop else Adam, config.max_grad_norm
         self.optimizer = kind(self.net, norm, eps=config.rms_prop_eps)
-        self._losses: Losses | None = None  # of the last update
-        self._judged = (torch.empty(0), torch.empty(0))  # values and returns [S, B] of the last update
 
     @torch.inference_mode()
     def _train(self, last_value: Floats, remaining: float) -> None:
@@ -174,24 +162,18 @@ class A2C(RolloutAgent):
         if config.normalize_advantage:
             advantage = normalized(advantage)
         coefs = (self._entropy_weight, config.vf_coef)
-        self._losses = a2c_gradient(self.net.heads, self.distribution, outputs, action, advantage, returns, *coefs)
+        losses = a2c_gradient(self.net.heads, self.distribution, outputs, action, advantage, returns, *coefs)
         self.optimizer.step(learning_rate)
-        self._judged = (outputs.value, returns)
+        self._last = losses, outputs.value, returns
         self.n_updates += 1
         self._rate = learning_rate
 
     def _metrics(self) -> dict[str, Any]:
-        if self._losses is None:
+        if self._last is None:
             return {}
-        policy, value, entropy = (loss.mean(1).cpu().numpy() for loss in self._losses)  # [S]
-        return self._std_metric() | {
-            "train/policy_loss": policy,
-            "train/value_loss": value,
-            "train/entropy_loss": -entropy,
-            "train/explained_variance": explained_variance(*(x.cpu().numpy() for x in self._judged)),
-            "train/learning_rate": self._rate,
-            "train/n_updates": self.n_updates,
-        }
+        losses, value, returns = self._last
+        metrics = actor_critic_metrics(losses, value, returns, self.net.log_std)
+        return metrics | {"train/learning_rate": self._rate, "train/n_updates": self.n_updates}
 
 
 if __name__ == "__main__":

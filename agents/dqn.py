@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.base.agent import Actions, Preset, SeedAgent
+from agents.base.agent import Preset, SeedAgent
 from agents.base.facade import ReplayFiles
+from agents.base.learner import Actions, joined
 from agents.common.returns import td_target
 from agents.common.schedules import as_schedule, exponential, linear
 from agents.common.streams import Streams
@@ -127,8 +128,6 @@ class DQN(ReplayFiles, SeedAgent):
     Config = DQNConfig
     config: DQNConfig
     replay: Replay
-    _memory = ("replay", "priorities", "_exploring", "_sampling", "_calls", "_rate", "_reward_scale")
-    _reported = ("_error",)
     takes_features = True
 
     @classmethod
@@ -165,7 +164,6 @@ class DQN(ReplayFiles, SeedAgent):
         self.exploration_rate = config.exploration_initial_eps
         self._calls = 0  # steps of the vector env
         self._rate = 0.0  # learning rate of the last update
-        self._error = torch.zeros(S, B, 1, device=self.device)  # of the last update
 
     @classmethod
     def _weight_shapes(cls, config: Any, spaces: Any, inputs: int) -> Iterator[tuple[int, ...]]:
@@ -241,7 +239,7 @@ class DQN(ReplayFiles, SeedAgent):
         for _ in range(steps if steps > 0 else self.config.train_freq * self.n_envs):
             self._update(self._scaled(self._sample(remaining)), rate)
             if self.priorities is not None:
-                self.priorities.update(self._error.abs().mean(-1).cpu().numpy())
+                self.priorities.update(self._last.abs().mean(-1).cpu().numpy())
 
     def _sample(self, remaining: float) -> Batch:
         uniform = self._sampling.draw()  # [S, B]
@@ -261,7 +259,7 @@ class DQN(ReplayFiles, SeedAgent):
     def _update(self, batch: Batch, learning_rate: float) -> None:
         """One step of the optimiser on one batch."""
         config = self.config
-        self._error = q_gradient(batch, self.q_net, self.q_net_target, config.gamma, self._loss, config.double_q)
+        self._last = q_gradient(batch, self.q_net, self.q_net_target, config.gamma, self._loss, config.double_q)
         self.optimizer.step(learning_rate)
         self.n_updates += 1
         self._rate = learning_rate
@@ -274,16 +272,15 @@ class DQN(ReplayFiles, SeedAgent):
 
     def _metrics(self) -> dict[str, Any]:
         metrics: dict[str, Any] = {"rollout/exploration_rate": self.exploration_rate}
-        if self.n_updates:
-            loss = self._loss.value(self._error).mean((1, 2)).cpu().numpy()  # [S]
+        if self._last is not None:
+            loss = self._loss.value(self._last).mean((1, 2)).cpu().numpy()  # [S]
             metrics |= {"train/loss": loss, "train/learning_rate": self._rate, "train/n_updates": self.n_updates}
         return metrics
 
-    def _arrays(self) -> dict[str, torch.Tensor]:
-        parts = {"q_net": self.q_net.values, "optimizer": self.optimizer.state()}
-        if self.config.target_network:
-            parts["q_net_target"] = self.q_net_target.values
-        return {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Weights and the state of the optimiser, by name, [S, ...] each."""
+        arrays = joined(q_net=self.q_net.values, optimizer=self.optimizer.state())
+        return arrays | (joined(q_net_target=self.q_net_target.values) if self.config.target_network else {})
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from agents.base.agent import Preset
-from agents.base.policy_agent import RolloutAgent, check_policy
+from agents.base.policy_agent import RolloutAgent, check_policy, std_metric
 from agents.common.checks import check_flag, check_float, check_int, keep_plain
 from agents.common.returns import explained_variance, normalized
 from agents.common.schedules import Schedule, as_schedule
@@ -182,6 +182,14 @@ def approx_kl(log_ratio: torch.Tensor) -> torch.Tensor:
     return (log_ratio.expm1() - log_ratio).mean(1)
 
 
+class Report(NamedTuple):
+    """The last epoch, as it is reported."""
+
+    losses: list[Losses]
+    value: Floats  # [S, M], by the critic before
+    returns: Floats  # [S, M]
+
+
 class PPO(RolloutAgent):
     """PPO for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `PPOConfig`.
 
@@ -193,8 +201,6 @@ class PPO(RolloutAgent):
     Config = PPOConfig
     config: PPOConfig
     optimizer: Adam
-    _memory = (*RolloutAgent._memory, "_shuffling", "_range")
-    _reported = ("_losses", "_judged")
 
     def _build(self) -> None:
         config = self.config
@@ -205,9 +211,9 @@ class PPO(RolloutAgent):
         self.optimizer = Adam(self.net, config.max_grad_norm, eps=1e-5)
         self._shuffling = [generator(seed, "replay") for seed in self.seeds]
         self._clip_range = as_schedule(config.clip_range, "clip_range")
-        self._losses: list[Losses] = []  # of the last epoch
-        self._judged: tuple[Floats, Floats]  # values and returns [S, M] of the last rollout
         self._range = 0.0  # clip range of the last update
+        empty = np.empty((len(self.seeds), 0), np.float32)
+        self._last = Report([], empty, empty)
 
     @torch.inference_mode()
     def _train(self, last_value: Floats, remaining: float) -> None:
@@ -219,7 +225,7 @@ class PPO(RolloutAgent):
         flat, active = rows.view(S * M, width), np.ones(S, np.bool_)
         order = np.empty((S, M), np.int64)
         for _ in range(self.config.n_epochs):
-            self._losses.clear()
+            self._last.losses.clear()
             for s in np.flatnonzero(active):
                 order[s] = self._shuffling[s].permutation(M) + s * M
             shuffled = torch.from_numpy(order).to(self.device)  # [S, M]
@@ -243,7 +249,7 @@ class PPO(RolloutAgent):
         on_cpu = value.cpu().numpy().reshape(shape)
         estimate = self.rollout.advantage(on_cpu, last_value, config.gamma, config.gae_lambda)
         advantage = torch.from_numpy(estimate).view(value.shape).to(self.device)  # [S, M]
-        self._judged = (on_cpu.reshape(value.shape), (on_cpu + estimate).reshape(value.shape))
+        self._last = Report([], on_cpu.reshape(value.shape), (on_cpu + estimate).reshape(value.shape))
         columns = (torch.cat(log_probs, 1), value, advantage, advantage + value)
         return torch.cat((rows, torch.stack(columns, -1)), -1)
 
@@ -254,7 +260,7 @@ class PPO(RolloutAgent):
             batch = batch._replace(advantage=normalized(batch.advantage))
         clips, coefs = (self._range, config.clip_range_vf), (self._entropy_weight, config.vf_coef)
         losses = ppo_gradient(self.net.heads, self.distribution, batch, *clips, *coefs)
-        self._losses.append(losses)
+        self._last.losses.append(losses)
         if config.target_kl is not None:
             active = active & (approx_kl(losses.log_ratio) <= 1.5 * config.target_kl).cpu().numpy()
         self.optimizer.step(self._rate, active)
@@ -262,9 +268,9 @@ class PPO(RolloutAgent):
         return active
 
     def _metrics(self) -> dict[str, Any]:
-        if not self._losses:
+        if not self._last.losses:
             return {}
-        columns = zip(*self._losses, strict=True)
+        columns = zip(*self._last.losses, strict=True)
         policy, value, entropy, log_ratio = (torch.cat(column, 1) for column in columns)  # [S, M]
         clipped = (log_ratio.expm1().abs() > self._range).float()
         means = {
@@ -276,12 +282,12 @@ class PPO(RolloutAgent):
         metrics = {f"train/{name}": terms.mean(1).cpu().numpy() for name, terms in means.items()}  # [S]
         loss = metrics["train/policy_gradient_loss"] + self._entropy_weight * metrics["train/entropy_loss"]
         return (
-            self._std_metric()
+            std_metric(self.net.log_std)
             | metrics
             | {
                 "train/loss": loss + self.config.vf_coef * metrics["train/value_loss"],
                 "train/approx_kl": approx_kl(log_ratio).cpu().numpy(),
-                "train/explained_variance": explained_variance(*self._judged),
+                "train/explained_variance": explained_variance(self._last.value, self._last.returns),
                 "train/clip_range": self._range,
                 "train/learning_rate": self._rate,
                 "train/n_updates": self.n_updates,

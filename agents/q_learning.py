@@ -28,7 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from agents.base.agent import Actions, SeedAgent
+from agents.base.agent import SeedAgent
+from agents.base.learner import Actions
 from agents.common.checks import check_float, keep_plain
 from agents.common.compiled import compiled
 from agents.common.schedules import Schedule, as_schedule, linear
@@ -154,7 +155,6 @@ class QLearning(SeedAgent):
     config: QLearningConfig
     envs_type = TableEnvs
     spaces: TableSpaces
-    _memory = ("_exploring", "_rate", "_error")
 
     @classmethod
     def _weight_shapes(cls, config: Any, spaces: Any, inputs: int) -> Iterator[tuple[int, ...]]:
@@ -174,7 +174,6 @@ class QLearning(SeedAgent):
         self._exploration = linear(*ends, config.exploration_fraction)
         self.exploration_rate = config.exploration_initial_eps
         self._rate = 0.0  # learning rate of the last update
-        self._error = np.zeros((S, self.n_envs))  # of the last update
 
     def _begin(self, total_timesteps: int) -> None:
         pass
@@ -191,7 +190,8 @@ class QLearning(SeedAgent):
         self._rate = self._learning_rate(remaining)
         came = action, np.asarray(step.reward, np.float64), step.terminated, self._states(step.next_obs)
         rates = self._rate, self.config.visit_power, self.config.gamma
-        update(self.table, self.visits, state, *came, *rates, self._error)
+        self._last = np.empty(state.shape)  # errors [S, N]
+        update(self.table, self.visits, state, *came, *rates, self._last)
         self.n_updates += 1
         return step.obs
 
@@ -224,12 +224,13 @@ class QLearning(SeedAgent):
 
     def _metrics(self) -> dict[str, Any]:
         metrics: dict[str, Any] = {"rollout/exploration_rate": self.exploration_rate}
-        if self.n_updates:
-            loss = np.square(self._error).mean(1)  # [S]
+        if self._last is not None:
+            loss = np.square(self._last).mean(1)  # [S]
             metrics |= {"train/loss": loss, "train/learning_rate": self._rate, "train/n_updates": self.n_updates}
         return metrics
 
-    def _arrays(self) -> dict[str, torch.Tensor]:
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The table and its visits."""
         return {"table": torch.from_numpy(self.table), "visits": torch.from_numpy(self.visits)}
 
 

@@ -24,15 +24,17 @@ Axis letters: S seeds, N envs per seed, T time, B = T * N batch, D observation, 
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
-from agents.base.agent import Actions, Preset
+from agents.base.agent import Preset
+from agents.base.learner import Actions, joined
+from agents.base.policy_agent import Losses, actor_critic_metrics
 from agents.base.recurrent_agent import Recalled, RecurrentActorCritic, RecurrentAgent
-from agents.common.checks import check_float, check_int, keep_plain
-from agents.common.returns import explained_variance, normalized
+from agents.common.checks import check_flag, check_float, check_int, keep_plain
+from agents.common.returns import normalized
 from agents.common.schedules import Schedule, as_schedule
 from agents.common.streams import Streams
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
@@ -86,8 +88,7 @@ class RecurrentA2CConfig:
         check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
         check_float("log_std_init", self.log_std_init, -20.0, 20.0)
         for field in ("use_rms_prop", "normalize_advantage", "normalize_reward"):
-            if not isinstance(getattr(self, field), bool):
-                raise TypeError(f"{field} must be True or False, got {getattr(self, field)!r}")
+            check_flag(field, getattr(self, field))
 
 
 PRESETS: dict[str, Preset] = {
@@ -98,14 +99,6 @@ PRESETS: dict[str, Preset] = {
 CartPole-v1: the last weights of six of the seeds 0 to 7 hold the pole for 500.0 steps, the mean of 100 greedy
 episodes; those of seeds 4 and 7 for 218 and 173.
 """
-
-
-class Losses(NamedTuple):
-    """The terms of the loss, whose means over the batch are reported."""
-
-    policy: torch.Tensor  # [S, B]
-    value: torch.Tensor  # [S, B]
-    entropy: torch.Tensor  # [S, B]
 
 
 def recurrent_a2c_gradient(
@@ -156,8 +149,6 @@ class RecurrentA2C(RecurrentAgent):
     config: RecurrentA2CConfig
     net: RecurrentActorCritic
     takes_box_actions = True
-    _memory = ("carried", "rollout", "_starts", "_alive", "_first", "_acting", "_rate", "_reward_scale")
-    _reported = ("_losses", "_judged")
 
     def _build(self) -> None:
         config, spaces = self.config, self.spaces
@@ -173,11 +164,7 @@ class RecurrentA2C(RecurrentAgent):
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
         self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
         self._rate = 0.0  # learning rate of the last update
-        self._entropy_weight = (
-            config.ent_coef if isinstance(config.ent_coef, int | float) else 0.0
-        )  # that of the last update
-        self._losses: Losses | None = None  # of the last update
-        self._judged = (torch.empty(0), torch.empty(0))  # values and returns [S, B] of the last update
+        self._entropy_weight = float(config.ent_coef) if isinstance(config.ent_coef, int | float) else 0.0
 
     def _build_rollout(self) -> None:
         shape = (len(self.seeds), self.config.n_steps, self.n_envs)
@@ -186,6 +173,10 @@ class RecurrentA2C(RecurrentAgent):
         self._first = self._nothing(self.n_envs)  # what was remembered before the rollout
         sizes = (len(self.seeds), self.n_envs, self.config.gamma)
         self._reward_scale = RewardScale(*sizes) if self.config.normalize_reward else None
+
+    def parts(self) -> dict[str, Any]:
+        """The state of training, with the LSTMs' state before the rollout and flags of its steps."""
+        return super().parts() | {"_starts": self._starts, "_alive": self._alive, "_first": self._first}
 
     def _begin(self, total_timesteps: int) -> None:
         super()._begin(total_timesteps)
@@ -205,9 +196,7 @@ class RecurrentA2C(RecurrentAgent):
         self.rollout.clear()
 
     def _whole(self, total_timesteps: int) -> int:
-        """So many that the last rollout is whole, as Stable-Baselines3 does."""
-        rollout, stored = self.rollout.n_steps * self.n_envs, self.rollout.position * self.n_envs
-        return -(-(stored + total_timesteps) // rollout) * rollout - stored
+        return self.rollout.whole(total_timesteps)
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts once in every env, stores what came of it, and learns once the rollout is full."""
@@ -265,9 +254,9 @@ class RecurrentA2C(RecurrentAgent):
             advantage = normalized(advantage, alive)
         coefs = (self._entropy_weight, self.config.vf_coef)
         batch = (outputs, action, advantage, returns, alive)
-        self._losses = recurrent_a2c_gradient(self.net, self.distribution, *batch, *coefs)
+        losses = recurrent_a2c_gradient(self.net, self.distribution, *batch, *coefs)
         self.optimizer.step(learning_rate)
-        self._judged = (outputs[..., -1], returns)
+        self._last = losses, outputs[..., -1], returns
         self.n_updates += 1
         self._rate = learning_rate
 
@@ -279,35 +268,22 @@ class RecurrentA2C(RecurrentAgent):
         return self._shaped(self.distribution.mode(outputs[..., :-1]))
 
     def _by_chance(self, outputs: Floats) -> Actions:
-        size = outputs.shape[1] * self.distribution.noise_size
-        draw = "standard_normal" if self.distribution.normal else "random"
-        noise = np.stack([getattr(stream, draw)(size) for stream in self._predicting])  # [S, B * noise_size]
-        return self._shaped(self._drawn(outputs, noise))
+        return self._shaped(self._drawn(outputs, self.distribution.noise(self._predicting, outputs.shape[1])))
 
     def _shaped(self, action: Actions) -> Actions:
         return action.reshape(*action.shape[:2], *self.spaces.action_shape)
 
     def _metrics(self) -> dict[str, Any]:
-        if self._losses is None:
+        if self._last is None:
             return {}
-        policy, value, entropy = (loss.mean(1).cpu().numpy() for loss in self._losses)  # [S]
-        log_std = self.net.log_std
-        std = {} if log_std is None else {"train/std": log_std.exp().mean((1, 2)).cpu().numpy()}
-        return std | {
-            "train/policy_loss": policy,
-            "train/value_loss": value,
-            "train/entropy_loss": -entropy,
-            "train/explained_variance": explained_variance(*(x.cpu().numpy() for x in self._judged)),
-            "train/learning_rate": self._rate,
-            "train/n_updates": self.n_updates,
-        }
+        losses, value, returns = self._last
+        metrics = actor_critic_metrics(losses, value, returns, self.net.log_std)
+        return metrics | {"train/learning_rate": self._rate, "train/n_updates": self.n_updates}
 
-    def _arrays(self) -> dict[str, torch.Tensor]:
-        parts = {"net": self.net.values, "optimizer": self.optimizer.state()}
-        arrays = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
-        return {
-            name: array.view(-1, 2, *array.shape[1:]) for name, array in arrays.items()
-        }  # [S, policy or critic, ...]
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Weights and the state of the optimiser, by name, [S, policy or critic, ...] each."""
+        arrays = joined(net=self.net.values, optimizer=self.optimizer.state())
+        return {name: array.view(-1, 2, *array.shape[1:]) for name, array in arrays.items()}
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.base.agent import Actions, Preset
+from agents.base.agent import Preset
 from agents.base.facade import ReplayFiles
+from agents.base.learner import Actions, epsilon_greedy, joined
 from agents.base.recurrent_agent import RecurrentAgent, RecurrentNet
 from agents.common.checks import check_flag, check_float, check_int, keep_plain
 from agents.common.returns import td_target
@@ -41,6 +42,7 @@ from agents.envs.seed_envs import Floats, SeedEnvs
 from agents.memory.reward_scale import RewardScale
 from agents.memory.sequence_replay import SequenceReplay, Sequences
 from agents.nn.layers import Adam
+from agents.nn.losses import huber
 from agents.nn.lstm import State, lstm_cell
 
 
@@ -154,12 +156,6 @@ def _burnt_in(net: RecurrentNet, batch: Sequences, steps: int) -> State:
     return State(*(part[:, -1].clone() for part in net.lstm.states()))
 
 
-def huber(error: torch.Tensor) -> torch.Tensor:
-    """error^2 / 2 where |error| < 1, else |error| - 1/2, elementwise."""
-    size = error.abs()
-    return torch.where(size < 1.0, 0.5 * size.square(), size - 0.5)
-
-
 class RecurrentDQN(ReplayFiles, RecurrentAgent):
     """DQN with an LSTM for one seed or several: see `SeedAgent` and `RecurrentDQNConfig`.
 
@@ -171,8 +167,6 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
     Config = RecurrentDQNConfig
     config: RecurrentDQNConfig
     replay: SequenceReplay
-    _memory = ("carried", "replay", "_exploring", "_sampling", "_calls", "_rate", "_reward_scale")
-    _reported = ("_error",)
 
     def _build(self) -> None:
         config, spaces, S = self.config, self.spaces, len(self.seeds)
@@ -192,7 +186,6 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
         self.exploration_rate = config.exploration_initial_eps
         self._calls = 0  # steps of the vector env
         self._rate = 0.0  # learning rate of the last update
-        self._error = torch.zeros(S, 1)  # of the last update
 
     def _begin(self, total_timesteps: int) -> None:
         super()._begin(total_timesteps)
@@ -210,7 +203,7 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
         config = self.config
         outputs, after = self.net.act(obs, self.carried.recalled)
         epsilon = 1.0 if self.num_timesteps < config.learning_starts else self.exploration_rate
-        action = self._explored(outputs, self._exploring.draw(), epsilon)  # [S, N]
+        action = epsilon_greedy(self._best(outputs), self._exploring.draw(), epsilon, self.spaces.n_actions)  # [S, N]
         step = envs.step(action)
         if self._reward_scale is not None:
             self._reward_scale.add(step.reward, step.ended)
@@ -227,12 +220,6 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
             self._train(self._learning_rate(remaining))
         return step.obs
 
-    def _explored(self, outputs: Floats, drawn: Floats | np.ndarray[Any, Any], epsilon: float) -> Actions:
-        """Epsilon-greedy actions [S, B], by numbers [S, 2B] in [0, 1): whether to explore, and how."""
-        B = outputs.shape[1]
-        random = (drawn[:, B:] * self.spaces.n_actions).astype(np.int64)
-        return np.where(drawn[:, :B] < epsilon, random, self._best(outputs))
-
     @torch.inference_mode()
     def _train(self, learning_rate: float) -> None:
         for _ in range(self.config.gradient_steps):
@@ -247,7 +234,7 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
 
     def _update(self, batch: Sequences, learning_rate: float) -> None:
         """One step of Adam on one batch."""
-        self._error = recurrent_q_gradient(batch, self.net, self.target_net, self.config.gamma, self.config.burn_in)
+        self._last = recurrent_q_gradient(batch, self.net, self.target_net, self.config.gamma, self.config.burn_in)
         self.optimizer.step(learning_rate)
         self.n_updates += 1
         self._rate = learning_rate
@@ -258,18 +245,18 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
 
     def _by_chance(self, outputs: Floats) -> Actions:
         drawn = np.stack([stream.random(2 * outputs.shape[1]) for stream in self._predicting])  # [S, 2B]
-        return self._explored(outputs, drawn, self.exploration_rate)
+        return epsilon_greedy(self._best(outputs), drawn, self.exploration_rate, self.spaces.n_actions)
 
     def _metrics(self) -> dict[str, Any]:
         metrics: dict[str, Any] = {"rollout/exploration_rate": self.exploration_rate}
-        if self.n_updates:
-            loss = huber(self._error).mean(1).cpu().numpy()  # [S]
+        if self._last is not None:
+            loss = huber(self._last).mean(1).cpu().numpy()  # [S]
             metrics |= {"train/loss": loss, "train/learning_rate": self._rate, "train/n_updates": self.n_updates}
         return metrics
 
-    def _arrays(self) -> dict[str, torch.Tensor]:
-        parts = {"net": self.net.values, "target_net": self.target_net.values, "optimizer": self.optimizer.state()}
-        return {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Weights and the state of the optimiser, by name, [S, ...] each."""
+        return joined(net=self.net.values, target_net=self.target_net.values, optimizer=self.optimizer.state())
 
 
 if __name__ == "__main__":

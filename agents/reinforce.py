@@ -22,17 +22,16 @@ K numbers per action.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from agents.base.agent import Preset
-from agents.base.policy_agent import PolicyAgent, check_policy
-from agents.common.checks import check_int, keep_plain
+from agents.base.policy_agent import Losses, PolicyAgent, check_policy, std_metric
+from agents.common.checks import check_flag, check_int, keep_plain
 from agents.common.returns import discounted_returns, normalized
 from agents.common.schedules import Schedule
-from agents.common.state import State
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
 from agents.memory.episodes import Episodes
 from agents.nn.actor_critic import Heads
@@ -73,8 +72,7 @@ class REINFORCEConfig:
         keep_plain(self)
         check_policy(self)
         check_int("n_episodes", self.n_episodes, 1)
-        if not isinstance(self.value_baseline, bool):
-            raise TypeError(f"value_baseline must be True or False, got {self.value_baseline!r}")
+        check_flag("value_baseline", self.value_baseline)
         if self.shared_network and not self.value_baseline:
             raise ValueError("shared_network shares layers with the baseline, so it needs value_baseline")
 
@@ -88,14 +86,6 @@ CartPole-v1: the last weights of each of the seeds 0 to 7 hold the pole for 498 
 episodes. Without the baseline, after 150,000 steps, it is 455 to 500: the truncation at 500 steps then looks like the
 end of all rewards.
 """
-
-
-class Losses(NamedTuple):
-    """The terms of the loss, whose means over the batch are reported."""
-
-    policy: torch.Tensor  # [S, B]
-    value: torch.Tensor  # [S, B], zero without a baseline
-    entropy: torch.Tensor  # [S, B]
 
 
 def reinforce_gradient(
@@ -143,7 +133,6 @@ class REINFORCE(PolicyAgent):
     Config = REINFORCEConfig
     config: REINFORCEConfig
     optimizer: Adam
-    _memory = (*PolicyAgent._memory, "_running", "_means")
 
     def _build(self) -> None:
         config, S = self.config, len(self.seeds)
@@ -152,23 +141,19 @@ class REINFORCE(PolicyAgent):
         self.optimizer = Adam(self.net, config.max_grad_norm)
         sizes = (self.spaces.obs_size, self.distribution.action_size)
         self._running = Episodes(S, self.n_envs, *sizes)
-        self._finished: list[list[tuple[Floats, Floats]]] = [[] for _ in range(S)]  # rows [T, D + K], returns [T]
         self._means = np.full((len(Losses._fields), S), np.nan)  # of each seed's last update
 
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:
             self._running.clear()
-            self._finished = [[] for _ in self.seeds]
+            self._running.forget_finished()
 
     def _cut(self, obs: Floats) -> None:
         self._running.clear()
 
-    def _get_memory(self) -> State:
-        return super()._get_memory() | {"finished": self._finished}
-
-    def _set_memory(self, memory: State) -> None:
-        super()._set_memory(memory)
-        self._finished = [[(rows, returns) for rows, returns in seed] for seed in memory["finished"]]
+    def parts(self) -> dict[str, Any]:
+        """The state of training, with the mean losses of each seed's last update."""
+        return super().parts() | {"_means": self._means}
 
     @torch.inference_mode()
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
@@ -179,7 +164,7 @@ class REINFORCE(PolicyAgent):
         self.num_timesteps += self.n_envs
         for s, n in np.argwhere(step.ended):
             self._finish(s, n, step)
-            if len(self._finished[s]) == self.config.n_episodes:
+            if len(self._running.finished[s]) == self.config.n_episodes:
                 remaining = max(1.0 - self.num_timesteps / goal, 0.0)
                 self._entropy_weight = self._ent_coef(remaining)
                 self._train(s, self._learning_rate(remaining))
@@ -193,12 +178,14 @@ class REINFORCE(PolicyAgent):
             final = torch.from_numpy(step.next_obs[s, n]).to(self.device).view(1, 1, -1)
             last_value = self.net.heads.of_seed(s).forward(final).value.item()
         returns = discounted_returns(reward, self.config.gamma, last_value).astype(np.float32)
-        self._finished[s].append((rows, returns))
+        self._running.finished[s].append((rows, returns))
 
     def _train(self, s: int, learning_rate: float) -> None:
         """One step of Adam for one seed, from its finished episodes."""
-        rows, returns = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*self._finished[s], strict=True))
-        self._finished[s].clear()
+        rows, returns = (
+            torch.from_numpy(np.concatenate(parts)) for parts in zip(*self._running.finished[s], strict=True)
+        )
+        self._running.finished[s].clear()
         batch, D = rows[None].to(self.device), self.spaces.obs_size  # [1, B, D + K]
         self._update(s, batch[..., :D], batch[..., D:], returns[None].to(self.device), learning_rate)
 
@@ -218,7 +205,7 @@ class REINFORCE(PolicyAgent):
         metrics = {"train/policy_loss": policy, "train/entropy_loss": -entropy}
         metrics |= {"train/value_loss": value} if self.config.value_baseline else {}
         updates = {"train/n_updates": self.optimizer.steps_of.numpy(), "train/learning_rate": self._rate}
-        return self._std_metric() | metrics | updates
+        return std_metric(self.net.log_std) | metrics | updates
 
 
 if __name__ == "__main__":

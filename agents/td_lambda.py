@@ -41,7 +41,8 @@ import numpy.typing as npt
 import torch
 from gymnasium.vector import VectorEnv
 
-from agents.base.agent import Actions, SeedAgent
+from agents.base.agent import SeedAgent
+from agents.base.learner import Actions, epsilon_greedy, joined
 from agents.common.checks import check_float, check_int, check_widths, keep_plain
 from agents.common.schedules import Schedule, as_schedule, linear
 from agents.common.streams import Streams
@@ -112,7 +113,6 @@ class TDLambda(SeedAgent):
     Config = TDLambdaConfig
     config: TDLambdaConfig
     envs_type = AfterstateEnvs
-    _memory = ("trace", "_exploring", "_rate", "_error")
 
     @classmethod
     def _weight_shapes(cls, config: Any, spaces: Any, inputs: int) -> Iterator[tuple[int, ...]]:
@@ -122,11 +122,10 @@ class TDLambda(SeedAgent):
 
     def _build(self) -> None:
         config = self.config
-        self._D = self.spaces.obs_size // self.spaces.n_actions
-        column = config.loss_column
-        if column is not None and not -self._D <= column < self._D:
-            raise ValueError(f"loss_column must be a column of {self._D}, got {column}")
-        self.v_net = MLP((self._D, *config.net_arch, 1), self.seeds, self.device)
+        D, column = self.spaces.obs_size // self.spaces.n_actions, config.loss_column
+        if column is not None and not -D <= column < D:
+            raise ValueError(f"loss_column must be a column of {D}, got {column}")
+        self.v_net = MLP((D, *config.net_arch, 1), self.seeds, self.device)
         for last in self.v_net.layers[-1]:
             last.zero_()
         S, N = len(self.seeds), self.n_envs
@@ -139,7 +138,10 @@ class TDLambda(SeedAgent):
         self._exploration = linear(*ends, config.exploration_fraction)
         self.exploration_rate = config.exploration_initial_eps
         self._rate = 0.0  # learning rate of the last update
-        self._error = np.zeros((S, N))  # of the last update
+
+    def parts(self) -> dict[str, Any]:
+        """The state of training, with the traces."""
+        return super().parts() | {"trace": self.trace}
 
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:  # new episodes
@@ -158,33 +160,31 @@ class TDLambda(SeedAgent):
         value = self._remember(chosen, gamma * self.config.trace_decay * (action == best))  # [S, N]
         step = envs.step(action)
         ahead = self._worth(step.next_obs).max(-1) - self._kept(envs.next_obs)  # [S, N]
-        self._error = step.reward - cost + gamma * np.where(step.terminated, 0.0, ahead) - value
+        self._last = error = step.reward - cost + gamma * np.where(step.terminated, 0.0, ahead) - value
         self.num_timesteps += self.n_envs
         remaining = max(1.0 - self.num_timesteps / goal, 0.0)
         self.exploration_rate = self._exploration(remaining)
-        self._learn(self._error, self._learning_rate(remaining))
+        self._learn(error, self._learning_rate(remaining))
         if step.ended.any():
             self.trace[torch.from_numpy(step.ended)] = 0.0
         return step.obs
 
     def _act(self, obs: Floats) -> tuple[Actions, Actions]:
         """Epsilon-greedy actions [S, N], and the greedy ones."""
-        drawn, N = self._exploring.draw(), self.n_envs  # [S, 2N]
-        random = (drawn[:, N:] * self.spaces.n_actions).astype(np.int64)
         best = self._greedy(obs)
-        return np.where(drawn[:, :N] < self.exploration_rate, random, best), best
+        return epsilon_greedy(best, self._exploring.draw(), self.exploration_rate, self.spaces.n_actions), best
 
     def _greedy(self, obs: Floats) -> Actions:
         actions: Actions = self._worth(obs).argmax(-1)
         return actions
 
     def _split(self, obs: Floats) -> Floats:
-        return obs.reshape(*obs.shape[:2], -1, self._D)  # [S, B, A, D]
+        return obs.reshape(*obs.shape[:2], self.spaces.n_actions, -1)  # [S, B, A, D]
 
     def _worth(self, obs: Floats) -> npt.NDArray[Any]:
         """What is left after each action, and the value of its afterstate: [S, B, A] for obs [S, B, A * D]."""
         options = self._split(obs)
-        value = self.v_net.act(options.reshape(len(obs), -1, self._D))  # [S, B * A, 1]
+        value = self.v_net.act(options.reshape(len(obs), -1, options.shape[-1]))  # [S, B * A, 1]
         worth: npt.NDArray[Any] = self._kept(options) + value.reshape(options.shape[:3])
         return worth
 
@@ -219,13 +219,14 @@ class TDLambda(SeedAgent):
 
     def _metrics(self) -> dict[str, Any]:
         metrics: dict[str, Any] = {"rollout/exploration_rate": self.exploration_rate}
-        if self.n_updates:
-            loss = np.square(self._error).mean(1)  # [S]
+        if self._last is not None:
+            loss = np.square(self._last).mean(1)  # [S]
             metrics |= {"train/loss": loss, "train/learning_rate": self._rate, "train/n_updates": self.n_updates}
         return metrics
 
-    def _arrays(self) -> dict[str, torch.Tensor]:
-        return {f"v_net.{name}": value for name, value in self.v_net.values.items()}
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The weights, by name, [S, ...] each."""
+        return joined(v_net=self.v_net.values)
 
 
 class Acting:

@@ -1,149 +1,127 @@
-"""Copies of agents, by `copy.deepcopy`, pickle and cloudpickle: they act, learn and save as the original would.
+"""Copies of agents by `copy.deepcopy`, pickle and cloudpickle: they act, learn and save as the original would.
 
-An agent is full of memory with several names: tensors that are views of one flat buffer, NumPy arrays that are views
-of tensors, functions bound to either. Copied part by part they fall apart, and what learns is no longer what acts. So
-a copy is built anew, as the constructor does, and then takes over what was learnt and all that training goes on from.
+An agent has many views of the same memory: tensors that are views of one flat buffer, NumPy arrays that are views of
+tensors, functions bound to either. Copied part by part, the views would separate, and the weights that learn would no
+longer be those that act. So a copy is built anew, as the constructor does, and then receives weights and state.
 
 Functions and local classes (an env's factory, a schedule) go into a pickle by cloudpickle, which Gymnasium needs too.
 
-Envs go along. Those that give their state are made anew and take it; others are copied as they are. Where neither can
-be done the copy's episodes start anew, and a warning says so.
+Envs are copied as well. Those that give their state are made anew and receive it; others are copied as they are. If
+neither is possible the copy's episodes start anew, and a warning says so.
 """
 
 import copy
 import pickle
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import cloudpickle
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
 
-from agents.common.state import State, get_attributes, set_attributes
-from agents.envs.env_state import episodes_of
+from agents.base.learner import Learner, Setup
+from agents.common.state import State
 from agents.envs.seed_envs import SeedEnvs, make_envs
 
-if TYPE_CHECKING:
-    from agents.base.agent import SeedAgent
-
 Pack = Callable[[Any], Any]
-"""Makes of anything something that belongs to the copy alone: another object, or the bytes of one."""
-_FRAME = ("seeds", "n_envs", "spaces", "device")
+"""Maps an object to one that belongs to the copy alone: another object, or the bytes of one."""
 
 
-def deepcopied(agent: "SeedAgent", memo: dict[int, Any]) -> Any:
-    """The agent's twin, which shares functions with it, and nothing that changes."""
-    twin = memo[id(agent)] = blank(type(agent))
-    state = state_of(agent, lambda part: copy.deepcopy(part, memo))
-    state["more"] = copy.deepcopy(state["more"], memo)
-    take_up(twin, state, lambda part: part)
-    return twin
+class Copied(Learner):
+    """A learner that can be copied and pickled."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy with its own envs, which continues as this agent would; it shares functions and nothing mutable."""
+        twin = memo[id(self)] = object.__new__(type(self))
+        state = self._packed(lambda part: copy.deepcopy(part, memo))
+        state["more"] = copy.deepcopy(state["more"], memo)
+        twin._unpack(state, lambda part: part)
+        return twin
+
+    def __copy__(self) -> Self:
+        """The same: a copy that shared networks would learn for the original too."""
+        return copy.deepcopy(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and cloudpickle: how to make a blank agent, and the state that `__setstate__` gives it."""
+        return object.__new__, (type(self),), self._packed(cloudpickle.dumps)
+
+    def __setstate__(self, state: State) -> None:
+        self._unpack(state, pickle.loads)
+
+    def _packed(self, pack: Pack) -> State:
+        """Everything that makes the agent what it is; what copying restores anyway may share memory with it."""
+        attributes = vars(self)
+        return {
+            "setup": _packed_setup(self.setup(), pack),
+            "learnt": {name: array.detach().cpu().numpy() for name, array in self.state_dict().items()},
+            "training": _as_arrays(self.training_state(envs=False)),
+            "plain": {name: value for name, value in attributes.items() if _is_plain(value)},
+            "last": _detached(self._last),
+            "envs": None if self._envs is None else _packed_envs(self._envs, pack),
+            "more": {name: value for name, value in attributes.items() if name not in self._own},
+        }
+
+    def _unpack(self, state: State, unpack: Callable[[Any], Any]) -> None:
+        """Makes a blank agent what `_packed` describes."""
+        self.set_up(Setup(**{name: unpack(part) for name, part in state["setup"].items()}))
+        for name, array in self.state_dict().items():
+            array.copy_(torch.from_numpy(state["learnt"][name]))
+        vars(self).update(state["plain"])
+        self.load_training_state(state["training"])
+        self._last = _detached(state["last"])
+        if state["envs"] is not None:
+            self._envs = self._unpacked_envs(state["envs"], unpack)
+        vars(self).update(state["more"])
+
+    def _unpacked_envs(self, state: State, unpack: Callable[[Any], Any]) -> SeedEnvs:
+        """The envs of a copy."""
+        kind = self._training_envs(self.config)
+        if "envs" in state:
+            envs = kind(unpack(state["envs"]), self.seeds, self.n_envs, "envs")
+            envs.set_counts(state["counts"])
+            return envs
+        assert self._env is not None
+        envs = make_envs(self._env, self.seeds, self.n_envs, kind=kind)
+        stored = state["state"]
+        stored = unpack(stored) if isinstance(stored, bytes) else stored
+        if stored is not None and not envs.set_state(stored) and self._obs is not None:
+            self._break_off(self._obs)
+        return envs
 
 
-def reduced(agent: "SeedAgent") -> tuple[Any, ...]:
-    """What pickle asks for: how to make a blank agent, and the state that `take_up` gives it."""
-    return blank, (type(agent),), state_of(agent, cloudpickle.dumps)
-
-
-def blank(kind: type[Any]) -> Any:
-    """An agent of a kind that is nothing yet."""
-    return object.__new__(kind)
-
-
-def state_of(agent: "SeedAgent", pack: Pack) -> State:
-    """All that makes an agent what it is. What the agent itself takes over by copying may share memory with it."""
-    attributes = vars(agent)
-    reported = {name: _detached(attributes[name]) for name in agent._reported if name in attributes}
-    known = agent._names | set(reported)
-    return {
-        "frame": {name: getattr(agent, name) for name in _FRAME},
-        "made": _made(agent, pack),
-        "learnt": {name: array.detach().cpu().numpy() for name, array in agent._arrays().items()},
-        "memory": _as_arrays(agent._get_memory()),
-        "predicting": get_attributes(agent, ("_predicting",)),
-        "running": (agent._obs, agent._episodes),
-        "plain": {name: value for name, value in attributes.items() if _is_plain(value)},
-        "reported": reported,
-        "envs": None if agent._envs is None else _standing(agent._envs, pack),
-        "more": {name: value for name, value in attributes.items() if name not in known},
-    }
-
-
-def take_up(agent: "SeedAgent", state: State, unpack: Callable[[Any], Any] = pickle.loads) -> None:
-    """Makes a blank agent what `state_of` says."""
-    made = {name: unpack(part) for name, part in state["made"].items()}
-    agent._set_up(**made, **state["frame"])
-    for name, array in agent._arrays().items():
-        array.copy_(torch.from_numpy(state["learnt"][name]))
-    vars(agent).update(state["plain"])
-    agent._set_memory(state["memory"])
-    set_attributes(agent, ("_predicting",), state["predicting"])
-    vars(agent).update(_detached(state["reported"]))
-    obs, agent._episodes = state["running"]
-    agent._obs = None if obs is None else obs.copy()
-    if state["envs"] is not None:
-        _stand(agent, state["envs"], unpack)
-    vars(agent).update(state["more"])
-
-
-def _made(agent: "SeedAgent", pack: Pack) -> State:
-    """What the constructor is given, of which no part need be plain data."""
-    extractor = agent.features and agent.features.extractor
-    made: State = {"config": agent.config, "env": _source(agent._env), "features_extractor": extractor}
-    for name, value in made.items():
+def _packed_setup(setup: Setup, pack: Pack) -> State:
+    """The setup, of which config, env and features extractor need not be plain data."""
+    env = setup.env.spec if isinstance(setup.env, gym.Env) else setup.env  # copies are made by the spec
+    packed = {}
+    for name, value in setup._replace(env=env)._asdict().items():
         try:
-            made[name] = pack(value)
-            if made[name] is value and hasattr(value, "look_at"):  # it looks at another env for all that share it
-                made[name] = pickle.loads(pickle.dumps(value))
-        except Exception as error:  # whatever a stranger's object raises
+            packed[name] = pack(value)
+            if packed[name] is value and hasattr(value, "look_at"):  # shared, it would look at one env for both
+                packed[name] = pickle.loads(pickle.dumps(value))
+        except Exception as error:  # a stranger's object may raise anything
             raise TypeError(f"{name} of the agent cannot be copied, {error!r}: save(path) writes it without") from error
-    return made
+    return packed
 
 
-def _source(env: Any) -> Any:
-    """What envs are made from: of an env its spec, since copies are made by that."""
-    return env.spec if isinstance(env, gym.Env) else env
-
-
-def _standing(envs: SeedEnvs, pack: Pack) -> State:
-    """Where the envs stand: their state, or themselves, or their counts alone."""
-    if envs._seeds is None and episodes_of(envs.vector_env) is not None:
-        return {"state": pack(envs.get_state())}
-    seeds, counts = envs._seeds, get_attributes(envs, envs._memory) if envs._seeds is None else None
+def _packed_envs(envs: SeedEnvs, pack: Pack) -> State:
+    """The state of the envs, or the envs themselves, or their counts alone."""
+    state = envs.get_state() if envs.begun else None
+    if state is not None and state["episodes"] is not None:
+        return {"state": pack(state)}
     try:
-        return {"envs": pack(envs.vector_env), "seeds": seeds, "counts": counts}
-    except Exception as error:  # whatever a stranger's env raises
-        if counts is None:  # it has not begun: a new one is the same
-            return {"seeds": seeds}
-        said = f"the env cannot be copied, its episodes start anew in the copy: {error!r}"
-        warnings.warn(said, RuntimeWarning, stacklevel=5)
-        return {"state": {"counts": counts, "episodes": None}}
-
-
-def _stand(agent: "SeedAgent", state: State, unpack: Callable[[Any], Any]) -> None:
-    """Gives a copy its envs."""
-    kind = agent._training_envs(agent.config)
-    if "envs" in state:
-        vector: VectorEnv[Any, Any, Any] = unpack(state["envs"])
-        envs = kind(vector, agent.seeds, agent.n_envs, "envs")
-        envs._seeds = state["seeds"]
-        if state["counts"] is not None:
-            set_attributes(envs, envs._memory, state["counts"])
-    else:
-        assert agent._env is not None
-        envs = make_envs(agent._env, agent.seeds, agent.n_envs, kind=kind)
-        standing = state.get("state")
-        standing = unpack(standing) if isinstance(standing, bytes) else standing
-        if standing is not None and not envs.set_state(standing) and agent._obs is not None:
-            agent._break_off(agent._obs)
-    agent._envs = envs
+        return {"envs": pack(envs.vector_env), "counts": envs.counts()}
+    except Exception as error:  # a stranger's env may raise anything
+        if state is not None:  # one that has not begun is the same as a new one
+            said = f"the env cannot be copied, its episodes start anew in the copy: {error!r}"
+            warnings.warn(said, RuntimeWarning, stacklevel=5)
+        return {"state": state}
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it shares memory with nothing that changes."""
+    """True if it shares memory with nothing mutable but dicts, lists and tuples of plain values."""
     if isinstance(value, dict):
         return all(map(_is_plain, (*value, *value.values())))
     if isinstance(value, list | tuple):
@@ -152,7 +130,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _as_arrays(tree: Any) -> Any:
-    """A state whose tensors are NumPy's arrays, as one that comes from a file has them."""
+    """A state whose tensors are NumPy arrays, as in one that was read from a file."""
     if isinstance(tree, torch.Tensor):
         return tree.numpy()
     if isinstance(tree, dict):
@@ -161,7 +139,7 @@ def _as_arrays(tree: Any) -> Any:
 
 
 def _detached(value: Any) -> Any:
-    """Tensors and arrays in dicts, lists and tuples as copies on the CPU; what is reported of an update."""
+    """Copies on the CPU of tensors and arrays in dicts, lists and tuples."""
     if isinstance(value, torch.Tensor):
         return torch.from_numpy(value.detach().cpu().numpy().copy())
     if isinstance(value, np.ndarray):

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.base.agent import Callback, SeedAgent, as_callbacks
+from agents.base.agent import SeedAgent
 from agents.base.evaluation import evaluate_episodes
+from agents.base.loop import Callback, as_callbacks
 from agents.common import files
 from agents.common.checkpoints import check_writable, with_suffix
 from agents.common.checks import check_flag, check_float, check_int
@@ -158,12 +159,11 @@ class EvalCallback:
         if self.best_model_path is None:
             return
         if self._best is None or self._best.seeds != agent.seeds:
-            self._best = agent._like(agent.seeds)
-        rows, learnt = np.flatnonzero(better), agent._arrays()
-        for name, array in self._best._arrays().items():
+            self._best = agent.like(agent.seeds)
+        rows, learnt = np.flatnonzero(better), agent.state_dict()
+        for name, array in self._best.state_dict().items():
             array[rows] = learnt[name][rows]
-        for name in agent._counters:
-            setattr(self._best, name, getattr(agent, name))
+        self._best.set_counters(agent.counters())
         best, path = self._best, self.best_model_path
         _or_warn(path, lambda: best.save(path))
 

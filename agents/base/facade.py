@@ -1,7 +1,7 @@
-"""What Stable-Baselines3's models have beside learning and predicting, as far as it has a meaning with a seed axis.
+"""The interface of Stable-Baselines3's models beside learning and predicting, as far as it makes sense with seeds.
 
-Hyperparameters are attributes (`agent.gamma`), to read: they are fixed, since networks, buffers and streams are made by
-them. What has no meaning here raises an AttributeError that says what does in its place.
+Hyperparameters are read-only attributes (`agent.gamma`): networks, buffers and streams were made from them. Attributes
+that make no sense here raise an AttributeError that names the alternative.
 
 Axis letters: S seeds.
 """
@@ -16,17 +16,15 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from agents.base.evaluation import one_of
+from agents.base.learner import Learner
 from agents.base.loggers import check_logger
-from agents.base.meaning import check_meaning, meaning_of
+from agents.base.loop import Loop
+from agents.base.meaning import check_fits, meaning_of
 from agents.common import checkpoints
 from agents.common.checks import check_flag, check_seeds
 from agents.common.state import DAMAGE
 from agents.common.streams import Streams
-from agents.envs.seed_envs import EnvLike, SeedEnvs, Spaces, make_envs
-from agents.nn.extractors import Features
-
-if TYPE_CHECKING:
-    from agents.base.agent import SeedAgent
+from agents.envs.seed_envs import EnvLike, make_envs
 
 Parameters = dict[str, dict[str, torch.Tensor]]
 _OWN = ("optimizer",)  # hyperparameters whose names are attributes already
@@ -51,26 +49,26 @@ _INSTEAD = {
 
 
 class Policy:
-    """An agent as Stable-Baselines3's `model.policy`: it acts, and holds the networks' arrays of all seeds."""
+    """The policy of an agent, as Stable-Baselines3's `model.policy`: it acts, and holds the networks' weights."""
 
-    def __init__(self, agent: "SeedAgent") -> None:
+    def __init__(self, agent: "Facade") -> None:
         self._agent = agent
         self.device = agent.device
 
     @property
     def observation_space(self) -> gym.Space[Any]:
-        """Of a single env."""
+        """The space of a single env."""
         return self._agent.observation_space
 
     @property
     def action_space(self) -> gym.Space[Any]:
-        """Of a single env."""
+        """The space of a single env."""
         return self._agent.action_space
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> Any:
-        """As the agent's."""
+        """Actions, as `predict` of the agent."""
         return self._agent.predict(observation, state, episode_start, deterministic)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
@@ -78,7 +76,7 @@ class Policy:
         return self._agent.get_parameters()["policy"]
 
     def load_state_dict(self, state_dict: Mapping[str, torch.Tensor], strict: bool = True) -> None:
-        """Takes over such arrays; all of them, if strict. Raises as `set_parameters`."""
+        """Sets such arrays; all of them, if strict. Raises as `set_parameters`."""
         own = self._agent.get_parameters()
         self._agent.set_parameters({**own, "policy": dict(state_dict)}, exact_match=strict)
 
@@ -87,21 +85,11 @@ class Policy:
         return iter(self.state_dict().values())
 
     def set_training_mode(self, mode: bool) -> None:
-        """Changes nothing: no network here acts otherwise in training."""
+        """Changes nothing: networks here act the same in training."""
 
 
-class Facade:
-    """Methods and attributes of Stable-Baselines3's models, for `SeedAgent`."""
-
-    config: Any
-    seeds: tuple[int, ...]
-    spaces: Spaces
-    features: Features | None
-    n_envs: int
-    _env: EnvLike | None
-    _envs: SeedEnvs | None
-    _obs: Any
-    _logger: Any
+class Facade(Loop):
+    """A learner with the methods and attributes of Stable-Baselines3's models."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -113,7 +101,7 @@ class Facade:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Only asked for what is not there."""
+            """Raises AttributeError; called only for attributes that do not exist."""
             kind = type(self).__name__
             instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
             raise AttributeError(f"{kind!r} object has no attribute {name!r}{instead}", name=name, obj=self)
@@ -124,56 +112,48 @@ class Facade:
         return None if self._envs is None else self._envs.vector_env
 
     def set_env(self, env: EnvLike, force_reset: bool = True, check_env: bool = True) -> None:
-        """Lets it learn in another env with the same spaces, of which every seed gets its N copies.
+        """Replaces the env by another one with the same spaces, of which every seed gets N copies.
 
-        Running episodes are given up. A features extractor with `look_at(env)` looks at the new one.
+        Running episodes are abandoned. A features extractor with `look_at(env)` looks at the new one.
 
         Args:
             env: As the constructor's.
             force_reset: Must be True: an agent cannot go on with the episodes of another env.
-            check_env: Whether to refuse an env that says that its observations or actions mean something else than
-                those that the agent learnt with; see `load`.
+            check_env: Whether to refuse an env whose observations or actions have another meaning than those that the
+                agent learnt with; see `load`.
 
         Raises:
-            TypeError: If `env` is none.
-            ValueError: If its spaces or what they mean are others, or `force_reset` is False; then the agent stays as
-                it is.
+            TypeError: If `env` is not an env.
+            ValueError: If its spaces or their meaning are others, or `force_reset` is False; then nothing is changed.
         """
-        agent: Any = self
         if force_reset is not True:
             raise ValueError(f"force_reset must be True: a new env begins new episodes, got {force_reset!r}")
         check_flag("check_env", check_env)
-        envs = make_envs(env, self.seeds, self.n_envs, kind=agent._training_envs(self.config))
-        present = meaning_of(envs.vector_env)
+        envs = make_envs(env, self.seeds, self.n_envs, kind=self._training_envs(self.config))
         try:
-            if envs.spaces != self.spaces:
-                raise ValueError(f"env has {envs.spaces}, but the agent was made for {self.spaces}")
-            if check_env:
-                check_meaning(agent.meaning, present)
+            check_fits(envs, self.spaces, self.meaning if check_env else None)
         except ValueError:
             envs.vector_env.close()
             raise
         if self.features is not None:
             self.features.look_at(one_of(envs))
         if self._obs is not None:
-            agent._break_off(self._obs)
-        self._env, self._envs = env, envs
-        agent._episodes = None
-        agent.meaning = agent.meaning if check_env else present
+            self._break_off(self._obs)
+        self._env, self._envs, self._episodes = env, envs, None
+        self.meaning = self.meaning if check_env else meaning_of(envs.vector_env)
 
     @property
     def policy(self) -> Policy:
-        """What acts; see `Policy`."""
-        agent: Any = self
-        return Policy(agent)
+        """The policy of all seeds."""
+        return Policy(self)
 
     @property
     def logger(self) -> Any:
-        """Takes values for the next report: `agent.logger.record("my/key", number or one per seed)`."""
+        """Records values for the next report: `agent.logger.record("my/key", number or one per seed)`."""
         return self._logger
 
     def set_logger(self, logger: Any) -> None:
-        """Reports go to this one too, whatever `verbose` and `tensorboard_log` say.
+        """Sends reports to another logger too, whatever `verbose` and `tensorboard_log` are.
 
         With several seeds a key has the mean over them, and `seed_3/key` is seed 3's.
 
@@ -183,24 +163,24 @@ class Facade:
         self._logger = check_logger(logger)
 
     def get_parameters(self) -> Parameters:
-        """Copies of all that was learnt, [S, ...] each.
+        """Copies of everything learnt, [S, ...] each.
 
-        Networks and tables are under "policy", and what an optimiser remembers, if there is one, under
+        Networks and tables are under "policy", and the state of the optimiser, if there is one, under
         "policy.optimizer".
         """
         found: Parameters = {"policy": {}}
-        for name, array in self._named_arrays().items():
+        for name, array in self.state_dict().items():
             part, _, inner = name.partition(".")
             where, key = ("policy.optimizer", inner) if part == "optimizer" else ("policy", name)
             found.setdefault(where, {})[key] = array.detach().clone()
         return found
 
     def set_parameters(self, load_path_or_dict: Any, exact_match: bool = True, device: Any = "auto") -> None:
-        """Takes over what `get_parameters` gave, or what a file of `save` holds of it.
+        """Sets parameters that `get_parameters` returned, or those in a file of `save`.
 
         Args:
             load_path_or_dict: Arrays of S seeds by part and name, or a path.
-            exact_match: Whether all must be there; if not, what is missing stays.
+            exact_match: Whether all must be there; if not, missing ones keep their values.
             device: Not used: arrays go where the agent is.
 
         Raises:
@@ -209,7 +189,7 @@ class Facade:
         """
         given = load_path_or_dict
         arrays = _flat(given) if isinstance(given, Mapping) else _learnt_in(given)
-        own = self._named_arrays()
+        own = self.state_dict()
         unknown, missing = sorted(arrays.keys() - own.keys()), sorted(own.keys() - arrays.keys())
         if unknown or (missing and exact_match):
             raise KeyError(f"parameters must be those of get_parameters(): unknown {unknown}, missing {missing}")
@@ -223,7 +203,7 @@ class Facade:
             own[name].copy_(array)
 
     def set_random_seed(self, seed: int | Sequence[int] | None = None) -> None:
-        """Begins all random streams anew from other seeds, of the env at its next reset; what was learnt stays.
+        """Restarts all random streams from other seeds, those of the env at its next reset; weights are kept.
 
         Args:
             seed: One int for an agent of one seed, S for one of S; None changes nothing.
@@ -234,11 +214,10 @@ class Facade:
         """
         if seed is None:
             return
-        agent: Any = self
         seeds = check_seeds([seed] if isinstance(seed, int | np.integer) else seed)
         if len(seeds) != len(self.seeds):
             raise ValueError(f"seed must be {len(self.seeds)} ints, one for each seed of the agent, got {seed!r}")
-        twin = agent._like(seeds)
+        twin = self.like(seeds)
         for name, value in vars(twin).items():
             if _draws(value):
                 setattr(self, name, value)
@@ -246,16 +225,12 @@ class Facade:
         if self._envs is not None:
             self._envs.reseed(seeds)
 
-    def _named_arrays(self) -> dict[str, torch.Tensor]:
-        agent: Any = self
-        arrays: dict[str, torch.Tensor] = agent._arrays()
-        return arrays
 
-
-class ReplayFiles:
-    """An agent whose replay memory, `replay`, goes into a file of its own: safetensors and JSON, never pickle."""
+class ReplayFiles(Learner):
+    """A learner whose replay memory, `replay`, can be written to a file of its own: safetensors and JSON, no pickle."""
 
     replay: Any
+    priorities: Any = None
 
     @property
     def replay_buffer(self) -> Any:
@@ -270,7 +245,7 @@ class ReplayFiles:
         checkpoints.write(path, arrays, facts)
 
     def load_replay_buffer(self, path: Any, truncate_last_traj: bool = True) -> None:
-        """Takes up the memory that `save_replay_buffer` wrote in place of its own; running episodes are given up.
+        """Replaces the memory by one that `save_replay_buffer` wrote; running episodes are abandoned.
 
         Args:
             path: The file.
@@ -280,7 +255,6 @@ class ReplayFiles:
             FileNotFoundError: If there is no such file.
             ValueError: If it is corrupt, another algorithm's, or does not fit the agent.
         """
-        agent: Any = self
         if truncate_last_traj is not True:
             raise ValueError(
                 f"truncate_last_traj must be True: episodes of a file are over, got {truncate_last_traj!r}"
@@ -297,18 +271,14 @@ class ReplayFiles:
                 part.set_state(parts[name])
         except (*DAMAGE, ValueError) as error:
             raise ValueError(f"{path} does not hold a replay buffer for this agent: {error}") from error
-        if agent._obs is not None:
-            agent._break_off(agent._obs)
-        else:
-            agent._cut(agent._obs)
+        self._break_off(np.zeros(0, np.float32) if self._obs is None else self._obs)
 
     def _memories(self) -> dict[str, Any]:
-        priorities = vars(self).get("priorities")
-        return {"replay": self.replay} | ({} if priorities is None else {"priorities": priorities})
+        return {"replay": self.replay} | ({} if self.priorities is None else {"priorities": self.priorities})
 
 
 def _hyperparameter(name: str) -> property:
-    """A hyperparameter as an attribute that can be read."""
+    """A hyperparameter as a read-only attribute."""
 
     def get(self: Facade) -> Any:
         return getattr(self.config, name)
@@ -320,7 +290,7 @@ def _hyperparameter(name: str) -> property:
 
 
 def _draws(value: Any) -> bool:
-    """Whether it is random streams."""
+    """True for random streams."""
     generators = isinstance(value, list) and bool(value) and isinstance(value[0], np.random.Generator)
     return generators or isinstance(value, Streams)
 
@@ -337,6 +307,6 @@ def _flat(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, torch.Tensor]:
 
 
 def _learnt_in(path: Any) -> dict[str, torch.Tensor]:
-    """The arrays of what was learnt that a file of `save` holds."""
+    """The weights in a file of `save`."""
     arrays, _ = checkpoints.read(path)
     return {name: array for name, array in arrays.items() if not name.startswith("training.")}

@@ -1,6 +1,6 @@
-"""What the env of an agent said of its observations and actions, kept so that no other kind of env is taken for it.
+"""The meaning of an env's observations and actions, kept by an agent so that it refuses envs with another one.
 
-An env that has an attribute `meaning`, a dict of plain JSON, speaks for itself; of others the spaces alone are known.
+An env can describe it in an attribute `meaning`, a dict of plain JSON; of other envs only the spaces are compared.
 """
 
 import json
@@ -10,15 +10,16 @@ import gymnasium as gym
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
 from agents.common.facts import short
+from agents.envs.seed_envs import SeedEnvs, Spaces
 
 Meaning = dict[str, Any]
 
 
 def meaning_of(envs: VectorEnv[Any, Any, Any]) -> Meaning | None:
-    """What the envs say that their observations and actions mean, and the wrappers that change these; None if nothing.
+    """The meaning that the envs declare, and the wrappers that change observations or actions; None if undeclared.
 
     Raises:
-        TypeError: If `meaning` is a dict, but no plain JSON.
+        TypeError: If `meaning` is a dict, but not plain JSON.
     """
     single: Any = envs.envs[0] if isinstance(envs, SyncVectorEnv) else envs.unwrapped
     try:
@@ -35,7 +36,7 @@ def meaning_of(envs: VectorEnv[Any, Any, Any]) -> Meaning | None:
 
 
 def _changing(env: Any) -> list[str]:
-    """Names of the wrappers that change observations or actions, the outermost first."""
+    """Names of the wrappers that change observations or actions, outermost first."""
     names = []
     while isinstance(env, gym.Wrapper):
         if isinstance(env, gym.ObservationWrapper | gym.ActionWrapper):
@@ -44,11 +45,27 @@ def _changing(env: Any) -> list[str]:
     return names
 
 
-def check_meaning(learnt: Meaning | None, present: Meaning | None) -> None:
-    """Checks that an env means what that of the agent did; nothing is known without `learnt`.
+def check_fits(envs: SeedEnvs, spaces: Spaces, learnt: Meaning | None) -> None:
+    """Checks that an agent can act in these envs.
+
+    Args:
+        envs: The envs.
+        spaces: The spaces that the agent was made for.
+        learnt: The meaning that it learnt with; None to compare the spaces only.
 
     Raises:
-        ValueError: Naming the first key that differs, what it was and what it is.
+        ValueError: If the spaces or the meaning are others.
+    """
+    if envs.spaces != spaces:
+        raise ValueError(f"env has {envs.spaces}, but the agent was made for {spaces}")
+    check_meaning(learnt, meaning_of(envs.vector_env))
+
+
+def check_meaning(learnt: Meaning | None, present: Meaning | None) -> None:
+    """Checks that an env has the meaning that the agent learnt with; passes if `learnt` is None.
+
+    Raises:
+        ValueError: Naming the first key that differs, and both values.
     """
     if learnt is None:
         return
@@ -69,7 +86,7 @@ _ANYWAY = "; check_env=False lets it act there all the same"
 
 
 def _first_difference(where: str, one: Any, other: Any) -> tuple[str, Any, Any]:
-    """The innermost part that differs, as its path and both values; lists that differ in length or order are whole."""
+    """The innermost part that differs: its path and both values; lists of different lengths count as a whole."""
     if isinstance(one, dict) and isinstance(other, dict):
         key = next((key for key in [*other, *one] if one.get(key) != other.get(key)), None)
         if key is not None:

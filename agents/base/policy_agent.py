@@ -4,14 +4,16 @@ Axis letters: S seeds, N envs per seed, B batch, T time, D observation, A output
 """
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from agents.base.agent import Actions, SeedAgent
-from agents.common.checks import check_choice, check_float, check_widths
+from agents.base.agent import SeedAgent
+from agents.base.learner import Actions, joined
+from agents.common.checks import check_choice, check_flag, check_float, check_widths
+from agents.common.returns import explained_variance
 from agents.common.schedules import as_schedule
 from agents.common.streams import Streams
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
@@ -30,7 +32,6 @@ class PolicyAgent(SeedAgent):
     """
 
     takes_box_actions = True
-    _memory: ClassVar[tuple[str, ...]] = ("_acting", "_rate")
     takes_features = True
     optimizer: Adam | RMSprop
 
@@ -45,9 +46,7 @@ class PolicyAgent(SeedAgent):
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
         self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
         self._rate = 0.0  # learning rate of the last update
-        self._entropy_weight = (
-            config.ent_coef if isinstance(config.ent_coef, int | float) else 0.0
-        )  # that of the last update
+        self._entropy_weight = float(config.ent_coef) if isinstance(config.ent_coef, int | float) else 0.0
 
     def _act(self, obs: Floats) -> Actions:
         """Actions for obs [S, N, D], drawn from the policy: ints [S, N] or floats [S, N, A]."""
@@ -61,28 +60,18 @@ class PolicyAgent(SeedAgent):
         return self._shaped(self.distribution.mode(self.net.act(obs)))
 
     def _sampled(self, obs: Floats) -> Actions:
-        size = obs.shape[1] * self.distribution.noise_size
-        draw = "standard_normal" if self.distribution.normal else "random"
-        noise = np.stack([getattr(stream, draw)(size) for stream in self._predicting])  # [S, B * noise_size]
-        return self._shaped(self._drawn(obs, noise))
+        return self._shaped(self._drawn(obs, self.distribution.noise(self._predicting, obs.shape[1])))
 
     def _shaped(self, action: Actions) -> Actions:
         return action.reshape(*action.shape[:2], *self.spaces.action_shape)
 
-    def _std_metric(self) -> dict[str, Any]:
-        """The mean standard deviation of a Box's actions, [S], if it is one."""
-        log_std = self.net.log_std
-        return {} if log_std is None else {"train/std": log_std.exp().mean((1, 2)).cpu().numpy()}
-
-    def _arrays(self) -> dict[str, torch.Tensor]:
-        parts = {"net": self.net.values, "optimizer": self.optimizer.state()}
-        return {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Weights and the state of the optimiser, by name, [S, ...] each."""
+        return joined(net=self.net.values, optimizer=self.optimizer.state())
 
 
 class RolloutAgent(PolicyAgent):
     """An agent that takes T steps in each of its envs, learns from them, and forgets them."""
-
-    _memory: ClassVar[tuple[str, ...]] = (*PolicyAgent._memory, "rollout", "_reward_scale")
 
     def _build_rollout(self) -> None:
         config, S = self.config, len(self.seeds)
@@ -106,9 +95,7 @@ class RolloutAgent(PolicyAgent):
         self.rollout.clear()
 
     def _whole(self, total_timesteps: int) -> int:
-        """So many that the last rollout is whole, as Stable-Baselines3 does."""
-        rollout, stored = self.rollout.n_steps * self.n_envs, self.rollout.position * self.n_envs
-        return -(-(stored + total_timesteps) // rollout) * rollout - stored
+        return self.rollout.whole(total_timesteps)
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts once in every env, stores what came of it, and learns once the rollout is full."""
@@ -138,6 +125,32 @@ class RolloutAgent(PolicyAgent):
         return np.where(truncated, values, np.float32(0.0))
 
 
+class Losses(NamedTuple):
+    """The terms of an actor-critic's loss, whose means over the batch are reported."""
+
+    policy: torch.Tensor  # [S, B]
+    value: torch.Tensor  # [S, B], zero without a critic
+    entropy: torch.Tensor  # [S, B]
+
+
+def std_metric(log_std: torch.Tensor | None) -> dict[str, Any]:
+    """The mean standard deviation of Box actions, [S]; nothing for Discrete ones."""
+    return {} if log_std is None else {"train/std": log_std.exp().mean((1, 2)).cpu().numpy()}
+
+
+def actor_critic_metrics(
+    losses: Losses, value: torch.Tensor, returns: torch.Tensor, log_std: torch.Tensor | None
+) -> dict[str, Any]:
+    """Metrics of an update, [S] each: means of the losses, and how well values explain returns, [S, B] each."""
+    policy, squared_error, entropy = (loss.mean(1).cpu().numpy() for loss in losses)
+    return std_metric(log_std) | {
+        "train/policy_loss": policy,
+        "train/value_loss": squared_error,
+        "train/entropy_loss": -entropy,
+        "train/explained_variance": explained_variance(value.cpu().numpy(), returns.cpu().numpy()),
+    }
+
+
 def check_policy(config: Any) -> None:
     """Checks the fields that all agents with a policy have.
 
@@ -153,6 +166,5 @@ def check_policy(config: Any) -> None:
     check_float("log_std_init", config.log_std_init, -20.0, 20.0)
     check_choice("activation", config.activation, tuple(ACTIVATIONS))
     for field in ("normalize_advantage", "shared_network"):
-        if not isinstance(getattr(config, field), bool):
-            raise TypeError(f"{field} must be True or False, got {getattr(config, field)!r}")
+        check_flag(field, getattr(config, field))
     check_widths("net_arch", config.net_arch)

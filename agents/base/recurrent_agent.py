@@ -9,18 +9,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from gymnasium.vector import AutoresetMode
 
-from agents.base.agent import Actions, SeedAgent, with_seed_axis
-from agents.common.state import get_attributes, set_attributes
+from agents.base.agent import SeedAgent
+from agents.base.learner import Actions, Recurrent
+from agents.common.state import Parts
 from agents.common.streams import generator
 from agents.envs.seed_envs import Floats
 from agents.nn.layers import Flags, Parameters
 from agents.nn.lstm import LSTM, State, draw_weights, lstm_shapes, weights_in
 
-_CARRIED = ("hidden", "cell", "starts", "alive")
 Recalled = tuple[Floats, Floats]  # hidden state and cell, [S, B, H] each
 
 
@@ -140,7 +139,7 @@ class RecurrentActorCritic(RecurrentNet):
         super().backward(rows)
 
 
-class Carried:
+class Carried(Parts):
     """What each env carries from step to step, so that an episode begins without memory of the one before.
 
     With SAME_STEP, an env that ended shows the first observation of its next episode at once. With NEXT_STEP it shows
@@ -185,13 +184,9 @@ class Carried:
         """Hidden state and cell before the next step."""
         return self.hidden, self.cell
 
-    def get_state(self) -> dict[str, Any]:
-        """A copy of all of it."""
-        return get_attributes(self, _CARRIED)
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Takes up what `get_state` gave; ValueError if it does not fit."""
-        set_attributes(self, _CARRIED, state)
+    def parts(self) -> dict[str, Any]:
+        """All of it, by attribute."""
+        return {"hidden": self.hidden, "cell": self.cell, "starts": self.starts, "alive": self.alive}
 
 
 class RecurrentAgent(SeedAgent):
@@ -230,38 +225,11 @@ class RecurrentAgent(SeedAgent):
         shape = (len(self.seeds), batch, self.net.memory_size)
         return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
 
-    def predict(
-        self,
-        observation: npt.ArrayLike,
-        state: tuple[npt.NDArray[Any], ...] | None = None,
-        episode_start: npt.NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
-    ) -> tuple[Actions, tuple[npt.NDArray[Any], ...] | None]:
-        """Greedy actions, or ones as chance has it in training, and what to hand in at the next call.
-
-        Args:
-            observation: One observation or a batch of them; for several seeds one, or one batch, for each,
-                with a leading S.
-            state: What the last call returned, hidden state and cell, [S, B, H] each: with one seed in the shape
-                of sb3-contrib's RecurrentPPO. Where a critic has an LSTM of its own, its H follow the policy's.
-                None at the beginning.
-            episode_start: Where an observation is its episode's first, so that nothing is remembered, (B,) or (S, B)
-                or a single one for all.
-            deterministic: Whether never to explore.
-
-        Returns:
-            Actions of shape () or (B,), for several seeds (S,) or (S, B), each with a Box's shape behind it; and the
-            state after them.
-
-        Raises:
-            ValueError: If observation or state has another shape.
-        """
-        obs = with_seed_axis(observation, len(self.seeds), self.spaces)  # [S, B, D]
-        before = self._before(state, episode_start, obs.shape[1])
-        outputs, after = self.net.act(obs, before)
-        action = self._best(outputs) if deterministic else self._by_chance(outputs)
-        lead = np.shape(observation)[: np.ndim(observation) - len(self.spaces.obs_shape)]
-        return self.spaces.to_env(action).reshape((*lead, *self.spaces.action_shape))[()], after
+    def _respond(
+        self, obs: Floats, state: Recurrent, episode_start: Any, deterministic: bool
+    ) -> tuple[Actions, Recurrent]:
+        outputs, after = self.net.act(obs, self._before(state, episode_start, obs.shape[1]))
+        return (self._best(outputs) if deterministic else self._by_chance(outputs)), after
 
     def _before(self, state: Any, episode_start: Any, batch: int) -> Recalled:
         """Hidden state and cell that a step begins with, [S, B, H] each."""

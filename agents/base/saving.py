@@ -1,37 +1,120 @@
-"""What a file must say of an agent, and an agent made from it.
+"""Files of agents: `save` and `load`.
 
-What was learnt and the facts always; with `training` also all that `SeedAgent.resume` takes, the envs included.
+A file holds the weights and the facts of an agent; with `training` also all that `resume` needs, envs included.
 """
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 
+from agents.base.learner import Counters, Learner, Setup
+from agents.base.loop import Loop
 from agents.common import checkpoints
-from agents.common.facts import check_below, check_keys, short
-from agents.common.state import DAMAGE, State, get_attributes, part, set_attributes
-
-if TYPE_CHECKING:
-    from agents.base.agent import SeedAgent
+from agents.common.checks import check_flag, check_seeds
+from agents.common.devices import as_device
+from agents.common.facts import check_arrays, check_below, check_facts, check_keys, check_room, check_spaces, short
+from agents.common.state import DAMAGE, State
+from agents.envs.seed_envs import EnvLike, Spaces, as_source
+from agents.nn.extractors import Extractor, check_extractor
 
 _FUNCTION = "a function"
 
 
-def write(agent: "SeedAgent", path: str | os.PathLike[str], training: bool) -> None:
-    """Writes what the agent has learnt, and its training too if asked."""
-    arrays, facts = agent._arrays(), facts_of(agent)
+class Saved(Loop):
+    """A learner with `save` and `load`."""
+
+    def save(self, path: str | os.PathLike[str], training: bool = False) -> None:
+        """Writes weights and hyperparameters; ".safetensors" is added if there is no suffix.
+
+        A hyperparameter that is a function is not written.
+
+        Args:
+            path: The file. It is replaced once the new one is complete.
+            training: Whether to write also all that `resume` needs: replay memory and other buffers, random streams,
+                running episodes.
+        """
+        write(self, path, training)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        env: EnvLike | None = None,
+        device: str | torch.device = "auto",
+        features_extractor: Extractor | None = None,
+        *,
+        verbose: int = 0,
+        tensorboard_log: str | os.PathLike[str] | None = None,
+        threads: int | None = 1,
+        check_env: bool = True,
+        **changes: Any,
+    ) -> Self:
+        """The agent that `save` wrote, with everything that the file holds; `resume` continues its training.
+
+        Args:
+            path: The file.
+            env: The env to continue learning in; not needed to predict.
+            device: As for the constructor.
+            features_extractor: The one that the agent was made with: no file holds it.
+            verbose: As for the constructor, like the two that follow.
+            tensorboard_log: See there.
+            threads: See there.
+            check_env: Whether to refuse an env whose observations or actions have another meaning than those that the
+                agent learnt with; TradingEnv declares its features, scaler, window and actions.
+            changes: Hyperparameters to change, but none that shapes a network, or a buffer that the file holds.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            TypeError: If there is no such hyperparameter, or `env` is not an env.
+            ValueError: If the file is corrupt, another program's, or another algorithm's; if its agent had a features
+                extractor and none is given, or the reverse, or another; or if the env's observations or actions have
+                another meaning.
+        """
+        check_flag("check_env", check_env)
+        arrays, facts = checkpoints.read(path)
+        if facts.get("algorithm") != cls.__name__:
+            raise ValueError(f"{path} holds {short(facts.get('algorithm'))}, not {cls.__name__}, as its algorithm")
+        whole = f"{path} does not hold a whole {cls.__name__}"
+        with naming(whole):
+            check_facts(facts, cls.Config, Counters._fields)
+        kept = facts["config"].get("buffer_size") if "training" in facts else None
+        if kept is not None and changes.get("buffer_size", kept) != kept:
+            raise ValueError(f"{path} holds a memory with buffer_size={kept}, it cannot be {changes['buffer_size']}")
+        check_extractor(features_extractor, facts.get("features_dim"))
+        if env is not None:
+            as_source(env)
+        with naming(f"{whole}: config"):
+            config = cls.Config(**with_functions(facts["config"]))
+        config, asked = changed(config, changes, cls.__name__), "".join(f", {k}={v!r}" for k, v in changes.items())
+        agent = cls.__new__(cls)
+        with naming(f"{whole}{asked}"):
+            spaces = checked_spaces(cls, config, facts, arrays)
+            made_for = (check_seeds(facts["seeds"]), facts["n_envs"], spaces, as_device(device))
+            agent.set_up(Setup(config, *made_for, env, features_extractor))
+            restore(agent, arrays, facts)
+        agent.set_shown(verbose, tensorboard_log, threads)
+        agent.meaning, agent._check_env = facts.get("meaning"), check_env
+        if env is not None and agent.meaning is not None:
+            agent._connected()  # refuses an env of another meaning now, not when training begins
+        return agent
+
+
+def write(agent: Learner, path: str | os.PathLike[str], training: bool) -> None:
+    """Writes the weights of an agent, and the state of its training if asked."""
+    arrays, facts = agent.state_dict(), facts_of(agent)
     if training:
-        facts["training"] = checkpoints.pack(training_of(agent), arrays, "training")
+        facts["training"] = checkpoints.pack(agent.training_state(), arrays, "training")
     checkpoints.write(path, arrays, facts)
 
 
-def facts_of(agent: "SeedAgent") -> dict[str, Any]:
-    """All but the arrays that a file must say, as plain JSON."""
+def facts_of(agent: Learner) -> dict[str, Any]:
+    """Everything but the arrays that a file must hold, as plain JSON."""
     config = dataclasses.asdict(agent.config)
     return {
         "algorithm": type(agent).__name__,
@@ -41,32 +124,17 @@ def facts_of(agent: "SeedAgent") -> dict[str, Any]:
         "spaces": dataclasses.asdict(agent.spaces),
         "meaning": agent.meaning,
         "features_dim": None if agent.features is None else agent.features.dim,
-        "counters": {name: getattr(agent, name) for name in agent._counters},
+        "counters": agent.counters()._asdict(),
     }
 
 
-def training_of(agent: "SeedAgent") -> State:
-    """All that training goes on from, beside what was learnt."""
-    episodes = agent._episodes
-    if episodes is None and agent._envs is not None and agent._obs is not None:
-        episodes = agent._envs.get_state()
-    return {
-        "total_timesteps": agent.total_timesteps,
-        "goal": agent.goal,
-        "obs": agent._obs,
-        "episodes": episodes,
-        "predicting": get_attributes(agent, ("_predicting",)),
-        "memory": agent._get_memory(),
-    }
-
-
-def restore(agent: "SeedAgent", arrays: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
-    """Gives a new agent what was learnt, and its training if that is there.
+def restore(agent: Learner, arrays: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+    """Gives a new agent its weights, and the state of its training if that is there.
 
     Raises:
         ValueError: Naming it, if something is missing, has another shape, or does not fit.
     """
-    for name, array in agent._arrays().items():
+    for name, array in agent.state_dict().items():
         if name not in arrays:
             raise ValueError(f"it has no array {name}")
         stored = arrays[name]
@@ -74,38 +142,66 @@ def restore(agent: "SeedAgent", arrays: Mapping[str, torch.Tensor], facts: Mappi
             theirs, ours = (f"{one.dtype} {tuple(one.shape)}" for one in (stored, array))
             raise ValueError(f"{name} must be {ours} by seeds, config and spaces, got {theirs}")
         array.copy_(stored)
-    set_attributes(agent, agent._counters, facts["counters"])
+    agent.set_counters(Counters(**facts["counters"]))
     if "training" in facts:
-        _take_up(agent, checkpoints.unpack(facts["training"], arrays, "training"))
+        training = checkpoints.unpack(facts["training"], arrays, "training")
+        check_training(training, (len(agent.seeds), agent.n_envs, agent.spaces.obs_size))
+        agent.load_training_state(training)
 
 
-def _take_up(agent: "SeedAgent", training: State) -> None:
-    """Goes back to where `training_of` was called; the envs follow once they are there."""
-    check_keys("training", training, ("total_timesteps", "goal", "obs", "episodes", "predicting", "memory"))
-    agent.total_timesteps = check_below("training.total_timesteps", training["total_timesteps"], 2**63)
-    agent.goal = check_below("training.goal", training["goal"], 2**63)
-    agent._obs, agent._episodes = training["obs"], training["episodes"]
-    if not isinstance(agent._obs, np.ndarray | None) or not isinstance(agent._episodes, dict | None):
-        raise ValueError(
-            f"obs must be an array and episodes an object, got {short(agent._obs)}, {short(agent._episodes)}"
-        )
-    if (agent._obs is None) != (agent._episodes is None):
+def check_training(training: State, shape: tuple[int, ...]) -> None:
+    """Checks the state of training as a file gives it, apart from its `memory`; `shape` [S, N, D] is that of obs.
+
+    Raises:
+        TypeError: Naming the fact, if it has another type.
+        ValueError: If it is missing, unknown, out of range, or does not fit the others.
+    """
+    check_keys("training", training, ("total_timesteps", "goal", "obs", "episodes", "memory"))
+    for name in ("total_timesteps", "goal"):
+        check_below(f"training.{name}", training[name], 2**63)
+    obs, episodes = training["obs"], training["episodes"]
+    if not isinstance(obs, np.ndarray | None) or not isinstance(episodes, dict | None):
+        raise ValueError(f"obs must be an array and episodes an object, got {short(obs)}, {short(episodes)}")
+    if (obs is None) != (episodes is None):
         raise ValueError("obs and episodes must both be there, or neither")
-    shape = (len(agent.seeds), agent.n_envs, agent.spaces.obs_size)
-    if agent._obs is not None and (agent._obs.shape != shape or agent._obs.dtype != np.float32):
-        given = f"{agent._obs.dtype} {agent._obs.shape}"
+    if obs is not None and (obs.shape != shape or obs.dtype != np.float32):
+        given = f"{obs.dtype} {obs.shape}"
         raise ValueError(f"obs must be an array float32 {shape} by seeds, n_envs and spaces, got {given}")
-    if agent._obs is not None and not np.isfinite(agent._obs).all():
+    if obs is not None and not np.isfinite(obs).all():
         raise ValueError("obs must be finite")
-    with part("training"), part("predicting"):
-        set_attributes(agent, ("_predicting",), training["predicting"])
-    with part("training"), part("memory"):
-        agent._set_memory(training["memory"])
+
+
+def checked_spaces(
+    kind: type[Learner], config: Any, facts: Mapping[str, Any], arrays: Mapping[str, torch.Tensor]
+) -> Spaces:
+    """The spaces in a file, once all that shapes networks and buffers is known to fit its arrays.
+
+    Raises:
+        TypeError: Naming the fact, if it has another type.
+        ValueError: If it is out of range, or does not fit the arrays.
+    """
+    spaces_type, S = kind.envs_type.spaces_type, len(facts["seeds"])
+    check_keys("spaces", facts["spaces"], [field.name for field in dataclasses.fields(spaces_type)])
+    spaces = spaces_type.from_facts(facts["spaces"])
+    check_spaces(spaces)
+    inputs = spaces.obs_size if facts["features_dim"] is None else facts["features_dim"]
+    check_arrays(arrays, S, kind._weight_shapes(config, spaces, inputs))
+    check_room(config, S, facts["n_envs"], spaces.obs_size + math.prod(spaces.action_shape) + 3)
+    return spaces
+
+
+def changed(config: Any, changes: dict[str, Any], algorithm: str) -> Any:
+    """The configuration with other hyperparameters; TypeError naming those that the algorithm does not have."""
+    known = [field.name for field in dataclasses.fields(config)]
+    unknown = [name for name in changes if name not in known]
+    if unknown:
+        raise TypeError(f"{', '.join(unknown)}: no hyperparameter of {algorithm}, which has {', '.join(known)}")
+    return dataclasses.replace(config, **changes)
 
 
 @contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Lets any error say of which file it speaks, as a ValueError."""
+    """Turns any error into a ValueError that begins with `what`, the file it is about."""
     try:
         yield
     except (ValueError, *DAMAGE) as error:
@@ -114,7 +210,7 @@ def naming(what: str) -> Iterator[None]:
 
 
 def with_functions(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored configuration, in which each function that no file holds raises when it is called."""
+    """A stored configuration in which each function that the file does not hold raises when it is called."""
 
     def forgotten(name: str) -> Callable[[float], float]:
         def raises(remaining: float) -> float:

@@ -17,7 +17,6 @@ from gymnasium.spaces import flatdim
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
 
-from agents.common.state import State
 from agents.envs.seed_envs import Floats, SeedEnvs
 
 HARMLESS = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit)
@@ -35,21 +34,18 @@ class AfterstateEnvs(SeedEnvs):
     """
 
     autoreset_mode = AutoresetMode.DISABLED  # the last afterstates of an episode must be seen before its reset
-    _memory = (*SeedEnvs._memory, "obs", "next_obs")
-    obs: Floats
-    next_obs: Floats
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int], n_envs: int, purpose: str) -> None:
         super().__init__(envs, seeds, n_envs, purpose)
         self._afterstates = afterstates_of(envs)
         shape = (self.spaces.n_actions, *self.spaces.obs_shape)
         self.spaces = dataclasses.replace(self.spaces, obs_shape=shape)
+        size = flatdim(envs.single_observation_space)
+        self.obs, self.next_obs = (np.zeros((*self._shape, size), np.float32) for _ in range(2))
 
-    def set_state(self, state: State) -> bool:
-        """As `SeedEnvs.set_state`, observations included."""
-        single = self.vector_env.single_observation_space
-        self.obs, self.next_obs = (np.zeros((*self._shape, flatdim(single)), np.float32) for _ in range(2))
-        return super().set_state(state)
+    def parts(self) -> dict[str, Any]:
+        """The counts of episodes and the observations, by attribute."""
+        return super().parts() | {"obs": self.obs, "next_obs": self.next_obs}
 
     def _seen(self, obs: Any) -> Floats:
         """The afterstates of all sub-envs, [S, N, A * D]."""

@@ -36,7 +36,6 @@ class CounterfactualEnvs(SeedEnvs):
     """
 
     autoreset_mode = AutoresetMode.DISABLED  # the last step of an episode must be asked about before its reset
-    _memory = SeedEnvs._memory
     outcomes: Outcomes
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int], n_envs: int, purpose: str) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from agents.common.state import DAMAGE, State, get_attributes, set_attributes
+from agents.common.state import DAMAGE, State, get_parts, set_parts
 from agents.common.streams import seed_sequence
 from agents.envs.env_checks import check_apart, made_by, named
 from agents.envs.env_state import episodes_of, set_episodes
@@ -124,7 +124,6 @@ class SeedEnvs:
 
     autoreset_mode: ClassVar[AutoresetMode] = AutoresetMode.SAME_STEP
     spaces_type: ClassVar[type[Spaces]] = Spaces
-    _memory: ClassVar[tuple[str, ...]] = ("_return", "_steps", "_start", "returns", "lengths")
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int], n_envs: int, purpose: str) -> None:
         self.spaces = self.spaces_type.of(envs.single_observation_space, envs.single_action_space)
@@ -180,18 +179,37 @@ class SeedEnvs:
         self._agent_seeds = seeds
         self._seeds = self._drawn_seeds()
 
+    def parts(self) -> dict[str, Any]:
+        """The counts of episodes, by attribute."""
+        counts = {"_return": self._return, "_steps": self._steps, "_start": self._start}
+        return counts | {"returns": self.returns, "lengths": self.lengths}
+
+    @property
+    def begun(self) -> bool:
+        """True if the running episodes have begun; False if the next `reset` seeds the sub-envs."""
+        return self._seeds is None
+
+    def counts(self) -> State:
+        """The counts of episodes, without the episodes, and the seeds of the next `reset`."""
+        return {"counts": get_parts(self.parts()), "seeds": self._seeds}
+
+    def set_counts(self, state: State) -> None:
+        """Restores what `counts` returned."""
+        set_parts(self, self.parts(), state["counts"])
+        self._seeds = state["seeds"]
+
     def get_state(self) -> State:
-        """Counts, and the running episodes if the env can give them, else None in their place."""
-        return {"counts": get_attributes(self, self._memory), "episodes": episodes_of(self.vector_env)}
+        """Counts, and the running episodes; None in their place if the env cannot give them."""
+        return {"counts": get_parts(self.parts()), "episodes": episodes_of(self.vector_env)}
 
     def set_state(self, state: State) -> bool:
-        """Takes up what `get_state` gave; False if the episodes could not be, so that they start anew by `reset`.
+        """Restores what `get_state` returned; False if it has no episodes, so that `reset` must start new ones.
 
         Raises:
             ValueError: If the episodes ran in another env.
         """
         try:
-            set_attributes(self, self._memory, state["counts"])
+            set_parts(self, self.parts(), state["counts"])
             if state["episodes"] is None:
                 self._seeds = self._drawn_seeds(self._steps)  # not the same episodes as at the start
                 return False

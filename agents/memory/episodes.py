@@ -1,4 +1,4 @@
-"""The running episodes of S seeds with N envs each, which end at different times.
+"""The running episodes of S seeds with N envs each, which end at different times, and finished ones to learn from.
 
 Axis letters: S seeds, N envs per seed, T time within an episode, D observation, K numbers per action.
 """
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.common.state import State
+from agents.common.state import State, part
 from agents.envs.seed_envs import Floats
 
 
 class Episodes:
-    """What happened in each running episode so far.
+    """The steps of each running episode so far.
 
     Args:
         n_seeds: S.
@@ -23,6 +23,7 @@ class Episodes:
 
     Attributes:
         length: Steps of each running episode, [S, N].
+        finished: Of each seed, episodes that were not learnt from yet: rows [T, D + K] and returns [T].
     """
 
     def __init__(self, n_seeds: int, n_envs: int, obs_size: int, action_size: int) -> None:
@@ -31,6 +32,7 @@ class Episodes:
         self._reward = np.zeros((n_seeds, n_envs, capacity))  # [S, N, capacity]
         self._seed, self._env = np.indices((n_seeds, n_envs))  # [S, N]
         self.length = np.zeros((n_seeds, n_envs), np.int64)
+        self.finished: list[list[tuple[Floats, Floats]]] = [[] for _ in range(n_seeds)]
 
     def add(self, obs: Floats, action: npt.NDArray[Any], reward: npt.NDArray[Any]) -> None:
         """Adds one step to each: obs [S, N, D], action [S, N] or [S, N, K], reward [S, N]."""
@@ -50,16 +52,21 @@ class Episodes:
         return self._rows[s, n, :T].copy(), self._reward[s, n, :T].copy()
 
     def clear(self) -> None:
-        """Forgets them."""
+        """Forgets the running episodes."""
         self.length[:] = 0
 
+    def forget_finished(self) -> None:
+        """Forgets the finished ones."""
+        self.finished = [[] for _ in self.finished]
+
     def get_state(self) -> State:
-        """The steps of each, up to the longest one's."""
+        """The steps of each running episode, up to the longest one's, and the finished ones."""
         T = self.length.max()
-        return {"rows": self._rows[:, :, :T], "reward": self._reward[:, :, :T], "length": self.length}
+        running = {"rows": self._rows[:, :, :T], "reward": self._reward[:, :, :T], "length": self.length}
+        return {**running, "finished": self.finished}
 
     def set_state(self, state: State) -> None:
-        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        """Restores what `get_state` returned; ValueError if it does not fit."""
         S, N, capacity, width = self._rows.shape
         T = int(state["length"].max())
         if state["rows"].shape != (S, N, T, width) or state["length"].shape != (S, N) or state["length"].min() < 0:
@@ -70,3 +77,5 @@ class Episodes:
         self._reward = np.zeros((S, N, capacity))
         self._rows[:, :, :T], self._reward[:, :, :T] = state["rows"], state["reward"]
         self.length[:] = state["length"]
+        with part("finished"):
+            self.finished = [[(rows, returns) for rows, returns in seed] for seed in state["finished"]]

@@ -200,7 +200,9 @@ class Replay:
         if not size <= C <= self.buffer_size or position > size:
             raise ValueError(f"buffer_size={self.buffer_size} has no room for {size} of {C} rows, the next {position}")
         if state["rows"].shape != (S, size, width):
-            raise ValueError(f"rows must have shape {(S, size, width)}, got {state['rows'].shape}")
+            raise ValueError(
+                f"rows must have shape {(S, size, width)} by seeds, spaces and outcomes, got {state['rows'].shape}"
+            )
         self.rows = np.zeros((S, C, width), np.float32)
         self.rows[:, :size] = state["rows"]
         self.size, self.position, self.n_envs = size, position, check_int("n_envs", state["n_envs"], 1)

@@ -17,13 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.common.state import State, get_attributes, set_attributes
+from agents.common.state import Parts
 from agents.envs.seed_envs import Step
 
-_STATE = ("running", "count", "mean", "square")
 
-
-class RewardScale:
+class RewardScale(Parts):
     """Running statistics of S seeds with N envs each.
 
     Args:
@@ -64,13 +62,9 @@ class RewardScale:
         """All episodes begin anew."""
         self.running[:] = 0.0
 
-    def get_state(self) -> State:
-        """The statistics."""
-        return get_attributes(self, _STATE)
-
-    def set_state(self, state: State) -> None:
-        """Takes up what `get_state` gave; ValueError if it does not fit."""
-        set_attributes(self, _STATE, state)
+    def parts(self) -> dict[str, Any]:
+        """The statistics, by attribute."""
+        return {"running": self.running, "count": self.count, "mean": self.mean, "square": self.square}
 
 
 def scaled(step: Step, scale: RewardScale | None) -> Step:

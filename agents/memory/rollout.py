@@ -11,13 +11,11 @@ import torch
 
 from agents.common.checks import check_int
 from agents.common.returns import gae
-from agents.common.state import State, get_attributes, set_attributes
+from agents.common.state import Parts, State
 from agents.envs.seed_envs import Floats, Step
 
-_STATE = ("rows", "reward", "terminated", "ended", "final_value", "position")
 
-
-class Rollout:
+class Rollout(Parts):
     """Steps in the order in which they were taken.
 
     Args:
@@ -73,15 +71,22 @@ class Rollout:
             self.final_value[:, t] = np.where(self.ended[:, t], self.final_value[:, t], value)
             self.ended[:, t] = True
 
-    def get_state(self) -> State:
-        """The steps."""
-        return get_attributes(self, _STATE)
+    def parts(self) -> dict[str, Any]:
+        """The stored steps, by attribute."""
+        ends = {"terminated": self.terminated, "ended": self.ended, "final_value": self.final_value}
+        return {"rows": self.rows, "reward": self.reward, **ends, "position": self.position}
 
     def set_state(self, state: State) -> None:
-        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        """Restores what `get_state` returned; ValueError if it does not fit."""
         if check_int("position", state["position"], 0) >= self.n_steps:
             raise ValueError(f"position must be less than {self.n_steps}, got {state['position']}")
-        set_attributes(self, _STATE, state)
+        super().set_state(state)
+
+    def whole(self, steps: int) -> int:
+        """Steps per seed, `steps` rounded up so that the last rollout is whole, as Stable-Baselines3 does."""
+        N = int(self.reward.shape[2])
+        size, stored = self.n_steps * N, self.position * N
+        return -(-(stored + steps) // size) * size - stored
 
     def batch(self, device: torch.device) -> torch.Tensor:
         """Observations and actions as a batch, [S, B, D + K]; on the CPU it shares memory."""

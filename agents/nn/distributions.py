@@ -7,6 +7,7 @@ Axis letters: S seeds, N envs per seed, B batch, A outputs.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -53,6 +54,11 @@ class Distribution(ABC):
     @abstractmethod
     def sample(self, pi: Floats, noise: npt.NDArray[np.float64], log_std: Floats | None) -> npt.NDArray[Any]:
         """Actions, from pi [S, N, A] and noise [S, N * noise_size]: ints [S, N], or floats [S, N, A]."""
+
+    def noise(self, streams: Sequence[np.random.Generator], batch: int) -> npt.NDArray[np.float64]:
+        """Noise for `sample`, [S, batch * noise_size], from one generator per seed."""
+        size = batch * self.noise_size
+        return np.stack([stream.standard_normal(size) if self.normal else stream.random(size) for stream in streams])
 
     @abstractmethod
     def mode(self, pi: Floats) -> npt.NDArray[Any]:

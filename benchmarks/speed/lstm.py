@@ -91,7 +91,7 @@ def sb3_model() -> Any:
 
 def sb3_chunk(model: Any, rollouts: int, n: int) -> Chunk:
     """A training that continues from chunk to chunk, with n torch threads."""
-    from agents.base.agent import torch_threads
+    from agents.common.devices import torch_threads
 
     def chunk() -> int:
         with torch_threads(n):
@@ -105,7 +105,7 @@ def forecaster_chunk(seeds: int, windows: int) -> Chunk:
     """Fits of one epoch; counts the windows of all seeds."""
     import numpy as np
 
-    from agents.base.agent import torch_threads
+    from agents.common.devices import torch_threads
     from agents.forecasters import LSTMForecaster
 
     rng = np.random.default_rng(0)
@@ -125,7 +125,7 @@ def torch_chunk(windows: int) -> Chunk:
     """Forward and backward passes of `torch.nn.LSTM` and a linear layer over the same batches; counts windows."""
     import torch
 
-    from agents.base.agent import torch_threads
+    from agents.common.devices import torch_threads
 
     lstm, head = torch.nn.LSTM(WINDOWS["features"], WINDOWS["lstm_size"]), torch.nn.Linear(WINDOWS["lstm_size"], 1)
     X, y = torch.randn(WINDOWS["window"], windows, WINDOWS["features"]), torch.randn(windows)

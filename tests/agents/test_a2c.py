@@ -7,8 +7,8 @@ import torch
 from stable_baselines3.common.logger import configure
 
 from agents.a2c import A2C, A2CConfig, a2c_gradient
-from agents.base.agent import torch_threads
 from agents.base.evaluation import evaluate
+from agents.common.devices import torch_threads
 from agents.nn.actor_critic import ActorCritic
 from agents.nn.distributions import Categorical, Gaussian
 

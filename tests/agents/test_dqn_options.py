@@ -195,9 +195,9 @@ def test_a_tiny_env_is_solved_and_a_file_keeps_all_that_was_learnt(match_env, op
     agent.save(tmp_path / "agent")
     loaded = DQN.load(tmp_path / "agent", env=match_env)
     assert (loaded.config, loaded.exploration_rate) == (agent.config, agent.exploration_rate)
-    assert agent._arrays().keys() == loaded._arrays().keys()
-    for name, array in agent._arrays().items():
-        assert torch.equal(array, loaded._arrays()[name])
+    assert agent.state_dict().keys() == loaded.state_dict().keys()
+    for name, array in agent.state_dict().items():
+        assert torch.equal(array, loaded.state_dict()[name])
     assert loaded.learn(100, reset_num_timesteps=False).num_timesteps == 1_100
 
 
@@ -214,7 +214,7 @@ def test_several_steps_bootstrap_through_truncation_and_not_through_termination(
 def test_without_a_target_network_the_network_itself_says_what_comes_next(match_env):
     agent = DQN(match_env, target_network=False, **SMALL)
     assert agent.q_net_target is agent.q_net
-    assert not any("target" in name for name in agent._arrays())
+    assert not any("target" in name for name in agent.state_dict())
     before = agent.q_net.flat.clone()
     agent.learn(40)  # two updates of a target network, none of the network
     assert torch.equal(agent.q_net.flat, before)

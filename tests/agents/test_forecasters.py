@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.base.agent import torch_threads
 from agents.base.recurrent_agent import RecurrentNet
+from agents.common.devices import torch_threads
 from agents.forecasters import LastValue, LSTMForecaster, MeanOfLast, squared_error_gradient
 from agents.nn.lstm import State, lstm_cell, weights_in
 

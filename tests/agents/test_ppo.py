@@ -6,8 +6,8 @@ import stable_baselines3
 import torch
 from stable_baselines3.common.logger import configure
 
-from agents.base.agent import torch_threads
 from agents.base.evaluation import evaluate
+from agents.common.devices import torch_threads
 from agents.nn.actor_critic import ActorCritic
 from agents.nn.distributions import Categorical, Gaussian
 from agents.ppo import PPO, Batch, PPOConfig, approx_kl, ppo_gradient, value_error
@@ -201,7 +201,7 @@ def test_every_epoch_shows_each_seed_every_step_once_in_an_order_of_its_own(matc
     first, second = torch.cat(seen[:3], 1), torch.cat(seen[3:], 1)
     assert not torch.equal(first, second)
     torch.testing.assert_close(first.sort(1).values, second.sort(1).values)
-    returns = torch.from_numpy(agent._judged[1])
+    returns = torch.from_numpy(agent._last.returns)
     torch.testing.assert_close(first.sort(1).values, returns.sort(1).values)
 
 
@@ -239,7 +239,7 @@ def test_a_tiny_env_with_box_actions_is_solved(aim):
 
 def test_the_ratio_is_one_before_the_first_update_of_a_rollout(match_env):
     agent = PPO(match_env, seeds=2, n_envs=2, n_steps=8, batch_size=16, n_epochs=1).learn(160)
-    assert agent._losses[0].log_ratio.abs().max() < 1e-5
+    assert agent._last.losses[0].log_ratio.abs().max() < 1e-5
     assert agent.n_updates == 10
 
 

@@ -275,7 +275,7 @@ def test_the_command_line_trains_with_the_presets(tmp_path, capsys):
     assert "Return of 100 greedy episodes" in capsys.readouterr().out
     loaded = QLearning.load(tmp_path / "a")
     assert loaded.config == PRESETS[LAKE][1]
-    assert torch.equal(loaded._arrays()["table"], torch.from_numpy(loaded.table))
+    assert torch.equal(loaded.state_dict()["table"], torch.from_numpy(loaded.table))
 
 
 def test_help_explains_every_option():

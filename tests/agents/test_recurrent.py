@@ -13,10 +13,10 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 from agents import recurrent_a2c, recurrent_dqn
 from agents.a2c import A2C
-from agents.base.agent import torch_threads
 from agents.base.cli import main
 from agents.base.evaluation import evaluate
 from agents.base.recurrent_agent import Carried, RecurrentActorCritic, RecurrentNet
+from agents.common.devices import torch_threads
 from agents.dqn import DQN
 from agents.envs.seed_envs import SeedEnvs, Step
 from agents.memory.sequence_replay import SequenceReplay, Sequences
@@ -219,7 +219,7 @@ def test_a2cs_policy_is_blind_to_the_rewards_unit_where_advantages_are_normalise
         agent = RecurrentA2C(RecallFlag, seeds=S, n_envs=4, normalize_advantage=normalizes, **SMALL[RecurrentA2C])
         outputs = agent.net.forward(numbers(S, 12, 4, 2), *start)
         agent._update(outputs, (numbers(S, rows, 1, seed=1) > 0).long(), advantage, alive, 1e-2)
-        torch.testing.assert_close(agent._judged[1], advantage + outputs[..., -1])  # the critic's unit is the reward's
+        torch.testing.assert_close(agent._last[2], advantage + outputs[..., -1])  # the critic's unit is the reward's
         return agent.net.grads["head.weight"][0::2].clone()  # of the policies
 
     start = State(torch.zeros(S, 4, 32), torch.zeros(S, 4, 32)), torch.zeros(S, 12, 4, dtype=torch.bool)
@@ -454,8 +454,8 @@ def test_a_file_gives_back_an_agent_that_acts_and_goes_on_learning(algorithm, tm
     agent.save(tmp_path / "agent")
     loaded = algorithm.load(tmp_path / "agent", env=RecallFlag)
     obs = np.random.default_rng(0).normal(size=(2, 7, 2)).astype(np.float32)
-    for name, array in agent._arrays().items():
-        assert torch.equal(array, loaded._arrays()[name])
+    for name, array in agent.state_dict().items():
+        assert torch.equal(array, loaded.state_dict()[name])
     ours, theirs = (x.predict(obs, deterministic=True) for x in (agent, loaded))
     assert np.array_equal(ours[0], theirs[0])
     assert np.array_equal(ours[1], theirs[1])

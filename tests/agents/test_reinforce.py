@@ -3,8 +3,8 @@ import pytest
 import torch
 from gymnasium.wrappers import TimeLimit
 
-from agents.base.agent import torch_threads
 from agents.base.evaluation import evaluate
+from agents.common.devices import torch_threads
 from agents.nn.actor_critic import ActorCritic
 from agents.nn.distributions import Categorical, Gaussian
 from agents.reinforce import REINFORCE, reinforce_gradient

@@ -22,6 +22,7 @@ from agents.base.callbacks import Checkpoint
 from agents.base.cli import main
 from agents.common import checkpoints
 from agents.common.locks import InUseError
+from agents.common.streams import Streams
 from agents.dqn import DQN
 from agents.ppo import PPO
 from agents.q_learning import QLearning
@@ -76,7 +77,7 @@ def interrupted(algorithm, env, step, path, **options):
 
 
 def same_arrays(one, other):
-    return all(torch.equal(array, other._arrays()[name]) for name, array in one._arrays().items())
+    return all(torch.equal(array, other.state_dict()[name]) for name, array in one.state_dict().items())
 
 
 def check_exact(algorithm, env, step, path, **options):
@@ -174,13 +175,22 @@ def test_without_the_training_in_it_a_file_is_small_and_nothing_can_be_resumed(t
         PPO.load(tmp_path / "large").resume()
 
 
-def test_an_algorithm_that_does_not_say_what_it_goes_on_from_is_not_written_in_part(tmp_path):
-    class Another(A2C):
-        pass
+def test_numbers_streams_and_parts_that_an_algorithm_adds_are_found_and_restored(tmp_path):
+    class Noisy(A2C):
+        def _build(self):
+            super()._build()
+            self.steps, self.window = 0, Streams(self.seeds, "replay", 1)
+            self.chance = [np.random.default_rng(seed) for seed in self.seeds]
 
-    with pytest.raises(NotImplementedError, match="Another does not say what its training goes on from"):
-        Another(trading_spec(), net_arch=(4,)).save(tmp_path / "a", training=True)
-    assert not os.listdir(tmp_path)
+        def _advance(self, envs, obs, goal):
+            self.steps += 1
+            self._rate += self.window.draw().sum() + self.chance[0].random()
+            self.net.flat += 1e-3 * self.window.draw().sum() + 1e-4 * self.chance[0].random() + 1e-5 * self.steps
+            return super()._advance(envs, obs, goal)
+
+    agent = Noisy(trading_spec(), net_arch=(4,))
+    assert {"steps", "window", "chance", "rollout", "_rate"} <= agent.parts().keys()
+    check_exact(Noisy, trading_spec(), 52, tmp_path / "a", net_arch=(4,))
 
 
 @pytest.mark.parametrize("name", ["A2C", "PPO", "REINFORCE", "DQN", "RecurrentA2C", "RecurrentDQN"])
@@ -478,7 +488,7 @@ def test_a_run_that_ctrl_c_broke_in_mid_step_goes_on_with_new_episodes(name, whe
     for one in (agent, algorithm.load(tmp_path / "broken", env=trading_spec())):
         one.resume()
         assert one.num_timesteps >= one.goal
-        assert all(torch.isfinite(array).all() for array in one._arrays().values())
+        assert all(torch.isfinite(array).all() for array in one.state_dict().values())
 
 
 def test_no_transition_leads_over_a_broken_step():
@@ -612,7 +622,7 @@ def test_and_so_it_is_by_learn(tmp_path, monkeypatch):
 
 
 def test_a_trained_agent_that_cannot_be_written_is_still_evaluated(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("agents.base.agent.saving.write", lambda *args: os.mkdir(tmp_path))
+    monkeypatch.setattr("agents.base.saving.write", lambda *args: os.mkdir(tmp_path))
     arguments = ["--env", "CartPole-v1", "--total-timesteps", "20", "--eval-episodes", "2", "--no-progress-bar"]
     with pytest.raises(SystemExit) as left:
         main(DQN, {}, [*arguments, "--save", str(tmp_path / "agent")])

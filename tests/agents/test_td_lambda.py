@@ -256,7 +256,7 @@ def test_several_envs_take_the_mean_of_their_steps():
     agent = start_somewhere(TDLambda(Wander, n_envs=2, learning_rate=rate, **options))
     before = agent.v_net.flat.clone()
     agent.learn(2)
-    error, trace = agent._error, agent.trace  # [1, 2], [1, 2, P]
+    error, trace = agent._last, agent.trace  # [1, 2], [1, 2, P]
     expected = rate * (error[0, 0] * trace[0, 0] + error[0, 1] * trace[0, 1]) / 2
     moved = torch.cat([part[0].reshape(-1) for part in agent.v_net.named(agent.v_net.flat - before).values()])
     torch.testing.assert_close(moved, expected.float(), rtol=1e-3, atol=1e-6)

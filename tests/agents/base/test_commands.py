@@ -9,6 +9,7 @@ from importlib import import_module
 
 import pytest
 
+import agents
 from agents.base import cli
 from agents.base.commands import Refusal, checking, output, parse, printable, refusing
 
@@ -47,8 +48,7 @@ WRONG = {  # module and options: what the one line must hold
     "recurrent_dqn --env CartPole-v1 --lstm-size -3": "lstm_size",
     "reinforce --env CartPole-v1 --gamma 2": "gamma",
 }
-CLASSES = {"dqn": "DQN", "q_learning": "QLearning", "td_lambda": "TDLambda", "ppo": "PPO", "a2c": "A2C"}
-CLASSES |= {"recurrent_a2c": "RecurrentA2C", "recurrent_dqn": "RecurrentDQN", "reinforce": "REINFORCE"}
+CLASSES = {module.removeprefix("agents."): name for name, module in agents.AGENTS.items()}
 
 
 @pytest.mark.parametrize("line", WRONG)

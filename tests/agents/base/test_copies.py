@@ -200,7 +200,7 @@ def test_another_process_can_have_one(how, small):
 
 def learned(agent):
     """Weights after more learning."""
-    return {name: array.numpy().copy() for name, array in agent.learn(30)._arrays().items()}
+    return {name: array.numpy().copy() for name, array in agent.learn(30).state_dict().items()}
 
 
 FORECASTERS = {

@@ -29,8 +29,8 @@ def test_every_seed_is_evaluated_and_keeps_its_best_weights(small, tmp_path, cap
 def test_evaluation_changes_nothing_of_training(small):
     callback = EvalCallback("CartPole-v1", eval_freq=10, verbose=0)
     whole, watched = small("RecurrentA2C").learn(90), small("RecurrentA2C").learn(90, callback=callback)
-    for name, array in whole._arrays().items():
-        assert np.array_equal(array, watched._arrays()[name])
+    for name, array in whole.state_dict().items():
+        assert np.array_equal(array, watched.state_dict()[name])
 
 
 def test_one_seed_has_the_log_of_sb3(small, tmp_path):

@@ -14,8 +14,8 @@ from agents.q_learning import QLearning
 
 
 def same(one, other):
-    arrays = other._arrays()
-    return all(torch.equal(array, arrays[name]) for name, array in one._arrays().items())
+    arrays = other.state_dict()
+    return all(torch.equal(array, arrays[name]) for name, array in one.state_dict().items())
 
 
 @pytest.mark.parametrize("name", agents.__all__)

@@ -145,8 +145,8 @@ def test_what_is_saved_is_loaded_and_learns_on(algorithm, match_env, aim, tmp_pa
     loaded = algorithm.load(tmp_path / "agent", env=env)
     assert (loaded.config, loaded.seeds, loaded.spaces) == (agent.config, agent.seeds, agent.spaces)
     assert (loaded.num_timesteps, loaded.n_updates) == (agent.num_timesteps, agent.n_updates)
-    for name, array in agent._arrays().items():
-        assert torch.equal(loaded._arrays()[name], array)
+    for name, array in agent.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], array)
     obs = np.random.default_rng(0).random((2, 50, *agent.spaces.obs_shape))
     expected = agent.predict(obs, deterministic=True)[0]
     assert np.array_equal(loaded.predict(obs, deterministic=True)[0], expected)
@@ -156,9 +156,9 @@ def test_what_is_saved_is_loaded_and_learns_on(algorithm, match_env, aim, tmp_pa
 def test_moments_of_the_optimisers_are_saved(match_env, tmp_path):
     for algorithm, moments in ((A2C, {"square"}), (PPO, {"mean", "square", "steps"})):
         agent = algorithm(match_env, **SMALL[algorithm]).learn(200)
-        names = {name.split(".")[1] for name in agent._arrays() if name.startswith("optimizer.")}
+        names = {name.split(".")[1] for name in agent.state_dict() if name.startswith("optimizer.")}
         assert names == moments
-        assert all(agent._arrays()[f"optimizer.{name}"].any() for name in names & {"steps"})
+        assert all(agent.state_dict()[f"optimizer.{name}"].any() for name in names & {"steps"})
 
 
 @each

@@ -30,8 +30,8 @@ def test_what_is_saved_is_loaded(agent, tmp_path, match_env):
     assert (loaded.config, loaded.seeds, loaded.spaces) == (agent.config, agent.seeds, agent.spaces)
     assert (loaded.num_timesteps, loaded.n_updates, loaded.optimizer.steps) == (100, agent.n_updates, agent.n_updates)
     assert loaded.exploration_rate == agent.exploration_rate
-    for name, array in agent._arrays().items():
-        assert torch.equal(loaded._arrays()[name], array)
+    for name, array in agent.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], array)
     expected = agent.predict(OBS, deterministic=True)[0]
     assert np.array_equal(loaded.predict(OBS, deterministic=True)[0], expected)
 
@@ -131,7 +131,7 @@ def test_a_foreign_safetensors_file_is_refused(tmp_path):
 
 
 def test_a_file_of_another_algorithm_or_without_all_arrays_is_refused(agent, tmp_path):
-    arrays, facts = agent._arrays(), facts_of(agent)
+    arrays, facts = agent.state_dict(), facts_of(agent)
     checkpoints.write(tmp_path / "other", arrays, facts | {"algorithm": "A2C"})
     with pytest.raises(ValueError, match="holds 'A2C', not DQN"):
         DQN.load(tmp_path / "other")
@@ -139,7 +139,7 @@ def test_a_file_of_another_algorithm_or_without_all_arrays_is_refused(agent, tmp
     checkpoints.write(tmp_path / "part", arrays, facts)
     with pytest.raises(ValueError, match=r"part\.safetensors does not hold a whole DQN.*q_net\.0\.weight"):
         DQN.load(tmp_path / "part.safetensors")
-    checkpoints.write(tmp_path / "empty", agent._arrays(), {"algorithm": "DQN"})
+    checkpoints.write(tmp_path / "empty", agent.state_dict(), {"algorithm": "DQN"})
     with pytest.raises(ValueError, match="does not hold a whole DQN"):
         DQN.load(tmp_path / "empty")
 

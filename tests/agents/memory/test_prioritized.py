@@ -80,7 +80,7 @@ def test_rounding_never_draws_an_empty_slot():
 
 def test_the_agents_priorities_are_the_errors_of_the_last_batch(match_env):
     agent = DQN(match_env, seeds=2, prioritized_replay=True, learning_starts=20, train_freq=1).learn(60)
-    errors = agent._error.abs().mean(-1).numpy()
+    errors = agent._last.abs().mean(-1).numpy()
     for s in range(2):
         last = {slot: b for b, slot in enumerate(agent.priorities.slots[s])}
         for slot, b in last.items():

@@ -71,7 +71,7 @@ def test_the_unit_of_the_reward_makes_no_difference(algorithm):
 
     def learnt(unit, **more):
         agent = algorithm(lambda: Guess(unit), **options, **more).learn(80)
-        return np.concatenate([np.ravel(x) for x in agent._arrays().values()])
+        return np.concatenate([np.ravel(x) for x in agent.state_dict().values()])
 
     np.testing.assert_allclose(
         learnt(1.0, normalize_reward=True), learnt(2.0**-9, normalize_reward=True), rtol=1e-4, atol=1e-6

@@ -64,8 +64,8 @@ def test_compact_observations_learn_the_very_same_as_the_flat_ones_they_stand_fo
     seen = algorithm(compact, seeds=2, features_extractor=extractor, **options).learn(160)
     plain = algorithm(trading("flat"), seeds=2, **options).learn(160)
     assert seen.n_updates == plain.n_updates > 0
-    for name, array in plain._arrays().items():
-        assert torch.equal(seen._arrays()[name], array), name
+    for name, array in plain.state_dict().items():
+        assert torch.equal(seen.state_dict()[name], array), name
 
 
 def test_q_values_are_the_same_too_and_the_memory_keeps_five_numbers():
@@ -88,8 +88,8 @@ def test_a_million_compact_transitions_take_52_megabytes():
 def test_an_extractor_that_is_a_module_serves_as_well(match_env, algorithm, options):
     agent = algorithm(lambda: Indexed(match_env()), seeds=2, features_extractor=Rows(), **options).learn(160)
     plain = algorithm(match_env, seeds=2, **options).learn(160)
-    for name, array in plain._arrays().items():
-        assert torch.equal(agent._arrays()[name], array), name
+    for name, array in plain.state_dict().items():
+        assert torch.equal(agent.state_dict()[name], array), name
     assert evaluate(agent, lambda: Indexed(match_env()), episodes=2).shape == (2, 2)
 
 
@@ -114,8 +114,8 @@ def test_in_another_market_it_is_evaluated_by_that_markets_data(algorithm, optio
     assert seen.features.extractor is extractor
     assert np.array_equal(extractor.table, table, equal_nan=True)
     seen.learn(64, reset_num_timesteps=False), plain.learn(64, reset_num_timesteps=False)
-    for name, array in plain._arrays().items():
-        assert torch.equal(seen._arrays()[name], array), name
+    for name, array in plain.state_dict().items():
+        assert torch.equal(seen.state_dict()[name], array), name
     monkeypatch.setattr(FeatureWindows, "look_at", lambda *args: None)
     assert not np.array_equal(evaluate(seen, other("compact"), 5), evaluate(plain, other("flat"), 5))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.base.agent import torch_threads
+from agents.common.devices import torch_threads
 from agents.nn import lstm_kernels
 from agents.nn.layers import Parameters
 from agents.nn.lstm import LSTM, Memory, State, draw_weights, lstm_cell, lstm_shapes, weights_in

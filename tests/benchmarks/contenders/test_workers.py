@@ -88,9 +88,9 @@ def test_a_warm_up_reaches_an_update(kind, env, n_envs, options, monkeypatch):
     whole = kind.learn
 
     def watched(agent, *args, **keywords):
-        before = [array.clone() for array in agent._arrays().values()]
+        before = [array.clone() for array in agent.state_dict().values()]
         whole(agent, *args, **keywords)
-        agents.append((before, list(agent._arrays().values())))
+        agents.append((before, list(agent.state_dict().values())))
 
     monkeypatch.setattr(kind, "learn", watched)
     assert warm_up(kind, env, n_envs, **options) < 20_000

@@ -1,0 +1,180 @@
+"""The training loop around an algorithm's steps: callbacks, reports, interruptions, and the envs that it trains in.
+
+Axis letters: S seeds, N envs per seed, D observation.
+"""
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Self
+
+import gymnasium as gym
+import numpy as np
+
+from agents.base.learner import Learner
+from agents.base.meaning import check_fits, meaning_of
+from agents.base.reporting import Reporter
+from agents.common.checks import check_int
+from agents.common.devices import check_threads, torch_threads
+from agents.envs.seed_envs import Floats, SeedEnvs, make_envs
+
+Callback = Callable[[Any], bool | np.bool_ | None]
+"""Called with the agent after each step of its envs; returning False ends training."""
+Callbacks = Callback | Sequence[Callback] | None
+"""One callback, or several, each of which is called and can end training."""
+
+
+class Loop(Learner):
+    """A learner with `learn` and `resume`."""
+
+    def set_shown(self, verbose: int, tensorboard_log: str | os.PathLike[str] | None, threads: int | None) -> None:
+        """Sets the options that do not affect what is learnt; TypeError or ValueError if one is wrong."""
+        self.verbose = check_int("verbose", verbose, 0)
+        if not isinstance(tensorboard_log, str | os.PathLike | None):
+            raise TypeError(f"tensorboard_log must be a folder or None, got {tensorboard_log!r}")
+        self.tensorboard_log = tensorboard_log
+        self.threads = None if threads is None else check_threads(threads)
+
+    @property
+    def observation_space(self) -> gym.Space[Any]:
+        """The space of a single env; ValueError if the agent was loaded without one."""
+        return self._connected().vector_env.single_observation_space
+
+    @property
+    def action_space(self) -> gym.Space[Any]:
+        """The space of a single env; ValueError if the agent was loaded without one."""
+        return self._connected().vector_env.single_action_space
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: Callbacks = None,
+        progress_bar: bool = False,
+        reset_num_timesteps: bool = True,
+        log_interval: int = 1_000,
+    ) -> Self:
+        """Trains every seed for `total_timesteps` and returns the agent.
+
+        Args:
+            total_timesteps: Steps per seed; with N envs per seed rounded up to a multiple of N, and to whole rollouts
+                if the algorithm learns from these.
+            callback: Called with the agent after each step of its envs; returning False ends training. May be a list
+                or a tuple of such functions: all are called, and any can end training.
+            progress_bar: Whether to show one.
+            reset_num_timesteps: Whether to begin at step 0 with new episodes; if not, everything continues.
+                Weights are kept in any case.
+            log_interval: Timesteps between reports, for `verbose` and TensorBoard; the end of training has one too.
+        """
+        callbacks = as_callbacks(callback)
+        log_interval = check_int("log_interval", log_interval, 1)
+        self.total_timesteps = total_timesteps = check_int("total_timesteps", total_timesteps, 1)
+        envs = self._connected()
+        with during_training(callbacks):
+            if reset_num_timesteps:
+                self.num_timesteps = 0
+                self._obs = self._episodes = None
+            obs = self._next_obs(envs)  # [S, N, D]
+            self._begin(total_timesteps)
+            self._obs = obs
+            self.goal = self.num_timesteps + self._whole(total_timesteps)
+            return self._run(envs, callbacks, progress_bar, log_interval)
+
+    def resume(self, callback: Callbacks = None, progress_bar: bool = False, log_interval: int = 1_000) -> Self:
+        """Continues a run of `learn` that ended early, towards its goal and on its schedules; returns the agent.
+
+        An agent that was written by `save(path, training=True)` and loaded ends with the same weights as an
+        uninterrupted run, if its env can give its state: TradingEnv, Gymnasium's toy-text envs, and every env with
+        `get_state()` and `set_state(state)`. In others the running episodes start anew, and a warning says so.
+
+        Args:
+            callback: As in `learn`.
+            progress_bar: As in `learn`.
+            log_interval: As in `learn`.
+
+        Raises:
+            ValueError: If there is no run to continue: `learn` was never called, or the agent was loaded from a file
+                without the state of its training.
+        """
+        if self.goal == 0:
+            raise ValueError("there is no run to resume: save(path, training=True) writes one, learn begins one")
+        log_interval = check_int("log_interval", log_interval, 1)
+        callbacks = as_callbacks(callback)
+        envs = self._connected()
+        if self.num_timesteps >= self.goal:
+            return self
+        with during_training(callbacks):
+            self._obs = self._next_obs(envs)
+            return self._run(envs, callbacks, progress_bar, log_interval)
+
+    def _run(self, envs: SeedEnvs, callbacks: Sequence[Callback], progress_bar: bool, log_interval: int) -> Self:
+        """Takes steps from `num_timesteps` to `goal`."""
+        bar = max(self.goal - self.num_timesteps, 0) if progress_bar else None
+        shown = (self.verbose, self.tensorboard_log, bar, self.num_timesteps)
+        reporter = Reporter(type(self).__name__, self.seeds, envs, *shown, self._logger)
+        with reporter, torch_threads(self.threads):
+            next_report = self.num_timesteps + log_interval
+            while self.num_timesteps < self.goal:
+                before = self.num_timesteps
+                assert self._obs is not None
+                try:
+                    self._obs = self._advance(envs, self._obs, self.goal)
+                except BaseException:  # Ctrl-C too: training must never continue from half a step
+                    self._break_off(self._obs)
+                    raise
+                reporter.tick(self.num_timesteps - before)
+                answers = [callback(self) for callback in callbacks]  # all are called
+                if reporter.active and self.num_timesteps >= next_report:
+                    reporter.report(self.num_timesteps, self._metrics())
+                    next_report += log_interval
+                if any(isinstance(answer, bool | np.bool_) and not answer for answer in answers):
+                    break
+            if reporter.active:
+                reporter.report(self.num_timesteps, self._metrics())
+        return self
+
+    def _next_obs(self, envs: SeedEnvs) -> Floats:
+        """The obs to act on next, [S, N, D]: of the running episodes, or of the start of new ones."""
+        if self._obs is not None and self._episodes is not None:
+            restored = envs.set_state(self._episodes)
+            self._episodes = None
+            if not restored:
+                warnings.warn("the env cannot give its state: the running episodes start anew", stacklevel=3)
+                self._cut(self._obs)
+                self._obs = None
+        return envs.reset() if self._obs is None else self._obs
+
+    def _connected(self) -> SeedEnvs:
+        """The envs, made if there are none yet."""
+        if self._envs is None:
+            if self._env is None:
+                raise ValueError("this agent has no env to learn in: pass one, load(path, env=...)")
+            envs = make_envs(self._env, self.seeds, self.n_envs, kind=self._training_envs(self.config))
+            check_fits(envs, self.spaces, self.meaning if self._check_env else None)
+            if not self._check_env:
+                self.meaning, self._check_env = meaning_of(envs.vector_env), True
+            self._envs = envs
+        return self._envs
+
+
+def as_callbacks(callback: Callbacks) -> tuple[Callback, ...]:
+    """The callbacks as a tuple: none, one, or several.
+
+    Raises:
+        TypeError: If one cannot be called, as Stable-Baselines3's cannot.
+    """
+    given = () if callback is None else tuple(callback) if isinstance(callback, list | tuple) else (callback,)
+    for one in given:
+        if not callable(one) or isinstance(one, type):
+            raise TypeError(f"callback must be a function of the agent, or a list of such functions, got {one!r}")
+    return given
+
+
+@contextmanager
+def during_training(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Enters `during_training()` of each callback that has it, to hold a lock on a file, say, while training runs."""
+    with ExitStack() as stack:
+        for callback in callbacks:
+            if hasattr(callback, "during_training"):
+                stack.enter_context(callback.during_training())
+        yield
