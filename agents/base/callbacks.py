@@ -1,4 +1,4 @@
-"""What `learn` and `resume` may call after each step."""
+"""Callbacks of `learn` and `resume`: checkpoints, evaluation, early stopping."""
 
 import os
 import warnings
@@ -16,11 +16,11 @@ __all__ = ["Checkpoint", "CheckpointCallback", "EvalCallback", "StopTrainingOnRe
 
 
 class Checkpoint:
-    """Writes all of an agent's training every so many timesteps and at the end, so that a killed run can go on.
+    """Writes an agent with the state of its training at intervals and at the end, so that a killed run can be resumed.
 
-    The file is replaced whole: being killed while it is written leaves the one before it. If it cannot be written, as
-    on a full disk, a warning says so and training goes on. A file that can never be written is refused before training
-    (OSError), and so is one that another running training writes (`InUseError`).
+    The file is replaced atomically: a program killed while writing leaves the previous one. If it cannot be written,
+    for example on a full disk, a warning says so and training continues. A file that cannot be written at all is
+    refused before training (OSError), and so is one that another running training writes (`InUseError`).
 
     Example:
         >>> DQN("CartPole-v1").learn(100_000, callback=Checkpoint("run.safetensors", every=10_000))
@@ -40,10 +40,10 @@ class Checkpoint:
 
     @contextmanager
     def during_training(self) -> Iterator[None]:
-        """Keeps other trainings from the file for as long as one runs, which calls this.
+        """Locks the file while the training that called this runs.
 
         Raises:
-            InUseError: If another training has it.
+            InUseError: If another training holds the lock.
             OSError: If it cannot be written.
         """
         self._lock.acquire()
@@ -57,7 +57,7 @@ class Checkpoint:
                 self._lock.release()
 
     def __call__(self, agent: SeedAgent) -> None:
-        """Writes the file if it is time to."""
+        """Writes the file if it is due."""
         steps = agent.num_timesteps
         before = self._before if self._before is not None and self._before < steps else steps - agent.n_envs
         self._before = steps
@@ -65,7 +65,7 @@ class Checkpoint:
             self._write(agent)
 
     def _write(self, agent: SeedAgent) -> None:
-        """Writes the file, called by `learn` itself or, without `during_training`, by another callback."""
+        """Writes the file, called by `learn` itself or by another callback, which skips `during_training`."""
         self._lock.acquire(firmly=bool(self._entered))
         try:
             agent.save(self.path, training=True)

@@ -1,4 +1,4 @@
-"""Training in any env from the shell, and a table of what came of it: `python -m agents.dqn --help`."""
+"""Training in any env from the shell, and a table of the returns: `python -m agents.dqn --help`."""
 
 import inspect
 import sys
@@ -30,14 +30,14 @@ Presets = Mapping[str, Preset | tuple[int, Any]]
 
 @dataclass(frozen=True)
 class Training:
-    """What to train in, how long, and what to do then."""
+    """Where and how long to train, and what to do afterwards."""
 
     env: str
     """Env id, such as CartPole-v1 or module:Env-v0."""
     total_timesteps: int = 50_000
     """Steps per seed."""
     seeds: tuple[int, ...] = (1,)
-    """One number n means seeds 0..n-1; several mean themselves."""
+    """One number n: seeds 0..n-1. Several numbers: these seeds."""
     n_envs: int = 1
     """Envs per seed."""
     device: str = "auto"
@@ -47,24 +47,23 @@ class Training:
     save: Path | None = None
     """File to write the trained agent to."""
     checkpoint: Path | None = None
-    """File from which a killed run can go on: the same command with --resume."""
+    """File from which a killed run can be continued: repeat the command with --resume."""
     checkpoint_every: int = 10_000
     """Steps per seed between checkpoints."""
     resume: bool = False
-    """Go on from the checkpoint if there is one, with the weights that an uninterrupted run would have had."""
+    """Continue from the checkpoint if there is one, and end with the weights of an uninterrupted run."""
     tensorboard_log: Path | None = None
     """Folder for TensorBoard."""
     verbose: int = 0
     """1 prints a line per 1,000 steps."""
     progress_bar: bool = True
-    """Whether to show one."""
+    """Whether to show a progress bar."""
 
 
 def main(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str] | None = None) -> None:
-    """Trains, evaluates and saves as the command line says.
+    """Trains, evaluates and saves as the command line asks.
 
-    Hyperparameters that the command line leaves out come from the preset of its env, if there is one, else
-    they are the algorithm's defaults.
+    Hyperparameters that it leaves out are those of the env's preset if there is one, else the algorithm's defaults.
     """
     with output():
         _run(algorithm, presets, sys.argv[1:] if arguments is None else arguments)
@@ -98,7 +97,7 @@ def _run(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str])
 
 
 def _saved(agent: SeedAgent, path: Path) -> bool:
-    """Whether the agent could be written; prints why if not, since its evaluation can still be shown."""
+    """True if the agent was written; prints why if not, so that its evaluation can still be shown."""
     try:
         agent.save(path)
     except OSError as error:
@@ -108,7 +107,7 @@ def _saved(agent: SeedAgent, path: Path) -> bool:
 
 
 def _checked(training: Training) -> Checkpoint | None:
-    """The checkpoint, if there is to be one; an error if something is wrong that would show only after training."""
+    """The checkpoint callback, if one is asked for; raises now for mistakes that would only show after training."""
     check_int("total_timesteps", training.total_timesteps, 1)
     check_int("eval_episodes", training.eval_episodes, 0)
     checkpoint = None if training.checkpoint is None else Checkpoint(training.checkpoint, training.checkpoint_every)
@@ -125,7 +124,7 @@ def _checked(training: Training) -> Checkpoint | None:
 
 
 def _fresh(algorithm: type[SeedAgent], training: Training, config: Any) -> SeedAgent:
-    """The agent before its first step."""
+    """A new agent."""
     if not training.seeds:
         raise ValueError("seeds must be at least one number, got none")
     try:
@@ -143,7 +142,7 @@ def _fresh(algorithm: type[SeedAgent], training: Training, config: Any) -> SeedA
 
 
 def _checkpointed(fresh: SeedAgent, checkpoint: Checkpoint, training: Training) -> SeedAgent:
-    """The agent of the checkpoint, to go on as the command line says; it must ask for the same run."""
+    """The agent in the checkpoint, to be resumed; ValueError if the command line asks for another run."""
     agent = type(fresh).load(checkpoint.path, env=training.env, device=training.device)
     agent.verbose, agent.tensorboard_log = fresh.verbose, fresh.tensorboard_log
     asked = (fresh.config, fresh.seeds, fresh.n_envs, training.total_timesteps)
@@ -155,7 +154,7 @@ def _checkpointed(fresh: SeedAgent, checkpoint: Checkpoint, training: Training) 
 
 
 def _parse(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str]) -> tuple[Training, Any]:
-    """The training and the algorithm's configuration that the arguments ask for."""
+    """The training and the algorithm's configuration given by the arguments."""
     known = " ".join(presets)
     name = algorithm.__name__
     description = f"Train {name} from scratch, several seeds at once. Envs with tuned defaults: {known}."
@@ -180,7 +179,7 @@ def _program(algorithm: type[SeedAgent]) -> str:
 
 
 def _registry() -> tyro.constructors.ConstructorRegistry:
-    """Teaches tyro that a learning rate on the command line is a number or a text."""
+    """Lets tyro parse a learning rate that is a number or a text."""
     registry = tyro.constructors.ConstructorRegistry()
 
     @registry.primitive_rule
@@ -206,7 +205,7 @@ def _number_or_text(word: str) -> float | str:
 
 
 def _show(seeds: Sequence[int], returns: npt.NDArray[np.float64]) -> None:
-    """Prints a table of the returns [S, N], one row per seed, with four digits: in trading they may be small."""
+    """Prints a table of the returns [S, N], one row per seed, to four digits: in trading they may be small."""
     print(f"Return of {returns.shape[1]} greedy episodes, last weights:")
     table = Table()
     for column in ("seed", "mean", "std", "min", "max"):

@@ -13,13 +13,13 @@ import gymnasium as gym
 import tyro
 
 FAULTS = (ValueError, TypeError, OverflowError, MemoryError, RuntimeError, OSError, ImportError, gym.error.Error)
-"""What a wrong argument raises where it is checked; torch has RuntimeError for memory that is not there."""
+"""Errors that wrong arguments raise when they are checked; torch raises RuntimeError if memory runs out."""
 _BORDER = " \t│|╭╮╰╯┌┐└┘+"
 _RULE = re.compile(r"[─-]{3,}")
 
 
 class Refusal(SystemExit):
-    """Ends the process with exit code 2; its text is what was wrong."""
+    """Ends the process with exit code 2; its text is the error."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ def refuse(program: str, message: object) -> Refusal:
 
 @contextlib.contextmanager
 def refusing(program: str, faults: tuple[type[Exception], ...] = FAULTS) -> Iterator[None]:
-    """Ends the process with one line and exit code 2 where a wrong argument shows; for checks, not for training.
+    """Ends the process with one line and exit code 2 if a check of arguments fails; not meant for training.
 
     Raises:
         Refusal: one of the faults was raised.
@@ -50,7 +50,7 @@ def refusing(program: str, faults: tuple[type[Exception], ...] = FAULTS) -> Iter
 
 @contextlib.contextmanager
 def checking(program: str) -> Iterator[None]:
-    """As `refusing`; warnings of the checks are given after them, and not where one line says what is wrong.
+    """As `refusing`; warnings of the checks are shown after them, and not at all if a check fails.
 
     Raises:
         Refusal: something of `FAULTS` was raised.
@@ -64,13 +64,13 @@ def checking(program: str) -> Iterator[None]:
 
 
 def parse(program: str, settings: Any, arguments: Sequence[str], **options: Any) -> Any:
-    """The settings, a dataclass, that the arguments ask for.
+    """The settings parsed from the command line, a dataclass.
 
     Args:
-        program: As the user calls it, for messages.
+        program: The program's name in messages.
         settings: The class of the settings.
-        arguments: Of the command line.
-        options: Of `tyro.cli`.
+        arguments: The words of the command line.
+        options: Keyword arguments of `tyro.cli`.
 
     Raises:
         Refusal: an argument is wrong.
@@ -90,7 +90,7 @@ def parse(program: str, settings: Any, arguments: Sequence[str], **options: Any)
 
 @contextlib.contextmanager
 def output() -> Iterator[None]:
-    """For a command's prints: where nobody reads on (`| head`), it ends with exit code 1 and no traceback.
+    """Wraps the output of a command: if the reader closes the pipe (`| head`), it exits with code 1 and no traceback.
 
     A character that the terminal's encoding lacks is shown as its escape.
 
@@ -111,7 +111,7 @@ def output() -> Iterator[None]:
 
 
 def _close_outputs() -> None:
-    """Lets what is left in the buffers go nowhere, so that the interpreter's last flush does not fail."""
+    """Discards what is left in the buffers, so that the interpreter's final flush does not fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -122,19 +122,19 @@ def _close_outputs() -> None:
 
 
 def printable(text: object) -> str:
-    """The text with everything that a terminal would act on, or could not show, as its escape: names are text."""
+    """The text with control and unprintable characters escaped, so that a terminal does not act on them."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def _words(error: BaseException) -> str:
-    """What the error says, of files with the file."""
+    """The message of the error, with the file name if it is about a file."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.strerror}: {os.fspath(error.filename)!r}"
     return str(error) or type(error).__name__
 
 
 def _out_of_box(box: str) -> str:
-    """What tyro says in a box of several lines, less its help, as one line."""
+    """The message in tyro's box of several lines as one line, without the help."""
     parts: list[list[str]] = [[]]
     for line in box.splitlines()[1:]:
         text = line.strip(_BORDER)
@@ -147,7 +147,7 @@ def _out_of_box(box: str) -> str:
 
 
 def _whose(arguments: Sequence[str], said: str) -> str:
-    """At which options the values stand that tyro has no use for: it names the values alone."""
+    """The options of values that tyro did not recognise, for the message: tyro names the values only."""
     match = re.search(r"Unrecognized (?:options|arguments): ([^;]*)", said)
     unknown = match[1].split(", ") if match else []
     option, found = "", []

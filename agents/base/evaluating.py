@@ -1,4 +1,4 @@
-"""Callbacks with the names and keywords of Stable-Baselines3's, with a seed axis: each is called with the agent.
+"""Callbacks with the names and keywords of Stable-Baselines3's, and a seed axis; each is called with the agent.
 
 Axis letters: S seeds, N episodes.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from agents.base.agent import SeedAgent
 from agents.base.evaluation import evaluate_episodes
-from agents.base.loop import Callback, as_callbacks
+from agents.base.loop import Callback, as_callbacks, goes_on
 from agents.common import files
 from agents.common.checkpoints import check_writable, with_suffix
 from agents.common.checks import check_flag, check_float, check_int
@@ -27,7 +27,7 @@ class StopTrainingOnRewardThreshold:
 
     Args:
         reward_threshold: The threshold.
-        verbose: 1 says so.
+        verbose: 1 prints a line.
     """
 
     def __init__(self, reward_threshold: float, verbose: int = 0) -> None:
@@ -36,7 +36,7 @@ class StopTrainingOnRewardThreshold:
         self.parent: EvalCallback | None = None
 
     def __call__(self, agent: SeedAgent) -> bool:
-        """Whether to go on; ValueError if no `EvalCallback` calls it."""
+        """True to continue training; ValueError if it is not used by an `EvalCallback`."""
         if self.parent is None:
             raise ValueError("StopTrainingOnRewardThreshold must be an EvalCallback's callback_on_new_best")
         reached = bool(np.all(self.parent.best_mean_reward >= self.reward_threshold))
@@ -46,12 +46,12 @@ class StopTrainingOnRewardThreshold:
 
 
 class EvalCallback:
-    """Evaluates every seed in another env as training goes, the same episodes each time, and keeps each one's best.
+    """Evaluates every seed in another env during training, on the same episodes each time, and keeps its best weights.
 
-    What it keeps was chosen by that env, so what it earns there is no measure of it: that takes a third env.
+    The weights were chosen by their return in that env, so it is no estimate of their performance: use a third env.
 
     Args:
-        eval_env: As `env` of the agent; the copies of its own.
+        eval_env: As `env` of the agent; copies are made of it.
         callback_on_new_best: Called with the agent when a seed has a new best; returning False ends training.
         callback_after_eval: Called with the agent after each evaluation; returning False ends training.
         n_eval_episodes: Episodes of each seed.
@@ -60,15 +60,15 @@ class EvalCallback:
             [K, S, N]. None writes nothing.
         best_model_save_path: Folder for `best_model.safetensors`, in which every seed has its best weights. None
             writes nothing.
-        deterministic: Whether never to explore.
+        deterministic: Whether to act greedily.
         render: Must be False.
         verbose: 1 prints a line for each evaluation.
-        warn: Not used: nothing is monitored.
+        warn: Not used: there is no Monitor.
 
     Attributes:
         n_calls: Steps of the vector env seen.
-        last_mean_reward: Of each seed at the last evaluation, [S].
-        best_mean_reward: Of each seed so far, [S].
+        last_mean_reward: Mean return of each seed at the last evaluation, [S].
+        best_mean_reward: Best mean return of each seed so far, [S].
     """
 
     def __init__(
@@ -109,14 +109,14 @@ class EvalCallback:
 
     @contextmanager
     def during_training(self) -> Iterator[None]:
-        """Checks, before anything is at stake, that its files can be written; OSError if not."""
+        """Checks before training that its files can be written; OSError if not."""
         for field, path in (("log_path", self.log_path), ("best_model_save_path", self.best_model_path)):
             if path is not None:
                 check_writable(path, field)
         yield
 
     def __call__(self, agent: SeedAgent) -> bool:
-        """Evaluates if it is time to; whether to go on."""
+        """Evaluates if it is due; True to continue training."""
         self.n_calls += 1
         if self.n_calls % self.eval_freq:
             return True
@@ -155,7 +155,7 @@ class EvalCallback:
             _or_warn(path, lambda: files.write(path, content.getvalue()))
 
     def _keep(self, agent: SeedAgent, better: Any) -> None:
-        """Takes the weights of the seeds that are better than ever into the file, [S]."""
+        """Writes the weights of the seeds with a new best, `better` [S], to the file."""
         if self.best_model_path is None:
             return
         if self._best is None or self._best.seeds != agent.seeds:
@@ -169,15 +169,15 @@ class EvalCallback:
 
 
 class CheckpointCallback:
-    """Writes `PREFIX_STEPS_steps.safetensors` every so many steps, each its own file; see `Checkpoint` for one file.
+    """Writes `PREFIX_STEPS_steps.safetensors` at intervals, a new file each time; see `Checkpoint` for a single file.
 
     Args:
         save_freq: Steps of the agent's vector env between files.
         save_path: Folder.
-        name_prefix: How names begin.
-        save_replay_buffer: Whether to write `PREFIX_replay_buffer_STEPS_steps.safetensors` too, where there is one.
+        name_prefix: Start of the file names.
+        save_replay_buffer: Whether to write `PREFIX_replay_buffer_STEPS_steps.safetensors` too, if there is a buffer.
         save_vecnormalize: Must be False: there is no VecNormalize.
-        verbose: 2 says what was written.
+        verbose: 2 prints the name of each file.
     """
 
     def __init__(
@@ -198,12 +198,12 @@ class CheckpointCallback:
 
     @contextmanager
     def during_training(self) -> Iterator[None]:
-        """Checks, before anything is at stake, that files can be written; OSError if not."""
+        """Checks before training that files can be written; OSError if not."""
         check_writable(self._path("", 0), "save_path")
         yield
 
     def __call__(self, agent: SeedAgent) -> bool:
-        """Writes if it is time to; training always goes on."""
+        """Writes a file if it is due; training always continues."""
         self.n_calls += 1
         if self.n_calls % self.save_freq == 0:
             self._write(self._path("", agent.num_timesteps), agent.save)
@@ -221,13 +221,12 @@ class CheckpointCallback:
 
 
 def _asked(callback: Callback | None, agent: SeedAgent) -> bool:
-    """Whether a callback, if there is one, lets training go on."""
-    answer = None if callback is None else callback(agent)
-    return not (isinstance(answer, bool | np.bool_) and not answer)
+    """True if there is no callback, or it lets training continue."""
+    return callback is None or goes_on(callback(agent))
 
 
 def _or_warn(path: Path, write: Callable[[], None]) -> None:
-    """Writes, or says that it could not: training goes on."""
+    """Calls `write`; warns if the file could not be written, and training continues."""
     try:
         write()
     except OSError as error:

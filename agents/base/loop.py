@@ -127,7 +127,7 @@ class Loop(Learner):
                 if reporter.active and self.num_timesteps >= next_report:
                     reporter.report(self.num_timesteps, self._metrics())
                     next_report += log_interval
-                if any(isinstance(answer, bool | np.bool_) and not answer for answer in answers):
+                if not all(map(goes_on, answers)):
                     break
             if reporter.active:
                 reporter.report(self.num_timesteps, self._metrics())
@@ -155,6 +155,11 @@ class Loop(Learner):
                 self.meaning, self._check_env = meaning_of(envs.vector_env), True
             self._envs = envs
         return self._envs
+
+
+def goes_on(answer: Any) -> bool:
+    """False if a callback's answer is False; anything else lets training continue."""
+    return not isinstance(answer, bool | np.bool_) or bool(answer)
 
 
 def as_callbacks(callback: Callbacks) -> tuple[Callback, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
-from agents.common.facts import short
+from agents.common.checks import short
 from agents.envs.seed_envs import SeedEnvs, Spaces
 
 Meaning = dict[str, Any]

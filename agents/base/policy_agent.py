@@ -1,4 +1,4 @@
-"""What agents that act as their policy says share: networks, sampling, files; and the loop over rollouts.
+"""Base classes of agents with a policy: networks, sampling, weights; and learning from rollouts.
 
 Axis letters: S seeds, N envs per seed, B batch, T time, D observation, A outputs of the policy.
 """
@@ -26,17 +26,14 @@ from agents.nn.optimizers import RMSprop
 
 
 class PolicyAgent(SeedAgent):
-    """An agent that draws its actions from a policy.
-
-    Its configuration has the fields that `check_policy` checks.
-    """
+    """An agent that samples its actions from a policy; its configuration has the fields of `check_policy`."""
 
     takes_box_actions = True
     takes_features = True
     optimizer: Adam | RMSprop
 
     def _build_policy(self, critic: str) -> None:
-        """Makes the networks, and the streams that actions are drawn from; `critic` as in `ActorCritic`."""
+        """Makes the networks and the random streams of actions; `critic` as in `ActorCritic`."""
         config, spaces = self.config, self.spaces
         self.distribution = distribution_for(spaces)
         shape = (self.input_size, config.net_arch, self.distribution, self.seeds, self.device)
@@ -49,7 +46,7 @@ class PolicyAgent(SeedAgent):
         self._entropy_weight = float(config.ent_coef) if isinstance(config.ent_coef, int | float) else 0.0
 
     def _act(self, obs: Floats) -> Actions:
-        """Actions for obs [S, N, D], drawn from the policy: ints [S, N] or floats [S, N, A]."""
+        """Actions sampled from the policy for obs [S, N, D]: ints [S, N] or floats [S, N, A]."""
         return self._drawn(obs, self._acting.draw())
 
     def _drawn(self, obs: Floats, noise: npt.NDArray[np.float64]) -> Actions:
@@ -71,7 +68,7 @@ class PolicyAgent(SeedAgent):
 
 
 class RolloutAgent(PolicyAgent):
-    """An agent that takes T steps in each of its envs, learns from them, and forgets them."""
+    """An agent that takes T steps in each of its envs, learns from them, and discards them."""
 
     def _build_rollout(self) -> None:
         config, S = self.config, len(self.seeds)
@@ -98,7 +95,7 @@ class RolloutAgent(PolicyAgent):
         return self.rollout.whole(total_timesteps)
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
-        """Acts once in every env, stores what came of it, and learns once the rollout is full."""
+        """Takes one step in every env, stores it, and learns once the rollout is full."""
         action = self._act(obs)  # [S, N] or [S, N, A]
         step = scaled(envs.step(action), self._reward_scale)
         self.rollout.add(obs, action, step, self._values_of_truncated(step))
@@ -110,10 +107,10 @@ class RolloutAgent(PolicyAgent):
 
     @abstractmethod
     def _train(self, last_value: Floats, remaining: float) -> None:
-        """Learns from the rollout; last_value [S, N] are the values of what to act on next."""
+        """Learns from the rollout; last_value [S, N] are the values of the obs to act on next."""
 
     def _values_of_truncated(self, step: Step) -> Floats | None:
-        """Values [S, N] of the last observations of episodes that this step truncated, elsewhere 0."""
+        """Values [S, N] of the last observations of episodes truncated by this step, elsewhere 0."""
         truncated = step.ended & ~step.terminated  # [S, N]
         most = truncated.sum(1).max()
         if most == 0:
@@ -152,7 +149,7 @@ def actor_critic_metrics(
 
 
 def check_policy(config: Any) -> None:
-    """Checks the fields that all agents with a policy have.
+    """Checks the fields that configurations of agents with a policy have in common.
 
     Raises:
         TypeError: If one has a wrong type.

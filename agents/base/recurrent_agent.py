@@ -1,4 +1,4 @@
-"""What agents with an LSTM share: their network, what each env carries from step to step, and how they act.
+"""Base classes of agents with an LSTM: networks, the recurrent state of each env, and acting.
 
 Axis letters: S seeds, N envs per seed, B batch, T time, D observation, H hidden, K outputs of the network.
 """
@@ -20,19 +20,19 @@ from agents.envs.seed_envs import Floats
 from agents.nn.layers import Flags, Parameters
 from agents.nn.lstm import LSTM, State, draw_weights, lstm_shapes, weights_in
 
-Recalled = tuple[Floats, Floats]  # hidden state and cell, [S, B, H] each
+Recalled = tuple[Floats, Floats]  # recurrent state: hidden state and cell, [S, B, H] each
 
 
 class RecurrentNet(Parameters):
-    """S networks of an LSTM and one linear layer on its hidden state.
+    """S networks, each an LSTM and one linear layer on its hidden state.
 
     Args:
         obs_size: D.
         hidden_size: H.
-        gains: One per output: its weights are at first uniform in +-gain/sqrt(H). Biases are 0.
+        gains: One per output: its initial weights are uniform in +-gain/sqrt(H). Biases are 0.
         seeds: One seed per network, from whose own stream weights are drawn.
-        device: Where the parameters live.
-        log_std: First logarithms of standard deviations of actions, if it has them.
+        device: Device of the parameters.
+        log_std: Initial logarithms of the standard deviations of Box actions.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class RecurrentNet(Parameters):
         self._on_cpu = (self.weight.numpy(), self.bias.numpy()) if device.type == "cpu" else None
 
     def act(self, obs: Floats, before: Recalled) -> tuple[Floats, Recalled]:
-        """Outputs [S, B, K] for obs [S, B, D], and what is remembered then, NumPy to NumPy."""
+        """Outputs [S, B, K] for obs [S, B, D], and the recurrent state after them, NumPy to NumPy."""
         after = self.lstm.act(obs, *before)
         if self._on_cpu is not None:
             return after[0] @ self._on_cpu[0] + self._on_cpu[1], after
@@ -71,11 +71,11 @@ class RecurrentNet(Parameters):
             return self.head(torch.from_numpy(after[0]).to(self.flat.device)).cpu().numpy(), after
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The outputs for hidden states: [S, B, H] -> [S, B, K]."""
+        """Outputs for hidden states, [S, B, H] -> [S, B, K]."""
         return torch.baddbmm(self.bias, hidden, self.weight)
 
     def forward(self, obs: torch.Tensor, state: State, starts: torch.Tensor) -> torch.Tensor:
-        """Outputs for sequences, [S, T * B, K]; arguments as `LSTM.forward` has them."""
+        """Outputs for sequences, [S, T * B, K]; arguments as in `LSTM.forward`."""
         out = self.lstm.forward(obs, state, starts)  # [S, T, B, H]
         return self.head(out.flatten(1, 2))
 
@@ -90,16 +90,16 @@ class RecurrentNet(Parameters):
 class RecurrentActorCritic(RecurrentNet):
     """S policies and S critics, each with an LSTM of its own: rows 2s and 2s + 1 of one network of 2S.
 
-    Outputs are [S, B, A + 1], the policy's and the value; what is remembered is [S, B, 2H], the policy's and the
-    critic's. So clipping and optimisers take policy and critic one by one. Their first LSTMs are alike.
+    Outputs are [S, B, A + 1], the policy's and the value; recurrent states are [S, B, 2H], the policy's and the
+    critic's. So gradients of policy and critic are clipped separately. Their initial LSTMs are the same.
 
     Args:
         obs_size: D.
         hidden_size: H.
         n_outputs: A.
         seeds: One seed per policy.
-        device: Where the parameters live.
-        log_std: First logarithms of standard deviations of actions, if it has them.
+        device: Device of the parameters.
+        log_std: Initial logarithms of the standard deviations of Box actions.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class RecurrentActorCritic(RecurrentNet):
             self.log_std = self.values["log_std"][0::2]  # [S, 1, A]
 
     def act(self, obs: Floats, before: Recalled) -> tuple[Floats, Recalled]:
-        """Outputs [S, B, A + 1] for obs [S, B, D], and what is remembered then, NumPy to NumPy."""
+        """Outputs [S, B, A + 1] for obs [S, B, D], and the recurrent state after them, NumPy to NumPy."""
         S, B, _ = obs.shape
         rows = [part.reshape(S, B, 2, -1).swapaxes(1, 2).reshape(2 * S, B, -1) for part in before]
         out, after = super().act(np.repeat(obs, 2, 0), (rows[0], rows[1]))
@@ -126,7 +126,7 @@ class RecurrentActorCritic(RecurrentNet):
         return np.concatenate((out[0::2, :, :-1], out[1::2, :, -1:]), -1), (both[0], both[1])
 
     def forward(self, obs: torch.Tensor, state: State, starts: torch.Tensor) -> torch.Tensor:
-        """Outputs for sequences, [S, T * B, A + 1]; arguments as `LSTM.forward` has them."""
+        """Outputs for sequences, [S, T * B, A + 1]; arguments as in `LSTM.forward`."""
         S, B, _ = state.hidden.shape
         rows = State(*(part.reshape(S, B, 2, -1).transpose(1, 2).reshape(2 * S, B, -1) for part in state))
         out = super().forward(obs.repeat_interleave(2, 0), rows, starts.repeat_interleave(2, 0))
@@ -140,22 +140,22 @@ class RecurrentActorCritic(RecurrentNet):
 
 
 class Carried(Parts):
-    """What each env carries from step to step, so that an episode begins without memory of the one before.
+    """Recurrent state of each env from step to step, zero at the start of an episode.
 
-    With SAME_STEP, an env that ended shows the first observation of its next episode at once. With NEXT_STEP it shows
-    the last one; the action on that is ignored, its row is dead, and the step after shows the first of the next.
+    With SAME_STEP, an env whose episode ended returns the first observation of the next one at once. With NEXT_STEP it
+    returns the last one; the action on that is ignored, its row is dead, and the following step returns the first.
 
     Args:
         n_seeds: S.
         n_envs: N.
         hidden_size: H.
-        mode: How envs are reset.
+        mode: Autoreset mode of the envs.
 
     Attributes:
-        hidden: Before the next step, zero where an episode begins, [S, N, H].
-        cell: The same.
-        starts: Whether the observation to act on next is an episode's first, [S, N].
-        alive: Whether the action on it counts, [S, N].
+        hidden: Hidden state before the next step, zero where an episode begins, [S, N, H].
+        cell: Cell, the same.
+        starts: True where the observation to act on next is the first of an episode, [S, N].
+        alive: True where the action on it counts, [S, N].
     """
 
     def __init__(self, n_seeds: int, n_envs: int, hidden_size: int, mode: AutoresetMode) -> None:
@@ -168,12 +168,12 @@ class Carried(Parts):
         self.alive = np.ones_like(self.starts)
 
     def reset(self) -> None:
-        """Every env begins an episode."""
+        """Starts an episode in every env."""
         self.hidden[:], self.cell[:] = 0.0, 0.0
         self.starts, self.alive = np.ones_like(self.starts), np.ones_like(self.alive)
 
     def step(self, after: Recalled, ended: Flags) -> None:
-        """Takes over what is remembered after a step, which ended the episodes of some envs, [S, N]."""
+        """Stores the recurrent state after a step that ended the episodes of some envs, `ended` [S, N]."""
         self.starts = ended.copy() if self._same_step else ~self.alive
         self.alive = np.ones_like(ended) if self._same_step else ~ended
         for mine, theirs in ((self.hidden, after[0]), (self.cell, after[1])):
@@ -181,11 +181,11 @@ class Carried(Parts):
 
     @property
     def recalled(self) -> Recalled:
-        """Hidden state and cell before the next step."""
+        """Hidden state and cell before the next step, [S, N, H] each."""
         return self.hidden, self.cell
 
     def parts(self) -> dict[str, Any]:
-        """All of it, by attribute."""
+        """The attributes above, by name."""
         return {"hidden": self.hidden, "cell": self.cell, "starts": self.starts, "alive": self.alive}
 
 
@@ -211,14 +211,14 @@ class RecurrentAgent(SeedAgent):
 
     @abstractmethod
     def _best(self, outputs: Floats) -> Actions:
-        """The best known actions, [S, B] or [S, B, *action_shape], by the network's outputs [S, B, K]."""
+        """Greedy actions, [S, B] or [S, B, *action_shape], from the network's outputs [S, B, K]."""
 
     @abstractmethod
     def _by_chance(self, outputs: Floats) -> Actions:
-        """Actions like `_best`'s as chance has it."""
+        """Actions as drawn in training, in the shape of `_best`'s."""
 
     def _greedy(self, obs: Floats) -> Actions:
-        """The best known actions for first observations [S, B, D]."""
+        """Greedy actions for first observations of episodes, [S, B, D]."""
         return self._best(self.net.act(obs, self._nothing(obs.shape[1]))[0])
 
     def _nothing(self, batch: int) -> Recalled:
@@ -232,7 +232,7 @@ class RecurrentAgent(SeedAgent):
         return (self._best(outputs) if deterministic else self._by_chance(outputs)), after
 
     def _before(self, state: Any, episode_start: Any, batch: int) -> Recalled:
-        """Hidden state and cell that a step begins with, [S, B, H] each."""
+        """Hidden state and cell before a step, [S, B, H] each, from the arguments of `predict`."""
         nothing = self._nothing(batch)
         if state is None:
             return nothing

@@ -1,4 +1,4 @@
-"""What a learner shows while it trains: a progress bar, lines on the terminal, TensorBoard.
+"""Reports during training: a progress bar, lines on the terminal, TensorBoard.
 
 TensorBoard gets Stable-Baselines3's keys, one run per seed. Axis letters: S seeds.
 """
@@ -24,17 +24,17 @@ NONE_ENDED = "no episode has ended yet: ep_rew_mean and ep_len_mean are reported
 
 
 class Reporter:
-    """Shows training as it goes; a context manager, so that files and bar are closed in any case.
+    """Shows the progress of training; a context manager, so that files and bar are always closed.
 
     Args:
-        name: The algorithm's, which names the run.
+        name: Name of the algorithm, and so of the run.
         seeds: One run per seed.
-        envs: Whose episodes are reported.
+        envs: The envs whose episodes are reported.
         verbose: 1 prints a line at each report.
         tensorboard_log: Folder for TensorBoard, or None.
         bar: Length of the progress bar in timesteps, or None.
-        num_timesteps: Steps per seed taken before.
-        logger: An `agents.base.loggers.Logger`, whose values are reported too; or another one, which gets each report.
+        num_timesteps: Steps per seed taken so far.
+        logger: An `agents.base.loggers.Logger`, whose values are reported too; or another one, to send each report to.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Reporter:
         self._left = bar or 0
         self._started, self._first_step = time.perf_counter(), num_timesteps
         self._reported = num_timesteps
-        self._said = False  # that there are no means of episodes yet
+        self._said = False  # True once the note on missing means was shown
         own = isinstance(logger, Logger)
         self._more: Logger | None = logger if own else None
         self._logger: Any = None if own else logger
@@ -74,16 +74,16 @@ class Reporter:
             writer.close()
 
     def tick(self, timesteps: int) -> None:
-        """Moves the bar on."""
+        """Advances the bar."""
         if self._bar is not None:
             self._bar.update(min(timesteps, self._left))  # N envs may overshoot the end
             self._left -= timesteps
 
     def report(self, num_timesteps: int, values: Mapping[str, Any]) -> None:
-        """Writes `values`, each a number or one per seed [S], and the last episodes' means and the speed.
+        """Writes `values`, each a number or one per seed [S], the means of the last episodes, and the speed.
 
-        Means of episodes are left out before one has ended, which is said once; a seed that has ended none counts in no
-        mean over seeds. A second report of the same timestep is left out too.
+        Before the first episode has ended there are no means, and a note says so once; a seed without an ended episode
+        is left out of means over seeds. A second report of the same timestep is skipped.
         """
         if num_timesteps == self._reported:
             return
@@ -106,7 +106,7 @@ class Reporter:
             tqdm.write(f"step {num_timesteps:>9,}  {shown}")
 
     def _say_none(self, num_timesteps: int) -> None:
-        """Says once why the means of episodes are missing."""
+        """Explains once why there are no means of episodes."""
         if not self._said:
             self._said = True
             for writer in self._writers:
@@ -115,7 +115,7 @@ class Reporter:
                 tqdm.write(NONE_ENDED)
 
     def _rollout(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Means over the last episodes, NaN for seeds that have ended none."""
+        """Means over the last episodes, NaN for seeds without an ended one."""
 
         def means(windows: Sequence[Any]) -> np.ndarray[Any, Any]:
             return np.array([np.mean(window) if window else np.nan for window in windows])
@@ -134,7 +134,7 @@ class Reporter:
 
 
 def _writers(folder: str | os.PathLike[str], name: str, seeds: Sequence[int]) -> "list[SummaryWriter]":
-    """One writer per seed, in `folder/NAME_k`, k the first number that is free."""
+    """One writer per seed, in `folder/NAME_k`, where k is the first unused number."""
     from torch.utils.tensorboard import SummaryWriter
 
     check_folder(folder, "tensorboard_log")

@@ -16,9 +16,9 @@ import torch
 from agents.base.learner import Counters, Learner, Setup
 from agents.base.loop import Loop
 from agents.common import checkpoints
-from agents.common.checks import check_flag, check_seeds
+from agents.common.checks import check_flag, check_int, check_seeds, short
 from agents.common.devices import as_device
-from agents.common.facts import check_arrays, check_below, check_facts, check_keys, check_room, check_spaces, short
+from agents.common.facts import check_arrays, check_facts, check_keys, check_room, check_spaces
 from agents.common.state import DAMAGE, State
 from agents.envs.seed_envs import EnvLike, Spaces, as_source
 from agents.nn.extractors import Extractor, check_extractor
@@ -158,7 +158,7 @@ def check_training(training: State, shape: tuple[int, ...]) -> None:
     """
     check_keys("training", training, ("total_timesteps", "goal", "obs", "episodes", "memory"))
     for name in ("total_timesteps", "goal"):
-        check_below(f"training.{name}", training[name], 2**63)
+        check_int(f"training.{name}", training[name], 0, below=2**63)
     obs, episodes = training["obs"], training["episodes"]
     if not isinstance(obs, np.ndarray | None) or not isinstance(episodes, dict | None):
         raise ValueError(f"obs must be an array and episodes an object, got {short(obs)}, {short(episodes)}")

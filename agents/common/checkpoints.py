@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from agents.common import files
-from agents.common.facts import short
+from agents.common.checks import short
 
 FORMAT = "seed-axis-agent-1"
 SUFFIX = ".safetensors"
@@ -42,12 +42,12 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, torch.Tensor], fact
 
 
 def check_writable(path: str | os.PathLike[str], field: str = "path") -> None:
-    """Checks that `write` can write there, before anything is at stake; OSError naming the field if not."""
+    """Checks in advance that `write` can write there; OSError naming the field if not."""
     files.check_writable(with_suffix(path), field)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The arrays and facts of a file that `write` made.
+    """The arrays and facts in a file that `write` wrote.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -83,7 +83,7 @@ def pack(tree: Any, arrays: dict[str, torch.Tensor], name: str) -> Any:
 
     Args:
         tree: Dicts and lists of arrays, tensors, and plain JSON.
-        arrays: What is added to.
+        arrays: The arrays of the file, to which those of the tree are added.
         name: Path of the tree itself.
 
     Raises:
@@ -107,10 +107,10 @@ def pack(tree: Any, arrays: dict[str, torch.Tensor], name: str) -> Any:
 
 
 def unpack(tree: Any, arrays: Mapping[str, torch.Tensor], name: str = "facts") -> Any:
-    """The tree that `pack` was given, arrays as NumPy's, tuples as lists.
+    """The tree that was given to `pack`, with NumPy arrays, and lists in place of tuples.
 
     Raises:
-        ValueError: Naming where, if there is no such array.
+        ValueError: Naming the place, if there is no such array.
     """
     if isinstance(tree, dict):
         if tree.keys() == {_ARRAY}:

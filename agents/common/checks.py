@@ -1,4 +1,4 @@
-"""Checks of arguments, whose errors name the field and the value."""
+"""Checks of arguments; their errors name the field and the value."""
 
 import dataclasses
 import math
@@ -10,12 +10,14 @@ import numpy as np
 MOST_SEEDS = 2**20
 
 
-def check_int(field: str, value: Any, minimum: int) -> int:
-    """`value` as an int of at least `minimum`; TypeError or ValueError otherwise."""
+def check_int(field: str, value: Any, minimum: int, below: int | None = None) -> int:
+    """`value` as an int of at least `minimum`, and less than `below`; TypeError or ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{field} must be an int, got {value!r}")
     if value < minimum:
         raise ValueError(f"{field} must be at least {minimum}, got {value!r}")
+    if below is not None and value >= below:
+        raise ValueError(f"{field} must be less than {below:,}, got {short(value)}")
     return int(value)
 
 
@@ -50,16 +52,16 @@ def check_widths(field: str, value: Any) -> tuple[int, ...]:
 
 
 def keep_plain(config: Any) -> None:
-    """Puts plain Python values in place of NumPy's in every field of a frozen dataclass, before they are checked.
+    """Replaces NumPy values by plain Python ones in every field of a frozen dataclass, before they are checked.
 
-    So what is checked is what is used and written: JSON knows no `np.int64`, and torch takes none for a size.
+    JSON has no `np.int64`, and torch does not accept one as a size.
     """
     for field in dataclasses.fields(config):
         object.__setattr__(config, field.name, plain(getattr(config, field.name)))
 
 
 def plain(value: Any) -> Any:
-    """The Python number, text or tuple that a NumPy scalar, an array with an axis or a list stands for; else itself."""
+    """A NumPy scalar as a Python number or text, an array or a list as a tuple; any other value itself."""
     if isinstance(value, bool | np.bool_):
         return bool(value)
     for kind, numpys in ((int, np.integer), (float, np.floating), (str, np.str_)):
@@ -71,8 +73,16 @@ def plain(value: Any) -> Any:
     return value
 
 
+def short(value: Any) -> str:
+    """The value as text for a message, shortened if it is long."""
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "an int of more than 40 digits"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """The seeds meant: n means 0..n-1, a sequence means itself.
+    """The seeds as a tuple: n means 0..n-1, a sequence means its elements.
 
     Raises:
         TypeError: If a seed is not an int.

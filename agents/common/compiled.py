@@ -1,4 +1,4 @@
-"""The decorator of the few loops that NumPy and torch have no operation for."""
+"""The decorator of the few compiled loops, for which NumPy and torch have no operation."""
 
 import atexit
 import os
@@ -15,16 +15,16 @@ Kernel = Callable[..., None]
 
 
 def compiled(kernel: Kernel) -> Kernel:
-    """`kernel` compiled, and kept on disk if possible; free to reorder sums, not to assume away NaN and infinity."""
+    """`kernel` compiled, and cached on disk if possible; sums may be reordered, NaN and infinity are respected."""
     fastmath = {"reassoc", "contract", "arcp", "nsz"}
     return cast(Kernel, numba.njit(cache=_CACHE, fastmath=fastmath, error_model="numpy")(kernel))
 
 
 def can_cache() -> bool:
-    """True if numba can keep what it compiles of this folder's modules on disk.
+    """True if numba can cache compiled code of this folder's modules on disk.
 
-    Where neither this folder nor the home can be written, a temporary folder serves this process and those that it
-    starts; without even that, every process compiles anew. A warning tells either.
+    If neither this folder nor the home can be written, a temporary folder serves this process and those that it
+    starts; if that fails too, every process compiles anew. A warning says so in both cases.
     """
     if _finds_a_place():
         return True
@@ -35,7 +35,7 @@ def can_cache() -> bool:
         return False
     atexit.register(_remove, folder, os.getpid())
     settings: Any = config  # numba has no types for it
-    os.environ["NUMBA_CACHE_DIR"] = settings.CACHE_DIR = folder  # of processes started by this one, and its own
+    os.environ["NUMBA_CACHE_DIR"] = settings.CACHE_DIR = folder  # for this process and those it starts
     _warn(f"compiled code is kept in {folder} until this process ends")
     return _finds_a_place()
 
@@ -50,7 +50,7 @@ def _warn(consequence: str) -> None:
 
 
 def _finds_a_place() -> bool:
-    """True if numba accepts a function of this folder for its cache; nothing is compiled."""
+    """True if numba can cache a function of this folder; nothing is compiled."""
     try:
         numba.njit(cache=True)(_finds_a_place)
     except RuntimeError as error:
@@ -61,7 +61,7 @@ def _finds_a_place() -> bool:
 
 
 def _remove(folder: str, pid: int) -> None:
-    """Removes the temporary folder when the process that made it ends, not when one forked from it does."""
+    """Removes the temporary folder when the process that made it ends, not when a forked one does."""
     if os.getpid() == pid:
         shutil.rmtree(folder, ignore_errors=True)
 

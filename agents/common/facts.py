@@ -1,4 +1,4 @@
-"""Checks of the facts of a file, before anything is made from them: a file may come from anybody.
+"""Checks of the facts in a file before anything is made from them: a file may come from anybody.
 
 Axis letters: S seeds, N envs per seed.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from agents.common.checks import check_float, check_int, check_seeds
+from agents.common.checks import check_float, check_int, check_seeds, short
 
 MOST_ACTIONS = 2**20
 KEYS = ("config", "seeds", "n_envs", "spaces", "features_dim", "counters")
@@ -21,15 +21,15 @@ _INT64 = 2**63
 
 
 def check_facts(facts: Mapping[str, Any], config: type[Any], counters: Iterable[str]) -> None:
-    """Checks that all facts are there and of their kind, the spaces apart.
+    """Checks that all facts are there and have the right types, apart from the spaces.
 
     Args:
-        facts: Of the file.
-        config: The algorithm's configuration.
+        facts: The facts in the file.
+        config: The class of the algorithm's configuration.
         counters: Names of its counters.
 
     Raises:
-        TypeError: Naming the fact, if it is of another kind.
+        TypeError: Naming the fact, if it has another type.
         ValueError: If it is missing, unknown, or out of range.
     """
     missing = [key for key in KEYS if key not in facts]
@@ -49,7 +49,7 @@ def check_facts(facts: Mapping[str, Any], config: type[Any], counters: Iterable[
         if name == "exploration_rate":
             check_float("counters.exploration_rate", value, 0.0, 1.0)
         else:
-            check_below("counters." + name, value, _INT64)
+            check_int("counters." + name, value, 0, below=_INT64)
     if "training" in facts and not isinstance(facts["training"], dict):
         raise TypeError(f"training must be an object, got {short(facts['training'])}")
 
@@ -63,18 +63,11 @@ def check_keys(field: str, value: Any, names: Iterable[str]) -> None:
         raise ValueError(f"{field} lacks {missing} and has {short(unknown)}, which is unknown")
 
 
-def check_below(field: str, value: Any, limit: int) -> int:
-    """`value` as an int from 0 to below the limit; TypeError or ValueError otherwise."""
-    if check_int(field, value, 0) >= limit:
-        raise ValueError(f"{field} must be less than {limit:,}, got {short(value)}")
-    return int(value)
-
-
 def check_spaces(spaces: Any) -> None:
-    """Checks the fields of `Spaces` as a file gives them.
+    """Checks the fields of `Spaces` that were read from a file.
 
     Raises:
-        TypeError: Naming the fact, if it is of another kind.
+        TypeError: Naming the fact, if it has another type.
         ValueError: If it is out of range.
     """
     for field in dataclasses.fields(spaces):
@@ -86,15 +79,17 @@ def check_spaces(spaces: Any) -> None:
                 check_float(name, number, -math.inf)
             else:
                 check_int(name, number, -_INT64 if field.name == "first_obs" else 1)
-                check_below(name, abs(number), _INT64)
+                check_int(name, abs(number), 0, below=_INT64)
     if check_int("spaces.n_actions", spaces.n_actions, 0) > MOST_ACTIONS:
         raise ValueError(f"spaces.n_actions must be at most {MOST_ACTIONS:,}, got {short(spaces.n_actions)}")
-    check_below("spaces.first_action", abs(check_int("spaces.first_action", spaces.first_action, -_INT64)), 2**62)
+    check_int(
+        "spaces.first_action", abs(check_int("spaces.first_action", spaces.first_action, -_INT64)), 0, below=2**62
+    )
     _check_box(spaces)
 
 
 def _check_box(spaces: Any) -> None:
-    """Checks that actions are either Discrete or a Box with bounds for each number."""
+    """Checks that actions are either Discrete or a Box with bounds for each component."""
     size, low, high = math.prod(spaces.action_shape), spaces.action_low, spaces.action_high
     if spaces.n_actions and (spaces.action_shape or low or high):
         raise ValueError("spaces.n_actions must be 0 where there are action_shape, action_low and action_high")
@@ -108,12 +103,12 @@ def _check_box(spaces: Any) -> None:
 
 
 def check_arrays(arrays: Mapping[str, torch.Tensor], seeds: int, shapes: Iterable[tuple[int, ...]]) -> None:
-    """Checks what was learnt, before room is made for it.
+    """Checks the weights before memory is allocated for them.
 
     Args:
-        arrays: Of the file.
+        arrays: The arrays in the file.
         seeds: S.
-        shapes: Last two axes that the facts say some arrays have.
+        shapes: Last two axes of arrays that must exist by the facts.
 
     Raises:
         ValueError: If one is not of S seeds, holds a number that is not finite, or there is none of a shape.
@@ -137,16 +132,16 @@ def check_finite(arrays: Mapping[str, torch.Tensor]) -> None:
 
 
 def check_room(config: Any, seeds: int, n_envs: int, width: int) -> None:
-    """Checks that buffers of the sizes declared are within this machine's memory.
+    """Checks that buffers of the declared sizes fit into this machine's memory.
 
     Args:
-        config: The algorithm's.
+        config: The algorithm's configuration.
         seeds: S.
         n_envs: N.
-        width: Numbers of an observation and what comes with it.
+        width: Numbers per stored step.
 
     Raises:
-        ValueError: Naming what is too large.
+        ValueError: Naming the size that is too large.
     """
     sizes = {name: value for name in _SIZES if isinstance(value := getattr(config, name, 1), int)}
     rows = {
@@ -167,15 +162,7 @@ _SIZES = ("n_steps", "batch_size", "burn_in", "sequence_length")
 
 
 def _memory() -> int:
-    """Bytes of memory of this machine; what 64 bits can count where that is not known."""
+    """Bytes of memory of this machine; 2^63 if unknown."""
     if not hasattr(os, "sysconf"):
         return _INT64
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def short(value: Any) -> str:
-    """The value for a message, cut where it is long."""
-    if isinstance(value, int) and abs(value) >= 10**40:
-        return "an int of more than 40 digits"
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

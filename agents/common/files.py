@@ -1,8 +1,8 @@
-"""Whole files: each is written under a name of its own beside its target, and takes its place when it is complete.
+"""Atomic writes: a file is written under a temporary name beside its target, and moved there when it is complete.
 
-Readers meet the old file or the new one, never a part of one. The part is opened without following links. A program
-that is killed while it writes leaves its part behind, which the next writer of the same target removes: a part belongs
-to a running program for as long as it is locked.
+Readers see the old file or the new one, never an incomplete one. The temporary file, or part, is opened without
+following links. A program that is killed while writing leaves its part behind, which the next writer of the same target
+removes: a part belongs to a running program as long as it is locked.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_together(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
-    """Writes several files: all are complete on disk before the first takes its place.
+    """Writes several files: all are complete on disk before the first is moved to its target.
 
     Args:
         contents: Path -> bytes.
@@ -56,7 +56,7 @@ def write_together(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
 
 
 def check_writable(path: str | os.PathLike[str], field: str = "path") -> None:
-    """Checks that `write` can write there, before anything is at stake.
+    """Checks in advance that `write` can write there.
 
     Raises:
         OSError: Naming field and path, if it cannot.
@@ -69,7 +69,7 @@ def check_writable(path: str | os.PathLike[str], field: str = "path") -> None:
 
 
 def check_folder(folder: str | os.PathLike[str], field: str) -> None:
-    """Checks that files can be written to a folder, which is made if there is none, before anything is at stake.
+    """Checks in advance that files can be written to a folder, which is made if there is none.
 
     Raises:
         OSError: Naming field and folder, if they cannot.
@@ -88,7 +88,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def naming(field: str, path: Path) -> Iterator[None]:
-    """Lets an OSError say which argument led to it."""
+    """Adds the name of the argument to an OSError."""
     try:
         yield
     except OSError as error:
@@ -98,7 +98,7 @@ def naming(field: str, path: Path) -> Iterator[None]:
 
 @contextmanager
 def _part(path: Path, content: bytes) -> Iterator[Path]:
-    """A complete file beside `path`, which is gone in the end if it was not moved."""
+    """A complete file beside `path`, removed at the end unless it was moved."""
     make_folder(path.parent)
     _remove_abandoned(path)
     part, handle = _opened(path)
@@ -130,7 +130,7 @@ def part_of(path: Path) -> Path:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """The parts beside `path` that writers of it made, their own included."""
+    """The parts beside `path` that its writers made, including the caller's."""
     pattern = re.compile(re.escape(f".{_stem(path)}.") + r"[0-9a-f]{16}\.part")
     try:
         names = os.listdir(path.parent)
@@ -140,7 +140,7 @@ def parts_of(path: Path) -> list[Path]:
 
 
 def _stem(path: Path) -> str:
-    """What parts are named after: the file's name, or where that is long a short word for it."""
+    """The stem of the names of parts: the file's name, or a hash of it if that is long."""
     name = os.fsencode(path.name)
     return path.name if len(name) <= _LONGEST else hashlib.sha256(name).hexdigest()[:32]
 
@@ -160,7 +160,7 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _is_abandoned(handle: int) -> bool:
-    """Whether it is a plain file that no running program writes; if so it is locked now."""
+    """True if it is a plain file that no running program writes; it is then locked by this one."""
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):
         return False
@@ -181,7 +181,7 @@ def lock(handle: int, wait: bool = False) -> bool | None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Lets a folder's new entries reach the disk, where folders can be opened."""
+    """Flushes a folder's new entries to disk, on systems where folders can be opened."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

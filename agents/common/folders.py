@@ -1,4 +1,4 @@
-"""Folders of results that change as a whole: what lies there is of one run, whenever a writer is killed."""
+"""Folders of results that are replaced as a whole: the files are of one run, even if a writer is killed."""
 
 import ctypes
 import os
@@ -16,10 +16,10 @@ _EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 
 
 def write_folder(folder: str | os.PathLike[str], contents: Mapping[str, bytes]) -> None:
-    """Writes a run's files to a folder, in place of those of the run before; other files in it stay.
+    """Writes a run's files to a folder, replacing those of the previous run; other files in it stay.
 
-    A new folder is filled beside the old one, and both change places in one step. Where the system or the folder does
-    not allow that (network drives, the folder that the program runs in), the complete files are moved one by one.
+    A new folder is filled beside the old one, and both are exchanged in one step. If the system or the folder does not
+    allow that (network drives, the current folder of the program), the complete files are moved one by one.
 
     Args:
         folder: The folder; it and those above it are made if there are none.
@@ -49,7 +49,7 @@ def write_folder(folder: str | os.PathLike[str], contents: Mapping[str, bytes]) 
 
 @contextmanager
 def _one_writer(folder: Path) -> Iterator[bool]:
-    """Waits until no other program swaps folders in this one; False if that cannot be known."""
+    """Waits until no other program exchanges folders in this one; False if that cannot be known."""
     if os.name != "posix" or not os.access(folder, os.R_OK):
         yield False
         return
@@ -61,7 +61,7 @@ def _one_writer(folder: Path) -> Iterator[bool]:
 
 
 def _new_part(folder: Path) -> Path:
-    """A new folder beside `folder`, or in it where nothing can be made beside it."""
+    """A new folder beside `folder`, or in it if nothing can be made beside it."""
     part = part_of(folder)
     try:
         part.mkdir()
@@ -85,7 +85,7 @@ def _put_in_place(part: Path, folder: Path, contents: Mapping[str, bytes]) -> No
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Whether two folders have changed places in one step."""
+    """True if two folders were exchanged in one step."""
     if sys.platform not in ("linux", "darwin") or not other.is_dir():
         return False
     paths, libc = (os.fsencode(one), os.fsencode(other)), ctypes.CDLL(None)
@@ -100,7 +100,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _hand_back(part: Path, folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Removes a part folder: a run's files go, and what else was in the folder goes back."""
+    """Removes a temporary folder: deletes the run's files, and moves all others back to `folder`."""
     for entry in part.iterdir():
         ours = entry.name in contents or any(entry in parts_of(part / name) for name in contents)
         if ours and not (entry.is_dir() and not entry.is_symlink()):

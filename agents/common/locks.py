@@ -1,4 +1,4 @@
-"""The right of one running training to write a file, which ends with its program at the latest."""
+"""Locks by which one running training at a time writes a file; they end with its program at the latest."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ class InUseError(OSError, ValueError):
 
 
 class Lock:
-    """A lock file beside `path`, hidden, there while it is held. Where files cannot be locked, nothing is.
+    """A hidden lock file beside `path`, which exists while the lock is held; no lock where files cannot be locked.
 
     Args:
         path: The file to be written.
@@ -26,14 +26,14 @@ class Lock:
         self._firm = True
 
     def acquire(self, firmly: bool = True) -> None:
-        """Takes the right, which one may have already.
+        """Acquires the lock, if it is not held already.
 
         Args:
-            firmly: Whether to keep it from all others; if not, another training of this program can take it over.
+            firmly: Whether to hold it against all others; if not, another training of this program can take it over.
 
         Raises:
-            InUseError: If another training has it, in this program or another.
-            OSError: If there can be no lock file.
+            InUseError: If another training holds it, in this program or another.
+            OSError: If the lock file cannot be made.
         """
         self._firm = firmly
         for other in tuple(_HELD):
@@ -57,7 +57,7 @@ class Lock:
                 return
 
     def release(self) -> None:
-        """Gives the right back, if one has it."""
+        """Releases the lock, if it is held."""
         if self._handle is not None:
             self._file.unlink(missing_ok=True)
             self._close()
@@ -73,7 +73,7 @@ class Lock:
         return handle
 
     def _is_there(self, handle: int) -> bool:
-        """Whether the lock file is still the one opened: it may have been released and removed meanwhile."""
+        """True if the lock file is still the one that was opened: it may have been released and removed meanwhile."""
         try:
             return os.path.samestat(os.fstat(handle), os.stat(self._file))
         except FileNotFoundError:
@@ -96,7 +96,7 @@ _HELD: set[Lock] = set()
 
 
 def _forget() -> None:
-    """Lets a child process hold no lock of its parent's, which might outlive it."""
+    """Closes the parent's locks in a child process, which might outlive it."""
     for held in tuple(_HELD):
         held._close()
 

@@ -18,18 +18,18 @@ def td_target(reward: torch.Tensor, continues: torch.Tensor, next_value: torch.T
     """The one-step Bellman target, reward + gamma * continues * next_value, all [S, B].
 
     `continues` is 0 where the episode terminated, and 1 elsewhere: also where it was truncated, because a
-    time limit says nothing of what the next state is worth.
+    time limit does not change the value of the next state.
     """
     return torch.addcmul(reward, continues, next_value, value=gamma)
 
 
 def discounted_returns(reward: npt.NDArray[Any], gamma: float, last_value: float = 0.0) -> npt.NDArray[np.float64]:
-    """What is still to come at each step of one episode: G_t = reward_t + gamma * G_{t+1}, all [T].
+    """Discounted returns of one episode, G_t = reward_t + gamma * G_{t+1}, all [T].
 
     Args:
         reward: [T].
         gamma: Discount factor.
-        last_value: G_T, what is to come after the last step: 0 if the episode terminated there.
+        last_value: G_T, the return after the last step: 0 if the episode terminated there.
     """
     returns = np.empty(len(reward))
     to_come = last_value
@@ -58,12 +58,12 @@ def gae(
 
     Args:
         reward: Rewards.
-        value: Of the observations acted on.
-        next_value: Of what the actions led to; after the end of an episode, of its last observation.
-        terminated: Where an episode terminated, so that nothing follows.
-        ended: Where it terminated or was truncated, so that the next row belongs to another.
+        value: Values of the observations.
+        next_value: Values of the next observations; at the end of an episode, of its last one.
+        terminated: True where an episode terminated, so that nothing follows.
+        ended: True where it terminated or was truncated, so that the next row belongs to another.
         gamma: Discount factor.
-        gae_lambda: How much of the errors further on counts.
+        gae_lambda: Decay of the weight of later errors.
     """
     advantage = np.empty(reward.shape, np.float32)
     _gae(reward, value, next_value, terminated, ended, gamma, gae_lambda, advantage)
@@ -86,11 +86,11 @@ def _gae(
 
 
 def normalized(x: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
-    """Each seed's numbers less their mean, by their standard deviation, [S, B]; a single one stays as it is.
+    """Numbers normalised per seed to mean 0 and standard deviation 1, [S, B]; a single one is returned unchanged.
 
     Args:
         x: [S, B].
-        counts: 1 for the numbers that mean and deviation are of, else 0, [S, B]; all of them unless given.
+        counts: 1 for numbers that enter mean and deviation, else 0, [S, B]; None means all.
     """
     if x.shape[1] < 2:
         return x

@@ -1,4 +1,4 @@
-"""Schedules: functions of the progress that remains, from 1 to 0, as Stable-Baselines3 has them."""
+"""Schedules: functions of the remaining progress, from 1 to 0, as in Stable-Baselines3."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ Schedule = Callable[[float], float]
 
 
 def constant(value: float) -> Schedule:
-    """A schedule that is `value` always."""
+    """A schedule that is always `value`."""
     return lambda remaining: value
 
 
@@ -23,7 +23,7 @@ def linear(start: float, end: float = 0.0, fraction: float = 1.0) -> Schedule:
 
 
 def exponential(start: float, end: float, decay: float, begin: int) -> Callable[[int], float]:
-    """A function of the steps taken: `start` up to step `begin`, then `decay` times as much at each step, to `end`."""
+    """A function of the steps taken: `start` up to step `begin`, then times `decay` at each step, down to `end`."""
 
     def value(steps: int) -> float:
         return max(end, start * decay ** max(steps - begin, 0))
@@ -32,22 +32,22 @@ def exponential(start: float, end: float, decay: float, begin: int) -> Callable[
 
 
 def checked(schedule: Schedule, field: str) -> Schedule:
-    """The same schedule, which raises where it gives no finite number, or one below 0."""
+    """The same schedule, which raises if a value is negative or not finite."""
     return lambda remaining: check_float(field, schedule(remaining), 0.0)
 
 
 def as_schedule(value: float | str | Schedule, field: str, zero: bool = False) -> Schedule:
-    """`value` as a schedule: a positive number, "lin_1e-3" (linear to zero), or a function of what remains.
+    """`value` as a schedule: a positive number, "lin_1e-3" (linear to zero), or a function of the remaining progress.
 
     Args:
         value: The number, text or function.
-        field: Its name, for errors.
+        field: Name of the argument, for errors.
         zero: Whether the number may be 0 too.
 
     Raises:
         TypeError: If it is none of these.
-        ValueError: If the number is not positive and finite, or the text has another form; when a function that is
-            asked for its value gives one below 0 or not finite.
+        ValueError: If the number is not positive and finite, or the text has another form; later, if a function
+            returns a value that is negative or not finite.
     """
     if callable(value):
         return checked(value, field)

@@ -1,7 +1,7 @@
-"""Random streams that belong to one seed each, drawn in blocks.
+"""Random streams, one per seed and purpose, drawn in blocks.
 
-A seed never shares a stream: seed 3 draws the same numbers alone and among 64 others. Each purpose (weights,
-exploration, replay, environments, ...) has its own stream too, so that drawing more for one moves no other.
+Seeds never share a stream: seed 3 draws the same numbers alone and among 64 others. Each purpose (weights,
+exploration, replay, environments, ...) has its own stream too, so that drawing more for one does not affect another.
 
 Axis letters: S seeds, K numbers per draw.
 """
@@ -19,7 +19,7 @@ PURPOSES = ("weights", "explore", "replay", "envs", "predict", "evaluate")
 
 
 def seed_sequence(seed: int, purpose: str, *more: int) -> np.random.SeedSequence:
-    """The entropy of one seed for one purpose, independent of all other seeds, purposes, and numbers in `more`."""
+    """The entropy for one seed and purpose, independent of all other seeds, purposes, and numbers in `more`."""
     return np.random.SeedSequence((seed, PURPOSES.index(purpose), *more))
 
 
@@ -29,15 +29,15 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
 
 
 class Streams:
-    """S independent streams of uniform numbers in [0, 1), or of standard normal ones, one per seed.
+    """S independent streams, one per seed, of uniform numbers in [0, 1) or of standard normal ones.
 
-    Numbers are drawn `block` calls at a time, because one call of a generator costs more than the numbers.
+    Numbers for `block` calls are drawn at once, because a call of a generator costs more than the numbers.
 
     Args:
         seeds: One seed per stream.
         purpose: One of `PURPOSES`.
-        width: How many numbers each seed receives per call of `draw`.
-        block: How many calls are drawn ahead.
+        width: K, numbers per seed and call of `draw`.
+        block: Calls to draw ahead.
         normal: Whether numbers are standard normal.
     """
 
@@ -66,16 +66,14 @@ class Streams:
         return [stream.bit_generator.state for stream in self._generators]
 
     def get_state(self) -> State:
-        """Where the present block was drawn, and how much of it is used: the block can be drawn again."""
+        """The generators' states before the current block, which can be drawn again, and how much of it is used."""
         if self._next == len(self._ahead):
             return {"before": self._states(), "used": 0}
         return {"before": self._before, "used": self._next}
 
     def set_state(self, state: State) -> None:
-        """Goes on behind the last number that was drawn before `get_state`; ValueError if the block was another."""
-        used = check_int("used", state["used"], 0)
-        if used >= len(self._ahead):
-            raise ValueError(f"used must be less than {len(self._ahead)}, got {used}")
+        """Continues after the last number drawn before `get_state`; ValueError if the block had another size."""
+        used = check_int("used", state["used"], 0, below=len(self._ahead))
         for stream, before in zip(self._generators, state["before"], strict=True):
             stream.bit_generator.state = before
         self._fill()

@@ -21,8 +21,7 @@ from gymnasium.wrappers import (
     TimeLimit,
 )
 
-from agents.common.checks import plain
-from agents.common.facts import short
+from agents.common.checks import plain, short
 from agents.common.state import State, Stateful, get_attributes, part, set_attributes
 
 AUTORESET = ("_rewards", "_terminations", "_truncations", "_autoreset_envs")

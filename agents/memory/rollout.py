@@ -78,8 +78,7 @@ class Rollout(Parts):
 
     def set_state(self, state: State) -> None:
         """Restores what `get_state` returned; ValueError if it does not fit."""
-        if check_int("position", state["position"], 0) >= self.n_steps:
-            raise ValueError(f"position must be less than {self.n_steps}, got {state['position']}")
+        check_int("position", state["position"], 0, below=self.n_steps)
         super().set_state(state)
 
     def whole(self, steps: int) -> int:
