@@ -101,7 +101,7 @@ def within_float64(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 given = dict(zip(names, args, strict=False)) | {k: v for k, v in keywords.items() if k in names}
                 sizes = [f"{name} up to {_size(value):g} in size" for name, value in given.items()]
                 raise ValueError(
-                    f"{', '.join(names)} must leave what is computed within float64, got {', '.join(sizes)}"
+                    f"{', '.join(names)} must not make the computation overflow float64, got {', '.join(sizes)}"
                 ) from None
 
         return checked

@@ -182,7 +182,7 @@ def _check_trading_env(env: Any) -> None:
 def _refuse_array(features: Any) -> None:
     if isinstance(features, np.ndarray):
         raise TypeError(
-            "an array of features has no rule to check: give the callable that makes it, also as features= of an env"
+            "an array of features cannot be checked: give the callable that computes it, also as features= of an env"
         )
 
 

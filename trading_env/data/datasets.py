@@ -89,8 +89,8 @@ def load(data: Data, *, on_missing: str = "raise", **options: Any) -> Market:
     market = _read(data, on_missing=on_missing, **options)
     if market.time is None and options.get("time") is not False:
         warnings.warn(
-            f"{market.name!r} has no time: its {len(market)} rows are taken to be in order, oldest first; name the "
-            "column of time by load(..., time=...), or say time=False",
+            f"{market.name!r} has no time: its {len(market)} rows are assumed to be in order, oldest first; name the "
+            "column of time with load(..., time=...), or give time=False",
             stacklevel=2,
         )
     return market

@@ -243,7 +243,7 @@ def test_a_changed_future_is_valid_and_keeps_the_past(up):
     ("subject", "keywords", "error", "message"),
     [
         (np.zeros((N, 2)), {}, TypeError, "an array of features"),
-        (lambda: TradingEnv(small_market(), features=np.zeros((N, 2))), {}, TypeError, "the callable that makes it"),
+        (lambda: TradingEnv(small_market(), features=np.zeros((N, 2))), {}, TypeError, "the callable that computes it"),
         (lambda: gym.make(ID, data=small_market(), features=np.zeros((N, 2))), {}, TypeError, "an array of features"),
         ({"features": np.zeros((N, 2))}, {}, TypeError, "an array of features"),
         (lambda: TradingVectorEnv(2, small_market()), {}, TypeError, "a vector env .* give one with the same keywords"),

@@ -213,7 +213,7 @@ def test_great_numbers_with_a_result_keep_it():
     assert metrics.max_drawdown([1e308, 5e307, 1e308]) == 0.5
     assert metrics.total_return([1e308, 1.5e308]) == 0.5
     with pytest.raises(
-        ValueError, match=r"^returns must leave what is computed within float64, got returns up to 1e\+308"
+        ValueError, match=r"^returns must not make the computation overflow float64, got returns up to 1e\+308"
     ):
         metrics.sharpe_ratio(returns=[1e308, -1e308], bars_per_year=252)
     with pytest.raises(ValueError, match=r"^moments must be finite"):

@@ -263,7 +263,7 @@ def _check_header(cells: list[str]) -> None:
     numbers = [re.fullmatch(r"(?=.*\d)[-+]?[\d.,:eE/ -]+", cell) is not None for cell in cells]
     if len(cells) > 1 and all(numbers):
         raise ValueError(
-            f"the first line holds no names but {brief(cells)}: name the columns by load(..., header=None, names=[...])"
+            f"the first line has no names: {brief(cells)}; name the columns with load(..., header=None, names=[...])"
         )
     twice = [cell for i, cell in enumerate(cells) if cell and cell in cells[:i]]
     if twice:

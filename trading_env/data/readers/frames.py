@@ -191,7 +191,7 @@ def read_rows(rows: Any, **options: Any) -> Bars:
     wrong = [i for i, row in enumerate(rows) if not isinstance(row, (list, tuple, np.ndarray)) or np.ndim(row) != 1]
     wrong = wrong or [i for i, row in enumerate(rows) if len(row) != len(labels)]
     if wrong:
-        raise ValueError(f"they must have {len(labels)} values each, got {brief(rows[wrong[0]])} in row {wrong[0]}")
+        raise ValueError(f"each row must have {len(labels)} values, got {brief(rows[wrong[0]])} in row {wrong[0]}")
     frame = pd.DataFrame([list(row) for row in rows], columns=labels)
     frame.attrs[_SOURCE] = (False, layout)
     return read_frame(frame, **options)
@@ -204,7 +204,7 @@ def _row_labels(row: Any, names: Any) -> tuple[list[str], Layout | None]:
     found = rows_layout(row)
     if found is None:
         raise ValueError(
-            "they must be [time in ms, open, high, low, close, volume], or named by load(rows, names=[...]); "
+            "each must be [time in ms, open, high, low, close, volume], or named with load(rows, names=[...]); "
             f"got {brief(row)}"
         )
     return list(found[0]), found[1]
@@ -286,13 +286,13 @@ def _in_order(
     """The indexer that brings the rows into order of time, or None to leave them; and the note about it."""
     if time is None:
         if sort:
-            raise ValueError("sort=True needs a column of time: name it by load(..., time=...)")
+            raise ValueError("sort=True needs a column of time: name it with load(..., time=...)")
         return None, {}
     rises, falls = bool((time[1:] > time[:-1]).all()), bool((time[1:] < time[:-1]).all())
     if rises or np.isnat(time).any():
         return None, {}
     if falls and (sort or (layout is not None and layout.newest_first)):
-        return slice(None, None, -1), {"order": "turned round: the rows came newest first"}
+        return slice(None, None, -1), {"order": "reversed: the rows came newest first"}
     return (np.argsort(time, kind="stable"), {"order": "sorted by time"}) if sort else (None, {})
 
 
@@ -344,7 +344,7 @@ def _numbers(name: str, series: pd.Series[Any], time: Times | None) -> Floats:
             return np.full(len(series), np.nan)
         row = int((_coerced(series).isna() & series.notna()).to_numpy().argmax())
         where = f"of dtype {series.dtype} at {row_label(time, row)}"
-        hint = "" if name in BAR_COLUMNS else "; choose the columns to keep by load(..., columns=[...])"
+        hint = "" if name in BAR_COLUMNS else "; choose the columns to keep with load(..., columns=[...])"
         raise TypeError(f"{name} must be real numbers, got {brief(series.iloc[row])} {where}{hint}")
     values: NDArray[Any] = (
         series.to_numpy(dtype=np.float64, na_value=np.nan)

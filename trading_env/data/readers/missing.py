@@ -51,7 +51,7 @@ def _dropped(
     keep = ~rows
     if not keep.any():
         empty = [name for name, mask in missing.items() if mask.all()]
-        hint = f"; leave {empty} out by load(..., columns=[...])" if empty else ""
+        hint = f"; leave {empty} out with load(..., columns=[...])" if empty else ""
         raise ValueError(f"on_missing='drop' leaves no row: every row has a missing value{hint}")
     _check_kept(bars, further, time, rows)
     kept = [{key: values[keep] for key, values in arrays.items()} for arrays in (bars, further)]

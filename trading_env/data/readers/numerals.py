@@ -57,7 +57,7 @@ def marks_of(
                 label = next(c.name for c in columns if cell in set(c.dropna().map(_number_part)))
                 raise ValueError(
                     f"column {label!r}: {cell!r} may be {values[0]:.10g} (decimal={fits[0][0]!r}) "
-                    f"or {values[other]:.10g} (decimal={fits[other][0]!r}): say which by load(..., decimal=...)"
+                    f"or {values[other]:.10g} (decimal={fits[other][0]!r}): choose with load(..., decimal=...)"
                 )
     return fits[0] if fits else None
 

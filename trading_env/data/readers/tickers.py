@@ -77,7 +77,7 @@ def _of_rows(frame: pd.DataFrame, ticker: Any, position: int) -> tuple[pd.DataFr
 
 def _chosen(tickers: list[Any], ticker: Any) -> Any:
     if ticker is None and len(tickers) > 1:
-        raise ValueError(f"the frame holds several tickers, choose one by load(frame, ticker=...): {_some(tickers)}")
+        raise ValueError(f"the frame holds several tickers, choose one with load(frame, ticker=...): {_some(tickers)}")
     if ticker is not None and ticker not in tickers:
         raise ValueError(f"ticker must be one of {_some(tickers)}, got {brief(ticker)}")
     return tickers[0] if ticker is None else ticker

@@ -89,7 +89,7 @@ def _position(frame: pd.DataFrame, name: Any) -> int:
             return found[0]
         if not found and same(frame.index.name):
             return INDEX
-    raise ValueError(f"time={brief(name)} is no column of the frame, it has {brief(list(frame.columns), 400)}")
+    raise ValueError(f"time={brief(name)} is not a column of the frame, which has {brief(list(frame.columns), 400)}")
 
 
 def _one_or_pair(frame: pd.DataFrame, found: list[int]) -> list[int]:
@@ -101,7 +101,7 @@ def _one_or_pair(frame: pd.DataFrame, found: list[int]) -> list[int]:
         if len(clocks) == 1:
             return [next(i for i in found if i != clocks[0]), clocks[0]]
     names = [frame.columns[i] for i in found]
-    raise ValueError(f"several columns could be the time: {names}; choose by load(..., time={names[0]!r})")
+    raise ValueError(f"several columns could be the time: {names}; choose with load(..., time={names[0]!r})")
 
 
 def _is_clock(column: pd.Series[Any]) -> bool:

@@ -107,9 +107,9 @@ def _check_options(unit: Any, format: Any) -> None:
     if unit is not None:
         choice("unit", unit, UNITS)
     if format is not None and (not isinstance(format, str) or "%" not in format):
-        raise ValueError(f"format must be one of strptime's, like '%d/%m/%Y', got {brief(format)}")
+        raise ValueError(f"format must be a strptime format, like '%d/%m/%Y', got {brief(format)}")
     if unit is not None and format is not None:
-        raise ValueError(f"unit={unit!r} and format={format!r}: give one, a number of seconds has no format")
+        raise ValueError(f"unit={unit!r} and format={format!r}: give only one of them")
 
 
 def _clock_text(clocks: pd.Series[Any], digits: int | None) -> list[str]:
@@ -170,7 +170,7 @@ def _no_unit(values: pd.Index[Any], numbers: NDArray[np.float64], label: Any) ->
         row = int(np.argmax([_unit_of(number[None]) not in (units[0], "any") for number in numbers]))
         return ValueError(
             f"time: column {label!r} counts {units[0]} since 1970 in row 0 ({numbers[0]:.0f}), but row {row} holds "
-            f"{numbers[row]:.0f}: bring them to one unit, or say load(..., unit=...)"
+            f"{numbers[row]:.0f}: convert them to one unit, or give load(..., unit=...)"
         )
     first = values[0] if len(values) else None
     return TypeError(
@@ -292,14 +292,14 @@ def _only_reading(text: pd.Index[Any], label: Any, candidates: list[str]) -> pd.
         row = row if not reads.all() else int(np.argmax(known))
         raise ValueError(
             f"time must be dates or ISO 8601 strings, got {brief(text[row])} in row {row} of column {label!r}, where "
-            f"the rows before are like {candidates[0]!r}: load(..., format=...) says how to read them"
+            f"the rows before are like {candidates[0]!r}: load(..., format=...) tells how to read them"
         )
     differs = np.asarray(fits[0][1] != fits[1][1]) & np.asarray(text.notna())
     row = int(differs.argmax())
     readings = " or ".join(f"{read[row]:%Y-%m-%d} (format={format!r})" for format, read in fits)
     raise ValueError(
         f"time must be dates or ISO 8601 strings: {brief(text[row])} in row {row} of column {label!r} may be "
-        f"{readings}, and no row of the column decides: say which by load(..., format=...)"
+        f"{readings}, and no row of the column decides: choose with load(..., format=...)"
     )
 
 

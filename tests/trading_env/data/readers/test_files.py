@@ -115,7 +115,7 @@ def test_a_header_is_found_given_or_named(tmp_path):
     check(load(written(tmp_path, rows), names=["Date", "Open", "Close"]))
     check(load(written(tmp_path, "Report of today\n\n" + TEXT), header=1))
     check(load(written(tmp_path, TEXT), header=0, names=["time", "open", "close"]))
-    with pytest.raises(ValueError, match=r"first line holds no names but .*load\(..., header=None, names=\[...\]\)"):
+    with pytest.raises(ValueError, match=r"first line has no names: .*load\(..., header=None, names=\[...\]\)"):
         load(written(tmp_path, rows))
     with pytest.raises(ValueError, match="no column 'close', got"):
         load(written(tmp_path, rows), header=None)
@@ -146,7 +146,7 @@ def test_decimal_and_thousands_are_given_or_read_off(tmp_path):
     "text", ['Date,Close\n2020-01-01,"1,234"\n2020-01-02,"1,235"\n', "Date;Close\n2020-01-01;1.234\n2020-01-02;1.235\n"]
 )
 def test_numbers_of_two_readings_are_refused_and_decimal_decides(tmp_path, text):
-    with pytest.raises(ValueError, match=r"column 'Close': '1.234' may be .* say which by load\(..., decimal=...\)"):
+    with pytest.raises(ValueError, match=r"column 'Close': '1.234' may be .* choose with load\(..., decimal=...\)"):
         load(written(tmp_path, text))
     mark = "," if '"' in text else "."
     other = {",": ".", ".": ","}[mark]

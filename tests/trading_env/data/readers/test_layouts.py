@@ -373,11 +373,11 @@ def test_rows_of_polygon_and_alpaca():
 
 
 def test_rows_that_are_no_bars_get_a_short_answer():
-    with pytest.raises(ValueError, match=r"data as rows: they must be \[time in ms, open") as error:
+    with pytest.raises(ValueError, match=r"data as rows: each must be \[time in ms, open") as error:
         load([[1.0, 2.0, 3.0]] * 20_000)
     assert len(str(error.value)) < 300
     rows = [[int(t), *map(float, bars(i))] for i, t in enumerate(epoch(HOURS, "ms"))]
-    with pytest.raises(ValueError, match=r"data as rows: they must have 6 values each, got .* in row 2"):
+    with pytest.raises(ValueError, match=r"data as rows: each row must have 6 values, got .* in row 2"):
         load([*rows[:2], rows[2][:5], rows[3]])
     for wrong in ([{}], [{}, 0], [[]], [{"close": 1.0}, [1]], [[1, 2], 3]):
         with pytest.raises((TypeError, ValueError), match="data as rows: "):
@@ -388,7 +388,7 @@ def test_rows_that_are_no_bars_get_a_short_answer():
 
 def test_the_order_of_a_source_is_turned_round_and_said(tmp_path):
     (tmp_path / "a.csv").write_text(alpha())
-    assert load(tmp_path / "a.csv").metadata["order"] == "turned round: the rows came newest first"
+    assert load(tmp_path / "a.csv").metadata["order"] == "reversed: the rows came newest first"
     lines = binance("ms", "").splitlines()
     (tmp_path / "b.csv").write_text("\n".join(lines[::-1]))  # Binance's come oldest first
     with pytest.raises(ValueError, match=r"the rows come newest first: load\(..., sort=True\)"):

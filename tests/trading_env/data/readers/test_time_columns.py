@@ -72,7 +72,7 @@ def test_rows_that_come_newest_first_are_refused_or_sorted_never_taken(name, col
             load(wrong, columns=columns)
         market = load(wrong, columns=columns, sort=True)
         assert market.close.tolist() == CLOSE.tolist()
-        assert market.metadata["order"] == "turned round: the rows came newest first"
+        assert market.metadata["order"] == "reversed: the rows came newest first"
     assert load(data.set_index(name), columns=columns, sort=True).close.tolist() == CLOSE.tolist()
 
 
@@ -110,7 +110,7 @@ def test_numbers_that_are_no_times_stay_columns():
 
 
 def test_an_order_that_cannot_be_checked_is_said():
-    with pytest.warns(UserWarning, match=r"'market' has no time: its 6 rows are taken to be in order, oldest first"):
+    with pytest.warns(UserWarning, match=r"'market' has no time: its 6 rows are assumed to be in order, oldest first"):
         assert load(frame()).time is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -242,8 +242,8 @@ def test_unit_and_format_decide():
     assert load(frame(time=counted(DAYS, "s") + 0.5), unit="s").time_of(0) == "2024-01-30T00:00:00.500 (row 0)"
     for options, message in (
         ({"unit": "weeks"}, "unit must be one of"),
-        ({"format": "dd/mm"}, "format must be one of strptime's"),
-        ({"unit": "s", "format": "%Y"}, "give one"),
+        ({"format": "dd/mm"}, "format must be a strptime format"),
+        ({"unit": "s", "format": "%Y"}, "give only one of them"),
         ({"unit": "D", "time": "big"}, "column 'big' holds 1e\\+16 in row 0, as unit='D' that is beyond"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -279,7 +279,7 @@ def test_tz_names_the_zone_of_local_times_and_converts_the_others():
 @pytest.mark.parametrize(
     ("time", "error", "message"),
     [
-        ("nope", ValueError, "time='nope' is no column of the frame"),
+        ("nope", ValueError, "time='nope' is not a column of the frame"),
         (["a", "b", "c"], TypeError, "time must be the name of a column"),
         (True, TypeError, "time must be the name of a column"),
         ([], TypeError, "time must be the name of a column"),
@@ -292,7 +292,7 @@ def test_a_wrong_time_is_named(time, error, message):
 
 def test_several_times_ask_for_one():
     data = frame(date=DAYS.strftime("%Y-%m-%d"), timestamp=counted(DAYS, "ms"))
-    with pytest.raises(ValueError, match=r"several columns could be the time: .*choose by load\(..., time='date'\)"):
+    with pytest.raises(ValueError, match=r"several columns could be the time: .*choose with load\(..., time='date'\)"):
         load(data)
     assert (load(data, time="timestamp", columns=[]).time == DAYS.to_numpy()).all()
 
@@ -332,7 +332,7 @@ def test_long_frames_hold_several_tickers(tmp_path, name):
     data.to_csv(tmp_path / "a.csv", index=False)
     for source in (data, data.sort_values(["date", name]), tmp_path / "a.csv", data.set_index([name, "date"])):
         with pytest.raises(
-            ValueError, match=r"several tickers, choose one by load\(frame, ticker=...\): \['AA', 'BB'\]"
+            ValueError, match=r"several tickers, choose one with load\(frame, ticker=...\): \['AA', 'BB'\]"
         ):
             load(source)
         market = load(source, ticker="BB")

@@ -88,7 +88,7 @@ def test_a_frame_that_counts_rows_has_no_timestamps():
             r"close must be real numbers, got 'n/a' of dtype (str|object) at 2020-01-03 \(row 2\)",
         ),
         (frame(Close=[True] * 10), TypeError, "close must be real numbers, got .*True"),
-        (frame(Sector="tech"), TypeError, "column 'Sector' must be real numbers.*choose the columns to keep by load"),
+        (frame(Sector="tech"), TypeError, "column 'Sector' must be real numbers.*choose the columns to keep with load"),
         (frame(Date=DAYS, Time=DAYS), ValueError, r"several columns could be the time: \['Date', 'Time'\]"),
         (frame(time=np.arange(10)), TypeError, "time must be dates or ISO 8601 strings"),
         (frame(time=["01/02/2020"] * 10), ValueError, "time must be dates or ISO 8601 strings"),
@@ -118,7 +118,7 @@ def test_yfinance_frames_of_one_ticker_are_read_as_they_come(price_first):
 @pytest.mark.parametrize("price_first", [True, False])
 def test_yfinance_frames_of_several_tickers_ask_for_one(price_first):
     data = two_levels(["AAPL", "IBM"], price_first)
-    with pytest.raises(ValueError, match=r"choose one by load\(frame, ticker=...\): \['AAPL', 'IBM'\]"):
+    with pytest.raises(ValueError, match=r"choose one with load\(frame, ticker=...\): \['AAPL', 'IBM'\]"):
         Market.from_frame(data)
     assert Market.from_frame(data, ticker="IBM").name == "IBM"
     with pytest.raises(ValueError, match=r"ticker must be one of \['AAPL', 'IBM'\], got 'FB'"):
@@ -275,7 +275,7 @@ def test_only_nan_is_missing():
     for wrong in (np.inf, 0.0):
         with pytest.raises(ValueError, match="close must be finite and positive"):
             Market.from_frame(frame(Close=changed(CLOSE, 5, wrong)), on_missing="drop")
-    with pytest.raises(ValueError, match=r"leaves no row: .*; leave \['open'\] out by load\(..., columns="):
+    with pytest.raises(ValueError, match=r"leaves no row: .*; leave \['open'\] out with load\(..., columns="):
         Market.from_frame(frame(Open=np.full(10, np.nan)), on_missing="drop")
     with pytest.raises(ValueError, match=r"on_missing must be one of \('raise', 'drop', 'ffill'\), got 'bfill'"):
         Market.from_frame(frame(), on_missing="bfill")
@@ -383,7 +383,7 @@ def test_two_levels_keep_their_dates_after_reset_index(order):
     market = load(frame.reset_index(), ticker="BB")
     assert (pd.DatetimeIndex(market.time) == dates).all()
     assert market.close.tolist() == [2.0, 6.0, 10.0]
-    with pytest.raises(ValueError, match=r"several tickers, choose one by load\(frame, ticker=...\): \['AA', 'BB'\]"):
+    with pytest.raises(ValueError, match=r"several tickers, choose one with load\(frame, ticker=...\): \['AA', 'BB'\]"):
         load(frame.reset_index())
 
 
