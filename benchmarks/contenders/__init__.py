@@ -1,1 +1,1 @@
-"""Who is compared: our agents, Stable-Baselines3's, and rule-based traders."""
+"""Contenders of comparisons: our agents, Stable-Baselines3's, rules, random traders and forecast traders."""

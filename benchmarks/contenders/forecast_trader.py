@@ -51,7 +51,7 @@ def forecast_exposures(forecast: npt.ArrayLike, threshold: npt.ArrayLike, short:
 
 
 def forecast_trader(forecast: npt.ArrayLike, env: Any, threshold: npt.ArrayLike, short: bool = False) -> StrategyPolicy:
-    """A policy with Stable-Baselines3's `predict` that trades as `forecast_exposures` says, in a TradingEnv.
+    """A policy with Stable-Baselines3's `predict` that holds the exposures of `forecast_exposures` in a TradingEnv.
 
     Args:
         forecast: made at each bar of the env's market from the bars up to it (T,).

@@ -43,11 +43,11 @@ class Hyperparameters:
     """Widths of the hidden layers."""
 
     def for_ours(self) -> dict[str, Any]:
-        """As `agents.dqn.DQN` takes them."""
+        """Keywords of `agents.dqn.DQN`."""
         return asdict(self)
 
     def for_sb3(self) -> dict[str, Any]:
-        """As Stable-Baselines3's DQN takes them."""
+        """Keywords of Stable-Baselines3's DQN."""
         options = asdict(self)
         widths = list(options.pop("net_arch"))
         return {**options, "policy_kwargs": {"net_arch": widths}}

@@ -49,7 +49,7 @@ class Points(NamedTuple):
 
     @classmethod
     def of(cls, marks: Sequence[Sequence[Mark]], processes: int = 1) -> Points:
-        """The points of several trainings of one or more seeds each, which ran on so many processes."""
+        """The points of several trainings of one or more seeds each, which ran on this number of processes."""
         steps = np.array([mark.step for mark in marks[0]], np.float64)
         seconds = np.array([[mark.seconds for mark in training] for training in marks]).sum(0) / processes
         scores = [np.array([mark.score for mark in training], np.float64) for training in marks]  # [P, s, ...]
@@ -91,7 +91,7 @@ class Marking:
         self._seconds, self._since = 0.0, time.perf_counter()
 
     def tick(self, model: Any) -> None:
-        """To be called after each step: scores the model if it is time to."""
+        """Scores the model if a mark is due; to be called after each step."""
         if self.judge is not None and self._next <= model.num_timesteps < self.total_timesteps:
             self.mark(model)
             self._next += self.every

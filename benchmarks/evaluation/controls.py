@@ -112,7 +112,7 @@ def peek_control(
         "one-bar peek",
         float(growth.mean()),
         interval,
-        f"it must lie above 0 and the honest one, {bar / 1e-4:.2f} basis points",
+        f"the interval must lie above 0 and the honest one's upper end, {bar / 1e-4:.2f} basis points",
         interval[0] > bar,
     )
 
@@ -145,7 +145,7 @@ def run_controls(
 ) -> list[Control]:
     """The honest study, on which nothing is required, and the controls that change its data."""
     honest = study(train, test, features)
-    edge = Control("as it is", float(honest.mean()), edge_interval(honest), "nothing is expected", True)
+    edge = Control("as it is", float(honest.mean()), edge_interval(honest), "nothing is required", True)
     return [
         edge,
         null_control(study, train, test, features),
@@ -156,7 +156,9 @@ def run_controls(
 
 def _no_edge(name: str, growth: Floats) -> Control:
     interval = edge_interval(growth)
-    return Control(name, float(growth.mean()), interval, "it must touch 0 or lie below", interval[0] <= 0.0)
+    return Control(
+        name, float(growth.mean()), interval, "the interval must contain 0 or lie below it", interval[0] <= 0.0
+    )
 
 
 # -- markets and features ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Forecasters of scikit-learn behind the interface of `agents.forecasters`, and all of them by name.
+"""scikit-learn's forecasters with the interface of `agents.forecasters`, and all forecasters by name.
 
 Axis letters: n windows, W bars of a window, F features.
 """
@@ -83,7 +83,7 @@ def _error(model: Any, X: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
 
 
 def ridge() -> Regression:
-    """Ridge regression on standardised features, with the penalty chosen as `Regression` says."""
+    """Ridge regression on standardised features, with the penalty chosen by `Regression`."""
     return Regression(*(partial(_scaled_ridge, alpha) for alpha in RIDGE_ALPHAS))
 
 

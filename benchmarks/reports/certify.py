@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from benchmarks.study.provenance import in_words
 from benchmarks.tasks.problems import PROBLEMS
 
 COLUMNS = ("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "worst seed", "goal", "met", "steps to 95%")
-CONTROL_COLUMNS = ("control", "edge", "95%", "as it must be", "what must be")
+CONTROL_COLUMNS = ("control", "edge", "95%", "passed", "requirement")
 BASIS_POINT = 1e-4
 
 
@@ -67,18 +66,31 @@ def headings(certificates: Sequence[Certificate]) -> dict[str, tuple[str, list[C
     return found
 
 
+def tables_of(certificates: Sequence[Certificate]) -> list[tables.Columns]:
+    """A table for each problem, or family of problems."""
+    marks = marks_of(certificates)
+    return [
+        tables.Columns(
+            title, COLUMNS[:1], [*COLUMNS[1:], "made"], [[*cells(one), marks[in_words(one.made)]] for one in ones]
+        )
+        for title, ones in headings(certificates).values()
+    ]
+
+
+def controls_table(controls: Sequence[Control]) -> list[tables.Columns]:
+    """The table of controls; no table without any."""
+    rows: list[Sequence[str] | None] = [control_cells(control) for control in controls]
+    layout = {"left": CONTROL_COLUMNS[3:4], "wrapped": CONTROL_COLUMNS[4:]}
+    title = "Controls, basis points a bar"
+    return [tables.Columns(title, CONTROL_COLUMNS[:1], CONTROL_COLUMNS[1:], rows, **layout)] if rows else []
+
+
 def show(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
     """Prints all tables."""
-    console, marks = tables.console_of(), marks_of(certificates)
-    for title, ones in headings(certificates).values():
-        rows = [[*cells(one), marks[in_words(one.made)]] for one in ones]
-        tables.show(tables.Columns(title, COLUMNS[:1], [*COLUMNS[1:], "made"], rows), console)
-    if controls:
-        rows = [control_cells(control) for control in controls]
-        layout = {"left": CONTROL_COLUMNS[3:4], "wrapped": CONTROL_COLUMNS[4:]}
-        title = "Controls, basis points a bar"
-        tables.show(tables.Columns(title, CONTROL_COLUMNS[:1], CONTROL_COLUMNS[1:], rows, **layout), console)
-    made = (f"Made {mark}: {words}." for words, mark in marks.items())
+    console = tables.console_of()
+    for table in (*tables_of(certificates), *controls_table(controls)):
+        tables.show(table, console)
+    made = (f"Made {mark}: {words}." for words, mark in marks_of(certificates).items())
     where = f"results in {settings.folder}, table in {settings.table_path}, picture in {settings.figure_path}"
     tables.say([_legend(settings), *made, where], console)
 
@@ -109,38 +121,19 @@ def write(certificates: Sequence[Certificate], controls: Sequence[Control], sett
 
 def page(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> str:
     """All tables as Markdown."""
-    marks = marks_of(certificates)
     options = (" --family" * settings.family, " --quick" * settings.quick, " --docs" * settings.docs)
-    lines = [
-        "# Certified agents",
-        "",
-        *textwrap.wrap(f"Written by `python -m benchmarks certify{''.join(options)}`. {_legend(settings)}", 120),
-    ]
+    legend = f"Written by `python -m benchmarks certify{''.join(options)}`. {_legend(settings)}"
+    lines = ["# Certified agents", "", *textwrap.wrap(legend, 120)]
     if drawable(certificates):
         picture = Path(os.path.relpath(settings.figure_path, settings.table_path.parent)).as_posix()
         lines += ["", f"![scores]({quote(picture)})"]
-    for title, ones in headings(certificates).values():
-        lines += [
-            "",
-            f"## {for_markdown(title)}",
-            "",
-            *_rows([*COLUMNS, "made"], [[*cells(one), marks[in_words(one.made)]] for one in ones]),
-        ]
-    lines += ["", *(f"Made {mark}: {for_markdown(words)}.  " for words, mark in marks.items())]
-    if controls:
-        lines += ["", "## Controls, basis points a bar", ""]
-        lines += _rows(CONTROL_COLUMNS, [control_cells(control) for control in controls])
+    for table in tables_of(certificates):
+        lines += ["", *tables.markdown(table)]
+    made = (f"Made {mark}: {tables.for_markdown(words)}.  " for words, mark in marks_of(certificates).items())
+    lines += ["", *made]
+    for table in controls_table(controls):
+        lines += ["", *tables.markdown(table)]
     return "\n".join(lines) + "\n"
-
-
-def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [["---"] * len(columns), *([for_markdown(cell) for cell in row] for row in rows)]
-    return ["| " + " | ".join(line) + " |" for line in (columns, *lines)]
-
-
-def for_markdown(text: object) -> str:
-    """The text with all characters escaped that Markdown would interpret."""
-    return re.sub(r"([\\`*_{}\[\]<>|$~#])", r"\\\1", printable(text))
 
 
 def marks_of(certificates: Sequence[Certificate]) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""Tables for the terminal: names and numbers are never truncated, and names are never interpreted as markup.
+"""Tables in the terminal and as Markdown: nothing is truncated, and no name is interpreted as markup.
 
 A table wider than the terminal is printed in parts, one below the other, each with the name columns.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,19 @@ def say(lines: Iterable[object], console: Console) -> None:
     """Prints each line unchanged; a terminal may wrap it."""
     for line in lines:
         console.print(Text(printable(line)), soft_wrap=True)
+
+
+def markdown(columns: Columns) -> list[str]:
+    """The table as lines of Markdown, with its title as a heading."""
+    headings = [*columns.names, *columns.numbers]
+    rows = ([for_markdown(cell) for cell in row] for row in columns.rows if row is not None)
+    lines = ("| " + " | ".join(line) + " |" for line in (headings, ["---"] * len(headings), *rows))
+    return [f"## {for_markdown(columns.title)}", "", *lines]
+
+
+def for_markdown(text: object) -> str:
+    """The text with all characters escaped that Markdown would interpret."""
+    return re.sub(r"([\\`*_{}\[\]<>|$~#])", r"\\\1", printable(text))
 
 
 def parts_of(columns: Columns, console: Console) -> list[list[str]]:

@@ -1,1 +1,1 @@
-"""Scores and their records."""
+"""Studies: options, records of results, and results on disk."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks certify``: agents on problems whose optimum is known, as fractions of it, and the controls."""
+"""``python -m benchmarks certify``: scores of agents as fractions of a known optimum, and the controls."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def train(settings: CertifySettings, entry: Entry) -> Trained:
 
 
 def _sb3_options(entry: Entry) -> dict[str, Any]:
-    """Options by SB3's names; for an agent that we have too, our defaults in place of SB3's."""
+    """Hyperparameters by SB3's names; unnamed ones have our defaults if the agent is also one of ours."""
     if entry.agent in ("DQN", "A2C", "PPO"):
         return for_sb3(entry.agent, asdict(ours.agent_class(entry.agent).Config(**entry.hyperparameters)))
     return with_schedules(entry.hyperparameters)

@@ -1,1 +1,1 @@
-"""What is to be solved: problems whose optimum is known, and who enters for them."""
+"""Tasks: problems whose optimum is known with their entries, and the envs of learning curves."""

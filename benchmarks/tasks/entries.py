@@ -1,4 +1,4 @@
-"""Who is certified on which problem: agents, budgets, hyperparameters, and the scores that they should reach.
+"""The agents certified on each problem: budgets, hyperparameters, and the scores to reach.
 
 Budgets and hyperparameters were chosen on other training seeds than those of the certificate: those of our agents on
 regime and moody-saffell at other parameters and paths (`benchmarks.tasks.families`), the others on the test paths.

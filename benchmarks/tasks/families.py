@@ -1,4 +1,4 @@
-"""Families of problems: the same problem at other parameters, so that a certificate does not hold at one point alone.
+"""Families of problems: the same problem at several parameters, so that certificates cover more than one point.
 
 Hyperparameters are one set per agent and family, chosen at the parameters of `CHOSEN_AT`; the points certified are
 others, on paths that no choice has seen.
@@ -20,13 +20,13 @@ CHOSEN_AT = {
     "regime": "stay .93, .97 and .985, costs x3 and x5, sigma 0 and .015; training seeds 0 to 29; other markets",
     "moody-saffell": "cost 2, 4 and 6 and 0; training seeds 0 to 19; other noise",
 }
-"""Parameters, training seeds and paths by which the hyperparameters were chosen."""
+"""Parameters, training seeds and paths on which the hyperparameters were chosen."""
 
 TRAINED_ON: dict[str, tuple[str, ...]] = {
     "regime": ("DQN", "A2C", "PPO", "REINFORCE", "TDLambda"),
     "moody-saffell": ("DQN, window of 20, all actions", "RecurrentA2C", "RecurrentDQN"),
 }
-"""By family: names of its agents, ours alone. An agent without memory cannot reach the optimum of a hidden trend."""
+"""By family: names of its agents, all ours. An agent without memory cannot reach the optimum of a hidden trend."""
 
 
 def _regime(stay: float, times: int, sigma: float) -> Problem:

@@ -1,7 +1,7 @@
-"""Problems whose optimum is known, and who is trained on each, how, and for how long.
+"""Problems whose optimum is known, and the record of an agent to train on one.
 
-Rewards of some problems are a thousandth of a unit. Where the dynamics are linear in it, the unit is changed (`scale`,
-`step`, `sigma` and `cost` times a thousand): the same problem, with numbers that a network's first weights suit.
+Rewards of some problems are about a thousandth of a unit. Where the dynamics are linear in the unit, it is changed
+(`scale`, `step`, `sigma` and `cost` times a thousand): the same problem, scaled to suit a network's first weights.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gymnasium.envs.registration import EnvSpec
 import trading_env  # noqa: F401  # registers the problems
 from trading_env.reference.cfm import QUARTER_TRADES, published_noise_seeds
 
-PATHS = 20  # that a problem is tested on, unless it names them
+PATHS = 20  # test paths of a problem that does not name them
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Problem:
         training: further keywords, in training only.
         testing: further keywords, in tests only.
         noise_seeds: paths of the test, by reset's option "noise_seed"; None draws them by reset's seed.
-        market_seeds: paths of the test, each a market of its own by that keyword; None takes them from one market.
-        optimum_is_zero: whether the best is to do nothing, so that no fraction of it can be taken.
-        about: the problem in a line.
-        family: of which it is one point; "" for a problem that stands alone.
-        point: the parameters that tell it from the others of its family.
+        market_seeds: paths of the test, each a separate market by that keyword; None takes them from one market.
+        optimum_is_zero: True if the optimal policy never trades, so that scores are differences, not fractions.
+        about: description of the problem in one line.
+        family: the family that this problem is a point of; "" for a problem without a family.
+        point: the parameters that distinguish it within its family.
     """
 
     env_id: str
@@ -48,7 +48,7 @@ class Problem:
     point: str = ""
 
     def spec(self, **changes: Any) -> EnvSpec:
-        """What copies of the env for training are made from."""
+        """The spec from which training envs are made."""
         spec = gym.make(self.env_id, **{**self.keywords, **self.training, **changes}).spec
         assert spec is not None
         return spec
@@ -70,11 +70,11 @@ class Entry:
         side: "ours" or "sb3".
         total_timesteps: per seed.
         n_envs: per seed.
-        hyperparameters: by our names; what is not named is our default, on either side.
-        goal: the score to reach; None where it is only reported.
-        goal_reward: the mean reward per step to reach, in place of a score.
-        keywords: of the env, beside the problem's: what this agent sees.
-        note: what a reader must know of it.
+        hyperparameters: by our names; others have our defaults on both sides.
+        goal: the score to reach; None if the score is only reported.
+        goal_reward: the mean reward per step to reach, instead of a score.
+        keywords: further keywords of the env, such as this agent's observation.
+        note: remark that is part of the name.
     """
 
     problem: str
@@ -90,12 +90,12 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Unique among those of a problem."""
+        """Name that is unique among the entries of a problem."""
         side = "SB3 " if self.side == "sb3" else ""
         return f"{side}{self.agent}" + (f", {self.note}" if self.note else "")
 
 
-FIRST_NOISE = 1_000_000  # the seed of a test's first path, which training draws with a chance of 1 to 2,000,000,000
+FIRST_NOISE = 1_000_000  # seed of the first test path; training draws it with probability 1 in 2,000,000,000
 NOISE = tuple(range(FIRST_NOISE, FIRST_NOISE + PATHS))
 
 PROBLEMS: dict[str, Problem] = {
