@@ -35,13 +35,13 @@ class Costs:
     Attributes:
         commission: rate on the traded notional (5e-4 is 5 bps).
         half_spread: half of the bid-ask spread, as a fraction of the price.
-        slippage: market impact, as a fraction of the price. It always costs, it is no zero-mean noise.
+        slippage: market impact, as a fraction of the price; always a cost, not zero-mean noise.
         fixed: currency per trade.
         minimum: least commission of a trade, currency.
         per_unit: currency per unit traded.
 
     Raises:
-        TypeError: a field is no number.
+        TypeError: a field is not a number.
         ValueError: a field is negative or not finite, or the spread and slippage reach 1.
     """
 
@@ -79,7 +79,7 @@ class Costs:
 
     @property
     def proportional(self) -> bool:
-        """Whether every cost is proportional to the notional, so that a trade has a closed form."""
+        """True if every cost is proportional to the notional, so that a trade has a closed form."""
         return self.fixed == 0.0 and self.minimum == 0.0 and self.per_unit == 0.0
 
 
@@ -89,16 +89,16 @@ class Margin:
 
     Attributes:
         max_leverage: largest |exposure| that may be chosen.
-        maintenance: a position is closed where equity < maintenance * |units| * price; 0.0 closes it where no equity
-            is left.
-        ruin_fraction: the episode ends where equity <= ruin_fraction * initial equity.
+        maintenance: a position is closed if equity < maintenance * |units| * price; 0.0 closes it when no equity is
+            left.
+        ruin_fraction: the episode ends when equity <= ruin_fraction * initial equity.
         r_cash: interest earned on positive cash.
         r_margin: interest paid on negative cash.
         r_borrow: fee on the value of units sold short.
-        short_proceeds_earn: whether the proceeds of a short sale earn r_cash.
-        intrabar: whether the bar's low and high, where the data has them, are prices that close a position: at the
-            level where maintenance is just met, or at the bar's first price where that lies beyond it. False: the
-            close alone is.
+        short_proceeds_earn: True if the proceeds of a short sale earn r_cash.
+        intrabar: True if the bar's low and high, where the data has them, can close a position: at the price where
+            maintenance is just met, or at the bar's first price if that is already beyond it. False: only the close
+            can.
 
     Raises:
         TypeError: a field is of the wrong type.
@@ -129,7 +129,7 @@ class Margin:
 
     @property
     def free(self) -> bool:
-        """Whether no rate is charged, so that the length of a bar does not matter."""
+        """True if no rate is charged, so that the length of a bar does not matter."""
         return self.r_cash == 0.0 and self.r_margin == 0.0 and self.r_borrow == 0.0
 
 

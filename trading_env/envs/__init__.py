@@ -1,1 +1,1 @@
-"""TradingEnv, scalar and vector, and what both are made of."""
+"""TradingEnv and TradingVectorEnv, and their parts."""

@@ -1,4 +1,4 @@
-"""Arguments of ``reset`` and ``step``, checked; in vector envs as Gymnasium's SyncVectorEnv has them. N = num_envs."""
+"""Checks of the arguments of ``reset`` and ``step``, in vector envs like SyncVectorEnv's. N = num_envs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> dict[str, Any]:
-    """The options of reset as a dict; ValueError names what is unknown."""
+    """Options of ``reset`` as a dict; ValueError names unknown ones."""
     if options is not None and not isinstance(options, Mapping):
         raise TypeError(f"reset options must be a dict, got {brief(options)}")
     options = dict(options or {})
@@ -52,7 +52,7 @@ def as_array(actions: Any, name: str = "actions") -> Any:
     """Actions as a plain array.
 
     Raises:
-        TypeError: they are masked, or a tensor that NumPy cannot read: one that requires grad or is on a GPU.
+        TypeError: they are masked, or a tensor that NumPy cannot read because it requires grad or is on a GPU.
         ValueError: they are rows of different lengths.
     """
     if isinstance(actions, np.ma.MaskedArray):
@@ -61,7 +61,7 @@ def as_array(actions: Any, name: str = "actions") -> Any:
         return np.asarray(actions)
     except ValueError as error:
         raise ValueError(f"{name} must be an array, got rows of different lengths: {actions!r}") from error
-    except (TypeError, RuntimeError) as error:  # torch's; its words name no argument
+    except (TypeError, RuntimeError) as error:  # torch's message names no argument
         raise TypeError(f"{name} must be an array that NumPy can read, got {brief(actions)}: {error}") from error
 
 
@@ -71,10 +71,10 @@ def reset_mask(mask: Any, n: int, begun: bool | Bools) -> Bools:
     Args:
         mask: ``options["reset_mask"]``.
         n: N.
-        begun: which sub-envs were ever reset; one for all, or (N,).
+        begun: sub-envs that have been reset before; one for all, or (N,).
 
     Raises:
-        TypeError: it is no array of bools.
+        TypeError: the mask is not an array of bools.
         ValueError: its shape is not (N,), it has no True, or it leaves out a sub-env that was never reset.
     """
     if mask is None:
@@ -91,10 +91,10 @@ def reset_mask(mask: Any, n: int, begun: bool | Bools) -> Bools:
 
 
 def sub_env_seeds(seed: Any, n: int) -> list[int | None]:
-    """The seed of each sub-env (N,): seed + i, seed[i], or None to go on with its stream.
+    """The seed of each sub-env (N,): seed + i, seed[i], or None to continue its stream.
 
     Raises:
-        TypeError: a seed is no integer.
+        TypeError: a seed is not an integer.
         ValueError: a seed is negative, or there are not N of them.
     """
     if seed is None:
@@ -108,14 +108,14 @@ def sub_env_seeds(seed: Any, n: int) -> list[int | None]:
 
 
 def check_kind(actions: Any, kinds: str, wanted: str, shape: tuple[int, ...]) -> None:
-    """Raises TypeError where the actions' dtype is of none of the kinds, ValueError where their shape is another."""
+    """Raises TypeError if the dtype of the actions is none of the kinds, ValueError if their shape differs."""
     error = TypeError if actions.dtype.kind not in kinds else ValueError if actions.shape != shape else None
     if error is not None:
         raise error(f"actions must be {wanted}, got {actions.dtype} {actions.shape}")
 
 
 def autoreset_mode_of(mode: AutoresetMode | str) -> AutoresetMode:
-    """The mode, given as itself, by its name (NEXT_STEP) or by its value (NextStep)."""
+    """The AutoresetMode, given as such, by name (NEXT_STEP) or by value (NextStep)."""
     if isinstance(mode, AutoresetMode):
         return mode
     for known in AutoresetMode:

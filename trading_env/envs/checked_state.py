@@ -1,7 +1,7 @@
-"""States of the envs, checked against the data before anything of them is taken.
+"""Checks of env states against the data, made before anything is restored.
 
-A state may come from a file that anyone has written. Every row that it names must exist, its parts must fit each
-other, and its numbers must be finite: a kernel without bounds checks goes by them.
+A state may come from an untrusted file. Its rows must exist, its parts must be consistent, and its numbers must be
+finite, because the kernel uses them without bounds checks.
 
 Letters: N sub-envs, S = len(STATE) numbers of an account, T rows of the stacked tables.
 """
@@ -36,11 +36,11 @@ from trading_env.kernel.rules import Bools, Floats, Ints
 
 KEYS = (*INFO, "bar")
 _STREAM_ERRORS = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
-_ROUNDING = 1e-9  # of what an account holds
+_ROUNDING = 1e-9  # relative to the holdings of an account
 
 
 class Episode(NamedTuple):
-    """The state of a scalar env's episode."""
+    """State of the episode of a scalar env."""
 
     running: bool
     account: Floats  # (2 S,)
@@ -52,10 +52,10 @@ class Episode(NamedTuple):
 
 
 def check_episode(task: Task, state: Any) -> Episode | None:
-    """The state of a scalar env of this task as copies; None where no episode has begun.
+    """Copy of the state of a scalar env of this task; None if no episode has begun.
 
     Raises:
-        ValueError: naming the part of the state that is wrong.
+        ValueError: the state is wrong; the message names the part.
     """
     check_fingerprint(task, state)
     check_keys(state, ("_running", "streams"))
@@ -77,7 +77,7 @@ def check_episode(task: Task, state: Any) -> Episode | None:
 
 
 def _opened(task: Task, opened: Any, clock: Ints) -> tuple[int, int]:
-    """The market and the first bar of an episode that the clock (4,) fits."""
+    """Market index and first bar of the episode, which must fit the clock (4,)."""
     plain = isinstance(opened, (list, tuple)) and len(opened) == 2 and all(type(part) is int for part in opened)
     if plain and 0 <= opened[0] < len(task.markets) and task.firsts[opened[0]] <= opened[1] < len(task.closes):
         begun = task.begin(opened[0], opened[1])[1]
@@ -105,14 +105,14 @@ def _orders(task: Task, asked: Any, n: int) -> Floats:
 
 
 def flag(state: Mapping[str, Any], name: str) -> bool:
-    """A part that is True or False."""
+    """A part of the state that must be True or False."""
     if not isinstance(state[name], (bool, np.bool_)):
         raise ValueError(f"state[{name!r}] must be True or False, got {brief(state[name])}")
     return bool(state[name])
 
 
 def ints_of(state: Mapping[str, Any], name: str, n: int) -> list[int]:
-    """A part that is a list of n integers of any size, as a copy."""
+    """Copy of a part that must be a list of n integers of any size."""
     values = state[name]
     if not isinstance(values, (list, tuple)) or len(values) != n or not all(type(value) is int for value in values):
         raise ValueError(f"state[{name!r}] must be a list of {n} integers, got {brief(values)}")
@@ -120,7 +120,7 @@ def ints_of(state: Mapping[str, Any], name: str, n: int) -> list[int]:
 
 
 def array_of(state: Mapping[str, Any], name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Any:
-    """A part that is an array of this dtype and shape, as a copy; an empty one may have any dtype."""
+    """Copy of a part that must be an array of this dtype (any if empty) and shape."""
     try:
         values = np.asarray(state[name])
     except (TypeError, ValueError) as error:
@@ -132,7 +132,7 @@ def array_of(state: Mapping[str, Any], name: str, dtype: npt.DTypeLike, shape: t
 
 
 def finite_of(state: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Floats:
-    """A part that is an array of finite numbers, as a copy."""
+    """Copy of a part that must be an array of finite numbers."""
     values: Floats = array_of(state, name, np.float64, shape)
     if not np.isfinite(values).all():
         raise ValueError(f"state[{name!r}] must be finite, got {values[~np.isfinite(values)][0]}")
@@ -140,7 +140,7 @@ def finite_of(state: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Fl
 
 
 def info_of(state: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> dict[str, Any]:
-    """A part that is info: numbers, or arrays of them with a shape, under `KEYS`; as copies."""
+    """Copy of a part that must be info: numbers, or arrays of this shape, with the keys `KEYS`."""
     info = state[name]
     if not isinstance(info, Mapping) or set(info) != set(KEYS):
         raise ValueError(f"state[{name!r}] must have the keys {list(KEYS)}, got {brief(info)}")
@@ -152,7 +152,7 @@ def info_of(state: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> dict
 
 
 def _numbers(info: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> Any:
-    """A value of info as a copy: an array, or where the shape is () a plain number."""
+    """Copy of a value of info: an array, or a plain number if the shape is ()."""
     if shape:
         return array_of(info, key, np.int64 if key == "bar" else np.float64, shape)
     value = info[key]
@@ -163,7 +163,7 @@ def _numbers(info: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> Any:
 
 
 def check_running(task: Task, accounts: Floats, clock: Ints, ended: Bools) -> None:
-    """Raises ValueError unless N episodes, ``ended`` or not (N,), can go on from these accounts and clocks."""
+    """Raises ValueError unless N episodes, ``ended`` or not (N,), can continue from these accounts and clocks."""
     check_clock(task, clock, ended)
     stepped = clock[:, PAST_ROW] == clock[:, ROW] - 1
     if not (stepped | ~ended).all():
@@ -174,12 +174,12 @@ def check_running(task: Task, accounts: Floats, clock: Ints, ended: Bools) -> No
 
 
 def check_clock(task: Task, clock: Ints, ended: Bools) -> None:
-    """Raises ValueError unless all rows that the clock (N, 4) names exist and fit each other.
+    """Raises ValueError unless all rows named by the clock (N, 4) exist and are consistent.
 
     Args:
-        task: that of the env.
-        clock: where each sub-env stands.
-        ended: which of them do not go on (N,): the others have a bar to step to.
+        task: of the env.
+        clock: the rows of each sub-env.
+        ended: sub-envs whose episode has ended (N,); the others must have a next bar.
     """
     row, last, offset, past = (clock[:, column] for column in (ROW, LAST, OFFSET, PAST_ROW))
     market = _market_of(task, offset)
@@ -202,7 +202,7 @@ def check_clock(task: Task, clock: Ints, ended: Bools) -> None:
 
 
 def _market_of(task: Task, row: Ints) -> Ints:
-    """Index (N,) of the market that each row (N,) of the stacked tables is in, or nearest to."""
+    """Index (N,) of the market that contains each row (N,) of the stacked tables, or is nearest to it."""
     return np.maximum(np.searchsorted(task.offsets, row, "right") - 1, 0)
 
 
@@ -213,7 +213,7 @@ def _bounds(task: Task) -> tuple[Any, Any]:
 
 
 def check_accounts(task: Task, accounts: Floats, clock: Ints, ended: Bools) -> None:
-    """Raises ValueError unless the accounts (N, 2 S) are such as steps may leave where the clock (N, 4) stands."""
+    """Raises ValueError unless steps can lead to the accounts (N, 2 S) at the rows of the clock (N, 4)."""
     if not np.isfinite(accounts).all():
         j = int((~np.isfinite(accounts)).any(axis=1).argmax())
         raise ValueError(f"state['_state'] must be finite, got {accounts[j].tolist()}")
@@ -230,9 +230,9 @@ def check_accounts(task: Task, accounts: Floats, clock: Ints, ended: Bools) -> N
 
 
 def _fits(task: Task, accounts: Floats, row: Ints, market: Ints) -> Bools:
-    """Which of the accounts (N, S) may stand at these rows (N,) of their markets (N,)."""
+    """True for accounts (N, S) that are possible at these rows (N,) of their markets (N,)."""
     cash, units, equity = accounts[:, CASH], accounts[:, UNITS], accounts[:, EQUITY]
-    with np.errstate(over="ignore", invalid="ignore"):  # what is too large fits nothing
+    with np.errstate(over="ignore", invalid="ignore"):  # values too large for float64 are never valid
         held = units * task.closes[row]
         good = np.isfinite(held) & (np.abs(cash + held - equity) <= _ROUNDING * (np.abs(cash) + np.abs(held)))
     good &= (accounts[:, INITIAL] == task.initial_cash) & (accounts[:, YEARS] == np.asarray(task.years)[market])
@@ -242,10 +242,10 @@ def _fits(task: Task, accounts: Floats, row: Ints, market: Ints) -> Bools:
 
 
 def check_streams(rngs: Sequence[np.random.Generator], states: Any) -> list[Any]:
-    """The states of the generators, each tried on another generator of its kind.
+    """States of the generators, each tried on another generator of its kind.
 
     Raises:
-        ValueError: the states are of more or fewer generators, of other kinds, or of none.
+        ValueError: the states belong to more or fewer generators or to other kinds, or are invalid.
     """
     if not isinstance(states, (list, tuple)):
         raise ValueError(f"state['streams'] must be a list, got {brief(states)}")
@@ -266,7 +266,7 @@ def check_streams(rngs: Sequence[np.random.Generator], states: Any) -> list[Any]
 
 
 def _places(stream: Mapping[str, Any]) -> Iterable[tuple[Any, int, int]]:
-    """The places in buffers that a bit generator's state names, with their bounds: NumPy reads there unchecked."""
+    """Buffer positions in the state of a bit generator, with bounds, since NumPy does not check them."""
     if stream["bit_generator"] == "MT19937":
         yield stream["state"]["pos"], 0, 624
     if stream["bit_generator"] == "Philox":

@@ -1,6 +1,6 @@
 """EnvConfig: all keywords of TradingEnv but its data, as one frozen, validated object, to and from JSON.
 
-It stands here and not beside Costs and Margin, since it checks scalers and rewards, which know of markets.
+It is here and not beside Costs and Margin because it checks scalers and rewards, which depend on markets.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ FILLS = ("next_open", "next_close", "close")
 OBSERVATIONS = ("flat", "dict", "compact")
 SIZINGS = ("drift", "rebalance")
 MAX_LOTS = 10_000  # an action each way
-CASH_RANGE = (1e-100, 1e100)  # so that equity stays far from both ends of float64
+CASH_RANGE = (1e-100, 1e100)  # keeps equity far from both ends of float64
 LONGEST_BAR = 1e-3  # bars per year
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnvConfig:
-    """The keywords of TradingEnv, each explained in its docstring under Arguments, with the same defaults.
+    """The keywords of TradingEnv with their defaults; its docstring explains each under Arguments.
 
-    Costs, margin, scaler and reward may be given as mappings, and are kept as objects. `gym.make` and the env classes
-    take what `to_dict` returns:
+    Costs, margin, scaler and reward may be given as mappings and are stored as objects. `to_dict` returns keywords for
+    `gym.make` and the env classes:
 
         >>> config = EnvConfig(window=5, actions=(-1.0, 0.0, 1.0))
         >>> config == EnvConfig.from_json(config.to_json())
@@ -71,7 +71,7 @@ class EnvConfig:
             object.__setattr__(self, name, value)
 
     def _checked(self) -> dict[str, Any]:
-        """The fields that are kept otherwise than given; raises for the first wrong one."""
+        """Fields in their stored form; raises for the first wrong one."""
         margin = as_config(Margin, self.margin, "margin")
         checked: dict[str, Any] = {
             "costs": as_config(Costs, self.costs, "costs"),
@@ -101,7 +101,7 @@ class EnvConfig:
         return checked
 
     def _check_sizing(self) -> None:
-        """Raises ValueError unless the sizing is known and goes with the actions."""
+        """Raises ValueError unless the sizing is known and fits the actions."""
         if self.sizing is None:
             return
         choice("sizing", self.sizing, SIZINGS)
@@ -119,18 +119,18 @@ class EnvConfig:
 
     @property
     def orders(self) -> Floats:
-        """What each discrete action asks for (A,): target exposures or lots, NaN = hold; empty for continuous ones."""
+        """Orders of the discrete actions (A,): target exposures or lots, NaN = hold; empty for continuous actions."""
         margin = as_config(Margin, self.margin, "margin")
         return parse_actions(self.actions, self.lots, self.allow_short, margin.max_leverage)[1]
 
     @property
     def long_only(self) -> bool:
-        """True if no action may take a position below 0; buy_hold_sell and tuples say so by their exposures."""
+        """True if continuous actions or lots may not go short; for other actions the exposures say so."""
         return self.kind in ("continuous", "lots") and self.allow_short is False
 
     @property
     def rebalances(self) -> bool:
-        """True if every step trades to the target, not only one that changes it."""
+        """True if every step trades to the target, not only a step that changes it."""
         return self.kind == "continuous" or self.sizing == "rebalance"
 
     @property
@@ -141,10 +141,10 @@ class EnvConfig:
     # -- JSON ---------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """All keywords as JSON values, which the env classes and `gym.make` take.
+        """All keywords as JSON values.
 
         Raises:
-            TypeError: features or reward are a callable or an array; the message says what to give instead.
+            TypeError: features or reward is a callable or an array; the message says what to give instead.
         """
         values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
         check_json("an EnvConfig", values)
@@ -156,11 +156,11 @@ class EnvConfig:
 
     @classmethod
     def from_json(cls, text: str) -> EnvConfig:
-        """The config that `to_json` wrote; fields that are left out have their defaults.
+        """The config that `to_json` wrote; missing fields have their defaults.
 
         Raises:
-            ValueError: the text is no JSON, or has an unknown field.
-            TypeError: it is no object of fields, or a field has a wrong type.
+            ValueError: the text is not JSON, or has an unknown field.
+            TypeError: it is not a JSON object, or a field has a wrong type.
         """
         values = json.loads(text)
         if not isinstance(values, dict):
@@ -169,12 +169,12 @@ class EnvConfig:
 
 
 def _unless_none(check: Callable[..., Any], name: str, value: Any, *bounds: Any, **more: Any) -> Any:
-    """``value`` as the check returns it; None stays."""
+    """The checked value; None stays None."""
     return None if value is None else check(name, value, *bounds, **more)
 
 
 def _plain(value: Any) -> Any:
-    """A field as JSON values, where it has them."""
+    """The value of a field as JSON values, as far as possible."""
     if isinstance(value, (Costs, Margin, DifferentialSharpe, MeanVariance)):
         return asdict(value)
     if isinstance(value, FeatureScaler):
@@ -183,10 +183,10 @@ def _plain(value: Any) -> Any:
 
 
 def parse_actions(actions: Any, lots: int, allow_short: bool | None, max_leverage: float) -> tuple[str, Floats]:
-    """The kind of actions and what each asks for: target exposures or lots, NaN = hold.
+    """Kind of actions and the order of each: target exposures or lots, NaN = hold.
 
     Raises:
-        TypeError, ValueError: naming the keyword and the value.
+        TypeError, ValueError: wrong actions, lots or allow_short; the message names the keyword and the value.
     """
     kind = actions if isinstance(actions, str) else "targets"
     if allow_short and kind != "buy_hold_sell":

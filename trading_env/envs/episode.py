@@ -1,6 +1,6 @@
-"""An episode so far, as text and pictures show it: its bars, curves and trades.
+"""Bars, curves and trades of an episode so far, from which texts and pictures are made.
 
-It is made of the market and the env's history alone, and of no bar later than the last one that the agent has seen.
+They come from the market and the env's history only, and from no bar that the agent has not seen.
 Letters: S steps of the episode.
 """
 
@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Episode:
-    """What there is to show of an episode.
+    """An episode so far.
 
     Attributes:
         market: the bars.
@@ -47,7 +47,7 @@ class Episode:
 
     @classmethod
     def of(cls, task: Task, opened: tuple[int, int], steps: pd.DataFrame) -> Episode:
-        """The episode of an env with this task that was opened on a market, by its index, at a first decision bar."""
+        """The episode of an env with this task; ``opened`` is its market index and first decision bar."""
         i, start = opened
         lot_size = task.lot_size if task.actions == "lots" else 0.0
         shown = max(start - task.window + 1, 0)
@@ -59,7 +59,7 @@ class Episode:
         return np.arange(self.start, self.start + len(self.steps) + 1)
 
     def curve(self, name: str, first: float = 0.0) -> Floats:
-        """A column of the history behind its value at the start (S + 1,)."""
+        """Value at the start, then a column of the history (S + 1,)."""
         return np.concatenate([[first], self.steps[name].to_numpy(np.float64)])
 
     @cached_property
@@ -88,7 +88,7 @@ class Trades:
 
 
 def trades_of(episode: Episode) -> Trades:
-    """The trades of the episode, read off its history."""
+    """Trades of the episode, derived from its history."""
     done = np.flatnonzero(episode.steps["turnover"].to_numpy(np.float64) * episode.equity[:-1] > 0.0)
     names = ("units", "price", "order", "exit")
     units, price, order, exit_price = (episode.steps[name].to_numpy(np.float64)[done] for name in names)
@@ -107,5 +107,5 @@ def when(market: Market, bar: int) -> str:
 
 
 def printable(name: str) -> str:
-    """The name with control characters, surrogates and the like escaped, so that it steers no terminal."""
+    """The name with control characters, surrogates and the like escaped, so that it cannot control a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

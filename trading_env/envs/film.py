@@ -1,4 +1,4 @@
-"""What an env shows of its running episode, frame after frame, at a cost that does not grow with the episode."""
+"""Frames of the running episode of an env, at a cost that does not grow with the episode."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from trading_env.envs.task import Task
 
 
 class Film:
-    """Frames of the episodes of one env, made when they are asked for.
+    """Renderer of the episodes of one env.
 
     Args:
-        task: that of the env.
-        fps: frames a second that "human" prints at most.
+        task: of the env.
+        fps: most frames a second that "human" prints.
     """
 
     def __init__(self, task: Task, fps: float) -> None:
         self._task, self._fps = task, fps
-        self._orders: Any = None  # the env's own list of them, by which an episode is known
+        self._orders: Any = None  # the env's own list of them, which identifies the episode
         self._replay: Replay | None = None
         self._picture: Picture | None = None
         self._printed, self._last_frame = 0, 0.0
 
     def __reduce__(self) -> Any:
-        return Film, (self._task, self._fps)  # a copy of the env begins its own
+        return Film, (self._task, self._fps)  # a copy of the env starts its own
 
     def frame(self, mode: str, opened: tuple[int, int], orders: Sequence[float]) -> Any:
-        """The frame of the episode so far: a text, pixels (H, W, 3), or None after printing the text.
+        """Frame of the episode so far: a text, pixels (H, W, 3), or None after printing the text.
 
         Args:
             mode: the env's ``render_mode``.
             opened: the episode's market, by its index, and its first decision bar.
-            orders: what its actions asked for so far; the same object, growing, throughout the episode.
+            orders: its orders so far; the same, growing object throughout the episode.
         """
         if self._replay is None or orders is not self._orders or self._replay.n_steps > len(orders):
             self._orders, self._replay = orders, Replay(self._task, opened)
@@ -50,7 +50,7 @@ class Film:
         return text if mode == "ansi" else self._print(text)
 
     def _print(self, text: str) -> None:
-        """Prints the text; in a terminal in place of the one before, and no faster than eyes can follow."""
+        """Prints the text; in a terminal it replaces the previous one, at most ``fps`` times a second."""
         out = sys.stdout
         encoding = getattr(out, "encoding", None) or "utf-8"
         text = text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,4 +1,4 @@
-"""The fields of EnvConfig where others take them as ``**keywords``: shown in signatures, and refused by name."""
+"""EnvConfig as ``**keywords`` of other callables: shown in their signatures, unknown names refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _PARAMETERS = dict(inspect.signature(EnvConfig).parameters)
 
-ELSEWHERE = {  # what gym-anytrading, Gym-Trading-Env and gym.make call them
+ELSEWHERE = {  # their names in gym-anytrading, Gym-Trading-Env and gym.make
     "df": "data",
     "window_size": "window",
     "windows": "window",
@@ -27,7 +27,7 @@ ELSEWHERE = {  # what gym-anytrading, Gym-Trading-Env and gym.make call them
 
 
 def shows_keywords(function: F) -> F:
-    """The function, its ``**keywords`` replaced in its signature by the fields of EnvConfig."""
+    """The function, with the fields of EnvConfig instead of ``**keywords`` in its signature."""
     signature = inspect.signature(function)
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
     shown = signature.replace(parameters=[*own, *_PARAMETERS.values()])
@@ -38,7 +38,7 @@ def shows_keywords(function: F) -> F:
 def config_of(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> EnvConfig:
     """The keywords as an EnvConfig; TypeError, naming the owner, where one is unknown.
 
-    In Python's own words, by which others know it: TorchRL's GymEnv tries again without ``frameskip``.
+    The message starts like Python's own, on which callers rely: TorchRL's GymEnv then tries without ``frameskip``.
     """
     unknown = [name for name in keywords if name not in _PARAMETERS]
     if unknown:

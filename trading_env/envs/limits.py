@@ -1,6 +1,6 @@
-"""Limits of a picture's axes that stay for many bars, so that most frames have the axes of the frame before.
+"""Limits of a picture's axes that stay the same for many bars, so that most frames can reuse the axes.
 
-They depend on the bars seen so far alone, not on earlier frames: the same episode always looks the same.
+They depend only on the bars seen so far, not on earlier frames, so that an episode always looks the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an env's observations and actions mean, as plain JSON, so that an agent can be kept from another kind of env."""
+"""Meaning of an env's observations and actions as plain JSON, so that agents can refuse an env of another kind."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Any
 from trading_env.envs.task import Task
 from trading_env.features.scaler import FeatureScaler
 
-_BOUNDS = (2, 7, 25, 100, 700, 4_000, 12_000, 60_000, 300_000)  # bars per year, far from those of usual bars
+_BOUNDS = (2, 7, 25, 100, 700, 4_000, 12_000, 60_000, 300_000)  # bars per year, far from those of common bars
 
 
 def meaning(task: Task) -> dict[str, Any]:
-    """All that changes what an observation or an action of the same size says; prices, costs and rewards do not.
+    """Everything that gives observations and actions of one size their meaning: not prices, costs or rewards.
 
     Returns:
         Plain JSON: ``observation``, ``window``, ``features`` in order, ``scaler`` (its numbers, None without one),
-        ``bar`` (how many bars a year has, roughly), ``actions`` (what each asks for, or the kind), ``shorts``
-        (whether a position may be negative), ``max_leverage`` where actions are multiples of it, ``lot_size`` where
-        they are lots.
+        ``bar`` (rough number of bars a year), ``actions`` (their kind, then the order of each), ``shorts`` (True if
+        positions may be negative), ``max_leverage`` if actions are multiples of it, ``lot_size`` if they are lots.
     """
     targets = ["hold" if math.isnan(order) else order for order in task.orders.tolist()]
     scaler = task.config.scaler
@@ -36,14 +35,14 @@ def meaning(task: Task) -> dict[str, Any]:
 
 
 def _shorts(task: Task) -> bool:
-    """Whether a position may be negative."""
+    """True if a position may be negative."""
     if task.actions in ("continuous", "lots"):
         return not task.long_only
     return bool((task.orders < 0.0).any())
 
 
 def _bar(bars_per_year: float | None) -> str:
-    """Between which two numbers the bars per year lie: splits of one market may differ a little."""
+    """Range that contains the bars per year, since splits of one market may differ a little."""
     if bars_per_year is None:
         return "unknown"
     low = max((bound for bound in _BOUNDS if bound <= bars_per_year), default=0)

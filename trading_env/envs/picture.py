@@ -1,7 +1,7 @@
 """The picture of an episode: price with trades, exposure, equity and drawdown over one time axis, by matplotlib.
 
-A picture is drawn once and then brought up to date: the axes, labels and legends of a panel are kept as pixels as long
-as they stay as they are (see `trading_env.envs.limits`), and only what moves is drawn over them.
+A picture is drawn once and then updated: the axes, labels and legends of a panel are kept as pixels as long as they do
+not change (see `trading_env.envs.limits`), and only the curves and marks are drawn over them.
 Letters: T bars drawn, S steps of the episode, n trades.
 """
 
@@ -34,13 +34,13 @@ KINDS = {"buy": ("^", GREEN), "sell": ("v", ORANGE), "closed by the broker": ("X
 
 
 class Axes(NamedTuple):
-    """All that the part of a picture depends on which does not move.
+    """Everything on which the static part of a picture depends.
 
     Attributes:
         title: what the picture is of.
         time: limits of the time axis.
         dated: True if times are dates.
-        panels: limits of each panel, whether it is logarithmic, and what else stands in it (4,).
+        panels: limits of each panel, True if it is logarithmic, and its further contents (4,).
     """
 
     title: str
@@ -54,8 +54,8 @@ class Picture:
 
     Args:
         fill: the env's ``fill``.
-        live: True to draw many pictures, with room on the axes for what comes and long curves thinned out to what can
-            be seen; False for one figure with all points, to save.
+        live: True to draw many pictures, with room on the axes for coming bars and long curves thinned out to what is
+            visible; False for one figure with all points, to save.
 
     Raises:
         ImportError: matplotlib is missing; the message names the extra.
@@ -107,7 +107,7 @@ class Picture:
     # -- what is drawn ------------------------------------------------------------------------------------
 
     def _add_artists(self) -> None:
-        """Curves, areas and marks, empty as yet, and what is the same in every picture."""
+        """Adds empty curves, areas and marks, and everything that is the same in every picture."""
         price, exposure, equity, drawdown = self._panels
         pre = "post" if self._fill == "next_close" else "pre"
         self._exposure_area = exposure.fill_between([], [], step=pre, color=BLUE, alpha=0.25, linewidth=0.0)
@@ -139,7 +139,7 @@ class Picture:
             panel.tick_params(labelsize=8)
 
     def _update(self, episode: Episode) -> Axes:
-        """Shows the episode by all that moves; what the rest of the picture must be like."""
+        """Updates the moving parts to the episode; returns the Axes that the static part needs."""
         trades, market = trades_of(episode), episode.market
         bars = np.arange(episode.shown, episode.bars[-1] + 1)
         x, close, equity = self._x(episode, bars), market.close[bars], episode.equity
@@ -178,13 +178,13 @@ class Picture:
         self._exposure_area.set_data(*self._means(x, exposure), 0.0)
 
     def _value_limits(self, *arrays: Floats) -> tuple[Limits, bool]:
-        """Limits of an axis that shows the values, and whether it is logarithmic."""
+        """Limits of an axis that shows the values, and True if it is logarithmic."""
         low, high = _ends(*arrays)
         log = low > 0.0 and high / low >= LOG_FROM
         return value_limits(low, high, log, self._live), log
 
     def _set_marks(self, trades: Trades, x: Floats, time: Limits, prices: Limits) -> None:
-        """Marks each trade at its fill price; of marks that would hide each other a live picture draws one."""
+        """Marks each trade at its fill price; a live picture draws only one of marks that would hide each other."""
         size = float(np.clip(6000.0 / (len(x) + 1), 10.0, 60.0))
         rows_of = {
             "buy": ~trades.forced & (trades.units > 0.0),
@@ -206,7 +206,7 @@ class Picture:
             self._marks[name].set_linewidths([size / 150.0])
 
     def _new_marks(self, name: str) -> Any:
-        """Marks of a kind of trades that was not there before."""
+        """Marks for a kind of trades that has not occurred before."""
         marker, color = KINDS[name]
         marks = self._panels[0].scatter([], [], color=color, marker=marker, label=name, zorder=3, clip_on=False)
         marks.set_edgecolor("white")
@@ -215,7 +215,7 @@ class Picture:
         return marks
 
     def _thin(self, x: Floats, values: Floats) -> tuple[Floats, Floats]:
-        """The curve, or of a long one in a live picture the least and greatest values of every few bars."""
+        """The curve; for a long one in a live picture only the extremes of every few bars."""
         if not self._live or len(x) <= POINTS:
             return x, values
         size = -(-2 * len(x) // POINTS)
@@ -227,7 +227,7 @@ class Picture:
         return x[kept], values[kept]
 
     def _means(self, x: Floats, values: Floats) -> tuple[Floats, Floats]:
-        """The steps, or of many in a live picture the mean of every few bars: edges as high as the panel take long."""
+        """The steps; for many in a live picture the means of every few bars, since tall edges are slow to draw."""
         if not self._live or len(x) <= 2 * POINTS:
             return x, values
         size = -(-2 * len(x) // POINTS)
@@ -244,7 +244,7 @@ class Picture:
     # -- what stays -----------------------------------------------------------------------------------------
 
     def _set_axes(self, axes: Axes) -> list[int]:
-        """Sets limits, ticks, legends, and the margin that the labels of the ticks need; which panels have changed."""
+        """Sets limits, ticks, legends and the margin for tick labels; returns the panels that have changed."""
         now, self._axes_now = self._axes_now, axes
         changed = [i for i, panel in enumerate(axes.panels) if now is None or panel != now.panels[i]]
         for i in changed:
@@ -280,7 +280,7 @@ class Picture:
             _set_legend(panel, [self._held, self._equity])
 
     def _draw_axes(self, changed: list[int], renderer: Any) -> None:
-        """Draws the panels that have changed over what is kept of the others."""
+        """Draws the changed panels over the kept pixels of the others."""
         if len(changed) == len(PANELS):
             self._canvas.draw()
             return
@@ -305,7 +305,7 @@ class Picture:
         panel.xaxis.set_major_formatter(formatter)
 
     def _place(self, left: float) -> None:
-        """Puts the panels where they belong, ``left`` pixels from the edge, and their names beside them."""
+        """Places the panels, ``left`` pixels from the edge, and their names beside them."""
         for panel, (bottom, top) in zip(self._panels, PANELS, strict=True):
             box = (left / SIZE[0], (BASE + bottom) / SIZE[1], (RIGHT - left) / SIZE[0], (top - bottom) / SIZE[1])
             panel.set_position(box)
@@ -313,7 +313,7 @@ class Picture:
 
 
 def _title(episode: Episode) -> str:
-    """The name of the data, and where the episode begins."""
+    """Name of the data and first bar of the episode."""
     full = printable(" ".join(episode.market.name.split()))
     name = textwrap.shorten(full, 50, placeholder="...")
     name = name if name != "..." else f"{full[:47]}..."  # one word alone
@@ -321,7 +321,7 @@ def _title(episode: Episode) -> str:
 
 
 def _status(episode: Episode, trades: Trades) -> str:
-    """Where the episode stands, and what came of it."""
+    """Last bar of the episode, and its return, drawdown and trades."""
     last, n = when(episode.market, int(episode.bars[-1])), len(trades.bar)
     total, lowest = episode.equity[-1] / episode.equity[0] - 1.0, episode.drawdown.max()
     return f"to {last}: return {total:+,.1%}, maximum drawdown {lowest:.1%}, {n:,} trade{'s' if n != 1 else ''}"
@@ -360,7 +360,7 @@ def _set_ticks(ticker: Any, panel: Any, limits: Limits, log: bool) -> None:
 
 
 def _set_legend(panel: Any, handles: list[Any]) -> None:
-    """A legend in one line above the panel, where it hides nothing."""
+    """Adds a legend in one line above the panel, where it hides nothing."""
     panel.legend(
         handles=handles,
         loc="lower right",

@@ -1,6 +1,6 @@
 """An episode so far as a short text, as pixels, or as a figure to save.
 
-Names of data are text: what would steer a terminal is escaped, and nothing in them is markup.
+Names of data are plain text: control characters are escaped, and nothing in them is markup.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def rgb_array(episode: Episode) -> npt.NDArray[np.uint8]:
 def figure(episode: Episode) -> Any:
     """A matplotlib Figure of four panels over one time axis: price with trades, exposure, equity, drawdown.
 
-    It belongs to the caller alone: pyplot does not know it, so that nothing has to be closed.
+    pyplot does not hold it, so that it need not be closed.
 
     Raises:
         ImportError: matplotlib is missing; the message names the extra.

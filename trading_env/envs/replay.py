@@ -1,4 +1,4 @@
-"""Episodes run again through the kernel: of its past steps an env keeps only what each action asked for.
+"""Episodes run again through the kernel, since an env stores only the orders of its past steps.
 
 Letters: S steps of the episode.
 """
@@ -23,10 +23,10 @@ _BAR = STEP.index("bar")
 
 
 class Replay:
-    """The steps of one episode; each of them is run once, whenever it is first asked for.
+    """The steps of one episode, each run once, when it is first needed.
 
     Args:
-        task: that of the env.
+        task: of the env.
         opened: the episode's market, by its index, and its first decision bar.
     """
 
@@ -37,10 +37,10 @@ class Replay:
         self._others = (state, np.array([clock]), task.bars, task.table, task.rules, obs, mask)
         self._kernel = Bound.of(step_one, 0.0, *self._others)
         self._rows = np.empty((0, len(_COLUMNS)))
-        self.n_steps = 0  # that were run so far
+        self.n_steps = 0  # run so far
 
     def steps(self, orders: Sequence[float]) -> Any:
-        """A DataFrame of S rows, one for each of the ``orders``, of which the first may have been run before."""
+        """A DataFrame of S rows, one for each of the ``orders``, some of which may have been run before."""
         import pandas as pd
 
         n, new = len(orders), orders[self.n_steps :]
@@ -57,7 +57,7 @@ class Replay:
 
 
 def history(task: Task, opened: tuple[int, int], orders: Sequence[float]) -> Any:
-    """`TradingEnv.history`, with the price "exit" at which the broker closed the position, 0 where it did not."""
+    """`TradingEnv.history`, and a column "exit": the price at which the broker closed the position, or 0."""
     frame = Replay(task, opened).steps(orders).astype({"bar": np.int64}).set_index("bar")
     if task.function is not None and len(frame):
         frame["reward"] = _called_rewards(task, opened[1], frame)

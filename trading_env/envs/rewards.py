@@ -1,4 +1,4 @@
-"""Rewards: the named ones that the kernel computes, and callables."""
+"""Rewards: those that the kernel computes, by name, and callables."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _check(owner: object, name: str, value: Any, high: float) -> None:
 
 
 def reward_of(reward: Reward) -> str | DifferentialSharpe | MeanVariance | RewardFunction:
-    """The reward, checked; an object for a mapping of its one field, as JSON has it.
+    """The checked reward; a mapping of one field, as in JSON, becomes the reward object.
 
     Raises:
         ValueError: an unknown name or field.
@@ -73,7 +73,7 @@ def reward_of(reward: Reward) -> str | DifferentialSharpe | MeanVariance | Rewar
 
 
 def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
-    """The kernel's name of the reward, its parameter, and the callable that replaces it, if any; see `reward_of`."""
+    """Name and parameter of the reward in the kernel, and the callable that replaces it, if any; see `reward_of`."""
     reward = reward_of(reward)
     if isinstance(reward, str):
         parameter = DifferentialSharpe().eta if reward == "differential_sharpe" else MeanVariance().risk_aversion
@@ -86,7 +86,7 @@ def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
 
 
 def call_reward(function: RewardFunction, before: Account, after: Account) -> Floats:
-    """``function(before, after)`` as float64 (N,), checked; the function may read its arguments only.
+    """Checked rewards ``function(before, after)``, float64 (N,); the function gets read-only arrays.
 
     Raises:
         TypeError: the result holds no real numbers.
@@ -103,7 +103,7 @@ def call_reward(function: RewardFunction, before: Account, after: Account) -> Fl
         raise TypeError(f"the reward callable must return real numbers, got {brief(returned)}")
     if reward.shape != shape:
         raise ValueError(f"the reward callable must return shape {shape}, got {reward.shape}")
-    with np.errstate(over="ignore"):  # what float64 cannot hold is refused as infinite
+    with np.errstate(over="ignore"):  # overflow is refused as infinite
         reward = reward.astype(np.float64)
     if not np.isfinite(reward).all():
         raise ValueError(f"the reward callable returned {reward[~np.isfinite(reward)][0]} at {dict(after)}")
@@ -111,7 +111,7 @@ def call_reward(function: RewardFunction, before: Account, after: Account) -> Fl
 
 
 def _read_only(account: Account) -> Account:
-    """The account in views that cannot be written."""
+    """Read-only views of the account."""
     views = {key: values.view() for key, values in account.items()}
     for values in views.values():
         values.flags.writeable = False

@@ -1,7 +1,7 @@
-"""SeededVectorEnv: all of a vector env but its dynamics.
+"""SeededVectorEnv: everything in a vector env except its dynamics.
 
-That is the random streams, resets of chosen sub-envs, the three autoreset modes with their final observations, one
-step at a time (`trading_env.envs.turns`), and the common part of the state. N = num_envs, D = observation.
+Random streams, resets of chosen sub-envs, the three autoreset modes with their final observations, protection against
+interrupted steps (`trading_env.envs.turns`), and the common part of the state. N = num_envs, D = observation.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MAX_ENVS = 2**31  # numpy's own error for more does not name num_envs
 class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
     """N episodes, each with a seed and a random stream of its own, as in Gymnasium's SyncVectorEnv.
 
-    A subclass calls `_set_spaces` and defines the abstract methods; a step makes them in the order `_inputs`,
-    `_advance`, and where episodes ended `_begin`, `_show`. Info is a dict of arrays (N, ...).
+    A subclass calls `_set_spaces` and defines the abstract methods. A step calls `_inputs` and `_advance`, and for new
+    episodes `_draw`, `_begin` and `_show`. Info is a dict of arrays (N, ...).
 
     Args:
         num_envs: N.
@@ -43,9 +43,9 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
         ValueError: an argument is out of range.
     """
 
-    _reset_options: ClassVar[tuple[str, ...]]  # besides "reset_mask"
-    _state_keys: ClassVar[tuple[str, ...]]  # of `_own_state`
-    _flat = True  # `_shaped` returns what it is given
+    _reset_options: ClassVar[tuple[str, ...]]  # names, besides "reset_mask"
+    _state_keys: ClassVar[tuple[str, ...]]  # keys of `_own_state`
+    _flat = True  # `_shaped` returns its argument
 
     def __init__(self, num_envs: int, autoreset_mode: AutoresetMode | str) -> None:
         self.num_envs = integer("num_envs", num_envs, 1, MAX_ENVS)
@@ -56,27 +56,29 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
             "autoreset_mode": self.autoreset_mode,
             "independent_sub_envs": True,  # each sub-env has a random stream and a seed of its own
         }
-        self._turn: Turn = []  # given back while every sub-env has an episode, running or ended
-        self._ended = np.zeros(self.num_envs, np.bool_)  # the last step ended the episode, which waits for a reset
+        self._turn: Turn = []  # not empty while every sub-env has an episode, running or ended
+        self._ended = np.zeros(
+            self.num_envs, np.bool_
+        )  # sub-envs whose last step ended the episode, and that wait for a reset
         self._any_ended = False
         self._rngs: list[np.random.Generator] = []
         self._rng_seeds: list[int] = []
 
     def _set_spaces(self, observation: spaces.Space[Any], action: spaces.Space[Any]) -> None:
-        """Sets the spaces by those of one sub-env."""
+        """Sets the spaces, given those of one sub-env."""
         self.single_observation_space, self.single_action_space = observation, action
         self.observation_space = batch_space(observation, self.num_envs)
         self.action_space = batch_space(action, self.num_envs)
 
-    # -- the dynamics, a subclass's -----------------------------------------------------------------------
+    # -- the dynamics of a subclass -----------------------------------------------------------------------
 
     @abstractmethod
     def _asked(self, options: Mapping[str, Any], rows: Any) -> list[Any]:
-        """What the options of ``reset`` ask of the episode in each of the rows, checked; see `_draw`."""
+        """Checked options of ``reset`` for each of the rows, as `_draw` takes them."""
 
     @abstractmethod
     def _draw(self, rng: np.random.Generator, asked: Any = None) -> Any:
-        """A new episode: as asked for, and what is not asked for drawn."""
+        """A new episode; what is not asked for is drawn."""
 
     @abstractmethod
     def _begin(self, rows: Any, episodes: Iterable[Any], stepped: bool) -> None:
@@ -85,7 +87,7 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
         Args:
             rows: which sub-envs.
             episodes: of `_draw`, one for each row.
-            stepped: True where the rows have ended an episode in this very step, which `counterfactual` still shows.
+            stepped: True if the rows ended an episode in this same step, to which `counterfactual` still refers.
         """
 
     @abstractmethod
@@ -94,11 +96,11 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
 
     @abstractmethod
     def _show(self, rows: Any, obs: Any, info: dict[str, Any]) -> None:
-        """Writes the first observation and info of new episodes in the rows over those of the step."""
+        """Overwrites observation and info of the rows by those of their new episodes."""
 
     @abstractmethod
     def _inputs(self, actions: Any) -> Any:
-        """The checked actions, and whatever else `_advance` needs."""
+        """Checked actions and everything else that `_advance` needs."""
 
     @abstractmethod
     def _advance(self, inputs: Any, turn: Turn) -> tuple[Any, Any, Bools, Bools, dict[str, Any], bool | int]:
@@ -106,27 +108,27 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
 
         Args:
             inputs: of `_inputs`.
-            turn: to be given back where an action is refused and nothing has moved.
+            turn: to be given back if an action is refused before anything has changed.
 
         Returns:
-            Observations (N, D), rewards, terminated and truncated (N,), info, and whether any episode ended.
+            Observations (N, D), rewards, terminated and truncated (N,), info, and True if any episode ended.
         """
 
     def _shaped(self, obs: Any) -> Any:
-        """Observations (..., D) in the form of the observation space."""
+        """Flat observations (..., D) in the shape of the observation space."""
         return obs
 
     @abstractmethod
     def _own_state(self) -> dict[str, Any]:
-        """The state of the dynamics, under `_state_keys`, as copies."""
+        """Copy of the state of the dynamics, with the keys `_state_keys`."""
 
     @abstractmethod
     def _checked_state(self, state: Mapping[str, Any], begun: bool, ended: Bools) -> Any:
-        """The dynamics' part of a state, checked, for `_take_up`; ``ended`` says which episodes do not go on (N,)."""
+        """State of the dynamics, checked, for `_take_up`; ``ended`` (N,) marks episodes that have ended."""
 
     @abstractmethod
     def _take_up(self, parts: Any) -> None:
-        """Goes on from a checked state."""
+        """Restores a checked state of the dynamics."""
 
     # -- randomness ---------------------------------------------------------------------------------------
 
@@ -147,7 +149,7 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
         return tuple(self._rng_seeds)
 
     def _seed(self, seeds: Sequence[int | None]) -> None:
-        """Seeds the sub-envs that are given a seed, and at the first call all others."""
+        """Seeds the sub-envs for which a seed is given, and on the first call all others."""
         if not self._rngs:
             pairs = [seeding.np_random(seed) for seed in seeds]
             self._rngs, self._rng_seeds = [rng for rng, _ in pairs], [seed for _, seed in pairs]
@@ -164,23 +166,23 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
         """Starts an episode in every sub-env.
 
         Args:
-            seed: sub-env i is seeded with seed + i, or with seed[i]; None goes on with its stream.
+            seed: sub-env i is seeded with seed + i, or with seed[i]; None continues its stream.
             options: those of the scalar env, each one value or an array (N,); "reset_mask", bool (N,): the sub-envs
-                to reset, while the others stay as they are.
+                to reset; the others stay unchanged.
 
         Returns:
             Observations with a leading axis N, and info with the keys of ``step``.
 
         Raises:
             TypeError: a seed or an option of a wrong type.
-            ValueError: an unknown option, one out of range, or one of a wrong shape. Nothing has changed then.
+            ValueError: an unknown option, one out of range, or one of a wrong shape. The env is unchanged then.
         """
         options = check_options(options, (*self._reset_options, "reset_mask"))
         mask = reset_mask(options.get("reset_mask"), self.num_envs, self._begun)
         rows = np.flatnonzero(mask)
         asked = self._asked(options, rows)
         seeds = sub_env_seeds(seed, self.num_envs)
-        self._turn = []  # nobody steps until all is there
+        self._turn = []  # no step until this is complete
         self._seed([seeds[j] if mask[j] else None for j in range(self.num_envs)])
         episodes = [self._draw(self._rngs[j], one) for j, one in zip(rows, asked, strict=True)]
         self._begin(rows, episodes, stepped=False)
@@ -192,13 +194,13 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
 
     @property
     def _begun(self) -> bool:
-        """True if every sub-env has an episode, and no step is half done."""
+        """True if every sub-env has an episode and no step was interrupted."""
         return bool(self._turn)
 
     # -- step ---------------------------------------------------------------------------------------------
 
     def step(self, actions: Any) -> tuple[Any, Any, Bools, Bools, dict[str, Any]]:
-        """Runs one bar in every sub-env; one that has ended is reset as the autoreset mode says.
+        """Runs one bar in every sub-env; ended episodes are reset according to the autoreset mode.
 
         Args:
             actions: (N,) integers; continuous (N, 1) floats.
@@ -207,7 +209,7 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
             Fresh arrays with a leading axis N.
 
         Raises:
-            ResetNeeded: a sub-env has no running episode; or the last step was broken off, by Ctrl-C or an error; or
+            ResetNeeded: a sub-env has no running episode; the last step was interrupted, by Ctrl-C or an error; or
                 another thread is inside a step.
             TypeError: actions of a wrong type.
             ValueError: actions of a wrong shape, or out of the action space; or equity or reward beyond float64.
@@ -217,7 +219,7 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
             raise refusal(_NEEDED)
         inputs = self._inputs(actions)
         try:
-            turn.pop()  # from here on an interrupt leaves none
+            turn.pop()  # an interrupt from here on leaves the turn empty
         except IndexError:
             raise refusal(_NEEDED) from None
         obs, reward, terminated, truncated, info, any_ended = self._advance(inputs, turn)
@@ -228,7 +230,7 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
         return shaped, reward, terminated, truncated, info
 
     def _autoreset(self, now: Bools, obs: Any, info: dict[str, Any]) -> None:
-        """Resets the sub-envs that ended now (SAME_STEP), or at the last step (NEXT_STEP)."""
+        """Resets the sub-envs that ended in this step (SAME_STEP) or in the last one (NEXT_STEP)."""
         same, final = self.autoreset_mode is AutoresetMode.SAME_STEP, {}
         rows = np.flatnonzero(now if same else self._ended)
         if same:
@@ -261,29 +263,29 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
         }
 
     def set_state(self, state: env_state.State) -> None:
-        """Goes on from what `get_state` of an env with the same arguments gave.
+        """Restores a state that `get_state` of an env with the same arguments returned.
 
         Raises:
-            ValueError: the state is of another env, or of none: an index outside the data, a number that is not
-                finite, a part that does not fit the others. Nothing has changed then.
+            ValueError: the state belongs to another env or is invalid: an index outside the data, a number that is
+                not finite, parts that contradict each other. The env is unchanged then.
         """
         env_state.check_keys(state, ("autoreset_mode", "streams", *_STATE, *self._state_keys))
         env_state.check_mode(state, self.autoreset_mode)
-        rngs = self.np_random  # made now, if they are not yet
+        rngs = self.np_random  # creates them if needed
         streams = check_streams(rngs, state["streams"])
         begun, any_ended = flag(state, "_begun"), flag(state, "_any_ended")
         ended = array_of(state, "_ended", np.bool_, (self.num_envs,))
         if begun:
             self._check_ended(ended, any_ended)
         parts, seeds = self._checked_state(state, begun, ended), ints_of(state, "_rng_seeds", self.num_envs)
-        self._turn = []  # nobody steps until all is there
+        self._turn = []  # no step until this is complete
         self._take_up(parts)
         self._ended, self._any_ended, self._rng_seeds = ended, bool(ended.any()), seeds
         env_state.set_streams(rngs, streams)
         self._turn = new_turn() if begun else []
 
     def _check_ended(self, ended: Bools, any_ended: bool) -> None:
-        """Raises ValueError unless the flags of ended episodes (N,) are such as this autoreset mode keeps."""
+        """Raises ValueError unless the flags of ended episodes (N,) are possible in this autoreset mode."""
         kept = self.autoreset_mode is not AutoresetMode.SAME_STEP
         if any_ended != ended.any() or (any_ended and not kept):
             wanted = f"_ended.any() with autoreset_mode {self.autoreset_mode.value}"

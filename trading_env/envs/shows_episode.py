@@ -1,4 +1,4 @@
-"""The methods by which a scalar env shows its running episode: history, figures and renderings."""
+"""History, figures and renderings of the running episode of a scalar env."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from trading_env.envs.task import Task
 
 
 class ShowsEpisode:
-    """An env that keeps the orders of its episode, and shows it by running them again."""
+    """Base of an env that stores the orders of its episode and runs them again to show it."""
 
     task: Task
     render_mode: str | None
     metadata: dict[str, Any]
     _opened: tuple[int, int] | None  # market and first decision bar of the episode; None before the first
     _asked: Sequence[float]  # the orders so far
-    _film: Any = None  # what renders the episode, once that is asked for
+    _film: Any = None  # the Film that renders the episode, made at the first render
 
     @abstractmethod
     def _run(self) -> Sequence[float]:
         """The orders of the steps that the kernel has run (n,)."""
 
     def _started(self, name: str) -> tuple[int, int]:
-        """Index of the episode's market and its first decision bar; ResetNeeded where the method called has none."""
+        """Market index and first decision bar of the episode; ResetNeeded, naming the method, if there is none."""
         if self._opened is None:
             raise ResetNeeded(f"call reset before {name}: no episode has begun")
         return self._opened
@@ -36,18 +36,17 @@ class ShowsEpisode:
     def history(self) -> Any:
         """The episode so far as a DataFrame, one row a step, indexed by the step's last bar.
 
-        The orders of the episode are run again through the kernel, so that keeping them costs 8 bytes a step.
-        Columns: time (where the market has it), close, action, order (what it asks for: target exposure or lots,
-        NaN = hold), reward, and the keys of info.
+        The kernel runs the orders of the episode again, so that the env stores only 8 bytes a step. Columns: time (if
+        the market has it), close, action, order (target exposure or lots, NaN = hold), reward, and the keys of info.
         """
         return history(self.task, self._started("history"), self._run()).drop(columns="exit")
 
     def render(self) -> Any:
-        """The episode so far, as the ``render_mode`` says; None, with a warning, where none was given.
+        """Rendering of the episode so far, by ``render_mode``; None, with a warning, without one.
 
         "ansi" is a text of a few lines, "rgb_array" a picture (H, W, 3) of price, exposure, equity and drawdown.
-        "human" prints the text, in a terminal in place of the one before, and returns None; ``reset`` and ``step``
-        do so by themselves.
+        "human" prints the text, replacing the previous one in a terminal, and returns None; ``reset`` and ``step``
+        call it themselves.
 
         Raises:
             ResetNeeded: no episode has begun.
@@ -70,7 +69,7 @@ class ShowsEpisode:
         self._film = None
 
     def episode(self) -> Any:
-        """The episode so far, of which `trading_env.envs.render.figure` makes a figure to save."""
+        """The episode so far; `trading_env.envs.render.figure` makes a figure of it to save."""
         from trading_env.envs.episode import Episode
 
         opened = self._started("episode")

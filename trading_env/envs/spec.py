@@ -1,4 +1,4 @@
-"""Specs of envs whose keywords JSON cannot hold: they make the env again, and refuse to be written by name."""
+"""Env specs with keywords that JSON cannot hold: they can make the env again, and name what cannot be written."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class KeptSpec(EnvSpec):
         names = [field.name for field in fields(self) if field.compare]
         return [getattr(self, name) for name in names] == [getattr(other, name) for name in names]
 
-    __hash__ = None  # type: ignore[assignment]  # as an EnvSpec has none
+    __hash__ = None  # type: ignore[assignment]  # like EnvSpec
 
 
 class HasSpec:
-    """An env whose ``spec`` says by name what of it cannot be written to JSON."""
+    """Base of an env whose ``spec`` names the keywords that cannot be written to JSON."""
 
     _spec: EnvSpec | None = None
 
     @property
     def spec(self) -> EnvSpec | None:
-        """The spec that `gym.make` or `gym.make_vec` made the env from; None where neither did."""
+        """The spec from which `gym.make` or `gym.make_vec` made the env; None otherwise."""
         return self._spec
 
     @spec.setter
@@ -75,9 +75,9 @@ def check_json(owner: str, keywords: Mapping[str, Any]) -> None:
 
 
 def _fits_json(value: Any) -> bool:
-    """True if JSON can hold the value so that the env takes it when it is read back."""
+    """True if JSON can hold the value, and the env accepts it when it is read back."""
     if isinstance(value, (Costs, Margin, DifferentialSharpe, MeanVariance)):
-        return True  # written as dicts of their fields, which the env takes too
+        return True  # written as dicts of their fields, which the env accepts
     if isinstance(value, (list, tuple)):
         return all(_fits_json(part) for part in value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The state of an env as arrays and plain JSON, so that another one made alike goes on exactly as it would have."""
+"""State of an env as arrays and plain JSON, with which an equal env continues exactly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read(owner: object, names: Iterable[str]) -> State:
 
 
 def check_keys(state: State, names: Iterable[str]) -> None:
-    """Raises ValueError if one of the names is missing in the state, or it is none."""
+    """Raises ValueError unless the state is a mapping with all of the names."""
     if not isinstance(state, Mapping):
         raise ValueError(f"state must be a dict, got {brief(state)}")
     missing = [name for name in names if name not in state]
@@ -30,7 +30,7 @@ def check_keys(state: State, names: Iterable[str]) -> None:
 
 
 def check_mode(state: State, mode: AutoresetMode) -> None:
-    """Raises ValueError if the state is of a vector env with another autoreset mode."""
+    """Raises ValueError if the state belongs to a vector env with another autoreset mode."""
     if not isinstance(state["autoreset_mode"], str) or state["autoreset_mode"] != mode.value:
         raise ValueError(
             f"state is that of an env with autoreset_mode {state['autoreset_mode']}, this one has {mode.value}"
@@ -47,18 +47,18 @@ def _copied(value: Any) -> Any:
 
 
 def get_streams(rngs: Iterable[np.random.Generator]) -> list[Any]:
-    """Where the generators stand."""
+    """States of the generators."""
     return [rng.bit_generator.state for rng in rngs]
 
 
 def set_streams(rngs: Sequence[np.random.Generator], states: Sequence[Any]) -> None:
-    """Puts the generators back there; `checked_state.check_streams` has said that they can be."""
+    """Restores the states of the generators, which `checked_state.check_streams` has checked."""
     for rng, state in zip(rngs, states, strict=True):
         rng.bit_generator.state = state
 
 
 def fingerprint(task: Task) -> int:
-    """A checksum of prices, features and rules: the states of envs that differ in them must not be mixed."""
+    """Checksum of prices, features and rules; a state must not be restored where they differ."""
     plain = (
         task.initial_cash,
         task.window,
@@ -74,7 +74,7 @@ def fingerprint(task: Task) -> int:
 
 
 def check_fingerprint(task: Task, state: State) -> None:
-    """Raises ValueError unless the state is of an env with the same task."""
+    """Raises ValueError unless the state belongs to an env with the same task."""
     check_keys(state, ("fingerprint",))
     if type(state["fingerprint"]) is not int or state["fingerprint"] != fingerprint(task):
         raise ValueError("state is that of an env with other data or other keywords")

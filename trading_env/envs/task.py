@@ -1,4 +1,4 @@
-"""What the scalar and the vector env share: the data, the rules, the spaces, and how an episode is drawn."""
+"""Task: data, rules, spaces and drawing of episodes, shared by the scalar and the vector env."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from trading_env.kernel.rules import Float32s, Floats, Rules
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_COMPACT_ROWS = 2**24  # float32 holds every integer up to here
-PRICE_RANGE = (1e-15, 1e15)  # so that no exposure or drawdown leaves float32, whatever a position went through
+PRICE_RANGE = (1e-15, 1e15)  # keeps every exposure and drawdown within float32
 
 
 class Task:
@@ -60,7 +60,7 @@ class Task:
     # -- the parts of construction ------------------------------------------------------------------------
 
     def _stack(self, tables: Sequence[FeatureTable]) -> None:
-        """Puts the markets one below the other, so that the kernel sees one array of each kind."""
+        """Stacks the markets, so that the kernel gets one array of each kind."""
         names = {table.names for table in tables}
         if len(names) > 1:
             raise ValueError(f"the datasets of data give different features: {sorted(names)}")
@@ -89,7 +89,7 @@ class Task:
             self.table = np.arange(len(self.features), dtype=np.float32)[:, None]  # the row index is the window
 
     def _wicks_count(self) -> bool:
-        """Whether a bar's low or high can bring a margin call: it is known, and there is debt or a duty to meet."""
+        """True if lows or highs are known and the position may owe something, so that they can cause a margin call."""
         known = any(market.low is not None or market.high is not None for market in self.markets)
         furthest = self.margin.max_leverage
         lowest, highest = (0.0 if self.long_only else -furthest), furthest
@@ -99,7 +99,7 @@ class Task:
         return self.margin.intrabar and known and owes
 
     def _prices(self, market: Market) -> Floats:
-        """The market's prices (K, T), as `bars` has them; NaN is a low or high that it lacks."""
+        """Prices of the market (K, T), as in `bars`; NaN for a missing low or high."""
         if self.wicks:
             unknown = np.full(len(market), math.nan)
             low = unknown if market.low is None else market.low
@@ -110,7 +110,7 @@ class Task:
         return market.close[None]
 
     def _check_length(self, market: Market, first: int) -> None:
-        """Raises unless an episode of the asked length fits behind the first decision bar."""
+        """Raises ValueError unless an episode of the given length fits after the first decision bar."""
         steps = self.episode_length or 1
         if len(market) < self.window + 2 or first + steps > len(market) - 1:
             needed = max(first + 1 + steps, self.window + 2)
@@ -120,7 +120,7 @@ class Task:
             )
 
     def _check_prices(self, market: Market) -> None:
-        """Raises unless the prices that the account meets are in PRICE_RANGE."""
+        """Raises ValueError unless the prices that the account uses are in PRICE_RANGE."""
         low, high = PRICE_RANGE
         for name in ("open", "high", "low", "close") if self.fill == "next_open" else ("high", "low", "close"):
             prices: Floats | None = getattr(market, name)
@@ -134,7 +134,7 @@ class Task:
                 )
 
     def _bar_years(self, market: Market) -> float:
-        """Length of a bar in years; 0 where no rate is charged, so that it does not matter."""
+        """Length of a bar in years; 0 if no rate is charged, since it does not matter then."""
         if self.config.bars_per_year is not None:
             return 1.0 / self.config.bars_per_year
         if self.margin.free:
@@ -144,7 +144,7 @@ class Task:
         return 1.0 / number("bars_per_year", market.bars_per_year, least=LONGEST_BAR)
 
     def _check_costs(self) -> None:
-        """Raises where a trade to the largest exposure would cost all that it moves."""
+        """Raises ValueError if a trade to the largest exposure could cost its whole notional."""
         costs, leverage = self.costs, self.margin.max_leverage
         lowest = float(np.nanmin(self.bars))
         rate = max(costs.buy_rate, costs.sell_rate) + costs.per_unit / lowest
@@ -155,7 +155,7 @@ class Task:
             )
 
     def _rules(self) -> tuple[Rules, RewardFunction | None]:
-        """The kernel's constants, and the callable that replaces its reward, if any."""
+        """Constants of the kernel, and the callable that replaces its reward, if any."""
         costs, margin, config = self.costs, self.margin, self.config
         reward, parameter, function = parse_reward(config.reward)
         rules = Rules(
@@ -193,11 +193,11 @@ class Task:
 
     @property
     def width(self) -> int:
-        """Numbers in a flat observation: the market's part and the account's."""
+        """Length of a flat observation: that of the market and that of the account."""
         return (1 if self.observation == "compact" else self.window * self.features.shape[1]) + ACCOUNT_SIZE
 
     def action_space(self) -> spaces.Space[Any]:
-        """Discrete over the orders, or Box(-1, 1, (1,)) times max_leverage, Box(0, 1, (1,)) where it is long only."""
+        """Discrete over the orders; for continuous actions Box(-1, 1, (1,)), or Box(0, 1, (1,)) if long only."""
         if self.actions == "continuous":
             return spaces.Box(self.least, 1.0, (1,), np.float32)
         return spaces.Discrete(len(self.orders))
@@ -221,7 +221,7 @@ class Task:
         return {"market": market, "account": obs[..., -ACCOUNT_SIZE:]}
 
     def actions_of(self, orders: Floats) -> Any:
-        """The actions (n,) that asked for the orders (n,): indices, or the numbers in [-1, 1] of continuous ones."""
+        """Actions (n,) that gave the orders (n,): indices, or numbers in [-1, 1] if continuous."""
         if self.actions == "continuous":
             return orders / self.margin.max_leverage
         same = (orders[:, None] == self.orders) | (np.isnan(orders[:, None]) & np.isnan(self.orders))  # [n, A]
@@ -231,11 +231,11 @@ class Task:
 
     @property
     def drawn(self) -> bool:
-        """Whether episodes differ: a random start or several datasets."""
+        """True if episodes are drawn: with a random start or several datasets."""
         return self.config.random_start or len(self.markets) > 1
 
     def asked(self, data: Any, start: Any) -> tuple[int | None, int | None]:
-        """The options of a reset, checked before anything is drawn; None stays.
+        """Options of a reset, checked before anything is drawn; None stays None.
 
         Raises:
             TypeError: data or start is no integer.
@@ -251,7 +251,7 @@ class Task:
         return data, start
 
     def draw(self, rng: np.random.Generator, data: int | None = None, start: int | None = None) -> tuple[int, int]:
-        """Index of the market and its first decision bar of a new episode; what is None is drawn."""
+        """Market index and first decision bar of a new episode; whatever is None is drawn."""
         i = data
         if i is None:
             i = int(rng.integers(len(self.markets))) if len(self.markets) > 1 else 0
@@ -283,7 +283,7 @@ def _box(shape: tuple[int, ...]) -> spaces.Box:
 
 
 def _first_prices(market: Market) -> Floats:
-    """The first price of each bar (T,): the open, or else the close before it, as far as the bar's range lets it."""
+    """First price of each bar (T,): the open, or the previous close clipped to the range of the bar."""
     if market.open is not None:
         return market.open
     before = np.concatenate([market.close[:1], market.close[:-1]])
@@ -294,5 +294,5 @@ def _first_prices(market: Market) -> Floats:
 
 
 def _stacked(arrays: Sequence[Any]) -> Any:
-    """The arrays one below the other; a single one as it is, without a copy."""
+    """The arrays stacked; a single one is returned without a copy."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -35,8 +35,9 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
     """Episodes of trading one price series, with an account that is exact to rounding.
 
     ## Description
-    A step is a bar. The agent sees bars up to t, close included, and chooses; the order fills by ``fill``; the
-    reward covers the time from close t to close t + 1. The market is exogenous: prices do not react to the agent.
+    One step is one bar. The agent sees the bars up to t, including their closes, and chooses an action; its order fills
+    as ``fill`` says; the reward covers the time from close t to close t + 1. The market is exogenous: prices do not
+    react to the agent.
 
     ## Action Space
     | actions | space | meaning |
@@ -46,10 +47,10 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
     | "continuous" | Box(-1, 1, (1,)) | target exposure / max_leverage |
     | "lots" | Discrete(2 lots + 1) | trade -lots ... lots times lot_size units (1 unit unless given) |
 
-    With allow_short=False "continuous" is Box(0, 1, (1,)), and "lots" sells no more than the position; without it both
-    may go short. An order of lots that would take the position beyond max_leverage at the fill, or below 0 where it may
-    not, is refused: nothing trades. A target exposure that cannot be traded to, since the trade is less than a lot or
-    costs more than the account has, is not remembered: asked for again, it is tried again.
+    With allow_short=False, "continuous" is Box(0, 1, (1,)), and "lots" sells no more than the position; otherwise both
+    may go short. An order of lots that would take the position beyond max_leverage at the fill, or below 0 where shorts
+    are not allowed, is refused: nothing trades. A target exposure that cannot be reached, because the trade is below
+    one lot or costs more than the account has, is not remembered: the same action tries it again.
 
     ## Observation Space
     Box float32, or a Dict of two. W = window, F = number of features.
@@ -57,40 +58,40 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
     | index | content | unit |
     |---|---|---|
     | 0 ... W F - 1 | the last W rows of the feature table, oldest first | as the features |
-    | -4 | exposure: units x close / equity; 0 where no equity is left | fraction |
-    | -3 | the last target exposure that was chosen and reached; 0 after a liquidation | fraction |
-    | -2 | unrealised log return of the open position, by its side, from its average entry price | log |
+    | -4 | exposure: units x close / equity; 0 if no equity is left | fraction |
+    | -3 | the last target exposure chosen and reached; 0 after a liquidation | fraction |
+    | -2 | unrealised log return of the open position since its average entry price, signed by its side | log |
     | -1 | drawdown of equity from the episode's peak | fraction |
 
-    "dict" gives {"market": (W, F), "account": (4,)}; "compact" gives [row index, the four of the account]: the row
-    of the feature table (`env.unwrapped.task.features`) that is the window's last. With several datasets their
-    tables are stacked. The bounds are finite: those of float32, or the rows that exist.
+    "dict" gives {"market": (W, F), "account": (4,)}; "compact" gives [row index, the four numbers of the account]: the
+    index of the window's last row in the feature table (`env.unwrapped.task.features`). The tables of several datasets
+    are stacked. The bounds are finite: those of float32, or the first and last row.
 
     ## Rewards
-    | reward | of a step from equity E to E' |
+    | reward | value for a step from equity E to E' |
     |---|---|
     | "log_return" | log(E' / E), equity floored at ruin_fraction x initial_cash |
     | "pnl" | E' - E, currency |
     | "excess_log_return" | log_return less the log return of the close |
     | "differential_sharpe", DifferentialSharpe(eta=0.01) | differential Sharpe ratio of simple returns |
     | "mean_variance", MeanVariance(risk_aversion=1e-4) | (E' - E) - risk_aversion / 2 (E' - E)^2 |
-    | callable | f(before, after) -> (N,), of two accounts: mappings of info's keys to read-only arrays (N,) |
+    | callable | f(before, after) -> (N,); both accounts are mappings of info's keys to read-only arrays (N,) |
 
-    A callable must go by its arguments alone: `history`, `render` and `counterfactual` ask it again.
+    A callable must depend on its arguments only: `history`, `render` and `counterfactual` call it again.
 
     ## Starting State
     All cash, at the first bar with ``window`` complete feature rows, or at a random one.
 
     ## Margin calls
-    A position whose equity falls below maintenance x its notional is closed with its costs, and the target forgotten;
-    maintenance 0 closes it where no equity is left. Every bar that the position is held through counts with its low
-    and high, where the data has them: the broker closes at the level itself, however the bar goes on, or at the open
-    where that lies beyond the level already. margin={"intrabar": False} looks at the close alone. With fill
-    "next_close" the order of a bar with such a call is void.
+    If equity falls below maintenance times the notional of the position, the broker closes the position, which pays its
+    costs and clears the remembered target; with maintenance 0 this happens when no equity is left. If the data has lows
+    and highs, they are checked in every bar that the position is held through: it is closed at the price of the margin
+    call, however the bar continues, or at the open if that is already beyond it. margin={"intrabar": False} checks the
+    close only. With fill="next_close" the order of a bar with a margin call is void.
 
     ## Episode End
-    Terminated by ruin: equity <= ruin_fraction x initial_cash. Truncated at the last bar or after
-    ``episode_length`` steps; nothing is sold then. Ruin wins over truncation.
+    Terminated by ruin: equity <= ruin_fraction x initial_cash. Truncated at the last bar or after ``episode_length``
+    steps, without selling anything. A step that does both counts as terminated only.
 
     ## Info
     | key | meaning |
@@ -99,19 +100,20 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
     | exposure | units x close / equity |
     | price | fill price before spread, or what it would have been |
     | pnl | gain of the position before costs and financing |
-    | commission, slippage | costs paid, >= 0; slippage is that of half_spread and slippage together |
+    | commission, slippage | costs paid, >= 0; slippage includes half_spread |
     | financing | interest and borrow fee paid; negative = earned |
     | turnover | traded notional / equity before the step, liquidation included |
     | bar | index t of the last bar seen |
     | action_mask | `action_masks()`, bool (A,); with discrete actions only |
 
-    In every step E' - E = pnl - commission - slippage - financing, to 1e-12 of what moved: the equity, the notional
-    held at both closes, and that traded. Where equity is a sliver of the position, that is more of the equity.
+    In every step E' - E = pnl - commission - slippage - financing, to 1e-12 of the amounts that moved: the equity, the
+    notional held at both closes, and the notional traded. If equity is a small part of the position, the error is a
+    larger part of the equity.
 
     ## What if
-    Prices do not react, so every action has one exact outcome: `afterstates()` gives, before a step, the
-    observation right after each discrete action; `counterfactual()` gives, after a step, reward and next
-    observation of every action from the account as it was.
+    Prices do not react, so every action has one exact outcome. Before a step, `afterstates()` returns the observation
+    right after each discrete action; after a step, `counterfactual()` returns the reward and next observation that each
+    action would have had.
 
     ## Arguments
     | keyword | default | meaning |
@@ -137,7 +139,7 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
     | render_mode | None | "ansi": a short text; "human": the same, printed after every reset and step; |
     | | | "rgb_array": price with trades, exposure, equity, drawdown (H, W, 3) |
 
-    ``reset`` takes ``options={"start": bar, "data": index}``.
+    ``reset`` takes ``options={"start": bar, "data": index}``. `trading_env.EnvConfig` holds the keywords but data.
 
     ## Vectorized environment
     `gym.make_vec("trading_env:TradingEnv-v0", num_envs=N, ...)` makes a TradingVectorEnv, equal bit for bit.
@@ -161,53 +163,51 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
 
     @classmethod
     def of_task(cls, task: Task, keywords: dict[str, Any], render_mode: str | None = None) -> TradingEnv:
-        """An env of keywords that another one has validated already: ``task`` is shared with it."""
+        """An env that shares the ``task``, and so the validated keywords, of another env."""
         env = cls.__new__(cls)
         env._set_up(task, keywords, render_mode)
         return env
 
     def _set_up(self, task: Task, keywords: dict[str, Any], render_mode: str | None) -> None:
-        """Makes the env, all arguments being validated."""
+        """Sets all attributes from validated arguments."""
         self.render_mode = render_mode
         self._prints = render_mode == "human"
-        self.keywords = keywords  # to make another one like it
+        self.keywords = keywords  # make another env like this one
         self.task = task
-        self.action_space = self.task.action_space()
-        self.observation_space = self.task.observation_space()
-        self._orders: list[float] = self.task.orders.tolist()
-        self._flat = self.task.observation != "dict"
-        self._blank = np.empty(self.task.width, np.float32)
-        self._no_mask = np.ones(len(self._orders), np.bool_)
-        self._constants = (self.task.bars, self.task.table, self.task.rules)
-        episode = self._begin(0, self.task.firsts[0])
+        self.action_space, self.observation_space = task.action_space(), task.observation_space()
+        self._orders: list[float] = task.orders.tolist()
+        self._flat = task.observation != "dict"
+        self._blank, self._no_mask = np.empty(task.width, np.float32), np.ones(len(self._orders), np.bool_)
+        self._constants = (task.bars, task.table, task.rules)
+        episode = self._begin(0, task.firsts[0])
         self._kernel = Bound.of(step_one, 0.0, *episode, *self._constants, self._blank, self._no_mask)
         self._opened: tuple[int, int] | None = None  # market and start bar of the episode
         self._set_episode([], *episode, array.array("d"))
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """What its observations and actions mean, as plain JSON; see `trading_env.envs.meaning.meaning`."""
+        """Meaning of the observations and actions as plain JSON; see `trading_env.envs.meaning.meaning`."""
         return meaning(self.task)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode.
 
         Args:
-            seed: seeds ``np_random``; None goes on with it.
-            options: "start": first decision bar, "data": index of the dataset; what is not given is drawn.
+            seed: seeds ``np_random``; None continues the current stream.
+            options: "start": first decision bar, "data": index of the dataset; both are drawn unless given.
 
         Returns:
-            The first observation, and info with the keys of ``step``, 0 where nothing has happened.
+            The first observation, and info with the keys of ``step``; pnl, costs and the like are 0.
 
         Raises:
             TypeError: an option of a wrong type.
-            ValueError: an unknown option, or one out of range. Nothing has changed then.
+            ValueError: an unknown option, or one out of range. The env is unchanged then.
         """
         options = check_options(options, ("start", "data"))
         data, start = self.task.asked(options.get("data"), options.get("start"))
         super().reset(seed=seed)
         task = self.task
-        self._set_episode([], self._state, self._clock, self._asked)  # until all is there
+        self._set_episode([], self._state, self._clock, self._asked)  # no step until the reset is complete
         self._opened = None
         opened = task.draw(self.np_random, data, start)
         self._set_episode([], *self._begin(*opened), array.array("d"))
@@ -225,15 +225,15 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
         return shaped, info
 
     def _set_episode(self, turn: Turn, state: Any, clock: Any, asked: Any) -> None:
-        """Sets what a step moves: the turn, the account, the clock, and the orders so far, enough to run it again."""
+        """Sets what a step changes: turn, account, clock, and the orders so far, with which to run it again."""
         self._state, self._clock, self._asked = state, clock, asked
-        self._episode = (turn, state, clock, asked)  # read at once, so that no step mixes two episodes
+        self._episode = (turn, state, clock, asked)  # one tuple, so that no step mixes two episodes
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Runs one bar; see the class for actions, rewards and info.
 
         Raises:
-            ResetNeeded: no episode is running; or the last step was broken off, by Ctrl-C or an error of the reward
+            ResetNeeded: no episode is running; the last step was interrupted, by Ctrl-C or an error of the reward
                 callable; or another thread is inside a step.
             TypeError: action of a wrong type.
             ValueError: action out of the action space; or equity or reward beyond float64.
@@ -247,10 +247,10 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
             raise refusal(_NEEDED)
         obs, mask = self._blank.copy(), self._no_mask.copy()  # the fastest way to fresh arrays
         try:
-            turn.pop()  # from here on an interrupt leaves none
+            turn.pop()  # an interrupt from here on leaves the turn empty
         except IndexError:
             raise refusal(_NEEDED) from None
-        asked.append(order)  # the clock tells how many of them were run
+        asked.append(order)  # the clock says how many of them the kernel has run
         (
             reward,
             terminated,
@@ -304,15 +304,15 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
         return {"fingerprint": env_state.fingerprint(self.task), "streams": streams, **state}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on from what `get_state` of an env with the same keywords gave.
+        """Restores a state that `get_state` of an env with the same keywords returned.
 
         Raises:
-            ValueError: the state is of another env, or of none: an index outside the data, a number that is not
-                finite, a part that does not fit the others. Nothing has changed then.
+            ValueError: the state belongs to another env or is invalid: an index outside the data, a number that is
+                not finite, parts that contradict each other. The env is unchanged then.
         """
         episode = check_episode(self.task, state)
         streams = check_streams([self.np_random], state["streams"])
-        self._set_episode([], self._state, self._clock, self._asked)  # until all is there
+        self._set_episode([], self._state, self._clock, self._asked)  # no step until the reset is complete
         self._opened = None
         env_state.set_streams([self.np_random], streams)
         if episode is not None:
@@ -323,13 +323,13 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
             self._set_episode(new_turn() if episode.running else [], *moved)
 
     def _order(self, action: Any) -> float:
-        """What the action asks for: a target exposure or lots, NaN = hold."""
+        """Order of the action: a target exposure or lots, NaN = hold."""
         if self._orders:
             return self._orders[discrete_action(action, len(self._orders))]
         return continuous_action(action, self.task.least) * self.task.margin.max_leverage
 
     def _run(self) -> Any:
-        """The orders of the steps that were run (n,): one that an interrupt kept from the kernel is left out."""
+        """The orders that the kernel has run (n,); one whose step was interrupted before is left out."""
         assert self._opened is not None
         _, _, clock, asked = self._episode
         start = self.task.offsets[self._opened[0]] + self._opened[1]
@@ -341,23 +341,23 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
         return state, np.array([clock])
 
     def _observe(self) -> tuple[Any, Bools]:
-        """The flat observation (D,) and the mask (A,) of the account as it stands."""
+        """Flat observation (D,) and action mask (A,) of the account now."""
         obs, mask, task = self._blank.copy(), self._no_mask.copy(), self.task
         world = (task.closes, task.table, task.rules)
         observe_rows(np.zeros(1, np.int64), self._state[None], self._clock, *world, obs[None], mask[None])
         return obs, mask
 
     def _called_reward(self, info: dict[str, Any]) -> float:
-        """The reward callable's word on the step from the last info to this one."""
+        """Reward of this step, computed by the user's callable."""
         assert self.task.function is not None
         self._before, self._info = self._info, {key: info[key] for key in KEYS}
         return float(call_reward(self.task.function, _as_arrays(self._before), _as_arrays(self._info))[0])
 
     def action_masks(self) -> Bools:
-        """Which discrete actions have a meaning of their own now (A,), as sb3-contrib's MaskablePPO asks.
+        """Valid discrete actions (A,), in the form that sb3-contrib's MaskablePPO expects.
 
-        Masked are lots beyond the margin at the last close, and, of "buy_hold_sell" with sizing="drift", the side
-        that is chosen already: "hold" does the same.
+        Invalid are lots beyond the margin at the last close and, for "buy_hold_sell" with sizing="drift", the side
+        that is already chosen: "hold" does the same.
 
         Raises:
             ResetNeeded: no episode has begun.
@@ -371,7 +371,7 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
     def afterstates(self) -> Any:
         """Before a step: the observation (A, D) right after each discrete action, at the close just seen.
 
-        It answers after the last step of an episode too, as the vector env does: what is cut off has a value.
+        Also available after the last step of an episode, since a truncated episode still has a value to bootstrap.
 
         Raises:
             ResetNeeded: no episode has begun.
@@ -381,9 +381,9 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
         return first_env(afterstates(self.task, self._state[None], self._clock))
 
     def counterfactual(self) -> Counterfactual:
-        """After a step: reward (A,) and next observation (A, D) of every action from the account as it was.
+        """After a step: reward (A,) and next observation (A, D) that each action would have had.
 
-        The pair has ``terminated`` (A,) as an attribute. The action taken has the reward that it had.
+        The pair has ``terminated`` (A,) as an attribute. For the action taken, the reward is that of the step.
 
         Raises:
             ResetNeeded: no step has been made.
@@ -396,5 +396,5 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
 
 
 def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Info with arrays (1,) for floats, as a reward callable reads it."""
+    """Info with arrays (1,) instead of floats, as a reward callable reads it."""
     return {key: np.array([value]) for key, value in info.items()}

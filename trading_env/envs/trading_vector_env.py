@@ -35,19 +35,19 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
     """N TradingEnv episodes in one call of the kernel, equal bit for bit to N scalar envs.
 
     Takes the keywords of TradingEnv. Sub-env i is seeded with seed + i, or by a list, and has its own random
-    stream, as in SyncVectorEnv. Without random_start and with one dataset all sub-envs run in step: they differ by
-    their actions alone.
+    stream, as in SyncVectorEnv. With one dataset and without random_start all sub-envs run in lockstep and differ by
+    their actions only.
 
-    Info has the keys of TradingEnv as arrays (N,), without masks. Under SAME_STEP autoreset, a step that ends
-    episodes also has final_obs (object array), final_info (0 where no episode ended) and their masks _final_obs
-    and _final_info.
+    Info has the keys of TradingEnv as arrays (N,), without masks; after ``reset`` it is 0 for sub-envs that were not
+    reset, except for their action masks. Under SAME_STEP autoreset, a step that ends episodes adds final_obs (object
+    array), final_info (0 where no episode ended) and their masks _final_obs and _final_info.
 
     Args:
         num_envs: N.
         data: as in TradingEnv.
-        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP or DISABLED, as AutoresetMode or by name; by name
-            the spec of `gym.make_vec` can be written to JSON.
-        render_mode: None; to draw, take `gym.make_vec` with vectorization_mode="sync".
+        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP or DISABLED, as AutoresetMode or by name; only with
+            a name can the spec of `gym.make_vec` be written to JSON.
+        render_mode: None; use `gym.make_vec` with vectorization_mode="sync" to draw.
         **keywords: the other keywords of TradingEnv.
 
     Raises:
@@ -75,7 +75,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
                 f"render_mode must be None for the vector env, which draws nothing, got {brief(render_mode)}; "
                 f"gym.make_vec(..., vectorization_mode='sync', render_mode='rgb_array') draws each sub-env"
             )
-        self.keywords = {"data": data, **keywords}  # of TradingEnv, to make one like a sub-env
+        self.keywords = {"data": data, **keywords}  # make a TradingEnv like a sub-env
         self.task = Task(data, config)
         self._set_spaces(self.task.observation_space(), self.task.action_space())
         n = self.num_envs
@@ -84,7 +84,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         self._discrete = len(self.task.orders) > 0
         self._identity, self._indexed = np.arange(n), (n,)
         self._no_mask = np.empty((n, 0), np.bool_)
-        self._now, self._past_accounts = new_blocks(n), new_blocks(n)  # a step goes from one to the other
+        self._now, self._past_accounts = new_blocks(n), new_blocks(n)  # a step reads one and writes the other
         self._scratch = np.zeros(1, SCRATCH)
         self._clock = np.zeros((n, PAST_ROW + 1), np.int64)
         self._kernel: Bound | None = None  # step_rows for the types of this env's arrays
@@ -93,13 +93,13 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """What its sub-envs' observations and actions mean, as plain JSON; see `trading_env.envs.meaning.meaning`."""
+        """Meaning of the observations and actions as plain JSON; see `trading_env.envs.meaning.meaning`."""
         return meaning(self.task)
 
     # -- reset --------------------------------------------------------------------------------------------
 
     def _asked(self, options: Mapping[str, Any], rows: Ints) -> list[tuple[int | None, int | None]]:
-        """Market and first bar asked for in each of the rows; None where they are to be drawn."""
+        """Market and first bar asked for in each of the rows; None = to be drawn."""
         starts, datas = self._per_env("start", options), self._per_env("data", options)
         return [self.task.asked(datas[j], starts[j]) for j in rows]
 
@@ -107,7 +107,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         return self.task.draw(rng, *(asked or (None, None)))
 
     def _first(self, rows: Ints) -> tuple[Any, dict[str, Any]]:
-        """Of all sub-envs; info is 0 for those that were not reset, but for their action masks."""
+        """Observations of all sub-envs; info, 0 for those that were not reset except for their action masks."""
         obs = np.empty((self.num_envs, self._width), FLOAT32)
         mask = np.empty((self.num_envs, len(self.task.orders)), BOOL)
         info = self._report(np.zeros((len(INFO), self.num_envs)), np.zeros(self.num_envs, INT64), mask)
@@ -120,7 +120,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         self._show_account(rows, info)
 
     def _per_env(self, name: str, options: Mapping[str, Any]) -> list[Any]:
-        """The option's value of each sub-env (N,): one for all, or an array of them."""
+        """Values of the option (N,), given as one for all sub-envs or as an array."""
         value: Any = options.get(name)
         try:
             alone = np.ndim(value) == 0
@@ -143,8 +143,8 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
             self._clock[rows, PAST_ROW] = -1
 
     def _show_account(self, rows: Ints, info: dict[str, Any]) -> None:
-        """Writes the info of new episodes in the rows, and keeps it for a reward callable to compare with."""
-        block: Any = info["equity"].base  # of which all numbers are rows, in the order of INFO
+        """Writes the info of new episodes in the rows, and stores it for the next call of a reward callable."""
+        block: Any = info["equity"].base  # all values are rows of it, in the order of INFO
         block[:, rows] = 0.0
         block[:2, rows] = self.task.initial_cash  # equity, cash
         info["bar"][rows] = self._clock[rows, ROW] - self._clock[rows, OFFSET]
@@ -207,7 +207,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
 
     @property
     def _state(self) -> Floats:
-        """The accounts, and beside them what they were before the last step (N, 2 len(STATE))."""
+        """Accounts now, and beside them the accounts before the last step (N, 2 len(STATE))."""
         return np.hstack([get_accounts(blocks, self._identity) for blocks in (self._now, self._past_accounts)])
 
     def get_state(self) -> dict[str, Any]:
@@ -215,11 +215,11 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         return {"fingerprint": env_state.fingerprint(self.task), **super().get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on from what `get_state` of an env with the same arguments gave.
+        """Restores a state that `get_state` of an env with the same arguments returned.
 
         Raises:
-            ValueError: the state is of another env, or of none: an index outside the data, a number that is not
-                finite, a part that does not fit the others. Nothing has changed then.
+            ValueError: the state belongs to another env or is invalid: an index outside the data, a number that is
+                not finite, parts that contradict each other. The env is unchanged then.
         """
         env_state.check_fingerprint(self.task, state)
         super().set_state(state)
@@ -240,7 +240,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         set_accounts(self._past_accounts, self._identity, accounts[:, len(STATE) :])
 
     def _info_of(self, state: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """The info that a reward callable compares with; empty where there is none."""
+        """Info for a reward callable, checked; empty if there is none."""
         if isinstance(state[name], dict) and not state[name] and (self.task.function is None or not state["_begun"]):
             return {}
         return info_of(state, name, (self.num_envs,))
@@ -248,7 +248,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
     # -- what if ------------------------------------------------------------------------------------------
 
     def action_masks(self) -> Bools:
-        """Which discrete actions have a meaning of their own now (N, A); see TradingEnv.
+        """Valid discrete actions (N, A); see TradingEnv.
 
         Raises:
             ResetNeeded: not every sub-env has an episode.
@@ -269,10 +269,10 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         return afterstates(self.task, self._state, self._clock)
 
     def counterfactual(self) -> Counterfactual:
-        """After a step: reward (N, A) and next observation (N, A, D) of every action from the accounts as they were.
+        """After a step: reward (N, A) and next observation (N, A, D) that each action would have had.
 
         The pair has ``terminated`` (N, A) as an attribute. Rows that were reset instead of stepped are zeros; rows
-        that SAME_STEP has reset after their step show that step.
+        that SAME_STEP reset after their step refer to that step.
         """
         if not self._begun:
             raise ResetNeeded("call step before counterfactual: no step has been made")
@@ -302,7 +302,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         return report
 
     def _remember(self, report: dict[str, Any], rows: Ints) -> None:
-        """Keeps the accounts of the rows that start anew, for a reward callable to compare with."""
+        """Stores the accounts of new episodes in the rows, for the next call of a reward callable."""
         if self.task.function is None:
             return
         if not self._before:
@@ -312,7 +312,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
             values[rows] = report[key][rows]
 
     def _called_reward(self, report: dict[str, Any]) -> Floats:
-        """The reward callable's word on the step; 0 for sub-envs that are reset in it."""
+        """Rewards (N,) of this step, computed by the user's callable; 0 for sub-envs that it resets."""
         assert self.task.function is not None
         self._past = self._before
         self._before = after = {key: report[key].copy() for key in KEYS}

@@ -1,8 +1,8 @@
-"""One step at a time: another thread waits outside, and after a step that was broken off a reset comes first.
+"""One step at a time: a second thread is refused, and an interrupted step must be followed by a reset.
 
-A turn is a list with one item. A step takes the item out, which is one indivisible operation and faster than a lock,
-and puts it back when all that it changes fits together again. An interrupt or an error in between leaves the turn
-empty, and so it stays: a reset makes a new one, which no step of the old episode can put anything into.
+A turn is a list with one item. A step pops the item, which is atomic and faster than a lock, and puts it back when the
+env is consistent again. An interrupt or an error in between leaves the list empty for good: a reset makes a new turn,
+which no step of the old episode can refill.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ Turn = list[bool]
 
 
 def new_turn() -> Turn:
-    """A turn that a step may take."""
+    """A turn that the next step may take."""
     return [True]
 
 
 def take(turn: Turn, needed: str) -> None:
-    """Takes the turn for a step.
+    """Takes the turn.
 
     Args:
-        turn: that of the running episodes.
-        needed: what is missing where none was ever given.
+        turn: of the running episodes.
+        needed: the reason to name if no episode was ever started.
 
     Raises:
-        ResetNeeded: another step has it, or a step never put it back.
+        ResetNeeded: another step holds it, or was interrupted.
     """
     try:
         turn.pop()
@@ -34,7 +34,7 @@ def take(turn: Turn, needed: str) -> None:
 
 
 def refusal(needed: str) -> ResetNeeded:
-    """The error of a call that finds no turn."""
+    """The error for a call that finds no turn."""
     return ResetNeeded(
         f"call reset before step: {needed}, or a step was broken off by an interrupt or an error, or another thread "
         f"is inside one"
@@ -42,7 +42,7 @@ def refusal(needed: str) -> ResetNeeded:
 
 
 def beyond_float64(bar: int, equity: float) -> Exception:
-    """The error of a step whose equity or reward float64 cannot hold, or that led out of the data (bar -1)."""
+    """The error for a step whose equity or reward exceeds float64, or that left the data (bar -1)."""
     if bar < 0:
         return refusal("the data ends here")
     return ValueError(f"equity or reward left the range of float64 at bar {bar}: equity {equity}")

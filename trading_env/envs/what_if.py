@@ -1,4 +1,4 @@
-"""The actions not taken, tried on copies of the account: the market does not react, so each has one exact outcome.
+"""Outcomes of all actions, computed on copies of the account; exact because the market does not react.
 
 Axis letters: N sub-envs, A actions, D observation.
 """
@@ -20,7 +20,7 @@ from trading_env.kernel.rules import Bools, Float32s, Floats, Ints
 
 
 class Counterfactual(tuple[Any, Any]):
-    """(reward, next_obs) of every action, with ``terminated`` beside them: where that action ends in ruin."""
+    """Pair (reward, next_obs) of every action; the attribute ``terminated`` is True for actions that end in ruin."""
 
     terminated: Any
 
@@ -50,9 +50,9 @@ def counterfactual(
     """Reward (N, A), next observation (N, A, D) and terminated (N, A) of every action at the last step.
 
     Args:
-        task: the keywords of the env.
+        task: of the env.
         state: accounts (N, 2 len(STATE)).
-        clock: where each env stands (N, 4); a row that has not stepped gives zeros.
+        clock: rows of each env (N, 4); the result is 0 for an env that has not stepped.
         before: info as it was before the step, arrays (N,), for a reward callable.
     """
     n, n_actions = len(state), len(task.orders)
@@ -75,12 +75,12 @@ def counterfactual(
 
 
 def first_env(obs: Any) -> Any:
-    """The first of a batch of observations, each an array or a dict of them."""
+    """The first observation of a batch, which is an array or a dict of arrays."""
     return {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]
 
 
 def _each_action(task: Task, state: Floats, clock: Ints) -> tuple[Floats, Floats, Ints]:
-    """Wants (N A,) and copies of state and clock, one for each action of each row."""
+    """Orders (N A,) and copies of state and clock, one for each action of each row."""
     n_actions = len(task.orders)
     if n_actions == 0:
         raise ValueError("afterstates and counterfactual need discrete actions, got actions='continuous'")

@@ -1,4 +1,4 @@
-"""FeatureWindows: what turns compact observations into flat ones inside a network, in torch.
+"""FeatureWindows: expands compact observations to flat ones inside a torch network.
 
 Axis letters: B batch, T rows of the feature table, F features, W window, K = W F + 4, N sub-envs.
 """
@@ -23,12 +23,11 @@ COMPACT_SIZE = 1 + ACCOUNT_SIZE
 class FeatureWindows:
     """Maps compact observations (..., 5) to the flat ones (..., K), bit for bit.
 
-    A row index below the first row with a complete window is read as that row: no env gives one, but learners that
-    pad their batches with zeros do (sb3-contrib's RecurrentPPO), and the NaN of rows before it would spoil gradients.
+    A row index below the first row with a complete window is read as that row. No env returns one, but learners that
+    pad their batches with zeros do (sb3-contrib's RecurrentPPO), and the NaN of earlier rows would spoil gradients.
 
-    One object serves any number of networks: copies of it are the object itself, so that a network and its target
-    share one table, and each device that asks has one. It learns nothing and belongs to no state dict; a pickle
-    holds the table once.
+    One object serves any number of networks: copying it returns the object itself, so that a network and its target
+    share one table per device. It has no parameters and is in no state dict; a pickle holds the table once.
 
     Args:
         table: the rows of all datasets, stacked, as `env.unwrapped.task.features` has them (T, F).
@@ -52,13 +51,13 @@ class FeatureWindows:
 
     @classmethod
     def of(cls, env: Any) -> FeatureWindows:
-        """The windows of a TradingEnv or of any vector env of them, wrapped or not.
+        """FeatureWindows of a TradingEnv or of any vector env of them, wrapped or not.
 
         Vector envs are TradingVectorEnv, Gymnasium's SyncVectorEnv and AsyncVectorEnv, Stable-Baselines3's
         DummyVecEnv and SubprocVecEnv, and `trading_env.sb3.TradingVecEnv`.
 
         Raises:
-            TypeError: the env is another one.
+            TypeError: the env is of another kind.
             ValueError: it does not observe compactly, or its sub-envs have different tables.
         """
         task = _task(env)
@@ -75,8 +74,8 @@ class FeatureWindows:
     def look_at(self, env: Any) -> None:
         """Takes the table of another env with the same features, for all networks that share this object.
 
-        A row index means nothing but in the table that it belongs to: call this before acting in an env on other
-        data than the one trained in, as in a test period.
+        A row index is only valid for the table that it belongs to: call this before acting in an env with other data
+        than in training, for example in a test period.
 
         Raises:
             ValueError: the env has another window or another number of features.
@@ -94,7 +93,7 @@ class FeatureWindows:
     def _on(self, device: torch.device) -> torch.Tensor:
         """All windows (T - W + 1, W F) on the device: overlapping views of one table."""
         if device not in self._windows:
-            with warnings.catch_warnings():  # of a table that cannot be written to: nothing here writes
+            with warnings.catch_warnings():  # about a read-only table: nothing here writes to it
                 warnings.simplefilter("ignore", UserWarning)
                 table = torch.from_numpy(self.table).to(device)
             shape = (len(table) - self.window + 1, self.features_dim - ACCOUNT_SIZE)
@@ -122,7 +121,7 @@ class FeatureWindows:
 
 
 def _task(env: Any) -> Task:
-    """The keywords of the env, which must observe compactly and, where it is a vector, from one table."""
+    """The task of the env, which must have compact observations and, if it is a vector env, one table."""
     tasks = list(_tasks(env))
     if not tasks or not all(isinstance(task, Task) for task in tasks):
         raise TypeError(f"env must be a TradingEnv or a vector of them, got {brief(env)}")
@@ -136,7 +135,7 @@ def _task(env: Any) -> Task:
 
 
 def _tasks(env: Any) -> Iterator[Any]:
-    """The task of the env, or those of its sub-envs (N,); None for an env that has none."""
+    """The task of the env, or the tasks of its sub-envs (N,); None for an env without one."""
     bare = getattr(env, "unwrapped", env)
     if hasattr(bare, "task"):
         yield bare.task

@@ -1,4 +1,4 @@
-"""TradingVectorEnv as Stable-Baselines3 sees vector envs, and a feature extractor for compact observations.
+"""TradingVectorEnv as a VecEnv of Stable-Baselines3, and a feature extractor for compact observations.
 
 Not imported by `trading_env`: this module imports stable_baselines3, and with it torch.
 """
@@ -36,15 +36,19 @@ if TYPE_CHECKING:
 Infos = list[dict[str, Any]]
 RENDER_MODES = ("ansi", "rgb_array")
 MIN_ROOM = 1024
-BY_ROW = ("action_masks", "afterstates", "counterfactual")  # methods of the vector env that answer for all sub-envs
+BY_ROW = (
+    "action_masks",
+    "afterstates",
+    "counterfactual",
+)  # methods of the vector env that return rows for all sub-envs
 
 
 class TradingVecEnv(VecEnv):
     """N TradingEnv episodes as a VecEnv of Stable-Baselines3, equal bit for bit to a DummyVecEnv of N envs.
 
     Steps, resets and seeds are those of TradingVectorEnv under SAME_STEP autoreset. ``env_method("action_masks")``
-    is there for sb3-contrib's MaskablePPO. Episodes are recorded as Monitor does, and ``env_is_wrapped(Monitor)``
-    says so. ``get_attr`` and ``env_method`` know what a TradingEnv has that does not move it: `SubEnv`.
+    serves sb3-contrib's MaskablePPO. Episodes are recorded as by Monitor, and ``env_is_wrapped(Monitor)`` is True.
+    ``get_attr`` and ``env_method`` know the attributes and methods of TradingEnv that do not change it: see `SubEnv`.
 
     ``infos`` has a new dict for each sub-env and step:
 
@@ -54,16 +58,16 @@ class TradingVecEnv(VecEnv):
     | whose episode ended | all of TradingEnv's info, "TimeLimit.truncated", "terminal_observation", and "episode": |
     | | {"r": sum of rewards, "l": steps, "t": seconds since this env was made} |
 
-    DummyVecEnv gives all of TradingEnv's info in every step, which here takes longer than the step itself.
-    ``reset_infos`` has all of it for each sub-env's last reset.
+    DummyVecEnv returns all of TradingEnv's info in every step; here that would take longer than the step itself.
+    ``reset_infos`` has the whole info of the last reset of each sub-env.
 
     With observation="compact" a policy needs `CompactExtractor`, and VecNormalize must be told norm_obs=False.
 
     Args:
         num_envs: N, or a TradingVectorEnv with autoreset_mode SAME_STEP (of `gym.make_vec`, or a reference market's).
-        info_keys: what of TradingEnv's info all dicts of ``infos`` hold.
+        info_keys: keys of TradingEnv's info that all dicts of ``infos`` hold.
         render_mode: None, "ansi" or "rgb_array", as of TradingEnv: for ``render``, ``get_images`` and VecVideoRecorder.
-        **keywords: of TradingEnv, where ``num_envs`` is a number.
+        **keywords: of TradingEnv, if ``num_envs`` is a number.
 
     Raises:
         TypeError: an argument of a wrong type, or keywords beside a ready vector env.
@@ -91,17 +95,17 @@ class TradingVecEnv(VecEnv):
         self._masks: npt.NDArray[np.bool_] | None = None  # (N, A), of the last observations
         self._returns = np.zeros(n)
         self._lengths = np.zeros(n, np.int64)
-        self._played: list[Any] = []  # actions of the last steps, of all running episodes
-        self._room = MIN_ROOM  # steps in that before those of ended episodes are dropped
+        self._played: list[Any] = []  # actions of the last steps, enough for all running episodes
+        self._room = MIN_ROOM  # its length from which those of ended episodes are dropped
         self._made = time.time()
 
     @property
     def task(self) -> Task:
-        """The validated keywords, which the sub-envs share."""
+        """The task, which the sub-envs share."""
         return self.envs.task
 
     def reset(self) -> Any:
-        """First observations; the seeds and options given to ``seed`` and ``set_options`` serve this once."""
+        """First observations; seeds and options given to ``seed`` and ``set_options`` are used once."""
         names = {name for options in self._options for name in options}
         options = {name: [options.get(name) for options in self._options] for name in names}
         obs, info = self.envs.reset(seed=self._seeds, options=options)
@@ -138,7 +142,7 @@ class TradingVecEnv(VecEnv):
         return obs, reward.astype(np.float32), dones, infos
 
     def _end(self, rows: Any, terminated: Any, info: dict[str, Any], infos: Infos) -> None:
-        """Replaces the dicts of the sub-envs whose episode ended, and begins to record the next."""
+        """Fills the dicts of sub-envs whose episode ended, and starts recording the next."""
         seconds = round(time.time() - self._made, 6)
         for i in rows:
             infos[i] = {
@@ -158,7 +162,7 @@ class TradingVecEnv(VecEnv):
         self._room = max(2 * longest, MIN_ROOM)
 
     def wants_of(self, i: int) -> npt.NDArray[np.float64]:
-        """What the actions of sub-env i asked for in its running episode: target exposures or lots, NaN = hold."""
+        """Orders of sub-env i in its running episode: target exposures or lots, NaN = hold."""
         n = int(self._lengths[i])
         actions = np.array([actions[i] for actions in self._played[len(self._played) - n :]])
         if n == 0:
@@ -174,7 +178,7 @@ class TradingVecEnv(VecEnv):
         self.envs.close()
 
     def get_images(self) -> Sequence[Any]:
-        """A picture (H, W, 3) of each sub-env; None, with a warning as DummyVecEnv gives it, without rgb_array."""
+        """A picture (H, W, 3) of each sub-env; None, with the same warning as DummyVecEnv, without rgb_array."""
         if self.render_mode != "rgb_array":
             warnings.warn(
                 f"TradingVecEnv has no images with render_mode={self.render_mode!r}, only with 'rgb_array'",
@@ -185,16 +189,16 @@ class TradingVecEnv(VecEnv):
         return self.env_method("render")
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The attribute of each sub-env; see `SubEnv` for what there is."""
+        """The attribute of each sub-env; `SubEnv` has the available ones."""
         return [getattr(self.sub_envs[i], attr_name) for i in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Notes a value with each sub-env; AttributeError for what `SubEnv` has of its own."""
+        """Sets an attribute of each sub-env; AttributeError for the attributes that `SubEnv` defines."""
         for i in self._get_indices(indices):
             setattr(self.sub_envs[i], attr_name, value)
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """What a method of `SubEnv` answers for each sub-env."""
+        """Results of a method of `SubEnv`, one for each sub-env."""
         numbers = list(self._get_indices(indices))
         if method_name in BY_ROW:
             answer = self.answer(method_name, *method_args, **method_kwargs)
@@ -202,22 +206,22 @@ class TradingVecEnv(VecEnv):
         return [getattr(self.sub_envs[i], method_name)(*method_args, **method_kwargs) for i in numbers]
 
     def answer(self, method_name: str) -> Any:
-        """What one of `BY_ROW` answers, with a leading axis N."""
+        """Result of one of the methods `BY_ROW`, with a leading axis N."""
         if method_name == "action_masks" and self._masks is not None:
             return self._masks.copy()
         return getattr(self.envs, method_name)()
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
-        """True for Monitor, whose work this env does, else False."""
+        """True for Monitor, which this env replaces, else False."""
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
 
 class CompactExtractor(BaseFeaturesExtractor):
-    """Expands observation="compact" inside a policy to what "flat" would show it, bit for bit.
+    """Expands observation="compact" inside a policy to the "flat" observation, bit for bit.
 
-    A replay buffer thus stores 5 numbers an observation where it would store window x F + 4. All networks of a
-    model share one table; no state dict holds it. A saved model holds it once, in its ``policy_kwargs``, so that a
-    loaded one acts as before.
+    A replay buffer then stores 5 numbers per observation instead of window x F + 4. All networks of a model share one
+    table, which is in no state dict. A saved model holds it once, in its ``policy_kwargs``, so that it acts the same
+    after loading.
 
     Args:
         observation_space: of the compact env, whose observations no wrapper may stack or scale (VecNormalize needs
@@ -225,7 +229,7 @@ class CompactExtractor(BaseFeaturesExtractor):
         windows: `FeatureWindows.of` the env.
 
     Raises:
-        ValueError: observation_space is not that of compact observations.
+        ValueError: observation_space is not the space of compact observations.
 
     Example:
         >>> env = TradingVecEnv(1, observation="compact")
@@ -244,7 +248,7 @@ class CompactExtractor(BaseFeaturesExtractor):
 
     @classmethod
     def of(cls, env: Any) -> dict[str, Any]:
-        """The ``policy_kwargs`` of a model for the env, to which others may be added."""
+        """``policy_kwargs`` of a model for the env; others may be added."""
         return {"features_extractor_class": cls, "features_extractor_kwargs": {"windows": FeatureWindows.of(env)}}
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
@@ -284,7 +288,7 @@ def _info_keys(keys: Any) -> tuple[str, ...]:
 
 
 def _row_of(info: dict[str, Any], i: int) -> dict[str, Any]:
-    """Row i of info as TradingEnv has it: floats, an int bar, and a mask that is nobody else's."""
+    """Row i of info in the form of TradingEnv: floats, an int bar, and a copy of the mask."""
     row = {key: info[key][i].item() for key in KEYS}
     if "action_mask" in info:
         row["action_mask"] = info["action_mask"][i].copy()

@@ -1,4 +1,4 @@
-"""One sub-env of `trading_env.integrations.sb3.TradingVecEnv`, which looks like a TradingEnv of its own. N sub-envs."""
+"""SubEnv: a view of one sub-env of `trading_env.integrations.sb3.TradingVecEnv` that looks like a TradingEnv."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from trading_env.kernel.rules import Floats
 
 
 class Owner(Protocol):
-    """What a sub-env asks of its TradingVecEnv, which imports this module."""
+    """The part of TradingVecEnv that a SubEnv uses; TradingVecEnv imports this module, so that it is a Protocol."""
 
     envs: TradingVectorEnv
     sub_render_mode: str | None
     reset_infos: list[dict[str, Any]]
 
     def wants_of(self, i: int) -> Floats:
-        """What the actions of sub-env i asked for in its running episode."""
+        """Orders of sub-env i in its running episode."""
 
     def answer(self, method_name: str) -> Any:
-        """What a method of the vector env returns, with a leading axis N."""
+        """Result of a method of the vector env, with a leading axis N."""
 
 
 class SubEnv:
-    """Sub-env i of a TradingVecEnv, as its ``get_attr``, ``set_attr`` and ``env_method`` see it.
+    """Sub-env i of a TradingVecEnv, for its ``get_attr``, ``set_attr`` and ``env_method``.
 
-    It has what a TradingEnv has that does not move it. Further attributes may be set; those below may not: most belong
-    to all sub-envs.
+    It has the attributes and methods of a TradingEnv that do not change it. These cannot be set, since most of them
+    belong to all sub-envs; other attributes can.
     """
 
     def __init__(self, venv: Owner, i: int) -> None:
@@ -71,12 +71,12 @@ class SubEnv:
 
     @property
     def render_mode(self) -> str | None:
-        """That of all sub-envs."""
+        """The render mode of all sub-envs."""
         return self._place[0].sub_render_mode
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """The keywords of TradingEnv that make another one like it."""
+        """Keywords with which TradingEnv makes an env like this one."""
         keywords: dict[str, Any] = self._envs.keywords
         return keywords
 
@@ -86,7 +86,7 @@ class SubEnv:
 
     @property
     def spec(self) -> Any:
-        """The vector env's spec; None where it was not made by `gym.make_vec`."""
+        """Spec of the vector env; None if `gym.make_vec` did not make it."""
         return self._envs.spec
 
     @property
@@ -96,12 +96,12 @@ class SubEnv:
 
     @property
     def task(self) -> Task:
-        """The validated keywords."""
+        """The task, with the validated keywords."""
         return self._envs.task
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """What its observations and actions mean, as plain JSON; see `trading_env.envs.meaning.meaning`."""
+        """Meaning of the observations and actions as plain JSON; see `trading_env.envs.meaning.meaning`."""
         return self._envs.meaning
 
     @property
@@ -116,18 +116,18 @@ class SubEnv:
 
     @property
     def np_random(self) -> np.random.Generator:
-        """Its own random stream."""
+        """The sub-env's own random stream."""
         generator: np.random.Generator = self._envs.np_random[self._place[1]]
         return generator
 
     @property
     def np_random_seed(self) -> int:
-        """The seed of that; -1 where the stream was set."""
+        """Seed of the random stream; -1 if the stream was set."""
         seed: int = self._envs.np_random_seed[self._place[1]]
         return seed
 
     def action_masks(self) -> Any:
-        """Which discrete actions have a meaning of their own now (A,); see TradingEnv."""
+        """Valid discrete actions (A,); see TradingEnv."""
         return self._answer("action_masks")
 
     def afterstates(self) -> Any:
@@ -139,7 +139,7 @@ class SubEnv:
         return self._answer("counterfactual")
 
     def get_state(self) -> dict[str, Any]:
-        """The running episode and the random stream, as the ``set_state`` of a TradingEnv takes them."""
+        """The running episode and the random stream, for ``set_state`` of a TradingEnv."""
         venv, i = self._place
         return state_of(self._envs, i, venv.reset_infos[i], venv.wants_of(i))
 
@@ -170,7 +170,7 @@ class SubEnv:
 
 
 def state_of(envs: TradingVectorEnv, i: int, first: dict[str, Any], orders: Floats) -> dict[str, Any]:
-    """The state of sub-env i, as `TradingEnv.get_state` has it.
+    """The state of sub-env i in the form of `TradingEnv.get_state`.
 
     Args:
         envs: the vector env.
@@ -191,7 +191,7 @@ def state_of(envs: TradingVectorEnv, i: int, first: dict[str, Any], orders: Floa
         raise ResetNeeded(f"call reset: sub-env {i} was moved by other means than step and reset of the VecEnv")
     market = task.offsets.index(int(clock[0, OFFSET]))
     account = envs._state[i].copy()
-    if len(orders) == 0:  # what a reset leaves behind in the vector env is of the episode before
+    if len(orders) == 0:  # the vector env still has the account before the reset
         account, begun = task.begin(market, start)
         clock[0] = begun
     before = after = {key: first[key] for key in KEYS}

@@ -54,7 +54,7 @@ class CFM(CFMProblem):
 
     @property
     def _is_linear_quadratic(self) -> bool:
-        """Whether the closed form holds: limit and largest trade bind in less than one step of a million."""
+        """True if the closed form holds: limit and largest trade bind in less than one step in a million."""
         if self.actions != "continuous" or self.cost != "quadratic" or self.risk == 0.0:
             return False
         solution = quadratic_solution(self.risk, self.psi, self.theta)
@@ -62,7 +62,7 @@ class CFM(CFMProblem):
 
     @property
     def _is_one_way(self) -> bool:
-        """Whether no trade leads back: all positions but 0 are for ever, and lose by risk what the signal averages."""
+        """True if all trades have one sign, so that a position other than 0 stays and costs its risk penalty."""
         return self.actions != "continuous" and bool(min(self.actions) >= 0.0 or max(self.actions) <= 0.0)
 
     @property

@@ -125,7 +125,7 @@ def _crossing(worth: Floats, level: float, positions: Floats) -> Floats:
 
 
 def hysteresis_threshold(psi: float, limit: float, theta: float) -> float:
-    """Without risk aversion, the signal beyond which the position goes to the limit on its side."""
+    """Signal beyond which the position goes to the limit on its side, without risk aversion."""
     band = band_solution(psi, 0.0, limit, theta)
     return float(np.interp(psi, band.worth[:, 0], band.signals))
 
@@ -172,7 +172,7 @@ def table_solution(problem: CFMProblem) -> Table:
 
 
 def _grid(problem: CFMProblem) -> tuple[Floats, int]:
-    """An even grid of positions (M,) as far as they can be of use, and the largest trade in its cells.
+    """Even grid of useful positions (M,), and the largest trade in cells of it.
 
     The cell divides the largest trade. Where the limit ends the grid it divides that, and the trade as nearly as it
     can: to a part in thousands.
@@ -198,7 +198,7 @@ def _grid(problem: CFMProblem) -> tuple[Floats, int]:
 
 
 def _useful(problem: CFMProblem) -> float:
-    """The largest position that is worth while."""
+    """The largest position that can be worth holding."""
     if problem.risk == 0.0:
         return math.inf
     useful = _USEFUL / math.sqrt(1.0 - problem.theta / 2.0) / (2.0 * problem.risk)
@@ -208,7 +208,7 @@ def _useful(problem: CFMProblem) -> float:
 
 
 def _reached(problem: CFMProblem) -> Floats:
-    """All positions (M,) that the trades reach from 0, increasing."""
+    """All positions (M,) that trades can reach from 0, increasing."""
     reached, fresh = {0.0}, {0.0}
     while fresh:
         trades = (x + trade for x in fresh for trade in problem.actions)
@@ -234,7 +234,7 @@ def _best_of_trades(problem: CFMProblem, positions: Floats, rewards: Floats) -> 
 
 
 def _best_in_band(psi: float, positions: Floats, rewards: Floats, cells: int) -> Callable[[Floats], Floats]:
-    """The value (X, M) of the best trade of at most so many cells, under the cost psi |d|.
+    """The value (X, M) of the best trade of at most ``cells`` cells, under the cost psi |d|.
 
     The worth of a position is concave, so that the best is to trade to the nearer edge of a band, or towards it. The
     edges are points of the grid: a parabola between them would keep the iteration of persistent signals from settling.
@@ -253,7 +253,7 @@ def _best_in_band(psi: float, positions: Floats, rewards: Floats, cells: int) ->
 
 
 def _best_nearby(psi: float, positions: Floats, rewards: Floats, cells: int) -> Callable[[Floats], Floats]:
-    """The value (X, M) of the best trade of at most so many cells, under the cost psi d^2."""
+    """The value (X, M) of the best trade of at most ``cells`` cells, under the cost psi d^2."""
     shifts = np.arange(-cells, cells + 1)
     costs = psi * np.square(shifts * (positions[1] - positions[0]))
     to = shifts[:, None] + np.arange(len(positions)) + cells  # [shifts, M]: columns of the padded worth
@@ -278,7 +278,7 @@ def _nearest(positions: Floats, targets: Floats) -> Any:
 
 
 class _TradePolicy(Policy):
-    """Trades from the observed position to the wanted one: the nearest of discrete trades."""
+    """Trades from the observed position to the target; discrete trades to the nearest."""
 
     def __init__(self, problem: CFMProblem) -> None:
         self.problem = problem
@@ -343,7 +343,7 @@ def table_policy(problem: CFMProblem) -> Policy:
 
 
 class TablePolicy(_TradePolicy):
-    """Makes the best trade by the worth of the future, interpolated at the signal seen."""
+    """Makes the best trade, with the value of the future interpolated at the observed signal."""
 
     def __init__(self, problem: CFMProblem, table: Table) -> None:
         super().__init__(problem)

@@ -22,13 +22,13 @@ from trading_env.envs.what_if import Counterfactual
 from trading_env.reference.episodes import MOST_NOISE_SEEDS, Episodes
 from trading_env.reference.problem import Bools, Ints, Policy, Problem
 
-_NOISE_SEEDS = 2**31  # noise seeds that an env draws; those of the options may be larger
+_NOISE_SEEDS = 2**31  # an env draws noise seeds below this; those in options may be larger
 _SCALAR = ("_begun", "_running")
 _NEEDED = "no episode is running"
 
 
 class _Known:
-    """What both faces of a problem say of its solution."""
+    """The optimum and the optimal policy of an env's problem."""
 
     problem_class: ClassVar[Any]
     problem: Problem
@@ -43,7 +43,7 @@ class _Known:
 
 
 class ReferenceEnv(_Known, gym.Env[Any, Any]):
-    """The scalar face of a problem. Keywords are those of its class; ``reset`` takes options={"noise_seed": int}."""
+    """A scalar env of a problem, with the keywords of its class; ``reset`` takes options={"noise_seed": int}."""
 
     metadata: dict[str, Any] = {"render_modes": RenderModes()}
 
@@ -61,7 +61,7 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
         asked = check_options(options, ("noise_seed",)).get("noise_seed")
         asked = None if asked is None else _checked_noise_seed(asked)
         super().reset(seed=seed)
-        self._turn = []  # nobody steps until all is there
+        self._turn = []  # no step until this is complete
         self._episodes.begin(self._only, [_noise_seed(asked, self.np_random)])
         self._begun = True
         obs, info = self._episodes.observe(self._only)[0], self._info()
@@ -70,7 +70,7 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
 
     @property
     def _running(self) -> bool:
-        """Whether an episode runs, and no step is half done."""
+        """True if an episode is running and no step was interrupted."""
         return bool(self._turn)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -92,10 +92,10 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
         return {"streams": streams, "episodes": self._episodes.get_state(), **env_state.read(self, _SCALAR)}
 
     def set_state(self, state: env_state.State) -> None:
-        """Goes on from what `get_state` of an env with the same keywords gave.
+        """Restores a state that `get_state` of an env with the same keywords returned.
 
         Raises:
-            ValueError: it was another env, or the state is of none. Nothing has changed then.
+            ValueError: the state belongs to another env, or is invalid. The env is unchanged then.
         """
         env_state.check_keys(state, ("streams", "episodes", *_SCALAR))
         begun, running = (flag(state, name) for name in _SCALAR)
@@ -103,7 +103,7 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
             raise ValueError("state['_running'] must be False where state['_begun'] is, got True")
         streams = check_streams([self.np_random], state["streams"])
         episodes = self._episodes.taken_up(state["episodes"], np.array([begun]), np.array([not running]))
-        self._turn = []  # nobody steps until all is there
+        self._turn = []  # no step until this is complete
         self._episodes, self._begun = episodes, begun
         env_state.set_streams([self.np_random], streams)
         self._turn = new_turn() if running else []
@@ -115,7 +115,7 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
         return self._episodes.afterstates()[0]
 
     def counterfactual(self) -> Counterfactual:
-        """After a step: reward (A,) and next observation (A, D) of every action, on the path as it went on."""
+        """After a step: reward (A,) and next observation (A, D) that each action would have had on the same path."""
         reward, obs = pair = self._episodes.counterfactual()
         return Counterfactual(reward[0], obs[0], pair.terminated[0])
 
@@ -155,7 +155,7 @@ class ReferenceVectorEnv(_Known, SeededVectorEnv):
         self._episodes = Episodes(self.problem, self.num_envs)
 
     def _asked(self, options: Mapping[str, Any], rows: Ints) -> list[int | None]:
-        """The noise seed asked for in each of the rows; None where it is to be drawn."""
+        """Noise seeds asked for in each of the rows; None = to be drawn."""
         value = options.get("noise_seed")
         if value is None:
             return [None] * len(rows)
@@ -209,12 +209,12 @@ class ReferenceVectorEnv(_Known, SeededVectorEnv):
         return self._episodes.afterstates()
 
     def counterfactual(self) -> Counterfactual:
-        """After a step: reward (N, A) and next observation (N, A, D) of every action; zeros for rows only reset."""
+        """After a step: reward (N, A) and next observation (N, A, D) of every action; 0 for rows only reset."""
         return self._episodes.counterfactual()
 
 
 def _checked_actions(actions: Any, space: spaces.Space[Any], n: int) -> Any:
-    """Actions of n envs as an array, in the space of one env.
+    """Checked actions of n envs as an array; ``space`` is that of one env.
 
     Raises:
         TypeError: a wrong dtype.
@@ -233,13 +233,13 @@ def _checked_actions(actions: Any, space: spaces.Space[Any], n: int) -> Any:
 
 
 def _check_render_mode(render_mode: Any) -> None:
-    """TypeError, as of a keyword that is not there: Stable-Baselines3 asks for "rgb_array" and goes on from that."""
+    """Raises TypeError, like an unknown keyword: Stable-Baselines3 tries "rgb_array" and accepts a TypeError."""
     if render_mode is not None:
         raise TypeError(f"render_mode must be None, as nothing is drawn, got {render_mode!r}")
 
 
 def _noise_seed(asked: int | None, rng: np.random.Generator) -> int:
-    """The noise seed of a new episode: the one asked for, or a draw."""
+    """Noise seed of a new episode: the one asked for, or drawn."""
     return int(rng.integers(_NOISE_SEEDS)) if asked is None else asked
 
 

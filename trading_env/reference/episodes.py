@@ -1,4 +1,4 @@
-"""The running episodes of a problem: N of them, or the one of a scalar env.
+"""Episodes: N running episodes of a problem, or the single one of a scalar env.
 
 Letters: as in `trading_env.reference.problem`; R rows, the sub-envs that a call is about.
 """
@@ -25,14 +25,14 @@ _INFO = ("position", "cost", "noise_seed", "t")
 
 
 class Episodes:
-    """N running episodes of a problem: paths, where each stands on its path, and positions."""
+    """N running episodes of a problem: their paths, rows on the paths, and positions."""
 
     def __init__(self, problem: Problem, n: int) -> None:
         self.problem, self.n = problem, n
         self.paths: Floats = np.zeros((0, 0, 0))  # [N, L, K]
         self.row, self.noise_seed = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self.position, self.cost = np.zeros(n), np.zeros(n)
-        self._last: tuple[Any, ...] | None = None  # rows, now, then, position before and what was seen after it
+        self._last: tuple[Any, ...] | None = None  # rows, now, then, position before, and rows seen after the step
 
     def begin(self, rows: Any, noise_seeds: Iterable[int]) -> None:
         """Starts episodes in the rows, each on the path of its noise seed."""
@@ -44,7 +44,7 @@ class Episodes:
         self.row[rows], self.position[rows], self.cost[rows] = self.problem.lead, 0.0, 0.0
 
     def seen(self, rows: Any) -> Floats:
-        """Path rows up to now (rows, lead + 1, K)."""
+        """Last rows of the paths, up to now (R, lead + 1, K)."""
         window = self.row[rows][:, None] + np.arange(-self.problem.lead, 1)
         result: Floats = self.paths[rows[:, None], window]
         return result
@@ -54,7 +54,7 @@ class Episodes:
         return self.problem.observe(self.seen(rows), self.position[rows])
 
     def step(self, rows: Any, actions: Any) -> tuple[Floats, Any, Bools]:
-        """Moves the rows by their actions; their rewards, observations and truncations."""
+        """Steps the rows by their actions; returns rewards (R,), observations (R, D) and truncations (R,)."""
         now, before = self.paths[rows, self.row[rows]], self.position[rows]
         self.row[rows] += 1
         seen = self.seen(rows)
@@ -67,25 +67,25 @@ class Episodes:
         return reward, self.problem.observe(seen, after), ended
 
     def info(self) -> dict[str, Any]:
-        """Of all rows: arrays (N,)."""
+        """Info of all rows: arrays (N,)."""
         values = (self.position.copy(), self.cost.copy(), self.noise_seed.copy(), self.row - self.problem.lead)
         return dict(zip(_INFO, values, strict=True))
 
     def get_state(self) -> env_state.State:
-        """Where the episodes stand; their paths follow from the noise seeds."""
+        """State of the episodes; their paths follow from the noise seeds."""
         last = None if self._last is None else [value.copy() for value in self._last]
         return {**env_state.read(self, _STATE), "now": self._now(), "last": last}
 
     def taken_up(self, state: Any, begun: Bools, ended: Bools) -> Episodes:
-        """New episodes that stand where `get_state` says.
+        """New episodes with the state that `get_state` returned.
 
         Args:
-            state: what it gave.
-            begun: which of them have begun (N,).
-            ended: which of them do not go on (N,).
+            state: of `get_state`.
+            begun: True for episodes that have begun (N,).
+            ended: True for episodes that have ended (N,).
 
         Raises:
-            ValueError: the state is of other episodes, or of none.
+            ValueError: the state belongs to other episodes, or is invalid.
         """
         env_state.check_keys(state, (*_STATE, "now", "last"))
         episodes = Episodes(self.problem, self.n)
@@ -121,11 +121,11 @@ class Episodes:
         return rows, *(finite_of(parts, f"last {i}", shape) for i, shape in enumerate(shapes, start=1))
 
     def _now(self) -> Floats:
-        """The row of each path that was seen last (N, K)."""
+        """The current row of each path (N, K)."""
         return self.paths[np.arange(self.n), self.row] if self.paths.size else np.zeros((0, 0))
 
     def afterstates(self) -> Any:
-        """Observations (N, A, D) right after each action, at the row just seen."""
+        """Observations (N, A, D) right after each action, at the current row."""
         rows = np.arange(self.n)
         positions, _, n_actions = self._each_action(self.position)
         seen = np.repeat(self.seen(rows), n_actions, axis=0)
@@ -148,7 +148,7 @@ class Episodes:
         return Counterfactual(rewards, all_obs, np.zeros(rewards.shape, np.bool_))
 
     def _each_action(self, before: Floats) -> tuple[Floats, Floats, int]:
-        """Positions after each action of each row, and before it, (rows A,); and A."""
+        """Positions (R A,) after each action of each row, positions (R A,) before it, and A."""
         space = self.problem.action_space()
         if not isinstance(space, spaces.Discrete):
             raise ValueError("afterstates and counterfactual need discrete actions, got continuous ones")

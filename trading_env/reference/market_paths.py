@@ -1,4 +1,4 @@
-"""The markets of the reference envs on TradingEnv: paths whose best trader is known."""
+"""Markets of the reference envs that are TradingEnv: simulated paths whose best policy is known."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def regime_market(
 
 
 def _bars(drift: float, variance: float) -> int:
-    """At most 20,000 bars, and so few that drift and four standard deviations keep the log price within reach."""
+    """Number of bars, at most 20,000, for which drift and four standard deviations keep the log price within reach."""
     slowness = 2.0 * math.sqrt(variance) + math.sqrt(4.0 * variance + abs(drift) * _REACH)
     root = _REACH / max(slowness, 1e-300)  # of |drift| n + 4 sqrt(variance n) = reach, in sqrt(n)
     return max(2, int(min(root * root, _MOST_BARS)))

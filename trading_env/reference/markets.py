@@ -56,17 +56,17 @@ class FollowPolicy(Policy):
 
 
 class _Known(ABC):
-    """A market, what else of TradingEnv's keywords it fixes, and its solution."""
+    """A market, the keywords of TradingEnv that it fixes, and its solution."""
 
     task: Task
 
     @abstractmethod
     def _task_keywords(self, **keywords: Any) -> dict[str, Any]:
-        """TradingEnv's keywords, by those of the reference env."""
+        """Keywords of TradingEnv, derived from those of the reference env."""
 
     @abstractmethod
     def _check_task(self) -> None:
-        """ValueError where the keywords leave no known optimum."""
+        """Raises ValueError if the optimum is unknown for these keywords."""
 
     @abstractmethod
     def optimum(self) -> float:
@@ -94,7 +94,7 @@ class _Null(_Known):
         return np.flatnonzero(np.isnan(self.task.orders) | (self.task.orders == 0.0))
 
     def optimum(self) -> float:
-        """0: equity is a martingale less costs, so that its log falls on average; who never trades loses nothing."""
+        """0: equity is a martingale less costs, so that its log falls on average unless nothing is traded."""
         return 0.0
 
     def optimal_policy(self) -> Policy:
@@ -128,7 +128,7 @@ class _Drift(_Known):
         return max(0.0, self.drift - math.log1p(self.task.costs.buy_rate) / self.task.episode_length)
 
     def optimal_policy(self) -> Policy:
-        """Long from the first bar, or never where an episode does not earn the entry."""
+        """Long from the first bar, or never if an episode does not earn its entry cost."""
         return ConstantPolicy(int(self.optimum() > 0.0))
 
 
@@ -164,12 +164,12 @@ class _Regime(_Known):
         return max(0.0, 0.5 * gain - 0.5 * (1.0 - self.stay) * round_trip)
 
     def optimal_policy(self) -> Policy:
-        """Follows the state where that pays, else stays flat."""
+        """Follows the state if that pays, else stays flat."""
         return FollowPolicy() if self.optimum() > 0.0 else ConstantPolicy(0)
 
 
 def _refuse(keywords: dict[str, Any], *fixed: str) -> None:
-    """Raises TypeError for keywords that the optimum rests on."""
+    """Raises TypeError for keywords that must not be changed, since the optimum depends on them."""
     wrong = sorted(set(keywords) & {"data", "margin", "reward", "random_start", *fixed})
     if wrong:
         verb, whose = ("is", "it") if len(wrong) == 1 else ("are", "them")
@@ -305,7 +305,7 @@ class DriftEnv(_Drift, _Scalar):
     deviation over market seeds), however many its episodes.
 
     ## Source
-    Derived here: log wealth of who is long is the log price, less the entry.
+    Derived here: the log wealth of a long position is the log price less the entry cost.
 
     ## Version History
     * v0: initial version

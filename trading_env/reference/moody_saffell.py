@@ -35,12 +35,12 @@ class MoodySaffell(Trend):
 
     @property
     def deviation(self) -> float:
-        """Of p' - p, over the scale."""
+        """Standard deviation of p' - p, divided by the scale."""
         return math.hypot(self.trend_deviation * self.scale, self.k) / self.scale
 
     @property
     def trend_deviation(self) -> float:
-        """Of beta, over the scale."""
+        """Standard deviation of beta, divided by the scale."""
         return 1.0 / (math.sqrt(1.0 - self.decay**2) * self.scale)
 
     def path(self, noise_seed: int) -> Floats:
@@ -68,7 +68,7 @@ class MoodySaffell(Trend):
         return 0.5 * (math.sqrt(s * s + 4.0 * self.k**2) - s)
 
     def chain(self) -> Chain:
-        """The filtered mean is autoregressive itself, with the noise decay P / sqrt(P + k^2)."""
+        """Chain of the filtered mean, which is autoregressive with the noise decay P / sqrt(P + k^2)."""
         p = self.variance()
         noise = 1.0 if self.observed else self.decay * p / math.sqrt(p + self.k**2)
         grid, transition = autoregressive_grid(self.decay, noise, _POINTS)
@@ -76,7 +76,7 @@ class MoodySaffell(Trend):
 
     @property
     def trend_unit(self) -> float:
-        """What beta is divided by in the coordinate of the chain: observed trends are in returns."""
+        """Divisor of beta in the coordinate of the chain: observed trends are in returns."""
         return self.scale if self.observed else 1.0
 
 

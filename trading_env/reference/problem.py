@@ -1,6 +1,6 @@
-"""Problems whose optimum is known exactly, so that a score is a fraction of the possible.
+"""Problem: a trading problem whose optimum is known exactly, so that scores are fractions of the optimum.
 
-A `Problem` is an exogenous path, drawn for each episode from one seed, and a position that the actions move. Its envs
+A Problem has an exogenous path, drawn for each episode from one seed, and a position that the actions change. Its envs
 are in `trading_env.reference.envs`. `optimum()` is the best mean reward per step, `optimal_policy()` earns it.
 
 Letters: N sub-envs, A actions, D observation, L length of a path, K its columns, W rows seen at once.
@@ -22,7 +22,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Policy(ABC):
-    """An agent by `predict` of Stable-Baselines3, for one observation or a batch of them."""
+    """An agent with Stable-Baselines3's `predict`, for one observation or a batch."""
 
     obs_ndim: int = 1  # axes of one observation
 
@@ -33,12 +33,12 @@ class Policy(ABC):
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[Any, Any]:
-        """Actions for one observation (D,) or a batch (N, D), and the state to hand in at the next call.
+        """Actions for one observation (D,) or a batch (N, D), and the state to pass to the next call.
 
         Args:
-            observation: as the env gives it.
-            state: of the last call; None at the first decision.
-            episode_start: which of the envs begin an episode now (N,).
+            observation: of the env.
+            state: returned by the last call; None at the first decision.
+            episode_start: True for envs that begin an episode now (N,).
             deterministic: has no effect.
         """
         obs = np.asarray(observation)
@@ -54,7 +54,7 @@ class Policy(ABC):
 
 
 class Problem(ABC):
-    """The parameters and dynamics of a reference environment; everything but the book-keeping of episodes."""
+    """Parameters, dynamics and solution of a reference environment, without the bookkeeping of episodes."""
 
     @property
     @abstractmethod
@@ -63,7 +63,7 @@ class Problem(ABC):
 
     @property
     def lead(self) -> int:
-        """Rows of a path before that of the first decision, which the first observation may show."""
+        """Rows of a path before the first decision, which the first observation may show."""
         return 0
 
     @abstractmethod
@@ -72,11 +72,11 @@ class Problem(ABC):
 
     @abstractmethod
     def action_space(self) -> spaces.Space[Any]:
-        """Discrete, or Box(-1, 1, (1,))."""
+        """Action space of one env: Discrete, or Box(-1, 1, (1,))."""
 
     @abstractmethod
     def observation_space(self) -> spaces.Space[Any]:
-        """Of one env."""
+        """Observation space of one env."""
 
     @abstractmethod
     def moved(self, position: Floats, actions: Any) -> Floats:
@@ -84,15 +84,15 @@ class Problem(ABC):
 
     @abstractmethod
     def reward(self, now: Floats, then: Floats, before: Floats, after: Floats) -> tuple[Floats, Floats]:
-        """Reward and, contained in it, cost (N,) of a step between two rows (N, K), by the positions (N,)."""
+        """Rewards (N,), and the costs (N,) in them, of a step between two rows (N, K) with these positions (N,)."""
 
     @abstractmethod
     def observe(self, seen: Floats, position: Floats) -> Any:
-        """Observations (N, D) of the rows seen (N, lead + 1, K), the last being now, and the positions (N,)."""
+        """Observations (N, D) of the last rows (N, lead + 1, K), up to now, and the positions (N,)."""
 
     @abstractmethod
     def optimum(self) -> float:
-        """The best mean reward per step that any policy has which sees what the observations show."""
+        """The best mean reward per step of any policy that sees the observations only."""
 
     @abstractmethod
     def optimal_policy(self) -> Policy:

@@ -1,4 +1,4 @@
-"""Two regimes, hidden or seen: the mean of the next return is +step or -step."""
+"""Two regimes, hidden or observed: the mean of the next return is +step or -step."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Regime(Trend):
 
     @property
     def deviation(self) -> float:
-        """Of a return."""
+        """Standard deviation of a return."""
         return math.hypot(self.step, self.sigma)
 
     @property
     def trend_deviation(self) -> float:
-        """The trend is +step or -step."""
+        """Standard deviation of the trend, which is +step or -step."""
         return self.step
 
     def path(self, noise_seed: int) -> Floats:
@@ -56,11 +56,11 @@ class Regime(Trend):
         return np.column_stack([np.concatenate([[0.0], trend[:-1] + self.sigma * rng.standard_normal(n)]), trend])
 
     def prior(self) -> Floats:
-        """Log odds that the state is up, before a chance to switch: even."""
+        """Log odds that the state is up before any return: 0."""
         return np.zeros(1)
 
     def updated(self, belief: Floats, returns: Floats) -> Floats:
-        """A chance to switch, and Bayes' rule on the state that made the return: its log odds."""
+        """Log odds after a possible switch and one more return, by Bayes' rule."""
         return self._switched(belief) + self._strength * (returns / self.sigma)[:, None]
 
     @property
@@ -69,7 +69,7 @@ class Regime(Trend):
         return 2.0 * self.step / self.sigma
 
     def _switched(self, log_odds: Floats) -> Floats:
-        """Log odds after a chance to switch."""
+        """Log odds after a possible switch."""
         up = 1.0 / (1.0 + np.exp(-np.clip(log_odds, -700.0, 700.0)))
         up = self.stay * up + (1.0 - self.stay) * (1.0 - up)
         result: Floats = np.log(up / (1.0 - up))

@@ -61,7 +61,7 @@ class Ritter(Problem):
         self._check_rewards()
 
     def _check_rewards(self) -> None:
-        """ValueError where squares of wealth would leave float64."""
+        """Raises ValueError if squares of wealth would exceed float64."""
         shares = self.lot * max(self.max_trade, self.max_position)
         wealth = self.tick * shares * (self.n_prices + 1.0 + self.impact * shares)
         if not math.isfinite(max(1.0, self.risk_aversion) * wealth * wealth):
@@ -82,12 +82,12 @@ class Ritter(Problem):
 
     @property
     def n_positions(self) -> int:
-        """How many positions there are."""
+        """Number of positions."""
         return 2 * self.max_position + 1
 
     @cached_property
     def prices(self) -> Floats:
-        """All prices (X,), from one tick."""
+        """All prices (X,), from one tick upwards."""
         result: Floats = self.tick * np.arange(1.0, self.n_prices + 1.0)
         return result
 
@@ -159,11 +159,11 @@ class Ritter(Problem):
     # -- solution -----------------------------------------------------------------------------------------
 
     def optimum(self) -> float:
-        """By value iteration over all states; see RitterEnv for its accuracy."""
+        """Optimum by value iteration over all states; see RitterEnv for its accuracy."""
         return ritter_solution(self).gain
 
     def optimal_policy(self) -> Policy:
-        """The action of that solution in each state."""
+        """Policy of that solution, a table of actions."""
         return RitterPolicy(self, ritter_solution(self).actions)
 
 
@@ -175,7 +175,7 @@ class Solution(NamedTuple):
 
 
 def price_transition(problem: Ritter) -> Floats:
-    """Chances (X, X) of the next price: those of the log price to round to it, the ends taking what lies beyond."""
+    """Transition probabilities (X, X) of the price: those of log prices that round to it, tails at the ends."""
     with np.errstate(divide="ignore"):
         edges = np.log((np.arange(1, problem.n_prices) + 0.5) * problem.tick / problem.mean)  # [X - 1]
     z = (edges - problem.centres[:, None]) / problem.sigma

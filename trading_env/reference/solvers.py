@@ -43,7 +43,7 @@ def autoregressive_grid(decay: float, noise: float, points: int = 401) -> tuple[
 
 
 def stationary(transition: Floats) -> Floats:
-    """Chances (X,) of the points of a chain in the long run."""
+    """Stationary probabilities (X,) of a Markov chain."""
     n = len(transition)
     chances = np.linalg.solve(np.eye(n) - transition.T + 1.0 / n, np.full(n, 1.0 / n))
     result: Floats = np.maximum(chances, 0.0) / np.maximum(chances, 0.0).sum()
@@ -53,7 +53,7 @@ def stationary(transition: Floats) -> Floats:
 def worth_of_a_unit(
     flow: Floats, transition: Floats, cost: float, sides: Floats | None = None
 ) -> tuple[Floats, Floats]:
-    """What it is worth to hold a unit rather than not to: buy above ``cost``, sell below -cost, else wait.
+    """Value of holding a unit rather than not holding it: buy above ``cost``, sell below -cost, else wait.
 
     Held, it earns flow (X,) a step, and each change costs ``cost``: optimal switching, D = flow + E clip(D', -cost,
     cost). By policy iteration, which takes a handful of linear systems over the points where nothing is traded.
@@ -102,7 +102,7 @@ def interpolated(grid: Floats, rows: Floats, x: Floats) -> Floats:
 def relative_value_iteration(
     best: Callable[[Floats], Floats], transition: Floats, n_positions: int, tolerance: float = 1e-7
 ) -> tuple[float, Floats]:
-    """Optimal mean reward per step, and what the future is worth (X, M), up to a constant.
+    """Optimal mean reward per step, and the value of the future (X, M), up to a constant.
 
     The gain lies between the smallest and the largest change of the value in an iteration, and is taken as their
     middle. Where they come no closer, the middle counts if that is exact to 1e-4 (a maximum refined by a parabola may

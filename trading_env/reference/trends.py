@@ -1,7 +1,7 @@
-"""Long, flat or short on returns whose mean follows a trend: what its problems share.
+"""Base of problems that are long, flat or short on returns whose mean follows a trend.
 
-All that an agent who sees only returns can know of the trend is its filtered mean, so that the optimum is the best
-trading on it. Letters: N sub-envs, W returns seen, X grid points of the belief, K its numbers.
+An agent that sees only returns knows no more of the trend than its filtered mean, so that the optimum trades on that.
+Letters: N sub-envs, W returns seen, X grid points of the belief, K its numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _POSITIONS = np.array([-1.0, 0.0, 1.0])
 
 
 class Chain(NamedTuple):
-    """How the best forecast moves: coordinates (X,), transitions (X, X), and the mean next return at each (X,)."""
+    """Markov chain of the best forecast: coordinates (X,), transitions (X, X), mean next return at each (X,)."""
 
     grid: Floats
     transition: Floats
@@ -69,7 +69,7 @@ class Trend(Problem):
     @property
     @abstractmethod
     def trend_deviation(self) -> float:
-        """Standard deviation of the trend, by which it is scaled where it is observed."""
+        """Standard deviation of the trend, by which observed trends are scaled."""
 
     @abstractmethod
     def prior(self) -> Floats:
@@ -81,16 +81,16 @@ class Trend(Problem):
 
     @abstractmethod
     def chain(self) -> Chain:
-        """The law of that coordinate, or of the trend itself where it is observed."""
+        """Markov chain of that coordinate, or of the trend if it is observed."""
 
     # -- dynamics -----------------------------------------------------------------------------------------
 
     def action_space(self) -> spaces.Space[Any]:
-        """Short, flat, long."""
+        """Action space: short, flat, long."""
         return spaces.Discrete(3)
 
     def observation_space(self) -> spaces.Space[Any]:
-        """The last returns, or the trend, and the position."""
+        """Observation space: the last returns or the trend, and the position."""
         high = np.full(2 if self.observed else self.window + 1, _FLOAT32_MAX, np.float32)
         high[-1] = 1.0
         return spaces.Box(-high, high, dtype=np.float32)
@@ -112,17 +112,17 @@ class Trend(Problem):
     # -- solution -----------------------------------------------------------------------------------------
 
     def optimum(self) -> float:
-        """By policy iteration over the belief; see `Trend.chain` for the grid."""
+        """Optimum by policy iteration over the belief; see `Trend.chain` for the grid."""
         return trend_solution(self)[0]
 
     def optimal_policy(self) -> Policy:
-        """Filters the returns that it sees, and makes the best trade by the belief."""
+        """Policy that filters the observed returns and makes the best trade for the belief."""
         return FilterPolicy(self)
 
 
 @cache
 def trend_solution(problem: Trend) -> tuple[float, Floats]:
-    """Optimal mean reward per step, and what holding each position is worth (X, 3) before costs.
+    """Optimal mean reward per step, and the value of holding each position (X, 3) before costs.
 
     Short, flat and long are two units, each held or not, with the same rewards: two problems of optimal switching,
     of which each earns E max(0, worth - cost) a step. Flat is never better than both others.
