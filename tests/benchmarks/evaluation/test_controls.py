@@ -136,17 +136,3 @@ def test_growth_of_other_bars_than_the_bounds_is_refused():
     test = market()
     with pytest.raises(ValueError, match=r"growth must have shape \(S, 394\)"):
         controls.hindsight_control(np.zeros((2, 10)), test, **TASK)
-
-
-def test_the_interval_of_what_never_varies_is_a_point():
-    assert edge_interval(np.full((3, 50), 0.25)) == pytest.approx((0.25, 0.25))
-
-
-def test_the_interval_widens_with_seeds_that_differ_and_with_time_that_does():
-    rng = np.random.default_rng(0)
-    seeds = np.repeat(rng.normal(size=(10, 1)), 500, axis=1)
-    low, high = edge_interval(seeds)
-    assert high - low == pytest.approx(2 * 1.96 * seeds[:, 0].std() / np.sqrt(10), rel=0.15)
-    time = np.repeat(rng.normal(size=(1, 2000)), 10, axis=0)
-    low, high = edge_interval(time, mean_block=1.0)
-    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(2000), rel=0.15)

@@ -10,7 +10,7 @@ from agents.ppo import PPO
 from benchmarks.__main__ import main
 from benchmarks.contenders.ours import agent_class
 from benchmarks.reports import certify as certify_report
-from benchmarks.statistics.two_level import score, score_interval
+from benchmarks.statistics.two_level import score_interval
 from benchmarks.study import certified, provenance
 from benchmarks.study import results as kept_results
 from benchmarks.study.certified import AboveOptimumError, Certificate, optimal_rewards, path_rewards
@@ -18,26 +18,6 @@ from benchmarks.study.certify_settings import CertifySettings, parse
 from benchmarks.suites import certify, curves
 from benchmarks.tasks import entries
 from benchmarks.tasks.problems import PROBLEMS, Entry
-
-
-def test_the_score_is_the_mean_reward_over_the_optimal_one():
-    rewards, optimal = np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([1.0, 4.0])
-    assert score(rewards, optimal) == 0.8
-    assert score(rewards, optimal, difference=True) == -0.5
-
-
-def test_what_path_and_noise_have_in_common_cancels_in_the_interval():
-    optimal = np.random.default_rng(0).normal(1.0, 0.5, 20)
-    assert score_interval(0.9 * np.tile(optimal, (5, 1)), optimal) == pytest.approx((0.9, 0.9))
-    low, high = score_interval(optimal[None] + 0.1, optimal, difference=True)
-    assert (low, high) == pytest.approx((0.1, 0.1))
-
-
-def test_seeds_that_differ_widen_the_interval():
-    optimal = np.ones(20)
-    rewards = np.repeat(np.linspace(0.5, 1.5, 10)[:, None], 20, axis=1)
-    low, high = score_interval(rewards, optimal)
-    assert high - low == pytest.approx(2 * 1.96 * rewards[:, 0].std() / np.sqrt(10), rel=0.1)
 
 
 @pytest.mark.parametrize("problem", ["regime", "ritter", "cfm-quadratic", "moody-saffell"])
