@@ -70,7 +70,8 @@ def number(
         real = math.nan
     if not math.isfinite(real) or not least <= real <= most or real <= above:
         bound = f" above {above:g}" if above > -math.inf else f" >= {least:g}" if least > -math.inf else ""
-        bound += f" and at most {most:g}" if most < math.inf else ""
+        if most < math.inf:
+            bound = f" in [{least:g}, {most:g}]" if least > -math.inf else f"{bound} and at most {most:g}"
         raise ValueError(f"{name} must be a finite number{bound}, got {brief(value)}")
     return real
 

@@ -1,4 +1,4 @@
-"""Random markets for tests."""
+"""Random markets, and bars with a changed value, for tests."""
 
 import numpy as np
 
@@ -27,3 +27,10 @@ def random_market(seed=0, n=60, volatility=0.05, *, whole=False, since=None, **f
     if since is not None:
         bars["time"] = np.datetime64(since, "ns") + np.arange(n).astype("timedelta64[D]")
     return Market.from_arrays(**{**bars, **fields})
+
+
+def changed(values, row, value):
+    """A copy of the values (T,) with another value in one row."""
+    values = np.array(values, dtype=float)
+    values[row] = value
+    return values

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from trading_env._checks import brief, flag, number
+from trading_env._checks import flag, number
 from trading_env._extras import optional
 from trading_env.data.market import Market, checked_market
 from trading_env.data.paths import (
@@ -214,12 +214,10 @@ def regime_switching(
     """
     rng = generator(n_bars, seed)
     flag("observed", observed)
-    number("stay", stay, least=0.0)
+    number("stay", stay, least=0.0, most=1.0)
     number("step", step, least=0.0)
     number("sigma", sigma, least=0.0)
     number("price", price, above=0.0)
-    if stay > 1.0:
-        raise ValueError(f"stay must be in [0, 1], got {brief(stay)}")
     if step + _LARGEST_DRAW * sigma >= 1.0:
         raise ValueError(f"step + 14 sigma must be below 1, got step={step!r} and sigma={sigma!r}")
     flips = np.where(rng.random(n_bars) < stay, 1.0, -1.0)
@@ -256,10 +254,8 @@ def moody_saffell(
     rng = generator(n_bars, seed)
     flag("trend", trend)
     number("k", k, least=0.0)
-    number("decay", decay, least=0.0)
+    number("decay", decay, least=0.0, most=1.0)
     number("scale", scale, above=0.0)
-    if decay > 1.0:
-        raise ValueError(f"decay must be in [0, 1], got {brief(decay)}")
     nu, eps = rng.standard_normal((2, n_bars - 1))
     hidden = autoregression(0.0, decay, nu)
     p = np.concatenate([[0.0], np.cumsum(hidden[:-1] + k * eps)])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trading_env.markets import changed
 from trading_env.data.market import Market
 
 DAYS = pd.bdate_range("2020-01-01", periods=10)  # Wed 1 Jan to Tue 14 Jan
@@ -27,12 +28,6 @@ def bars(**changes):
         "time": DAYS,
     }
     return {**good, **changes}
-
-
-def changed(values, row, value):
-    values = np.array(values, dtype=float)
-    values[row] = value
-    return values
 
 
 # -- what a market holds

@@ -79,10 +79,10 @@ def test_every_simulator_checks_n_bars_and_seed(simulate, n_bars, seed, error, m
         ("garch", {"alpha": 0.5, "beta": 0.5}, ValueError, r"alpha \+ beta must be below 1, got 0.5 \+ 0.5"),
         ("garch", {"omega": 0.0}, ValueError, "omega must be a finite number above 0, got 0.0"),
         ("ornstein_uhlenbeck", {"kappa": 0.0}, ValueError, "kappa must be a finite number above 0, got 0.0"),
-        ("regime_switching", {"stay": 1.5}, ValueError, r"stay must be in \[0, 1\], got 1.5"),
+        ("regime_switching", {"stay": 1.5}, ValueError, r"stay must be a finite number in \[0, 1\], got 1.5"),
         ("regime_switching", {"step": 0.3, "sigma": 0.05}, ValueError, r"step \+ 14 sigma must be below 1"),
         ("regime_switching", {"observed": 1}, TypeError, "observed must be a bool, got 1"),
-        ("moody_saffell", {"decay": 1.1}, ValueError, r"decay must be in \[0, 1\], got 1.1"),
+        ("moody_saffell", {"decay": 1.1}, ValueError, r"decay must be a finite number in \[0, 1\], got 1.1"),
         ("sine_plus_noise", {"period": 0}, ValueError, "period must be a finite number above 0, got 0"),
     ],
 )

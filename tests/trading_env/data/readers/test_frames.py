@@ -6,17 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.trading_env.markets import changed
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
 
 DAYS = pd.bdate_range("2020-01-01", periods=10)  # Wed 1 Jan to Tue 14 Jan
 CLOSE = np.arange(10.0, 20.0)
-
-
-def changed(values, row, value):
-    values = np.array(values, dtype=float)
-    values[row] = value
-    return values
 
 
 def frame(**changes):
