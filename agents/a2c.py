@@ -51,29 +51,29 @@ class A2CConfig:
     gamma: float = 0.99
     """Discount factor."""
     gae_lambda: float = 1.0
-    """Which advantage: 0 is TD(0), 1 is n-step, between them GAE."""
+    """Lambda of the advantage: 0 is TD(0), 1 is n-step, in between GAE."""
     ent_coef: float | str | Schedule = 0.0
-    """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of what remains."""
+    """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of remaining progress."""
     vf_coef: float = 0.5
     """Weight of the critic in the loss."""
     max_grad_norm: float = 0.5
-    """Largest norm of one seed's gradient."""
+    """Maximum norm of one seed's gradient."""
     use_rms_prop: bool = True
-    """RMSprop, else Adam."""
+    """Whether to use RMSprop in place of Adam."""
     rms_prop_eps: float = 1e-5
-    """What the optimiser adds to its denominator."""
+    """Added to the optimiser's denominator."""
     normalize_advantage: bool = False
-    """Whether advantages are normalised within each batch."""
+    """Whether to normalise advantages within each batch."""
     normalize_reward: bool = False
-    """Whether rewards are divided by the deviation of their discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of each network."""
     shared_network: bool = False
     """Whether policy and critic share their hidden layers."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """What stands between layers."""
+    """Activation between layers."""
     log_std_init: float = 0.0
-    """First logarithm of the standard deviation of Box actions."""
+    """Initial logarithm of the standard deviation of Box actions."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -109,11 +109,11 @@ def a2c_gradient(
 
     Args:
         heads: The networks.
-        distribution: What the policy's outputs mean.
-        outputs: What the networks made of the observations, [S, B, ...].
+        distribution: Distribution of the actions.
+        outputs: Outputs of the networks for the observations, [S, B, ...].
         action: [S, B, K].
         advantage: [S, B].
-        returns: What the critic should say, [S, B].
+        returns: Targets of the critic, [S, B].
         ent_coef: Weight of the entropy.
         vf_coef: Weight of the critic.
     """

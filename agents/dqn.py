@@ -189,7 +189,7 @@ class DQN(ReplayFiles, SeedAgent):
             self._reward_scale.begin()
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
-        """Acts once in every env, stores what came of it, and trains if it is time to."""
+        """Takes one step in every env, stores it, and trains if it is due."""
         config = self.config
         action = self._act(obs)  # [S, N]
         step = envs.step(action)
@@ -217,12 +217,12 @@ class DQN(ReplayFiles, SeedAgent):
 
     @property
     def _ready(self) -> bool:
-        """Whether there is enough to learn from."""
+        """True if enough is stored to learn from."""
         enough = self.config.replay_with_replacement or self.replay.size >= self.config.batch_size
         return enough and self.num_timesteps > self.config.learning_starts
 
     def _act(self, obs: Floats) -> Actions:
-        """Epsilon-greedy actions [S, N]. Each seed draws the same numbers whatever it does with them."""
+        """Epsilon-greedy actions [S, N]. Each seed draws the same numbers whether it explores or not."""
         epsilon = 1.0 if self.num_timesteps < self.config.learning_starts else self.exploration_rate
         drawn, N = self._exploring.draw(), self.n_envs  # [S, 2N]
         explores = drawn[:, :N] < epsilon
@@ -250,7 +250,7 @@ class DQN(ReplayFiles, SeedAgent):
         return replace(batch, weight=torch.from_numpy(weight).to(self.device))
 
     def _scaled(self, batch: Batch) -> Batch:
-        """The batch with its rewards divided by today's scale."""
+        """The batch with its rewards divided by the current scale."""
         if self._reward_scale is None:
             return batch
         divisor = torch.from_numpy(self._reward_scale.divisor.astype(np.float32)).to(self.device)  # [S]

@@ -21,7 +21,7 @@ class DQNConfig:
     batch_size: int = 32
     """Transitions per update."""
     tau: float = 1.0
-    """Part of the way that the target network moves to the network at each of its updates."""
+    """Fraction by which the target network moves towards the network at each of its updates."""
     gamma: float = 0.99
     """Discount factor."""
     train_freq: int = 4
@@ -31,51 +31,51 @@ class DQNConfig:
     target_update_interval: int = 10_000
     """Steps between updates of the target network."""
     exploration_fraction: float = 0.1
-    """Part of training over which exploration falls."""
+    """Fraction of training over which exploration decreases."""
     exploration_initial_eps: float = 1.0
-    """Probability of a random action at the start."""
+    """Initial probability of a random action."""
     exploration_final_eps: float = 0.05
-    """Probability of a random action after that."""
+    """Final probability of a random action."""
     max_grad_norm: float = 10.0
-    """Largest norm of one seed's gradient."""
+    """Maximum norm of one seed's gradient."""
     adam_eps: float = 1e-8
-    """Added to Adam's denominator: larger, and steps shrink with the gradient once the errors are small."""
+    """Added to Adam's denominator; with a larger value, steps shrink with the gradient once errors are small."""
     normalize_reward: bool = False
-    """Whether rewards are divided by the deviation of their discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
     double_q: bool = False
-    """Whether the network, not the target network, says which next action is best."""
+    """Whether the network, not the target network, selects the best next action."""
     dueling: bool = False
-    """Whether the last hidden layer is two, of the value and of the advantages; see `agents.nn.dueling`."""
+    """Whether to split the last hidden layer between value and advantages; see `agents.nn.dueling`."""
     counterfactual: bool = False
-    """Whether to learn from what every action would have brought, which an env with `counterfactual()` tells."""
+    """Whether to learn from the outcomes of all actions, which the env gives by `counterfactual()`."""
     n_steps: int = 1
     """Rewards in a target before it bootstraps; fewer where an episode ends."""
     prioritized_replay: bool = False
-    """Whether transitions with large errors are drawn more often; see `agents.memory.prioritized`."""
+    """Whether to sample transitions with large errors more often; see `agents.memory.prioritized`."""
     prioritized_replay_alpha: float = 0.6
-    """How much more often: 0 not at all, 1 in proportion to the error."""
+    """Exponent of the error in the priority: 0 samples uniformly, 1 in proportion to the error."""
     prioritized_replay_beta0: float = 0.4
-    """How much of that the weights in the loss undo at the start; at the end of training all of it."""
+    """Initial exponent of the importance weights in the loss; it rises to 1 at the end of training."""
     prioritized_replay_eps: float = 1e-6
-    """Added to an error's size."""
+    """Added to the absolute error."""
     replay_with_replacement: bool = True
-    """Whether a batch may hold a transition twice; if not, updates begin once a batch is stored."""
+    """Whether a batch may contain a transition twice; if not, updates begin once a batch is stored."""
     target_network: bool = True
-    """Whether there is one; without, the network itself says what comes next."""
+    """Whether to use one; without it, the network itself gives the next values."""
     loss: Literal["huber", "mse"] = "huber"
     """Huber's with threshold 1, or the squared error."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
-    """Which takes the steps."""
+    """The optimiser."""
     rms_prop_alpha: float = 0.99
     """Decay of RMSprop's mean of squares."""
     rms_prop_eps: float = 1e-5
     """Added to RMSprop's denominator."""
     exploration: Literal["linear", "exponential"] = "linear"
-    """How the probability of a random action falls."""
+    """How the probability of a random action decreases."""
     exploration_decay: float = 0.999
-    """Its factor per step if "exponential", once the updates begin; `exploration_fraction` then says nothing."""
+    """Its factor per step if "exponential", once updates begin; `exploration_fraction` is then not used."""
 
     def __post_init__(self) -> None:
         keep_plain(self)

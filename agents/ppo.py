@@ -49,37 +49,37 @@ class PPOConfig:
     n_steps: int = 2048
     """Steps of each env per rollout."""
     batch_size: int = 64
-    """Steps per update; what is left of a rollout makes a smaller one."""
+    """Steps per update; the last batch of a rollout may be smaller."""
     n_epochs: int = 10
-    """How often each rollout is learnt from."""
+    """Passes over each rollout."""
     gamma: float = 0.99
     """Discount factor."""
     gae_lambda: float = 0.95
-    """Which advantage: 0 is TD(0), 1 is n-step, between them GAE."""
+    """Lambda of the advantage: 0 is TD(0), 1 is n-step, in between GAE."""
     clip_range: float | str | Schedule = 0.2
-    """How far the ratio of probabilities may gain from moving: a number, "lin_0.2", or a function."""
+    """Range around 1 within which the ratio of probabilities has a gradient: a number, "lin_0.2", or a function."""
     clip_range_vf: float | None = None
-    """How far a value may gain from moving; None for any distance."""
+    """Range around the old value within which a value has a gradient; None for no limit."""
     normalize_advantage: bool = True
-    """Whether advantages are normalised within each batch."""
+    """Whether to normalise advantages within each batch."""
     ent_coef: float | str | Schedule = 0.0
-    """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of what remains."""
+    """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of remaining progress."""
     vf_coef: float = 0.5
     """Weight of the critic in the loss."""
     max_grad_norm: float = 0.5
-    """Largest norm of one seed's gradient."""
+    """Maximum norm of one seed's gradient."""
     target_kl: float | None = None
-    """A seed leaves a rollout once its policy is 1.5 times as far from the old one; None for never."""
+    """A seed stops learning from a rollout once its KL divergence exceeds 1.5 times this; None for never."""
     normalize_reward: bool = False
-    """Whether rewards are divided by the deviation of their discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of each network."""
     shared_network: bool = False
     """Whether policy and critic share their hidden layers."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """What stands between layers."""
+    """Activation between layers."""
     log_std_init: float = 0.0
-    """First logarithm of the standard deviation of Box actions."""
+    """Initial logarithm of the standard deviation of Box actions."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -122,9 +122,9 @@ class Batch(NamedTuple):
     obs: torch.Tensor  # [S, B, D]
     action: torch.Tensor  # [S, B, K]
     log_prob: torch.Tensor  # [S, B], by the policy that took the actions
-    value: torch.Tensor  # [S, B], by the critic of then
+    value: torch.Tensor  # [S, B], by the critic before the update
     advantage: torch.Tensor  # [S, B]
-    returns: torch.Tensor  # [S, B], what the critic should say
+    returns: torch.Tensor  # [S, B], targets of the critic
 
     @classmethod
     def of(cls, rows: torch.Tensor, obs_size: int) -> "Batch":
@@ -168,7 +168,7 @@ def ppo_gradient(
 def value_error(
     value: torch.Tensor, old_value: torch.Tensor, returns: torch.Tensor, clip_range_vf: float | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The critic's errors, and those through which a gradient flows: 0 where the value left its range, all [S, B]."""
+    """Errors of the critic, and those with a gradient: 0 where the value left its range, all [S, B]."""
     if clip_range_vf is None:
         error = value - returns
         return error, error
@@ -178,7 +178,7 @@ def value_error(
 
 
 def approx_kl(log_ratio: torch.Tensor) -> torch.Tensor:
-    """How far the policy is from the one that acted, mean(ratio - 1 - log ratio): [S, B] -> [S]."""
+    """Estimated KL divergence from the policy that acted, mean(ratio - 1 - log ratio): [S, B] -> [S]."""
     return (log_ratio.expm1() - log_ratio).mean(1)
 
 
@@ -217,7 +217,7 @@ class PPO(RolloutAgent):
 
     @torch.inference_mode()
     def _train(self, last_value: Floats, remaining: float) -> None:
-        """Some epochs over the rollout."""
+        """Learns from the rollout, `n_epochs` times."""
         self._rate, self._range = self._learning_rate(remaining), self._clip_range(remaining)
         self._entropy_weight = self._ent_coef(remaining)
         rows = self._rows(last_value)  # [S, M, D + K + 4]
@@ -236,7 +236,7 @@ class PPO(RolloutAgent):
                     return
 
     def _rows(self, last_value: Floats) -> torch.Tensor:
-        """The rollout, with what the networks say of it before they learn, as rows that make a `Batch`."""
+        """The rollout and the networks' outputs before learning, as rows that make a `Batch`."""
         config, shape = self.config, self.rollout.reward.shape  # [S, T, N]
         rows = self.rollout.batch(self.device)  # [S, M, D + K]
         log_probs, values = [], []
@@ -254,7 +254,7 @@ class PPO(RolloutAgent):
         return torch.cat((rows, torch.stack(columns, -1)), -1)
 
     def _update(self, batch: Batch, active: Flags) -> Flags:
-        """One step of Adam on one batch; returns which of the active seeds [S] took it and go on."""
+        """One step of Adam on one batch; returns which of the active seeds [S] took it and continue."""
         config = self.config
         if config.normalize_advantage:
             batch = batch._replace(advantage=normalized(batch.advantage))

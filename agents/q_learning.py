@@ -46,20 +46,20 @@ class QLearningConfig:
     """The hyperparameters of Q-learning; exploration is named as in Stable-Baselines3's DQN."""
 
     learning_rate: float | str | Schedule = 0.1
-    """Part of the error by which an entry moves: a number, "lin_0.1" (linear to zero), or a function of the
+    """Fraction of the error by which an entry moves: a number, "lin_0.1" (linear to zero), or a function of the
     remaining progress."""
     visit_power: float = 0.0
     """Power of an entry's visits by which its rate is divided: 0 leaves it, 1 with `learning_rate=1` averages."""
     gamma: float = 0.99
     """Discount factor."""
     initial_value: float = 0.0
-    """What every entry starts at; above what can be earned, it makes the agent try everything."""
+    """Initial value of every entry; above the highest return, it makes the agent try every action."""
     exploration_fraction: float = 0.5
-    """Part of training over which exploration falls."""
+    """Fraction of training over which exploration decreases."""
     exploration_initial_eps: float = 1.0
-    """Probability of a random action at the start."""
+    """Initial probability of a random action."""
     exploration_final_eps: float = 0.05
-    """Probability of a random action after that."""
+    """Final probability of a random action."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -92,8 +92,8 @@ class TableSpaces(Spaces):
     """Spaces of an env whose observations can be counted.
 
     Attributes:
-        obs_counts: How many values each part of an observation has, (D,).
-        first_obs: The smallest value of each part, (D,).
+        obs_counts: Number of values of each part of an observation, (D,).
+        first_obs: Smallest value of each part, (D,).
     """
 
     obs_counts: tuple[int, ...] = ()
@@ -117,7 +117,7 @@ class TableSpaces(Spaces):
 
 
 def _counts(space: gym.Space[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """How many values each part of an observation has, and the smallest one of each."""
+    """Number of values of each part of an observation, and the smallest value of each."""
     if isinstance(space, gym.spaces.MultiDiscrete) and space.nvec.ndim == 1:
         return tuple(space.nvec.tolist()), tuple(space.start.tolist())
     parts = space.spaces if isinstance(space, gym.spaces.Tuple) else [space]
@@ -148,7 +148,7 @@ class QLearning(SeedAgent):
 
     Attributes:
         table: The values, [S, n_states, A].
-        visits: How often each was learnt, the same shape; [S, 0, A] without `visit_power`.
+        visits: Number of updates of each, the same shape; [S, 0, A] without `visit_power`.
     """
 
     Config = QLearningConfig
@@ -179,7 +179,7 @@ class QLearning(SeedAgent):
         pass
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
-        """Acts once in every env and learns from it."""
+        """Takes one step in every env and learns from it."""
         state = self._states(obs)  # [S, N]
         action = np.empty_like(state)
         choose(self.table, state, self._exploring.draw(), self.exploration_rate, action)
@@ -236,16 +236,16 @@ class QLearning(SeedAgent):
 
 @compiled
 def choose(table: Doubles, state: Ints, drawn: Doubles, epsilon: float, action: Ints) -> None:
-    """Writes epsilon-greedy actions [S, N] for the states [S, N]; of equal values one drawn at random.
+    """Writes epsilon-greedy actions [S, N] for the states [S, N]; ties are broken at random.
 
-    Always the first would see few of the states that other actions lead to while the table is still level.
+    Always taking the first would explore few states while the table is still flat.
 
     Args:
         table: [S, n_states, A].
         state: [S, N].
-        drawn: Numbers in [0, 1), [S, 2N]: N that decide whether to explore, N that say where.
+        drawn: Numbers in [0, 1), [S, 2N]: N that decide whether to explore, N that pick the action.
         epsilon: Probability of a random action.
-        action: What is written, [S, N].
+        action: The output, [S, N].
     """
     S, N = state.shape
     A = table.shape[2]

@@ -57,24 +57,24 @@ class RecurrentA2CConfig:
     gamma: float = 0.99
     """Discount factor."""
     gae_lambda: float = 0.95
-    """Which advantage: 0 is TD(0), 1 is n-step, between them GAE."""
+    """Lambda of the advantage: 0 is TD(0), 1 is n-step, in between GAE."""
     ent_coef: float | str | Schedule = 0.0
     """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of the remaining progress.
     Unless advantages are normalised, it counts in units of the reward."""
     vf_coef: float = 0.5
     """Weight of the critic in the loss."""
     max_grad_norm: float = 0.5
-    """Largest norm of the gradient of one seed's policy, and of its critic."""
+    """Maximum norm of the gradient of one seed's policy, and of its critic's."""
     use_rms_prop: bool = False
-    """RMSprop, else Adam."""
+    """Whether to use RMSprop in place of Adam."""
     normalize_advantage: bool = False
-    """Whether advantages are normalised within each batch."""
+    """Whether to normalise advantages within each batch."""
     normalize_reward: bool = False
-    """Whether rewards are divided by the deviation of their discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
     lstm_size: int = 64
     """Width of each LSTM."""
     log_std_init: float = 0.0
-    """First logarithm of the standard deviation of Box actions."""
+    """Initial logarithm of the standard deviation of Box actions."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -116,11 +116,11 @@ def recurrent_a2c_gradient(
 
     Args:
         net: The network, just after its pass forward.
-        distribution: What the policy's outputs mean.
+        distribution: Distribution of the actions.
         outputs: Of that pass, [S, B, A + 1]: the policy's, and the value.
         action: [S, B, K].
         advantage: [S, B].
-        returns: What the critic should say, [S, B].
+        returns: Targets of the critic, [S, B].
         alive: 0 for steps whose action was ignored, which enter no term, else 1, [S, B].
         ent_coef: Weight of the entropy.
         vf_coef: Weight of the critic.
@@ -199,7 +199,7 @@ class RecurrentA2C(RecurrentAgent):
         return self.rollout.whole(total_timesteps)
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
-        """Acts once in every env, stores what came of it, and learns once the rollout is full."""
+        """Takes one step in every env, stores it, and learns once the rollout is full."""
         t, carried = self.rollout.position, self.carried
         if t == 0:
             self._first = (carried.hidden.copy(), carried.cell.copy())
@@ -217,7 +217,7 @@ class RecurrentA2C(RecurrentAgent):
         return step.obs
 
     def _values_of_truncated(self, step: Step, after: Recalled) -> Floats | None:
-        """Values [S, N] of the last observations of episodes that this step truncated, elsewhere 0."""
+        """Values [S, N] of the last observations of episodes truncated by this step, elsewhere 0."""
         truncated = step.ended & ~step.terminated  # [S, N]
         if not truncated.any():
             return None

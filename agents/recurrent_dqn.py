@@ -59,11 +59,11 @@ class RecurrentDQNConfig:
     batch_size: int = 16
     """Sequences per update."""
     burn_in: int = 8
-    """Steps of a sequence that only bring the memory up to date."""
+    """Steps of a sequence that only warm up the recurrent state."""
     sequence_length: int = 16
     """Steps of a sequence that are learnt from, through all of which the gradient goes back."""
     tau: float = 1.0
-    """Part of the way that the target network moves to the network at each of its updates."""
+    """Fraction by which the target network moves towards the network at each of its updates."""
     gamma: float = 0.99
     """Discount factor."""
     train_freq: int = 4
@@ -73,15 +73,15 @@ class RecurrentDQNConfig:
     target_update_interval: int = 1_000
     """Steps between updates of the target network."""
     exploration_fraction: float = 0.1
-    """Part of training over which exploration falls."""
+    """Fraction of training over which exploration decreases."""
     exploration_initial_eps: float = 1.0
-    """Probability of a random action at the start."""
+    """Initial probability of a random action."""
     exploration_final_eps: float = 0.05
-    """Probability of a random action after that."""
+    """Final probability of a random action."""
     max_grad_norm: float = 10.0
-    """Largest norm of one seed's gradient."""
+    """Maximum norm of one seed's gradient."""
     normalize_reward: bool = False
-    """Whether rewards are divided by the deviation of their discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
     lstm_size: int = 64
     """Width of the LSTM."""
 
@@ -149,7 +149,7 @@ def recurrent_q_gradient(
 
 
 def _burnt_in(net: RecurrentNet, batch: Sequences, steps: int) -> State:
-    """What the network remembers before the first step that is learnt from."""
+    """Recurrent state before the first step that is learnt from."""
     if steps == 0:
         return batch.state
     net.lstm.forward(batch.obs[:, :steps], batch.state, batch.starts[:, :steps])
@@ -199,7 +199,7 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
             self._reward_scale.begin()
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
-        """Acts once in every env, stores what came of it, and trains if it is time to."""
+        """Takes one step in every env, stores it, and trains if it is due."""
         config = self.config
         outputs, after = self.net.act(obs, self.carried.recalled)
         epsilon = 1.0 if self.num_timesteps < config.learning_starts else self.exploration_rate
@@ -226,7 +226,7 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
             self._update(self._scaled(self.replay.sample(self._sampling.draw())), learning_rate)
 
     def _scaled(self, batch: Sequences) -> Sequences:
-        """The batch with its rewards divided by today's scale."""
+        """The batch with its rewards divided by the current scale."""
         if self._reward_scale is None:
             return batch
         divisor = torch.from_numpy(self._reward_scale.divisor.astype(np.float32)).to(self.device)  # [S]

@@ -52,21 +52,21 @@ class REINFORCEConfig:
     value_baseline: bool = False
     """Whether to learn the value of observations and subtract it from the returns."""
     normalize_advantage: bool = True
-    """Whether returns, less the baseline if there is one, are normalised over the episodes of an update."""
+    """Whether to normalise returns, less the baseline if there is one, over the episodes of an update."""
     ent_coef: float | str | Schedule = 0.0
-    """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of what remains."""
+    """Weight of the entropy in the loss: a number, "lin_0.1" (linear to zero), or a function of remaining progress."""
     vf_coef: float = 0.5
     """Weight of the baseline in the loss."""
     max_grad_norm: float = 0.5
-    """Largest norm of one seed's gradient."""
+    """Maximum norm of one seed's gradient."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of each network."""
     shared_network: bool = False
     """Whether policy and baseline share their hidden layers."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """What stands between layers."""
+    """Activation between layers."""
     log_std_init: float = 0.0
-    """First logarithm of the standard deviation of Box actions."""
+    """Initial logarithm of the standard deviation of Box actions."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -102,7 +102,7 @@ def reinforce_gradient(
 
     Args:
         heads: The networks; a critic among them is the baseline.
-        distribution: What the policy's outputs mean.
+        distribution: Distribution of the actions.
         obs: [S, B, D].
         action: [S, B, K].
         returns: Discounted returns, [S, B].

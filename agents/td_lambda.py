@@ -67,11 +67,11 @@ class TDLambdaConfig:
     """Column of an observation that shows a loss as a fraction, whose change by an action is what the action costs:
     TradingEnv's drawdown is -1. None: actions cost nothing by themselves."""
     exploration_fraction: float = 0.5
-    """Part of training over which exploration falls."""
+    """Fraction of training over which exploration decreases."""
     exploration_initial_eps: float = 0.5
-    """Probability of a random action at the start."""
+    """Initial probability of a random action."""
     exploration_final_eps: float = 0.05
-    """Probability of a random action after that."""
+    """Final probability of a random action."""
     net_arch: tuple[int, ...] = (64,)
     """Widths of the hidden layers; none makes V linear."""
 
@@ -151,7 +151,7 @@ class TDLambda(SeedAgent):
         self.trace.zero_()
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
-        """Acts once in every env and learns from it; obs are afterstates [S, N, A * D]."""
+        """Takes one step in every env and learns from it; obs are afterstates [S, N, A * D]."""
         assert isinstance(envs, AfterstateEnvs)
         gamma = self.config.gamma
         action, best = self._act(obs)  # [S, N]
@@ -182,14 +182,14 @@ class TDLambda(SeedAgent):
         return obs.reshape(*obs.shape[:2], self.spaces.n_actions, -1)  # [S, B, A, D]
 
     def _worth(self, obs: Floats) -> npt.NDArray[Any]:
-        """What is left after each action, and the value of its afterstate: [S, B, A] for obs [S, B, A * D]."""
+        """Log wealth left after each action plus the value of its afterstate, [S, B, A] for obs [S, B, A * D]."""
         options = self._split(obs)
         value = self.v_net.act(options.reshape(len(obs), -1, options.shape[-1]))  # [S, B * A, 1]
         worth: npt.NDArray[Any] = self._kept(options) + value.reshape(options.shape[:3])
         return worth
 
     def _kept(self, obs: Floats) -> npt.NDArray[np.float64] | float:
-        """Log of the fraction that is left after the loss that observations [..., D] show, [...]."""
+        """Log of the fraction left after the loss in `loss_column` of observations [..., D], [...]."""
         column = self.config.loss_column
         if column is None:
             return 0.0
@@ -198,7 +198,7 @@ class TDLambda(SeedAgent):
 
     @torch.inference_mode()
     def _remember(self, obs: Floats, decay: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Lets the traces decay by [S, N] and adds the gradients of V; returns V, [S, N]."""
+        """Multiplies the traces by `decay` [S, N] and adds the gradients of V; returns V, [S, N]."""
         x = torch.from_numpy(np.ascontiguousarray(obs)).to(self.device)  # [S, N, D]
         self.trace.mul_(torch.from_numpy(decay.astype(np.float32)).to(self.device)[..., None])
         return add_gradients(x, self.v_net.layers, self._traces).cpu().numpy().astype(np.float64)
@@ -214,7 +214,7 @@ class TDLambda(SeedAgent):
         self._rate = learning_rate
 
     def acting_in(self, env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> "Acting":
-        """A policy for this env alone, which asks it for its afterstates whenever it is to act."""
+        """A policy for this env alone, which asks it for its afterstates before each action."""
         return Acting(self, env)
 
     def _metrics(self) -> dict[str, Any]:
@@ -233,7 +233,7 @@ class Acting:
     """An agent of afterstates in one env, as a policy that acts on the env's observations.
 
     Args:
-        agent: What acts.
+        agent: The agent.
         env: The env, or the vector env, in which it acts: S sub-envs for S seeds, any number for one.
     """
 

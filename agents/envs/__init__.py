@@ -1,1 +1,1 @@
-"""The envs of all seeds as one vector env, and what agents ask of envs beyond Gymnasium."""
+"""The envs of all seeds as one vector env, and methods of envs beyond Gymnasium that agents use."""

@@ -1,7 +1,7 @@
-"""Envs seen through their afterstates: what each action leads to at once, before anything else happens.
+"""Envs observed through their afterstates: the observation right after each action, before anything else happens.
 
-An env offers them by a method of its own, `afterstates()`: the observation right after each action, [A, *obs], or
-[N, A, *obs] of a vector env. Nothing else about the env is known here.
+An env gives them by its method `afterstates()`, [A, *obs], a vector env [N, A, *obs]. Nothing else about the env is
+assumed here.
 
 Axis letters: S seeds, N envs per seed, A actions, D observation (flattened).
 """
@@ -26,11 +26,11 @@ HARMLESS = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimi
 class AfterstateEnvs(SeedEnvs):
     """Envs of S seeds whose observations are their afterstates, [A, *obs], one row per action.
 
-    An env must answer after a step that ended its episode too: the value of one that was cut off is wanted.
+    An env must also answer after the step that ended its episode: a truncated one is bootstrapped from its value.
 
     Attributes:
-        obs: What the env itself shows now, [S, N, D].
-        next_obs: What it showed after the last step, before any reset, [S, N, D].
+        obs: Current observation of the env itself, [S, N, D].
+        next_obs: Its observation after the last step, before any reset, [S, N, D].
     """
 
     autoreset_mode = AutoresetMode.DISABLED  # the last afterstates of an episode must be seen before its reset
@@ -60,10 +60,10 @@ class AfterstateEnvs(SeedEnvs):
 
 
 def afterstates_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> Callable[[], npt.NDArray[Any]]:
-    """The method by which an env, or a vector env, offers its afterstates.
+    """The function that returns the afterstates of an env or a vector env.
 
     Raises:
-        ValueError: If it has none, or stands under a wrapper that shows other observations or rewards.
+        ValueError: If there is none, or a wrapper changes observations or rewards.
     """
     if isinstance(env, SyncVectorEnv):
         offers = [afterstates_of(single) for single in env.envs]
@@ -72,10 +72,10 @@ def afterstates_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> Callabl
 
 
 def offered(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any], name: str, what: str) -> Callable[[], Any]:
-    """The env's own method of that name, which gives `what`.
+    """The env's own method of that name, which returns `what`.
 
     Raises:
-        ValueError: If it has none, or stands under a wrapper that shows other observations or rewards.
+        ValueError: If there is none, or a wrapper changes observations or rewards.
     """
     while isinstance(env, gym.Wrapper) and isinstance(env, HARMLESS):
         env = env.env

@@ -1,9 +1,9 @@
-"""Envs that tell what every action would have brought, because nothing in them reacts to the agent but its own account.
+"""Envs that give the outcomes of all actions, because nothing in them but the agent's account reacts to its actions.
 
-An env offers that by a method of its own, `counterfactual()`: after a step, the pair of the rewards [A] and the next
-observations [A, *obs] of all actions, with `terminated` [A] as an attribute; [N, A, ...] of a vector env. A time limit
-is the clock's, the same for all actions, so what it cuts off goes on in the values of the next observations. Nothing
-else about the env is known here.
+An env gives them by its method `counterfactual()`: after a step, the pair of the rewards [A] and the next observations
+[A, *obs] of all actions, with `terminated` [A] as an attribute; [N, A, ...] for a vector env. A time limit is the same
+for all actions, so truncated episodes are bootstrapped from their next observations. Nothing else about the env is
+assumed here.
 
 Axis letters: S seeds, N envs per seed, A actions, D observation (flattened).
 """
@@ -21,7 +21,7 @@ from agents.envs.seed_envs import Floats, SeedEnvs, Step, check_finite
 
 
 class Outcomes(NamedTuple):
-    """What each action would have brought in the last step."""
+    """Outcomes of all actions in the last step."""
 
     reward: npt.NDArray[Any]  # [S, N, A]
     terminated: npt.NDArray[np.bool_]  # [S, N, A]
@@ -29,10 +29,10 @@ class Outcomes(NamedTuple):
 
 
 class CounterfactualEnvs(SeedEnvs):
-    """Envs of S seeds that are asked after each step what the other actions would have brought.
+    """Envs of S seeds that are asked after each step for the outcomes of all actions.
 
     Attributes:
-        outcomes: Of the last step.
+        outcomes: Outcomes of the last step.
     """
 
     autoreset_mode = AutoresetMode.DISABLED  # the last step of an episode must be asked about before its reset
@@ -66,10 +66,10 @@ Asked = tuple[npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[Any]]
 
 
 def counterfactual_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> Callable[[], Asked]:
-    """A function that asks an env, or a vector env, for rewards, terminated and next observations of all actions.
+    """A function that returns rewards, terminated and next observations of all actions of an env or a vector env.
 
     Raises:
-        ValueError: If it cannot tell, or stands under a wrapper that shows other observations or rewards.
+        ValueError: If there is none, or a wrapper changes observations or rewards.
     """
     if isinstance(env, SyncVectorEnv):
         singles = [counterfactual_of(single) for single in env.envs]

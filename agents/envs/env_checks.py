@@ -1,4 +1,4 @@
-"""What can be wrong with a stranger's env, said by name: one env handed out twice, the API of the old `gym`."""
+"""Checks of user-made envs, with clear errors: one env returned twice, the API of the old `gym`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ _OLD = "the API of gym before 0.26; Gymnasium's is"
 
 
 def made_by(factory: Callable[[], Any]) -> Any:
-    """What the factory makes; TypeError if that is no single env."""
+    """The env that the factory makes; TypeError if it is not a single env."""
     env = factory()
     if isinstance(env, VectorEnv) or not (hasattr(env, "step") and hasattr(env, "reset")):
         raise TypeError(f"env must be a function that returns an env, but {factory} returned {env!r}")
@@ -24,7 +24,7 @@ def check_apart(envs: VectorEnv[Any, Any, Any], source: Any, others: VectorEnv[A
     """Checks that all sub-envs are different objects, and none is one of `others`.
 
     Raises:
-        ValueError: If one is there twice: a step for one run would be a step for all.
+        ValueError: If one occurs twice: its runs would all step the same env.
     """
     taken = set() if others is None else {id(env) for env in _innermost(others)}
     for env in _innermost(envs):
@@ -41,7 +41,7 @@ def _innermost(envs: VectorEnv[Any, Any, Any]) -> Sequence[Any]:
 
 
 def named(error: Exception, envs: VectorEnv[Any, Any, Any], call: str) -> Exception | None:
-    """An error that names the env and its API, if `error` came of Gymnasium reading what `call` returned; else None."""
+    """A clearer error that names the env and its API, if Gymnasium failed to read what `call` returned; else None."""
     text = str(error)
     if not _raised_in_gymnasium(error.__traceback__) or not isinstance(envs, SyncVectorEnv):
         return None
@@ -57,7 +57,7 @@ def named(error: Exception, envs: VectorEnv[Any, Any, Any], call: str) -> Except
 
 
 def _raised_in_gymnasium(trace: TracebackType | None) -> bool:
-    """Whether the innermost frame is Gymnasium's own."""
+    """True if the error was raised in Gymnasium's own code."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace is not None and trace.tb_frame.f_code.co_filename.startswith(_GYMNASIUM)

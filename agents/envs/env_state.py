@@ -1,9 +1,9 @@
-"""The running episodes of vector envs, so that they go on after the program was killed.
+"""Save and restore the running episodes of vector envs, so that they continue after the program was killed.
 
-An env that has `get_state()` and `set_state(state)` speaks for itself and for all that it wraps. The sub-envs of a
+An env with `get_state()` and `set_state(state)` is saved by them, with all that it wraps. The sub-envs of a
 `SyncVectorEnv` may also be Gymnasium's toy-text envs (FrozenLake, Taxi, CliffWalking, Blackjack), whose state is a
-few numbers and a random stream, under wrappers that count steps at most. Of other envs nothing is known: their
-episodes must start anew.
+few numbers and a random stream, under wrappers that at most count steps. Episodes of other envs cannot be saved, and
+start anew.
 """
 
 from typing import Any
@@ -34,11 +34,11 @@ WRAPPERS: dict[type, tuple[str, ...]] = {
     RescaleAction: (),
     TimeLimit: ("_elapsed_steps",),
 }
-"""What wrappers remember of an episode."""
+"""Attributes of wrappers that change during an episode."""
 TOY_TEXT = ("s", "lastaction", "fickle_step", "taxi_orientation", "player", "dealer")
-"""What toy-text envs remember of an episode, each of them some of it."""
+"""Attributes of toy-text envs that change during an episode; each env has some of them."""
 MOST_CARDS = 22
-"""Of a hand of Blackjack that goes on: 21 aces and one more."""
+"""The longest hand in Blackjack: 21 aces and one more."""
 
 
 def episodes_of(envs: VectorEnv[Any, Any, Any]) -> State | None:
@@ -54,7 +54,7 @@ def episodes_of(envs: VectorEnv[Any, Any, Any]) -> State | None:
 
 
 def set_episodes(envs: VectorEnv[Any, Any, Any], state: State) -> None:
-    """Takes up what `episodes_of` gave. The envs must have been reset, so that their wrappers are ready.
+    """Restores what `episodes_of` returned. The envs must have been reset, so that their wrappers are ready.
 
     Raises:
         ValueError: If the state came from other envs.
@@ -74,7 +74,7 @@ def set_episodes(envs: VectorEnv[Any, Any, Any], state: State) -> None:
 
 
 def _layers(env: gym.Env[Any, Any]) -> list[Any] | None:
-    """The wrappers and the env below them, down to the one that speaks for the rest; None if one cannot speak."""
+    """The wrappers and the env, down to the first with `get_state`; None if the state of one is not known."""
     layers = [env]
     while not isinstance(env, Stateful):
         if not isinstance(env, gym.Wrapper):
@@ -130,7 +130,7 @@ def _set_attributes(layer: Any, state: State) -> None:
 
 
 def _check(layer: Any, name: str, value: Any) -> None:
-    """Checks what a wrapper or a toy-text env is to remember; ValueError if it cannot be."""
+    """Checks a value to restore in a wrapper or a toy-text env; ValueError if it is impossible."""
     value = plain(value)
     if name in ("s", "lastaction"):
         space = layer.observation_space if name == "s" else layer.action_space

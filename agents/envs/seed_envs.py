@@ -31,13 +31,13 @@ EPISODE_WINDOW = 100  # episodes that the running means cover, as SB3's stats_wi
 
 @dataclass(frozen=True)
 class Spaces:
-    """What an agent must know of its env: Box observations, Discrete actions or a bounded Box of floats.
+    """Spaces of an env: Box observations, and Discrete actions or a bounded Box of floats.
 
     Attributes:
         obs_shape: Shape of one observation; networks see it flattened.
-        n_actions: How many Discrete actions there are; 0 where actions are a Box.
+        n_actions: Number of Discrete actions; 0 if actions are a Box.
         first_action: The smallest Discrete action, its `start`.
-        action_shape: Shape of one action, () where actions are Discrete.
+        action_shape: Shape of one action, () if actions are Discrete.
         action_low: Smallest numbers of a Box action, flattened.
         action_high: Largest ones.
     """
@@ -77,7 +77,7 @@ class Spaces:
 
     @property
     def continuous(self) -> bool:
-        """Whether actions are a Box."""
+        """True if actions are a Box."""
         return self.n_actions == 0
 
     def to_env(self, action: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -102,7 +102,7 @@ class Spaces:
 
 
 class Step(NamedTuple):
-    """What one step of all envs returned."""
+    """The result of one step of all envs."""
 
     obs: Floats  # [S, N, D], what to act on next: after the end of an episode, the first of the next one
     reward: npt.NDArray[Any]  # [S, N]
@@ -112,9 +112,9 @@ class Step(NamedTuple):
 
 
 class SeedEnvs:
-    """One SAME_STEP vector env of S * N sub-envs, seen as [S, N].
+    """One SAME_STEP vector env of S * N sub-envs, with arrays [S, N, ...].
 
-    An algorithm that sees its envs in another way names a subclass as its `envs_type`.
+    An algorithm that observes its envs in another way has a subclass as its `envs_type`.
 
     Attributes:
         spaces: The single env's spaces.
@@ -138,7 +138,7 @@ class SeedEnvs:
         self.lengths: list[deque[int]] = [deque(maxlen=EPISODE_WINDOW) for _ in seeds]
 
     def reset(self) -> Floats:
-        """First observations [S, N, D]. The first call seeds the sub-envs; later ones go on in their streams."""
+        """First observations [S, N, D]. The first call seeds the sub-envs; later ones continue their random streams."""
         try:
             obs, _ = self.vector_env.reset(seed=self._seeds)
         except (AttributeError, TypeError, ValueError) as error:
@@ -154,8 +154,8 @@ class SeedEnvs:
         """Takes the actions: [S, N] ints counted from 0, or floats [S, N, *action_shape], which are clipped.
 
         Raises:
-            ValueError: If a reward or an observation is not finite, of which nothing could be learnt, or if the env
-            returns something else than Gymnasium's five values.
+            ValueError: If a reward or an observation is not finite, or if the env does not return Gymnasium's five
+                values.
         """
         flat = action.reshape(-1, *self.spaces.action_shape)
         try:
@@ -175,7 +175,7 @@ class SeedEnvs:
         return Step(seen, shaped, terminated.reshape(self._shape), ended, next_obs)
 
     def reseed(self, seeds: Sequence[int]) -> None:
-        """Gives the sub-envs the streams of other seeds, S of them, at the next reset."""
+        """Seeds the sub-envs from other seeds, S of them, at the next reset."""
         self._agent_seeds = seeds
         self._seeds = self._drawn_seeds()
 
@@ -229,14 +229,14 @@ class SeedEnvs:
         """Observations as float32 [S, N, D]; integers beyond 2^24 are rounded.
 
         Raises:
-            ValueError: If one is not finite: a network that has seen it would be lost for good.
+            ValueError: If one is not finite: a network that learnt from it would be ruined.
         """
         seen = np.asarray(obs, np.float32).reshape(*self._shape, -1)
         check_finite("observations", seen)
         return seen
 
     def _renewed(self, seen: Floats, info: dict[str, Any], ended: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        """What to act on next, and what the last actions led to, where sub-envs `ended` [S * N] were reset."""
+        """Observations to act on next, and those the last actions led to, if sub-envs `ended` [S * N] were reset."""
         next_obs = seen.copy()
         rows = next_obs.reshape(len(ended), -1)
         for i in np.flatnonzero(ended):
@@ -252,7 +252,7 @@ class SeedEnvs:
 
 
 def check_finite(what: str, values: npt.NDArray[Any]) -> None:
-    """Checks what an env gives; ValueError if a number is not finite, or too large for float32."""
+    """Checks numbers from an env; ValueError if one is not finite, or too large for float32."""
     if float(np.vdot(values, values)) < _SMALL:  # in a tenth of the time of the next line, which decides
         return
     held = np.abs(values) <= np.finfo(np.float32).max
@@ -279,8 +279,8 @@ def make_envs(
             env with a spec, of which copies are made.
         seeds: S seeds.
         n_envs: N.
-        purpose: Which of a seed's streams the sub-envs draw on, "envs" to train, "evaluate" to evaluate.
-        kind: How the algorithm sees them.
+        purpose: The streams of a seed that the sub-envs draw from, "envs" to train, "evaluate" to evaluate.
+        kind: Type of the result.
 
     Raises:
         TypeError: If `env` is none of these.
@@ -300,7 +300,7 @@ def make_envs(
 
 
 def as_source(env: EnvLike) -> EnvSpec | Callable[[], gym.Env[Any, Any]]:
-    """What envs are made from; TypeError or ValueError if `env` is no such thing."""
+    """The spec or function that envs are made from; TypeError or ValueError if `env` gives none."""
     if isinstance(env, str):
         module, _, name = env.rpartition(":")
         if module:
@@ -316,7 +316,7 @@ def as_source(env: EnvLike) -> EnvSpec | Callable[[], gym.Env[Any, Any]]:
 
 
 def _native(spec: EnvSpec, total: int, mode: AutoresetMode) -> VectorEnv[Any, Any, Any] | None:
-    """The spec's own vector env, if it has one that keeps sub-envs apart and takes all that the spec says."""
+    """The spec's own vector env, if its sub-envs are independent and it supports everything in the spec; else None."""
     entry = spec.vector_entry_point
     if entry is None or spec.additional_wrappers or spec.max_episode_steps is not None:
         return None

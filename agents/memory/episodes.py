@@ -46,17 +46,17 @@ class Episodes:
         self.length += 1
 
     def take(self, s: int, n: int) -> tuple[Floats, npt.NDArray[np.float64]]:
-        """The episode of one env, which is over: observations and actions side by side [T, D + K], rewards [T]."""
+        """Removes and returns an ended episode: observations and actions side by side [T, D + K], rewards [T]."""
         T = self.length[s, n]
         self.length[s, n] = 0
         return self._rows[s, n, :T].copy(), self._reward[s, n, :T].copy()
 
     def clear(self) -> None:
-        """Forgets the running episodes."""
+        """Discards the running episodes."""
         self.length[:] = 0
 
     def forget_finished(self) -> None:
-        """Forgets the finished ones."""
+        """Discards the finished episodes."""
         self.finished = [[] for _ in self.finished]
 
     def get_state(self) -> State:

@@ -1,6 +1,6 @@
-"""Transitions of n steps, put together from stored ones when they are drawn.
+"""Transitions of n steps, assembled from single steps when they are sampled.
 
-So the memory keeps single steps, and there is no queue beside it.
+So the replay memory stores single steps, and needs no queue.
 
 Axis letters: S seeds, N envs per seed, B batch, C capacity, D observation.
 """
@@ -39,9 +39,9 @@ def gather_n_steps(
         n_envs: N.
         n_steps: Most steps of a transition.
         gamma: Discount factor.
-        batch: To write, [S, B, 2D + 3].
-        action: To write, [S, B, 1].
-        continues: To write, [S, B, 1].
+        batch: Output, [S, B, 2D + 3].
+        action: Output, [S, B, 1].
+        continues: Output, [S, B, 1].
     """
     S, B, width = batch.shape
     C, D = rows.shape[1], (width - 3) // 2

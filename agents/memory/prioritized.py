@@ -1,4 +1,4 @@
-"""Priorities of stored transitions, for S seeds: a sum tree each, which draws in proportion to them.
+"""Priorities of stored transitions, for S seeds: a sum tree each, which samples in proportion to them.
 
 A transition is drawn with probability P(i) = p_i / sum p, where p_i = (|error_i| + eps)^alpha, and weighs
 (size * P(i))^-beta, divided by the largest weight of the batch (Schaul et al. 2016, sections 3.3 and 3.4).
@@ -19,7 +19,7 @@ Slots = npt.NDArray[np.int64]
 
 
 class Priorities:
-    """The priorities of S rings that fill in step.
+    """Priorities of S ring buffers that fill in lockstep.
 
     Args:
         n_seeds: S.
@@ -71,7 +71,7 @@ class Priorities:
         return {"tree": self.tree, "largest": self.largest}
 
     def set_state(self, state: State) -> None:
-        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        """Restores what `get_state` returned; ValueError if it does not fit."""
         S, nodes = len(self.tree), state["tree"].shape[-1]
         if state["tree"].shape != (S, nodes) or nodes & (nodes - 1) or nodes < 2:
             raise ValueError(f"tree must have shape {(S, '2L')}, L a power of two, got {state['tree'].shape}")
@@ -79,7 +79,7 @@ class Priorities:
         self.largest[:] = state["largest"]
 
     def update(self, error: npt.NDArray[Any]) -> None:
-        """Gives what was drawn last the priorities of its errors [S, B]."""
+        """Sets the priorities of the slots drawn last from their errors [S, B]."""
         _update(self.tree, self.largest, self.slots, (np.abs(error) + self.eps) ** self.alpha)
 
 

@@ -46,14 +46,14 @@ class Batch:
 
 
 class Replay:
-    """Rings of the last transitions of S seeds, which fill in step.
+    """Ring buffers of the last transitions of S seeds, which fill in lockstep.
 
     Args:
         n_seeds: S.
         buffer_size: Most transitions kept per seed.
         obs_size: D.
         batch_size: B.
-        device: Where batches are wanted.
+        device: Device of the batches.
         outcomes: K.
         n_steps: Most steps of a drawn transition; more than 1 needs K = 1.
         gamma: Discount factor of n steps.
@@ -91,7 +91,7 @@ class Replay:
 
     @property
     def capacity(self) -> int:
-        """C, how many transitions of a seed there is room for now."""
+        """C, the transitions per seed that there is room for now."""
         return self.rows.shape[1]
 
     def reserve(self, transitions: int) -> None:
@@ -145,7 +145,7 @@ class Replay:
         self.size = min(self.size + n_envs, C)
 
     def cut(self) -> None:
-        """Notes that what is stored next belongs to other episodes than what was stored last."""
+        """Marks the last transitions as ends of their episodes: the next ones stored belong to others."""
         if self.size:
             last = (self.position - 1 - np.arange(min(self.n_envs, self.size))) % self.capacity
             end = self.rows[:, last, -1]  # [S, N]
@@ -167,7 +167,7 @@ class Replay:
         return batch.to(self._device)
 
     def _as_batch(self) -> Batch:
-        """What was gathered last; with one outcome it shares memory with what is gathered next."""
+        """The batch gathered last; with one outcome it shares memory with the next one."""
         S, B, K = self._action.shape
         D = (self._packed.shape[2] - 3 * K) // (K + 1)
         packed = torch.from_numpy(self._packed)
@@ -189,12 +189,12 @@ class Replay:
         self._batch = self._as_batch()
 
     def get_state(self) -> State:
-        """The transitions stored, [S, size, ...], sharing memory, and where the ring stands."""
+        """The transitions stored, [S, size, ...], sharing memory, and the position in the ring."""
         counts = {"capacity": self.capacity, "size": self.size, "position": self.position, "n_envs": self.n_envs}
         return {"rows": self.rows[:, : self.size], **counts}
 
     def set_state(self, state: State) -> None:
-        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        """Restores what `get_state` returned; ValueError if it does not fit."""
         S, _, width = self.rows.shape
         C, size, position = (check_int(name, state[name], 0) for name in ("capacity", "size", "position"))
         if not size <= C <= self.buffer_size or position > size:

@@ -1,13 +1,13 @@
-"""A divisor for the rewards of each seed, so that networks and losses meet numbers of one size in every env.
+"""A divisor for the rewards of each seed, so that networks and losses see numbers of the same size in every env.
 
-A critic's first values are of size 1, Huber's loss turns at 1, and a gradient's norm is clipped at a number: where
-returns are a hundredth, the first values drown them; where they are a hundred, errors are cut to their sign. So
-rewards are divided by the standard deviation of the discounted returns so far,
+A critic's initial values are of size 1, Huber's loss becomes linear at 1, and gradient norms are clipped at a fixed
+number: if returns are about 0.01, the initial values drown them; if they are about 100, errors are reduced to their
+sign. So rewards are divided by the standard deviation of the discounted returns so far,
 
     R_t = gamma * R_{t-1} + reward_t,    R = 0 where an episode begins,
 
-as Stable-Baselines3's VecNormalize has it for rewards, but without its clipping and with statistics of each seed's
-own. Nothing but training sees it: rewards are not centred, so the best policy is the same, and acting needs no scale.
+as VecNormalize of Stable-Baselines3 does for rewards, but without its clipping, and with statistics per seed. Only
+training uses it: rewards are not centred, so the best policy is the same, and acting needs no scale.
 
 Axis letters: S seeds, N envs per seed.
 """
@@ -43,12 +43,12 @@ class RewardScale(Parts):
 
     @property
     def divisor(self) -> npt.NDArray[np.float64]:
-        """What rewards are divided by, [S]: 1 as long as all returns are alike."""
+        """The divisor of the rewards, [S]: 1 as long as all returns are equal."""
         deviation = np.sqrt(self.square / np.maximum(self.count, 1.0))
         return np.where(deviation > 0.0, deviation, 1.0)
 
     def add(self, reward: npt.NDArray[Any], ended: npt.NDArray[np.bool_]) -> None:
-        """Counts a step: rewards and ends of episodes, [S, N] each (Chan et al. 1983)."""
+        """Updates the statistics by one step: rewards and ends of episodes, [S, N] each (Chan et al. 1983)."""
         N = self.running.shape[1]
         self.running = self.gamma * self.running + reward
         of_step = self.running.mean(1)
@@ -59,7 +59,7 @@ class RewardScale(Parts):
         self.running[ended] = 0.0
 
     def begin(self) -> None:
-        """All episodes begin anew."""
+        """Starts new episodes in all envs."""
         self.running[:] = 0.0
 
     def parts(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class RewardScale(Parts):
 
 
 def scaled(step: Step, scale: RewardScale | None) -> Step:
-    """The step with its rewards divided, once they are counted; the same step without a scale."""
+    """The step with its rewards counted and divided; the same step if there is no scale."""
     if scale is None:
         return step
     scale.add(step.reward, step.ended)

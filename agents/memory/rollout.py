@@ -1,4 +1,4 @@
-"""The last T steps of S seeds with N envs each, which a policy learns from once and then forgets.
+"""The last T steps of S seeds with N envs each, which a policy learns from once and then discards.
 
 Axis letters: S seeds, N envs per seed, B = T * N batch, T time, D observation, K numbers per action.
 """
@@ -57,15 +57,15 @@ class Rollout(Parts):
 
     @property
     def full(self) -> bool:
-        """Whether all T steps are there."""
+        """True if all T steps are stored."""
         return self.position == self.n_steps
 
     def clear(self) -> None:
-        """Forgets them."""
+        """Discards all steps."""
         self.position = 0
 
     def cut(self, value: Floats) -> None:
-        """Ends the running episodes here, as if truncated, where what they came to is worth value [S, N]."""
+        """Ends the running episodes here as truncated, with value [S, N] as that of their last observations."""
         if self.position:
             t = self.position - 1
             self.final_value[:, t] = np.where(self.ended[:, t], self.final_value[:, t], value)

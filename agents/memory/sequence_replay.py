@@ -1,4 +1,4 @@
-"""A replay memory of sequences for S seeds: the last C steps of every env, and what was remembered before each.
+"""A replay memory of sequences for S seeds: the last C steps of every env, and the recurrent state before each.
 
 A sequence may run over the end of an episode, since each step says whether it begins one. It keeps `terminated`,
 never `done`, and what each action led to, so that a truncated episode still has a last state. A step is one row
@@ -34,7 +34,7 @@ class Sequences(NamedTuple):
 
 
 class SequenceReplay:
-    """Rings of the last steps of S seeds with N envs each, which fill in step.
+    """Ring buffers of the last steps of S seeds with N envs each, which fill in lockstep.
 
     Args:
         n_seeds: S.
@@ -44,7 +44,7 @@ class SequenceReplay:
         hidden_size: H.
         length: T.
         batch_size: B.
-        device: Where batches are wanted.
+        device: Device of the batches.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class SequenceReplay:
         """Stores a step of every env.
 
         Args:
-            obs: What was acted on, [S, N, D].
+            obs: Observations before the step, [S, N, D].
             action: [S, N].
-            step: What came of it.
-            carried: What each env carried before it, an `agents.base.recurrent_agent.Carried`.
+            step: The step.
+            carried: The recurrent state of each env before it, an `agents.base.recurrent_agent.Carried`.
         """
         D, H = self._obs_size, self.states.shape[-1] // 2
         row, state = self.rows[:, self.position], self.states[:, self.position]  # [S, N, ...]
@@ -119,12 +119,12 @@ class SequenceReplay:
         )
 
     def get_state(self) -> dict[str, Any]:
-        """The steps stored, [S, size, N, ...], sharing memory, and where the ring stands."""
+        """The steps stored, [S, size, N, ...], sharing memory, and the position in the ring."""
         counts = {"reserved": self.rows.shape[1], "size": self.size, "position": self.position}
         return {"rows": self.rows[:, : self.size], "states": self.states[:, : self.size], **counts}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Takes up what `get_state` gave; ValueError if it does not fit."""
+        """Restores what `get_state` returned; ValueError if it does not fit."""
         C, size, position = (check_int(name, state[name], 0) for name in ("reserved", "size", "position"))
         if not size <= C <= self.capacity or position > size:
             raise ValueError(f"room for {self.capacity} steps has none for {size} of {C}, the next {position}")

@@ -1,4 +1,4 @@
-"""Networks of a policy and of its values over one flat buffer, for S seeds at once.
+"""Networks of a policy and its value function over one flat buffer, for S seeds at once.
 
 Axis letters: S seeds, B batch, D observation, H hidden, A outputs of the policy.
 """
@@ -22,7 +22,7 @@ HEAD_GAIN = {"pi": 0.01, "vf": 1.0}  # of the last layers' first weights, as Sta
 
 @dataclass(frozen=True)
 class Stack:
-    """Some layers, their gradients, and what stands between them."""
+    """Layers, their gradients, and the activation between them."""
 
     layers: Sequence[Layer]
     grads: Sequence[Layer]
@@ -43,7 +43,7 @@ class Stack:
 
 
 class Outputs(NamedTuple):
-    """What the networks make of a batch of observations."""
+    """Outputs of the networks for a batch of observations."""
 
     pi: torch.Tensor  # [S, B, A]
     value: torch.Tensor  # [S, B]; empty without a critic
@@ -52,7 +52,7 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class Heads:
-    """The policy's layers and the critic's: apart, or one stack whose last output is the value, or no critic."""
+    """Layers of policy and critic: separate, or one stack whose last output is the value, or no critic."""
 
     pi: Stack
     vf: Stack | None
@@ -63,7 +63,7 @@ class Heads:
 
     @property
     def has_critic(self) -> bool:
-        """Whether there are values."""
+        """True if there are values."""
         return self.shared or self.vf is not None
 
     def forward(self, obs: torch.Tensor) -> Outputs:
@@ -99,19 +99,19 @@ class Heads:
 class ActorCritic(Parameters):
     """S policies and, unless `critic` is "none", S value functions.
 
-    First weights are orthogonal, scaled by sqrt(2) in hidden layers, by 0.01 in the policy's last and by 1 in the
+    Initial weights are orthogonal, scaled by sqrt(2) in hidden layers, by 0.01 in the policy's last and by 1 in the
     critic's; biases are 0. Each seed draws them from its own stream.
 
     Args:
-        obs_size: D, or what the features extractor makes of it.
+        obs_size: D, or the number of features if there is an extractor.
         net_arch: Widths of the hidden layers, of each network if there are two.
-        distribution: What the policy's outputs mean.
+        distribution: Distribution of the actions.
         seeds: One seed per policy.
-        device: Where the parameters live.
+        device: Device of the parameters.
         critic: "separate" networks, hidden layers "shared" by both, or "none".
         activation: "tanh" or "relu".
-        log_std_init: First logarithm of the standard deviations of a Box's actions.
-        features: What the networks see of an observation; None means itself.
+        log_std_init: Initial logarithm of the standard deviations of Box actions.
+        features: Extractor of the networks' inputs; None means the observation itself.
     """
 
     def __init__(

@@ -22,11 +22,11 @@ LOG_ROOT_2_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 class Likelihood(NamedTuple):
-    """What a policy says of actions taken."""
+    """Likelihood of actions under a policy."""
 
     log_prob: torch.Tensor  # [S, B]
     entropy: torch.Tensor  # [S, B]
-    parts: tuple[torch.Tensor, ...]  # what the gradient is made of
+    parts: tuple[torch.Tensor, ...]  # for the gradient
 
 
 class Gradient(NamedTuple):
@@ -40,9 +40,9 @@ class Distribution(ABC):
     """One kind of distribution, without parameters of its own.
 
     Attributes:
-        n_outputs: A, how many numbers the policy's network gives.
-        action_size: How many numbers an action is.
-        noise_size: How many random numbers it takes to draw one.
+        n_outputs: A, outputs of the policy's network.
+        action_size: Numbers per action.
+        noise_size: Random numbers needed to sample an action.
         normal: Whether these are standard normal, else uniform in [0, 1).
     """
 
@@ -62,7 +62,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def mode(self, pi: Floats) -> npt.NDArray[Any]:
-        """The likeliest actions, in the shape of `sample`'s."""
+        """The most likely actions, in the shape of `sample`'s."""
 
     @abstractmethod
     def likelihood(self, pi: torch.Tensor, action: torch.Tensor, log_std: torch.Tensor | None) -> Likelihood:

@@ -1,6 +1,6 @@
-"""Features extractors: what networks see in place of an observation.
+"""Features extractors: functions that map observations to the inputs of the networks.
 
-A memory can then keep small observations, such as the number of a row, and the networks see all that they stand for.
+A replay memory can then store small observations, such as the index of a row, which are expanded for the networks.
 
 Axis letters: S seeds, B batch, D observation, K features.
 """
@@ -20,8 +20,7 @@ Floats = npt.NDArray[np.float32]
 Extractor = Callable[[torch.Tensor], torch.Tensor]
 """Maps observations [B, D] to features [B, K], K being its attribute `features_dim`; a `torch.nn.Module`, say.
 
-One that reads from what belongs to an env, such as a table of its data, has a method `look_at(env)`, which makes it
-read from another env's.
+One that reads data of an env, such as a table, has a method `look_at(env)`, which makes it read that of another env.
 """
 
 
@@ -29,7 +28,7 @@ def check_extractor(extractor: Extractor | None, dim: int | None) -> None:
     """Checks an extractor against the `features_dim` K that a file says its agent had, None for no extractor.
 
     Raises:
-        ValueError: If it is missing, not wanted, or gives another number of features.
+        ValueError: If it is missing, unexpected, or has another number of features.
     """
     if extractor is None and dim is not None:
         raise ValueError(f"features_extractor is missing: the agent was made with one of features_dim={dim}, pass it")
@@ -38,18 +37,18 @@ def check_extractor(extractor: Extractor | None, dim: int | None) -> None:
 
 
 class Features:
-    """An extractor without anything to learn, applied to observations with any axes before the last.
+    """An extractor without trainable parameters, applied to observations with any leading axes.
 
     Args:
         extractor: See `Extractor`. A module is moved to `device`.
-        device: Where observations come from.
+        device: Device of the observations.
 
     Attributes:
         dim: K.
 
     Raises:
         TypeError: If the extractor cannot be called, or has no int `features_dim`.
-        ValueError: If it has parameters to learn.
+        ValueError: If it has trainable parameters.
     """
 
     def __init__(self, extractor: Extractor, device: torch.device) -> None:
@@ -74,12 +73,12 @@ class Features:
         return features.view(*obs.shape[:-1], self.dim)
 
     def of(self, obs: npt.NDArray[Any]) -> Floats:
-        """The same, NumPy to NumPy."""
+        """Features [..., K] of observations [..., D], NumPy to NumPy."""
         features: Floats = self(torch.from_numpy(obs).to(self._device)).cpu().numpy()
         return features
 
     def look_at(self, env: Any) -> None:
-        """Reads from what belongs to another env, by a copy of the extractor that looks at it, if it can."""
+        """Replaces the extractor by a copy that looks at another env, if it has `look_at`."""
         if hasattr(self.extractor, "look_at"):
             twin = pickle.loads(pickle.dumps(self.extractor))  # copy.deepcopy may give the very same, to share a table
             twin.look_at(env)
@@ -87,7 +86,7 @@ class Features:
 
     @contextmanager
     def looking_at(self, env: Any) -> Iterator[None]:
-        """Reads from what belongs to another env for a while, as `look_at`."""
+        """Looks at another env for the duration of a block."""
         own = self.extractor
         try:
             self.look_at(env)

@@ -1,6 +1,6 @@
-"""Perceptrons for S seeds at once, their gradients by hand, and Adam with clipping per seed.
+"""Perceptrons for S seeds at once, their hand-written gradients, and Adam with clipping per seed.
 
-Tiny networks spend their time in per-operation overhead. So seeds are a batch dimension of every operation,
+Tiny networks spend most of their time in per-operation overhead. So seeds are a batch dimension of every operation,
 and all parameters of all seeds are views of one flat buffer, their gradients of another: copying to a target
 network and optimising are one operation each. The buffer runs layer by layer, and within a layer seed by
 seed: each weight [S, in, out] is then contiguous, which batched matrix products want (measured: the
@@ -28,7 +28,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Activation(NamedTuple):
-    """What stands between two layers."""
+    """The activation between two layers."""
 
     in_place: Callable[[torch.Tensor], torch.Tensor]
     gradient: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -63,13 +63,13 @@ class Parameters:
     _made: tuple[tuple[Any, ...], dict[str, Any]]  # what it was made with
 
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
-        """A blank one, which notes what it is made with."""
+        """A blank one, which stores the arguments it is made with."""
         made = super().__new__(cls)
         made._made = (args, keywords)
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For copies and pickles, which are made anew: copied one by one, the views would show other memory."""
+        """For copies and pickles, which are made anew: copied one by one, the views would not share memory."""
         return _remade, (type(self), *self._made, self.flat.detach().cpu(), self.grad.detach().cpu())
 
     def __init__(self, n_seeds: int, shapes: Mapping[str, tuple[int, ...]], device: torch.device) -> None:
@@ -101,7 +101,7 @@ class Parameters:
         return torch.cat(parts).to(self.flat.device)
 
     def copy_from(self, values: Mapping[str, torch.Tensor]) -> None:
-        """Takes over the named arrays `values`, [S, *shape] each."""
+        """Copies the named arrays `values`, [S, *shape] each."""
         for name, value in self.values.items():
             value.copy_(values[name])
 
@@ -129,8 +129,8 @@ class MLP(Parameters):
     Args:
         sizes: Widths from input to output, (D, H, ..., A).
         seeds: One seed per network.
-        device: Where the parameters live.
-        features: What the networks see of an observation; None means itself.
+        device: Device of the parameters.
+        features: Extractor of the networks' inputs; None means the observation itself.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class MLP(Parameters):
         self._on_cpu = [(w.numpy(), b.numpy()) for w, b in self.layers] if device.type == "cpu" else None
 
     def forward(self, obs: torch.Tensor) -> list[torch.Tensor]:
-        """What goes in and what each layer makes of it, the last one [S, B, A], for obs [S, B, D]."""
+        """The input and the output of each layer, the last one [S, B, A], for obs [S, B, D]."""
         return forward(obs if self._features is None else self._features(obs), self.layers)
 
     def backward(self, outputs: Sequence[torch.Tensor], d_out: torch.Tensor) -> None:
@@ -174,7 +174,7 @@ def draw_uniform(layers: Sequence[Layer], seeds: Sequence[int]) -> None:
 
 
 def forward(x: torch.Tensor, layers: Sequence[Layer], activation: Activation = RELU) -> list[torch.Tensor]:
-    """The input [S, B, D] and what each layer makes of it, [S, B, H] ..., the last one [S, B, A]."""
+    """The input [S, B, D] and the output of each layer, [S, B, H] ..., the last one [S, B, A]."""
     outputs = [x]
     for i, (weight, bias) in enumerate(layers):
         if i:
@@ -184,7 +184,7 @@ def forward(x: torch.Tensor, layers: Sequence[Layer], activation: Activation = R
 
 
 def forward_numpy(x: Floats, layers: Sequence[tuple[Floats, Floats]], activation: Activation = RELU) -> Floats:
-    """The last layer's output [S, B, A] for x [S, B, D]: with the tiny batches of acting half as long as torch."""
+    """The last layer's output [S, B, A] for x [S, B, D]: for the tiny batches of acting twice as fast as torch."""
     for i, (weight, bias) in enumerate(layers):
         if i:
             activation.on_cpu(x)
@@ -202,7 +202,7 @@ def backward(
 ) -> None:
     """Writes into `grads` the gradient of sum(d_out * last output), given what `forward` returned.
 
-    Half as long as autograd, which builds and walks a graph of the same products. A test compares the two.
+    Twice as fast as autograd, which builds and walks a graph of the same products. A test compares the two.
     """
     for i in range(len(layers) - 1, -1, -1):
         torch.bmm(outputs[i].mT, d_out, out=grads[i][0])  # [S, H, A]
@@ -220,8 +220,8 @@ class Adam:
     counts its own steps, because one may rest while others go on.
 
     Args:
-        parameters: What to optimise.
-        max_grad_norm: Largest norm of one seed's gradient.
+        parameters: The parameters to optimise.
+        max_grad_norm: Maximum norm of one seed's gradient.
         betas: Decay of the two moments.
         eps: Added to the denominator.
 
@@ -248,7 +248,7 @@ class Adam:
         self._bind()
 
     def _bind(self) -> None:
-        """Chooses how to step, and looks at the buffers as NumPy's."""
+        """Chooses the implementation of a step, and makes NumPy views of the buffers."""
         self._step = self._step_torch
         if self.parameters.flat.device.type == "cpu":
             self._step = self._step_compiled
@@ -256,7 +256,7 @@ class Adam:
             self._buffers = tuple(buffer.numpy() for buffer in buffers)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: all but what `_bind` makes."""
+        """For copies and pickles: everything except what `_bind` makes."""
         return {name: value for name, value in vars(self).items() if name not in ("_step", "_buffers")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -273,7 +273,7 @@ class Adam:
         self.steps_of.fill_(steps)
 
     def step(self, learning_rate: float, active: Flags | None = None) -> None:
-        """One step down the gradient that lies in the parameters' `grad`; `grad` itself may be spoilt.
+        """One step down the gradient that lies in the parameters' `grad`; `grad` itself may be overwritten.
 
         Args:
             learning_rate: The step size.
@@ -282,7 +282,7 @@ class Adam:
         self._step(learning_rate, self._all if active is None else active)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """All that it remembers by name, [S, ...] each, sharing memory."""
+        """The state of the optimiser by name, [S, ...] each, sharing memory."""
         means = {f"mean.{name}": view for name, view in self.parameters.named(self.mean).items()}
         squares = {f"square.{name}": view for name, view in self.parameters.named(self.square).items()}
         return {**means, **squares, "steps": self.steps_of}

@@ -1,4 +1,4 @@
-"""Losses of a value's error, with their derivatives, as pure functions.
+"""Losses of value errors, with their derivatives, as pure functions.
 
 Axis letters: S seeds, B batch, A actions.
 """
@@ -26,11 +26,11 @@ def masked_mse(q: torch.Tensor, mask: torch.Tensor, target: torch.Tensor) -> tor
 
 
 class Loss(NamedTuple):
-    """A loss of errors, elementwise."""
+    """An elementwise loss of errors."""
 
     value: Callable[[torch.Tensor], torch.Tensor]
     gradient: Callable[[torch.Tensor], torch.Tensor]
-    """Its derivative, in memory of its own."""
+    """Its derivative, as a new tensor."""
 
 
 LOSSES = {

@@ -1,4 +1,4 @@
-"""RMSprop with clipping per seed; Adam stands in `agents.nn.layers`.
+"""RMSprop with clipping per seed; Adam is in `agents.nn.layers`.
 
 Axis letters: S seeds, P parameters per seed.
 """
@@ -17,8 +17,8 @@ class RMSprop:
     Source: Tieleman and Hinton 2012, lecture 6.5. On the CPU one compiled loop clips and steps seed by seed.
 
     Args:
-        parameters: What to optimise.
-        max_grad_norm: Largest norm of one seed's gradient.
+        parameters: The parameters to optimise.
+        max_grad_norm: Maximum norm of one seed's gradient.
         alpha: Decay of the running mean of squares.
         eps: Added to the denominator.
     """
@@ -32,14 +32,14 @@ class RMSprop:
         self._sizes = np.array(parameters.sizes)
 
     def step(self, learning_rate: float) -> None:
-        """One step down the gradient that lies in the parameters' `grad`; `grad` itself may be spoilt."""
+        """One step down the gradient that lies in the parameters' `grad`; `grad` itself may be overwritten."""
         if self.parameters.flat.device.type == "cpu":
             self._step_compiled(learning_rate)
         else:
             self._step_torch(learning_rate)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """All that it remembers by name, [S, ...] each, sharing memory."""
+        """The state of the optimiser by name, [S, ...] each, sharing memory."""
         return {f"square.{name}": view for name, view in self.parameters.named(self.square).items()}
 
     def _step_compiled(self, rate: float) -> None:
