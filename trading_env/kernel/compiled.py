@@ -98,10 +98,11 @@ def compiled(function: Any, **options: Any) -> Any:
     """The function compiled by numba, and kept on disk if possible.
 
     NumPy's error model and no reference counts (`_nrt`): checks and counting would cost more than half of a step,
-    and the kernel neither divides by an unchecked zero nor makes an array.
+    and the kernel neither divides by an unchecked zero nor makes an array. No wrapper for C, which nothing calls: it
+    would take a twentieth of the compiling.
     """
     compile_with: Any = njit  # numba's types do not know `_nrt`
-    dispatcher = compile_with(error_model="numpy", _nrt=False, **options)(function)
+    dispatcher = compile_with(error_model="numpy", _nrt=False, no_cfunc_wrapper=True, **options)(function)
     if _CACHED:
         dispatcher._cache = KernelCache(function)
     return dispatcher
