@@ -7,7 +7,7 @@ interrupted steps (`trading_env.envs.turns`), and the common part of the state. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -81,7 +81,7 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
         """A new episode; what is not asked for is drawn."""
 
     @abstractmethod
-    def _begin(self, rows: Any, episodes: Iterable[Any], stepped: bool) -> None:
+    def _begin(self, rows: Any, episodes: Sequence[Any], stepped: bool) -> None:
         """Starts the episodes in the rows.
 
         Args:
@@ -91,11 +91,11 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
         """
 
     @abstractmethod
-    def _first(self, rows: Any) -> tuple[Any, dict[str, Any]]:
+    def _first(self, rows: Any, episodes: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
         """Observations (N, D) and info after a reset of the rows."""
 
     @abstractmethod
-    def _show(self, rows: Any, obs: Any, info: dict[str, Any]) -> None:
+    def _show(self, rows: Any, episodes: Sequence[Any], obs: Any, info: dict[str, Any]) -> None:
         """Overwrites observation and info of the rows by those of their new episodes."""
 
     @abstractmethod
@@ -188,7 +188,7 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
         self._begin(rows, episodes, stepped=False)
         self._ended[rows] = False
         self._any_ended = bool(self._ended.any())
-        obs, info = self._first(rows)
+        obs, info = self._first(rows, episodes)
         shaped, self._turn = self._shaped(obs), new_turn()
         return shaped, info
 
@@ -237,15 +237,17 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
             final = self._final(rows, now, obs, info)
         else:
             self._ended, self._any_ended = now, bool(now.any())
-        self._begin(rows, [self._draw(self._rngs[j]) for j in rows], stepped=same)
-        self._show(rows, obs, info)
+        episodes = [self._draw(self._rngs[j]) for j in rows]
+        self._begin(rows, episodes, stepped=same)
+        self._show(rows, episodes, obs, info)
         info.update(final)
 
     def _final(self, rows: Any, now: Bools, obs: Any, info: dict[str, Any]) -> dict[str, Any]:
         """The last observation and info of the episodes that ended, in the form of Gymnasium's SyncVectorEnv."""
         final_obs = np.full(self.num_envs, None, dtype=object)
         for j in rows:
-            final_obs[j] = self._shaped(obs[j].copy())
+            last = obs[j].copy()
+            final_obs[j] = last if self._flat else self._shaped(last)
         final_info = {key: np.zeros_like(values) for key, values in info.items()}
         for key, values in info.items():
             final_info[key][rows] = values[rows]

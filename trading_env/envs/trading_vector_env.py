@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from trading_env.envs.turns import Turn, beyond_float64
 from trading_env.envs.what_if import Counterfactual, afterstates, counterfactual
 from trading_env.kernel.compiled import Bound
 from trading_env.kernel.lanes import step_rows
-from trading_env.kernel.layout import OFFSET, PAST_ROW, ROW, SCRATCH, STATE, get_accounts, new_blocks, set_accounts
+from trading_env.kernel.layout import PAST_ROW, SCRATCH, STATE, get_accounts, new_blocks, set_accounts
 from trading_env.kernel.measure import INFO
 from trading_env.kernel.observe import observe_rows
 from trading_env.kernel.rules import Bools, Floats, Ints
@@ -106,18 +106,21 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
     def _draw(self, rng: np.random.Generator, asked: Any = None) -> tuple[int, int]:
         return self.task.draw(rng, *(asked or (None, None)))
 
-    def _first(self, rows: Ints) -> tuple[Any, dict[str, Any]]:
+    def _first(self, rows: Ints, episodes: Sequence[tuple[int, int]]) -> tuple[Any, dict[str, Any]]:
         """Observations of all sub-envs; info, 0 for those that were not reset except for their action masks."""
         obs = np.empty((self.num_envs, self._width), FLOAT32)
         mask = np.empty((self.num_envs, len(self.task.orders)), BOOL)
-        info = self._report(np.zeros((len(INFO), self.num_envs)), np.zeros(self.num_envs, INT64), mask)
+        info: dict[str, Any] = dict(zip(INFO, np.zeros((len(INFO), self.num_envs)), strict=True))
+        info["bar"] = np.zeros(self.num_envs, INT64)
+        if self._discrete:
+            info["action_mask"] = mask
         self._observe(self._identity, obs, mask)
-        self._show_account(rows, info)
+        self._show_account(rows, episodes, info)
         return obs, info
 
-    def _show(self, rows: Ints, obs: Any, info: dict[str, Any]) -> None:
+    def _show(self, rows: Ints, episodes: Sequence[tuple[int, int]], obs: Any, info: dict[str, Any]) -> None:
         self._observe(rows, obs, info.get("action_mask", self._no_mask))
-        self._show_account(rows, info)
+        self._show_account(rows, episodes, info)
 
     def _per_env(self, name: str, options: Mapping[str, Any]) -> list[Any]:
         """Values of the option (N,), given as one for all sub-envs or as an array."""
@@ -132,7 +135,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
             raise ValueError(f"options[{name!r}] must have length {self.num_envs}, got {len(value)}")
         return list(value)
 
-    def _begin(self, rows: Ints, episodes: Iterable[tuple[int, int]], stepped: bool) -> None:
+    def _begin(self, rows: Ints, episodes: Sequence[tuple[int, int]], stepped: bool) -> None:
         accounts = []
         for j, (market, start) in zip(rows, episodes, strict=True):
             state, clock = self.task.begin(market, start)
@@ -142,12 +145,13 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         if not stepped:
             self._clock[rows, PAST_ROW] = -1
 
-    def _show_account(self, rows: Ints, info: dict[str, Any]) -> None:
+    def _show_account(self, rows: Ints, episodes: Sequence[tuple[int, int]], info: dict[str, Any]) -> None:
         """Writes the info of new episodes in the rows, and stores it for the next call of a reward callable."""
         block: Any = info["equity"].base  # all values are rows of it, in the order of INFO
         block[:, rows] = 0.0
         block[:2, rows] = self.task.initial_cash  # equity, cash
-        info["bar"][rows] = self._clock[rows, ROW] - self._clock[rows, OFFSET]
+        for j, (_, start) in zip(rows, episodes, strict=True):
+            info["bar"][j] = start
         self._remember(info, rows)
 
     def _observe(self, rows: Ints, obs: Any, mask: Bools) -> None:
@@ -195,7 +199,10 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         if n_ended and (lost := terminated & truncated).any():
             j = int(lost.argmax())
             raise beyond_float64(bar[j], block[0, j])
-        info = self._report(block, bar, mask)
+        info: dict[str, Any] = dict(zip(INFO, block, strict=False))  # strict costs 1 us
+        info["bar"] = bar
+        if self._discrete:
+            info["action_mask"] = mask
         if self.task.function is not None:
             reward = self._called_reward(info)
         return obs, reward, terminated, truncated, info, n_ended
@@ -292,14 +299,6 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
             j = int(np.flatnonzero(wrong)[0])
             raise ValueError(f"actions[{j}] must be in [{self.task.least:g}, 1], got {actions[j, 0]}")
         return self._identity, actions[:, 0].astype(np.float64) * self.task.margin.max_leverage
-
-    def _report(self, info: Floats, bar: Ints, mask: Bools) -> dict[str, Any]:
-        """Info: a row of the block per key (N,), the bar, and the mask of discrete actions (N, A)."""
-        report: dict[str, Any] = dict(zip(INFO, info, strict=False))  # strict costs 1 us
-        report["bar"] = bar
-        if self._discrete:
-            report["action_mask"] = mask
-        return report
 
     def _remember(self, report: dict[str, Any], rows: Ints) -> None:
         """Stores the accounts of new episodes in the rows, for the next call of a reward callable."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -171,13 +171,13 @@ class ReferenceVectorEnv(_Known, SeededVectorEnv):
     def _draw(self, rng: np.random.Generator, asked: int | None = None) -> int:
         return _noise_seed(asked, rng)
 
-    def _begin(self, rows: Ints, episodes: Iterable[int], stepped: bool) -> None:
+    def _begin(self, rows: Ints, episodes: Sequence[int], stepped: bool) -> None:
         self._episodes.begin(rows, episodes)
 
-    def _first(self, rows: Ints) -> tuple[Any, dict[str, Any]]:
+    def _first(self, rows: Ints, episodes: Sequence[int]) -> tuple[Any, dict[str, Any]]:
         return self._episodes.observe(self._all), self._episodes.info()
 
-    def _show(self, rows: Ints, obs: Any, info: dict[str, Any]) -> None:
+    def _show(self, rows: Ints, episodes: Sequence[int], obs: Any, info: dict[str, Any]) -> None:
         obs[rows] = self._episodes.observe(rows)
         info.update(self._episodes.info())
 

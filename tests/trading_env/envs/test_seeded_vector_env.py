@@ -48,10 +48,10 @@ class Countdowns(SeededVectorEnv):
     def _begin(self, rows, episodes, stepped):
         self.left[rows] = episodes
 
-    def _first(self, rows):
+    def _first(self, rows, episodes):
         return self.left[:, None].astype(np.float64), {"left": self.left.copy()}
 
-    def _show(self, rows, obs, info):
+    def _show(self, rows, episodes, obs, info):
         obs[rows, 0] = info["left"][rows] = self.left[rows]
 
     def _inputs(self, actions):
@@ -59,7 +59,7 @@ class Countdowns(SeededVectorEnv):
 
     def _advance(self, inputs, turn):
         self.left -= ~self._ended
-        obs, info = self._first(None)
+        obs, info = self._first(None, None)
         ended = (self.left == 0) & ~self._ended
         return obs, np.where(self._ended, 0.0, inputs), ended, np.zeros(len(ended), bool), info, ended.any()
 
