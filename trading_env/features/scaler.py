@@ -91,7 +91,7 @@ class FeatureScaler:
         try:
             return checked_table(values, table.names, time)
         except ValueError as error:
-            raise ValueError(f"after scaling: {error}") from error
+            raise ValueError(f"after the scaler: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """The fitted state as JSON values: names, mean, scale."""
