@@ -5,7 +5,7 @@ LOWEST := .venv-lowest
 LOWEST_TESTS := $(addprefix tests/,agents/base/test_cli.py agents/common/test_checkpoints.py $(addprefix trading_env/,data/test_market.py \
 	data/test_time_columns.py features/test_build.py kernel/test_account.py envs/test_parity.py))
 .DEFAULT_GOAL := help
-.PHONY: help venv demo certify certify-quick test lint types format lowest
+.PHONY: help venv demo certify certify-quick test test-fast lint types format lowest
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ lowest: ## the core and the agents with the lowest versions that pyproject.toml 
 
 test: lint types ## lint, types and tests, on every core
 	$(BIN)/python -m pytest -n auto
+
+test-fast: venv ## the files of tests that take a few seconds at most (about a minute)
+	$(BIN)/python -m pytest -n auto -q -m 'not slow'
 
 format: venv ## ruff's formatter and its fixes
 	$(BIN)/ruff check --fix .

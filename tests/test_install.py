@@ -7,8 +7,6 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "trading_env", "agents", "benchmarks")
 
@@ -33,7 +31,6 @@ def run(*command, **options):
     return result.stdout
 
 
-@pytest.mark.slow
 def test_the_wheel_is_whole(tmp_path):
     source, wheels, fresh = tmp_path / "source", tmp_path / "wheels", tmp_path / "fresh"
     source.mkdir()
