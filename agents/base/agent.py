@@ -8,13 +8,16 @@ Axis letters: S seeds, N envs per seed, B batch, D observation.
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from inspect import Signature
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import torch
 
 from agents.base.copies import Copied
+from agents.base.described import docstring_of, signature_of, summary
 from agents.base.evaluation import evaluate
 from agents.base.facade import Facade
+from agents.base.keywords import check_arguments
 from agents.base.learner import Setup
 from agents.base.meaning import meaning_of
 from agents.base.saving import Saved, facts_of, restore
@@ -64,6 +67,23 @@ class SeedAgent(Facade, Saved, Copied):
         meaning: The meaning of observations and actions that the env declares, if it does.
     """
 
+    __signature__: ClassVar[Signature]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        config = getattr(cls, "Config", None)
+        if isinstance(config, type) and not {"Config", "__init__"}.isdisjoint(vars(cls)):
+            cls.__signature__ = signature_of(cls, config)
+            cls.__doc__ = docstring_of(vars(cls).get("__doc__") or "", SeedAgent.__doc__ or "", config)
+
+    if not TYPE_CHECKING:  # for a type checker, __init__ has the arguments
+
+        def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
+            """A blank agent, once it is known that the constructor takes these arguments."""
+            if cls.__init__ is SeedAgent.__init__:
+                check_arguments(cls.__name__, list(cls.__signature__.parameters), arguments, keywords)
+            return super().__new__(cls)
+
     def __init__(
         self,
         env: EnvLike,
@@ -82,6 +102,9 @@ class SeedAgent(Facade, Saved, Copied):
         self.set_up(Setup(config, checked, n_envs, envs.spaces, as_device(device), env, features_extractor))
         self._envs, self.meaning = envs, meaning_of(envs.vector_env)
         self.set_shown(verbose, tensorboard_log, threads)
+
+    def __repr__(self) -> str:
+        return summary(type(self).__name__, self.seeds, self.num_timesteps, self._env, self.config)
 
     def __len__(self) -> int:
         """S, the number of seeds."""

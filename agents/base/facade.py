@@ -94,7 +94,9 @@ class Facade(Loop):
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         config = vars(cls).get("Config")
-        for field in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
+        if config is None or not dataclasses.is_dataclass(config):
+            return
+        for field in dataclasses.fields(config):
             if field.name not in _OWN and not hasattr(cls, field.name):
                 setattr(cls, field.name, _hyperparameter(field.name))
 

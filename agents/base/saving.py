@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from agents.base.keywords import answer
 from agents.base.learner import Counters, Learner, Setup
 from agents.base.loop import Loop
 from agents.common import checkpoints
@@ -195,7 +196,8 @@ def changed(config: Any, changes: dict[str, Any], algorithm: str) -> Any:
     known = [field.name for field in dataclasses.fields(config)]
     unknown = [name for name in changes if name not in known]
     if unknown:
-        raise TypeError(f"{', '.join(unknown)}: no hyperparameter of {algorithm}, which has {', '.join(known)}")
+        instead = answer(unknown[0], changes[unknown[0]], known)
+        raise TypeError(f"{', '.join(unknown)}: no hyperparameter of {algorithm}: {instead}")
     return dataclasses.replace(config, **changes)
 
 

@@ -3,6 +3,7 @@
 Axis letters: S seeds, N envs per seed, D observation (flattened).
 """
 
+import copy
 import importlib
 import inspect
 from collections import deque
@@ -276,7 +277,7 @@ def make_envs(
 
     Args:
         env: An id ("CartPole-v1", "module:Env-v0"), an `EnvSpec`, a function that returns a new env, or an
-            env with a spec, of which copies are made.
+            env with a spec, of which copies are made, without its render mode.
         seeds: S seeds.
         n_envs: N.
         purpose: The streams of a seed that the sub-envs draw from, "envs" to train, "evaluate" to evaluate.
@@ -300,7 +301,10 @@ def make_envs(
 
 
 def as_source(env: EnvLike) -> EnvSpec | Callable[[], gym.Env[Any, Any]]:
-    """The spec or function that envs are made from; TypeError or ValueError if `env` gives none."""
+    """The spec or function that envs are made from; TypeError or ValueError if `env` gives none.
+
+    A spec loses its render mode, unless one of its wrappers may need it: no training looks at its envs.
+    """
     if isinstance(env, str):
         module, _, name = env.rpartition(":")
         if module:
@@ -309,10 +313,24 @@ def as_source(env: EnvLike) -> EnvSpec | Callable[[], gym.Env[Any, Any]]:
     if isinstance(env, gym.Env):
         if env.spec is None:
             raise ValueError(f"env has no spec to make copies from, pass a function that returns one: {env}")
-        return env.spec
-    if isinstance(env, EnvSpec) or (callable(env) and not isinstance(env, VectorEnv)):
+        env = env.spec
+    if isinstance(env, EnvSpec):
+        return env if env.additional_wrappers else _unseen(env)
+    if callable(env) and not isinstance(env, VectorEnv):
         return env
-    raise TypeError(f"env must be an id, an EnvSpec, a function that returns an env, or an env, got {env!r}")
+    raise TypeError(
+        "env must be an id, an EnvSpec, a function that returns an env, or a single env, of which every seed gets "
+        f"n_envs copies, got {env!r}"
+    )
+
+
+def _unseen(spec: EnvSpec) -> EnvSpec:
+    """The spec without a render mode."""
+    if spec.kwargs.get("render_mode") is None:
+        return spec
+    spec = copy.copy(spec)
+    spec.kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
+    return spec
 
 
 def _native(spec: EnvSpec, total: int, mode: AutoresetMode) -> VectorEnv[Any, Any, Any] | None:

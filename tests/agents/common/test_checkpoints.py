@@ -62,7 +62,7 @@ def test_a_change_that_does_not_fit_the_weights_is_refused(agent, tmp_path):
 
 def test_a_change_that_is_none_is_refused_by_its_name_and_not_as_damage(agent, tmp_path, match_env):
     agent.save(tmp_path / "agent")
-    with pytest.raises(TypeError, match="no_such: no hyperparameter of DQN, which has learning_rate, "):
+    with pytest.raises(TypeError, match="no_such: no hyperparameter of DQN: known are learning_rate, "):
         DQN.load(tmp_path / "agent", no_such=1)
     with pytest.raises(ValueError, match=r"^gamma must be in"):
         DQN.load(tmp_path / "agent", gamma=2.0)
