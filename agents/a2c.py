@@ -35,9 +35,9 @@ from agents.common.returns import normalized
 from agents.common.schedules import Schedule
 from agents.envs.seed_envs import Floats
 from agents.nn.actor_critic import Heads, Outputs
+from agents.nn.adam import Adam
 from agents.nn.distributions import Distribution
-from agents.nn.layers import Adam
-from agents.nn.optimizers import RMSprop
+from agents.nn.rmsprop import RMSprop
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,11 @@ from agents.envs.seed_envs import Floats, SeedEnvs, Step
 from agents.memory.prioritized import Priorities
 from agents.memory.replay import Batch, Replay
 from agents.memory.reward_scale import RewardScale
+from agents.nn.adam import Adam
 from agents.nn.dueling import Dueling
-from agents.nn.layers import MLP, Adam
 from agents.nn.losses import LOSSES, Loss
-from agents.nn.optimizers import RMSprop
+from agents.nn.mlp import MLP
+from agents.nn.rmsprop import RMSprop
 
 PRESETS: dict[str, Preset] = {
     "CartPole-v1": Preset(
@@ -100,14 +101,14 @@ def q_gradient(
     The loss is the mean over B and K (1, or A where every action has its outcome) and the sum over S. No gradient
     flows through the target.
     """
-    next_q = target_net.forward(batch.next_obs)[-1]  # [S, B * K, A]
+    next_q = target_net.cached(batch.next_obs)[-1]  # [S, B * K, A]
     if double_q:
-        best = q_net.forward(batch.next_obs)[-1].argmax(-1, keepdim=True)  # [S, B * K, 1]
+        best = q_net.cached(batch.next_obs)[-1].argmax(-1, keepdim=True)  # [S, B * K, 1]
         next_value = next_q.gather(-1, best)[..., 0]  # [S, B * K]
     else:
         next_value = next_q.amax(-1)
     target = td_target(batch.reward, batch.continues, next_value, gamma)  # [S, B * K]
-    outputs = q_net.forward(batch.obs)
+    outputs = q_net.cached(batch.obs)
     q = outputs[-1]  # [S, B, A]
     error = q.gather(-1, batch.action).sub_(target.view(batch.action.shape))  # [S, B, K]
     d_error = loss.gradient(error).div_(q.shape[1] * error.shape[2])

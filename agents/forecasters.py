@@ -18,7 +18,8 @@ import torch
 from agents.base.recurrent_agent import RecurrentNet
 from agents.common.checks import check_float, check_int, check_seeds
 from agents.common.streams import generator
-from agents.nn.layers import Adam, Floats
+from agents.nn.adam import Adam
+from agents.nn.parameters import Floats
 
 Validation = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 

@@ -36,8 +36,9 @@ from agents.common.schedules import Schedule, as_schedule
 from agents.common.streams import generator
 from agents.envs.seed_envs import Floats
 from agents.nn.actor_critic import Heads
+from agents.nn.adam import Adam
 from agents.nn.distributions import Distribution
-from agents.nn.layers import Adam, Flags
+from agents.nn.parameters import Flags
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,10 @@ from agents.common.streams import Streams
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
 from agents.memory.reward_scale import RewardScale, scaled
 from agents.memory.rollout import Rollout
+from agents.nn.adam import Adam
 from agents.nn.distributions import Distribution, distribution_for
-from agents.nn.layers import Adam
 from agents.nn.lstm import State
-from agents.nn.optimizers import RMSprop
+from agents.nn.rmsprop import RMSprop
 
 
 @dataclass(frozen=True)

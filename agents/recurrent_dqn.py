@@ -41,7 +41,7 @@ from agents.common.streams import Streams
 from agents.envs.seed_envs import Floats, SeedEnvs
 from agents.memory.reward_scale import RewardScale
 from agents.memory.sequence_replay import SequenceReplay, Sequences
-from agents.nn.layers import Adam
+from agents.nn.adam import Adam
 from agents.nn.losses import huber
 from agents.nn.lstm import State, lstm_cell
 

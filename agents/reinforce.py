@@ -35,8 +35,8 @@ from agents.common.schedules import Schedule
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
 from agents.memory.episodes import Episodes
 from agents.nn.actor_critic import Heads
+from agents.nn.adam import Adam
 from agents.nn.distributions import Distribution
-from agents.nn.layers import Adam
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,9 @@ from agents.common.schedules import Schedule, as_schedule, linear
 from agents.common.streams import Streams
 from agents.envs.afterstates import AfterstateEnvs, afterstates_of
 from agents.envs.seed_envs import Floats, SeedEnvs
-from agents.nn.layers import MLP, Layer, forward
+from agents.nn.fused.mlp import forward
+from agents.nn.mlp import MLP
+from agents.nn.parameters import Layer
 
 MOST_LOST = np.float32(1 - 2**-20)
 

@@ -20,9 +20,10 @@ from agents.envs.seed_envs import Floats, SeedEnvs, Step
 from agents.memory.reward_scale import RewardScale, scaled
 from agents.memory.rollout import Rollout
 from agents.nn.actor_critic import ActorCritic
+from agents.nn.adam import Adam
 from agents.nn.distributions import distribution_for
-from agents.nn.layers import ACTIVATIONS, Adam
-from agents.nn.optimizers import RMSprop
+from agents.nn.layers import ACTIVATIONS
+from agents.nn.rmsprop import RMSprop
 
 
 class PolicyAgent(SeedAgent):

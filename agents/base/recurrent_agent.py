@@ -17,8 +17,8 @@ from agents.base.learner import Actions, Recurrent
 from agents.common.state import Parts
 from agents.common.streams import generator
 from agents.envs.seed_envs import Floats
-from agents.nn.layers import Flags, Parameters
 from agents.nn.lstm import LSTM, State, draw_weights, lstm_shapes, weights_in
+from agents.nn.parameters import Flags, Parameters
 
 Recalled = tuple[Floats, Floats]  # recurrent state: hidden state and cell, [S, B, H] each
 

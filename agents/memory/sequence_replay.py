@@ -16,8 +16,8 @@ import torch
 from agents.common.checks import check_int
 from agents.common.compiled import compiled
 from agents.envs.seed_envs import Step
-from agents.nn.layers import Floats
 from agents.nn.lstm import State
+from agents.nn.parameters import Floats
 
 
 class Sequences(NamedTuple):

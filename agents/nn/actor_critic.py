@@ -15,7 +15,9 @@ import torch
 from agents.common.streams import generator
 from agents.nn.distributions import Distribution
 from agents.nn.extractors import Features
-from agents.nn.layers import ACTIVATIONS, Activation, Floats, Layer, Parameters, backward, forward, forward_numpy
+from agents.nn.fused.mlp import backward, forward
+from agents.nn.layers import ACTIVATIONS, Activation, forward_numpy
+from agents.nn.parameters import Floats, Layer, Parameters
 
 HEAD_GAIN = {"pi": 0.01, "vf": 1.0}  # of the last layers' first weights, as Stable-Baselines3 has them
 
@@ -29,7 +31,7 @@ class Stack:
     activation: Activation
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """The input and each layer's output, as `agents.nn.layers.forward`."""
+        """The input and each layer's output, as `agents.nn.fused.mlp.forward`."""
         return forward(x, self.layers, self.activation)
 
     def backward(self, outputs: Sequence[torch.Tensor], d_out: torch.Tensor) -> None:

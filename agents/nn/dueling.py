@@ -12,14 +12,16 @@ import numpy as np
 import torch
 
 from agents.nn.extractors import Features
-from agents.nn.layers import RELU, Floats, Layer, Parameters, backward, draw_uniform, forward, forward_numpy
+from agents.nn.fused.mlp import backward, forward
+from agents.nn.layers import RELU, draw_uniform, forward_numpy
+from agents.nn.parameters import Floats, Layer, Parameters
 
 
 class Dueling(Parameters):
     """S networks that split before their last hidden layer into a value and the actions' advantages over it.
 
     The streams' hidden layers, each as wide as the last of `sizes`, stand side by side in one layer: its first half
-    is the value's, the other the advantages'. Initial weights as in `agents.nn.layers.MLP`.
+    is the value's, the other the advantages'. Initial weights as in `agents.nn.mlp.MLP`.
 
     Args:
         sizes: Widths from input to output, (D, ..., H, A), with a hidden layer at least.
@@ -45,7 +47,7 @@ class Dueling(Parameters):
         self._hidden_grads, self._head_grads = grads[:-2], grads[-2:]
         self._on_cpu = [(w.numpy(), b.numpy()) for w, b in layers] if device.type == "cpu" else None
 
-    def forward(self, obs: torch.Tensor) -> list[torch.Tensor]:
+    def cached(self, obs: torch.Tensor) -> list[torch.Tensor]:
         """What goes in, the hidden layers' outputs, and the values Q [S, B, A], for obs [S, B, D]."""
         outputs = forward(obs if self._features is None else self._features(obs), self._hidden)
         parts = torch.split(RELU.in_place(outputs[-1]), self._split, -1)  # [S, B, H] each
@@ -53,7 +55,7 @@ class Dueling(Parameters):
         return [*outputs, advantage.sub_(advantage.mean(-1, keepdim=True)).add_(value)]
 
     def backward(self, outputs: Sequence[torch.Tensor], d_q: torch.Tensor) -> None:
-        """Writes the gradient of sum(d_q * Q) into `grads`, given what `forward` returned."""
+        """Writes the gradient of sum(d_q * Q) into `grads`, given what `cached` returned."""
         d_value = d_q.sum(-1, keepdim=True)  # [S, B, 1]
         d_heads = (d_value, d_q - d_value / d_q.shape[-1])
         hidden, d_hidden = outputs[-2], []
@@ -67,7 +69,7 @@ class Dueling(Parameters):
         """Values [S, B, A] for observations [S, B, D], NumPy to NumPy."""
         if self._on_cpu is None:
             with torch.inference_mode():
-                q: Floats = self.forward(torch.from_numpy(obs).to(self.flat.device))[-1].cpu().numpy()
+                q: Floats = self.cached(torch.from_numpy(obs).to(self.flat.device))[-1].cpu().numpy()
                 return q
         x = obs if self._features is None else self._features.of(obs)
         hidden = np.maximum(forward_numpy(x, self._on_cpu[:-2]), 0)  # [S, B, 2H]

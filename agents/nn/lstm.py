@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from agents.nn import lstm_kernels
-from agents.nn.layers import Floats
+from agents.nn.parameters import Floats
 
 
 class State(NamedTuple):
@@ -54,7 +54,7 @@ def lstm_cell(x: torch.Tensor, state: State, weights: Weights) -> State:
 
 
 def lstm_shapes(inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:
-    """The arrays per seed of an LSTM, for `agents.nn.layers.Parameters`."""
+    """The arrays per seed of an LSTM, for `agents.nn.parameters.Parameters`."""
     names = ("lstm.weight_x", "lstm.weight_h", "lstm.bias")
     return dict(zip(names, ((inputs, 4 * hidden), (hidden, 4 * hidden), (1, 4 * hidden)), strict=True))
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from agents.common.compiled import compiled
-from agents.nn.layers import Floats
+from agents.nn.parameters import Floats
 
 ONE, TWO, HALF = np.float32(1.0), np.float32(2.0), np.float32(0.5)
 LOG2_E = np.float32(1.0 / math.log(2.0))

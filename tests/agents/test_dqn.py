@@ -9,8 +9,9 @@ from agents.dqn import DQN, q_gradient
 from agents.dqn_config import DQNConfig
 from agents.envs.seed_envs import env_seeds
 from agents.memory.replay import Batch
-from agents.nn.layers import MLP, forward
+from agents.nn.fused.mlp import forward
 from agents.nn.losses import huber
+from agents.nn.mlp import MLP
 
 CPU = torch.device("cpu")
 ARRAYS = ("obs", "next_obs", "action", "reward", "continues")

@@ -11,8 +11,9 @@ from agents.common.schedules import exponential
 from agents.dqn import COURSE, DQN, q_gradient
 from agents.memory.replay import Batch
 from agents.nn.dueling import Dueling
-from agents.nn.layers import MLP, forward
+from agents.nn.fused.mlp import forward
 from agents.nn.losses import LOSSES, masked_mse
+from agents.nn.mlp import MLP
 
 CPU = torch.device("cpu")
 SMALL = {"learning_rate": 5e-3, "learning_starts": 50, "train_freq": 1, "target_update_interval": 20, "net_arch": (16,)}
@@ -120,14 +121,14 @@ def test_a_dueling_network_adds_the_advantages_less_their_mean_to_the_value():
     for name, value in numbers.items():
         net.values[name].copy_(torch.tensor([value]))
     expected = [[[16.0, 18.0, 29.0]]]  # hidden 2 and 2; value 21; advantages 2, 4 and 15, whose mean is 7
-    assert net.forward(torch.ones(1, 1, 1))[-1].tolist() == expected
+    assert net.cached(torch.ones(1, 1, 1))[-1].tolist() == expected
     assert net.act(np.ones((1, 1, 1), np.float32)).tolist() == expected
 
 
 def test_a_dueling_network_acts_as_it_learns_and_draws_its_seed_alone_and_among_others_alike():
     obs = np.random.default_rng(0).standard_normal((3, 5, 4)).astype(np.float32)
     net, alone = Dueling((4, 8, 6, 3), (7, 2, 5), CPU), Dueling((4, 8, 6, 3), (2,), CPU)
-    learns = net.forward(torch.from_numpy(obs))[-1].numpy()
+    learns = net.cached(torch.from_numpy(obs))[-1].numpy()
     np.testing.assert_allclose(net.act(obs), learns, rtol=1e-5, atol=1e-6)
     for name, value in alone.values.items():
         assert torch.equal(net.values[name][1], value[0])

@@ -14,7 +14,8 @@ import agents
 from agents.common import checkpoints
 from agents.forecasters import LastValue, LSTMForecaster, MeanOfLast
 from agents.memory.replay import Replay
-from agents.nn.layers import MLP, Adam
+from agents.nn.adam import Adam
+from agents.nn.mlp import MLP
 from benchmarks.forecasting.forecasters import boosting, random_forest, ridge
 from trading_env.integrations.feature_windows import FeatureWindows
 
@@ -240,7 +241,7 @@ def test_networks_and_optimisers_copied_together_stay_together(by):
     optimizer.step(0.1)
     assert optimizer.parameters is net
     assert not np.array_equal(net.act(obs), before)
-    assert np.allclose(net.act(obs), net.forward(torch.from_numpy(obs))[-1].numpy(), atol=1e-6)
+    assert np.allclose(net.act(obs), net.cached(torch.from_numpy(obs))[-1].numpy(), atol=1e-6)
     assert (net.layer_grads[0][0] == 1.0).all()
 
 

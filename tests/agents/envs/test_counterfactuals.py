@@ -9,7 +9,7 @@ from agents.dqn import DQN, q_gradient
 from agents.envs.counterfactuals import CounterfactualEnvs, counterfactual_of
 from agents.envs.seed_envs import make_envs
 from agents.memory.replay import Batch, Replay
-from agents.nn.layers import MLP
+from agents.nn.mlp import MLP
 from tests.agents.conftest import MatchEnv, StopOrGo
 from trading_env.data import simulators
 

@@ -4,7 +4,7 @@ import torch
 
 from agents.nn.actor_critic import ActorCritic
 from agents.nn.distributions import Categorical, Gaussian
-from agents.nn.optimizers import RMSprop
+from agents.nn.rmsprop import RMSprop
 
 CPU = torch.device("cpu")
 CRITICS = ["separate", "shared", "none"]

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents.nn.layers import MLP, TANH, Adam, backward, clip_per_seed_, forward, forward_numpy
+from agents.nn.adam import Adam
+from agents.nn.fused.mlp import backward, forward
+from agents.nn.layers import TANH, forward_numpy
+from agents.nn.mlp import MLP
+from agents.nn.parameters import clip_per_seed_
 
 CPU = torch.device("cpu")
 SIZES = (5, 8, 6, 3)

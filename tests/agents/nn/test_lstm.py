@@ -4,8 +4,8 @@ import torch
 
 from agents.common.devices import torch_threads
 from agents.nn import lstm_kernels
-from agents.nn.layers import Parameters
 from agents.nn.lstm import LSTM, Memory, State, draw_weights, lstm_cell, lstm_shapes, weights_in
+from agents.nn.parameters import Parameters
 
 CPU = torch.device("cpu")
 D, H, B, T = 3, 5, 4, 6

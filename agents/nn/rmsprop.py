@@ -1,4 +1,4 @@
-"""RMSprop with clipping per seed; Adam is in `agents.nn.layers`.
+"""RMSprop on the flat buffer, with clipping per seed.
 
 Axis letters: S seeds, P parameters per seed.
 """
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from agents.common.compiled import compiled
-from agents.nn.layers import Floats, Parameters, clip_per_seed_
+from agents.nn.parameters import Floats, Parameters, clip_per_seed_
 
 
 class RMSprop:
