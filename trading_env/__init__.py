@@ -65,7 +65,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_modules()})
+    return sorted(__all__)
 
 
 def _modules() -> set[str]:

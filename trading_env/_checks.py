@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import math
 import operator
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -87,6 +88,12 @@ def brief_text(text: str, width: int = 300) -> str:
     """``text`` on one line, shortened in the middle if longer than ``width``."""
     text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 30]}...{text[-25:]}"
+
+
+def did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """The end of a message, such as "; did you mean 'window'?", if a known name is close to ``name``; else ""."""
+    close = difflib.get_close_matches(str(name), list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def within_float64(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trading_env._checks import brief, number
+from trading_env._checks import brief, did_you_mean, number
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -149,5 +149,7 @@ def as_config(cls: type[T], value: T | Mapping[str, Any] | None, name: str) -> T
     known = [field.name for field in fields(cls)]
     unknown = sorted(set(value) - set(known), key=repr)
     if unknown:
-        raise ValueError(f"{name} has unknown fields {unknown}; {cls.__name__} has {known}")
+        raise ValueError(
+            f"{name} has unknown fields {unknown}; {cls.__name__} has {known}{did_you_mean(unknown[0], known)}"
+        )
     return cls(**value)

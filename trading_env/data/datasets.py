@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import os
 import warnings
@@ -135,8 +136,15 @@ def _from_file(path: str, **options: Any) -> Market:
         return Market.from_csv(path, **options)
     raise ValueError(
         f"data must be one of {list(names())}, or end in {list(_SUFFIXES)} or packed as {list(PACKED_SUFFIXES)}; "
-        f"got {brief(path)}"
+        f"got {brief(path)}{_close_to(path)}"
     )
+
+
+def _close_to(path: str) -> str:
+    """The name that may be meant, whatever its case and with or without its folder, as the end of a message."""
+    known = {name.rpartition("/")[2].lower(): name for name in names()}
+    close = difflib.get_close_matches(path.rpartition("/")[2].lower(), known, 1)
+    return f"; did you mean {known[close[0]]!r}?" if close else ""
 
 
 @cache

@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, TypeVar
 
+from trading_env._checks import brief, did_you_mean
+from trading_env.config import Costs, Margin
 from trading_env.envs.config import EnvConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PARAMETERS = dict(inspect.signature(EnvConfig).parameters)
 
-ELSEWHERE = {  # their names in gym-anytrading, Gym-Trading-Env and gym.make
+ELSEWHERE = {  # their names in gym-anytrading, Gym-Trading-Env, FinRL and gym.make
     "df": "data",
+    "ticker": "data",
     "window_size": "window",
     "windows": "window",
     "positions": "actions",
-    "trading_fees": "costs",
-    "borrow_interest_rate": "margin",
     "reward_function": "reward",
+    "initial_amount": "initial_cash",
+    "initial_balance": "initial_cash",
     "portfolio_initial_value": "initial_cash",
     "max_episode_duration": "episode_length",
     "max_episode_steps": "episode_length",
+}
+_COSTS = ("trading_fees", "fee", "fees", "transaction_cost", "transaction_cost_pct", "buy_cost_pct", "sell_cost_pct")
+INSIDE = {  # names of what is a field of costs or margin: the mapping and its field
+    **{field.name: ("costs", field.name) for field in fields(Costs)},
+    **{field.name: ("margin", field.name) for field in fields(Margin)},
+    **dict.fromkeys(_COSTS, ("costs", "commission")),
+    "spread": ("costs", "half_spread"),
+    "leverage": ("margin", "max_leverage"),
+    "borrow_interest_rate": ("margin", "r_borrow"),
+    "borrow_rate": ("margin", "r_borrow"),
+    "interest_rate": ("margin", "r_cash"),
+    "risk_free_rate": ("margin", "r_cash"),
 }
 
 
@@ -42,7 +58,15 @@ def config_of(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> EnvConf
     """
     unknown = [name for name in keywords if name not in _PARAMETERS]
     if unknown:
-        known = list(inspect.signature(owner).parameters)
-        here = f" (here it is {ELSEWHERE[unknown[0]]!r})" if unknown[0] in ELSEWHERE else ""
-        raise TypeError(f"{owner.__name__} got an unexpected keyword argument {unknown[0]!r}{here}; known are {known}")
+        name, known = unknown[0], list(inspect.signature(owner).parameters)
+        text = f"{owner.__name__} got an unexpected keyword argument {name!r}{_here(name, keywords[name])}"
+        raise TypeError(f"{text}; known are {known}{did_you_mean(name, known)}")
     return EnvConfig(**keywords)
+
+
+def _here(name: str, value: Any) -> str:
+    """A parenthesis with what to write here, for a keyword that is known by another name; "" for others."""
+    if name in INSIDE:
+        mapping, field = INSIDE[name]
+        return f" (here it is {mapping}={{{field!r}: {brief(value, 40)}}})"
+    return f" (here it is {ELSEWHERE[name]!r})" if name in ELSEWHERE else ""

@@ -14,7 +14,7 @@ from trading_env._checks import brief, number
 
 Floats = npt.NDArray[np.float64]
 Account = Mapping[str, Floats]
-RewardFunction = Callable[[Account, Account], Floats]
+RewardFunction = Callable[[Account, Account], Floats | float]
 
 NAMES = ("log_return", "pnl", "excess_log_return", "differential_sharpe", "mean_variance")
 
@@ -88,11 +88,31 @@ def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
 def call_reward(function: RewardFunction, before: Account, after: Account) -> Floats:
     """Checked rewards ``function(before, after)``, float64 (N,); the function gets read-only arrays.
 
+    A function of one account is called for each: one that returns a number with arrays (1,), and one that cannot
+    compute with arrays (a TypeError, or an array as a condition) with plain numbers.
+
     Raises:
         TypeError: the result holds no real numbers.
         ValueError: the result has another shape, or is not finite.
     """
-    shape, returned = after["equity"].shape, function(_read_only(before), _read_only(after))
+    before, after = _read_only(before), _read_only(after)
+    rows = range(len(after["equity"]))
+    returned: Any
+    try:
+        returned = function(before, after)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ValueError) and "truth value" not in str(error):
+            raise
+        returned = [function(_numbers(before, i), _numbers(after, i)) for i in rows]
+    else:
+        if len(rows) > 1 and isinstance(returned, (int, float, np.number)):
+            returned = [function(_row(before, i), _row(after, i)) for i in rows]
+    return _checked_rewards(returned, after)
+
+
+def _checked_rewards(returned: Any, after: Account) -> Floats:
+    """What the callable returned, as float64 (N,); a number stands for the reward of one account."""
+    shape = after["equity"].shape
     if isinstance(returned, np.ma.MaskedArray):
         raise TypeError(f"the reward callable must return a plain array, got {brief(returned)}")
     try:
@@ -101,6 +121,8 @@ def call_reward(function: RewardFunction, before: Account, after: Account) -> Fl
         raise ValueError(f"the reward callable must return shape {shape}, got {brief(returned)}") from error
     if reward.dtype.kind not in "biuf":
         raise TypeError(f"the reward callable must return real numbers, got {brief(returned)}")
+    if reward.ndim == 0 and shape == (1,):
+        reward = reward[None]
     if reward.shape != shape:
         raise ValueError(f"the reward callable must return shape {shape}, got {reward.shape}")
     with np.errstate(over="ignore"):  # overflow is refused as infinite
@@ -108,6 +130,16 @@ def call_reward(function: RewardFunction, before: Account, after: Account) -> Fl
     if not np.isfinite(reward).all():
         raise ValueError(f"the reward callable returned {reward[~np.isfinite(reward)][0]} at {dict(after)}")
     return reward
+
+
+def _numbers(account: Account, i: int) -> Mapping[str, Any]:
+    """Account i of several, as plain numbers."""
+    return {key: values[i].item() for key, values in account.items()}
+
+
+def _row(account: Account, i: int) -> Account:
+    """Account i of several, as arrays (1,)."""
+    return {key: values[i : i + 1] for key, values in account.items()}
 
 
 def _read_only(account: Account) -> Account:

@@ -11,6 +11,7 @@ from gymnasium.error import ResetNeeded
 
 from trading_env.envs.replay import history
 from trading_env.envs.task import Task
+from trading_env.kernel.layout import LAST, OFFSET, ROW
 
 
 class ShowsEpisode:
@@ -21,6 +22,7 @@ class ShowsEpisode:
     metadata: dict[str, Any]
     _opened: tuple[int, int] | None  # market and first decision bar of the episode; None before the first
     _asked: Sequence[float]  # the orders so far
+    _clock: Any  # rows of the episode (1, ...), see `trading_env.kernel.layout`
     _film: Any = None  # the Film that renders the episode, made at the first render
 
     @abstractmethod
@@ -32,6 +34,24 @@ class ShowsEpisode:
         if self._opened is None:
             raise ResetNeeded(f"call reset before {name}: no episode has begun")
         return self._opened
+
+    def _needed(self) -> str:
+        """The reason why a step needs a reset first."""
+        if self._opened is None:
+            return "no episode has begun"
+        (clock,) = self._clock
+        if clock[ROW] < clock[LAST]:
+            return "no episode is running"
+        end = "the last bar of the data" if clock[ROW] + 1 == self._end() else "after its episode_length"
+        return f"the episode ended at bar {clock[ROW] - clock[OFFSET]}, {end}"
+
+    def _end(self) -> int:
+        """The row after the last one of the episode's market."""
+        market = self._started("step")[0]
+        return self.task.offsets[market] + len(self.task.markets[market])
+
+    def __repr__(self) -> str:
+        return repr(self.task).replace("Task", type(self).__name__, 1)
 
     def history(self) -> Any:
         """The episode so far as a DataFrame, one row a step, indexed by the step's last bar.

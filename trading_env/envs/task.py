@@ -184,6 +184,16 @@ class Task:
         )
         return rules, function
 
+    def __repr__(self) -> str:
+        market, first = self.markets[0], self.firsts[0]
+        span = f"{market.name}, decisions at bars {first} to {len(market) - 2}"
+        if market.time is not None:
+            span += f" ({market.time_of(first).split()[0]} to {market.time_of(-2).split()[0]})"
+        if len(self.markets) > 1:
+            span = f"{len(self.markets)} datasets, {market.name} to {self.markets[-1].name}"
+        shape = f"{self.features.shape[1]} features x {self.window} bars"
+        return f"<Task: {span}; {shape}, actions {self.config.actions!r}, fill {self.fill!r}>"
+
     # -- spaces -------------------------------------------------------------------------------------------
 
     @property
@@ -247,7 +257,11 @@ class Task:
             rows = range(len(self.markets)) if data is None else (data,)
             first, end = max(self.firsts[i] for i in rows), min(len(self.markets[i]) for i in rows) - 1
             name = "options['start']" if len(rows) == 1 else "options['start'] of whichever data is drawn"
-            start = integer(name, start, first, end - 1)
+            try:
+                start = integer(name, start, first, end - 1)
+            except ValueError as error:
+                why = "a step needs a next bar" if start >= end else f"the first {first} bars are history for a window"
+                raise ValueError(f"{error}: {why}") from None
         return data, start
 
     def draw(self, rng: np.random.Generator, data: int | None = None, start: int | None = None) -> tuple[int, int]:

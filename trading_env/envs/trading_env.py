@@ -28,8 +28,6 @@ from trading_env.kernel.observe import observe_rows
 from trading_env.kernel.rules import Bools
 from trading_env.kernel.scalar import step_one
 
-_NEEDED = "no episode is running"
-
 
 class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
     """Episodes of trading one price series, with an account that is exact to rounding.
@@ -75,7 +73,7 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
     | "excess_log_return" | log_return less the log return of the close |
     | "differential_sharpe", DifferentialSharpe(eta=0.01) | differential Sharpe ratio of simple returns |
     | "mean_variance", MeanVariance(risk_aversion=1e-4) | (E' - E) - risk_aversion / 2 (E' - E)^2 |
-    | callable | f(before, after) -> (N,); both accounts are mappings of info's keys to read-only arrays (N,) |
+    | callable | f(before, after) -> (N,), or a number of one account; accounts map info's keys to arrays (N,) |
 
     A callable must depend on its arguments only: `history`, `render` and `counterfactual` call it again.
 
@@ -244,12 +242,12 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
         elif turn:
             order = self._order(action)
         else:
-            raise refusal(_NEEDED)
+            raise refusal(self._needed())
         obs, mask = self._blank.copy(), self._no_mask.copy()  # the fastest way to fresh arrays
         try:
             turn.pop()  # an interrupt from here on leaves the turn empty
         except IndexError:
-            raise refusal(_NEEDED) from None
+            raise refusal(self._needed()) from None
         asked.append(order)  # the clock says how many of them the kernel has run
         (
             reward,

@@ -96,6 +96,9 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         """Meaning of the observations and actions as plain JSON; see `trading_env.envs.meaning.meaning`."""
         return meaning(self.task)
 
+    def __repr__(self) -> str:
+        return repr(self.task).replace("Task:", f"{type(self).__name__} of {self.num_envs}:", 1)
+
     # -- reset --------------------------------------------------------------------------------------------
 
     def _asked(self, options: Mapping[str, Any], rows: Ints) -> list[tuple[int | None, int | None]]:

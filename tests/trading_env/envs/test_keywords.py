@@ -1,8 +1,10 @@
 """Keywords are shown in signatures with their defaults, refused by name if misspelt, and survive a spec in JSON."""
 
 import copy
+import dataclasses
 import inspect
 import pickle
+import re
 
 import gymnasium as gym
 import numpy as np
@@ -11,7 +13,8 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
-from trading_env import EnvConfig, FeatureScaler, Market, TradingEnv, TradingVectorEnv, hindsight, load
+from trading_env import Costs, EnvConfig, FeatureScaler, Margin, Market, TradingEnv, TradingVectorEnv, hindsight, load
+from trading_env.envs.keywords import INSIDE
 
 TASK = {name: p.default for name, p in inspect.signature(EnvConfig).parameters.items()}
 OWN = {
@@ -78,6 +81,35 @@ def test_a_vector_envs_spec_with_an_autoreset_mode_by_name_survives_json(mode, w
 def test_keywords_of_other_envs_are_told_by_their_names_here(there, here):
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{there}' \\(here it is '{here}'\\)"):
         TradingVectorEnv(2, **{there: 5})
+
+
+@pytest.mark.parametrize(
+    ("keywords", "here"),
+    [
+        ({"commission": 1e-3}, "costs={'commission': 0.001}"),
+        ({"trading_fees": 1e-3}, "costs={'commission': 0.001}"),
+        ({"leverage": 2}, "margin={'max_leverage': 2}"),
+        ({"maintenance": 0.25}, "margin={'maintenance': 0.25}"),
+        ({"borrow_interest_rate": 0.02}, "margin={'r_borrow': 0.02}"),
+    ],
+)
+def test_a_field_of_costs_or_margin_is_told_with_its_mapping(keywords, here):
+    with pytest.raises(TypeError, match=rf"\(here it is {re.escape(here)}\); known are"):
+        TradingEnv(**keywords)
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_every_field_that_a_message_names_exists(name):
+    mapping, field = INSIDE[name]
+    assert field in {each.name for each in dataclasses.fields({"costs": Costs, "margin": Margin}[mapping])}
+    assert name not in inspect.signature(TradingEnv).parameters
+
+
+def test_a_close_name_is_suggested():
+    with pytest.raises(TypeError, match=r"did you mean 'window'\?"):
+        TradingEnv(windov=5)
+    with pytest.raises(ValueError, match=r"costs has unknown fields \['comission'\].*did you mean 'commission'\?"):
+        TradingEnv(costs={"comission": 1e-3})
 
 
 @pytest.mark.parametrize("make", [gym.make, lambda name, **keywords: gym.make_vec(name, 2, **keywords)])

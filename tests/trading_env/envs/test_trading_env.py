@@ -1,6 +1,7 @@
 """TradingEnv as Gymnasium and Stable-Baselines3 want it; episodes, options, errors; nothing knows the future."""
 
 import json
+import math
 import warnings
 from functools import partial
 
@@ -380,6 +381,72 @@ def test_costs_as_a_mapping_equal_costs():
     spec = gym.make(ID, costs={"commission": 0.01}).spec
     assert json.loads(spec.to_json())["kwargs"]["costs"] == {"commission": 0.01}
     assert TradingEnv(costs={"commission": 0.01}).task.costs == Costs(commission=0.01)
+
+
+def growth(before, after):
+    return np.log(after["equity"] / before["equity"])
+
+
+@pytest.mark.parametrize(
+    "one_account",
+    [
+        lambda before, after: growth(before, after)[0],
+        lambda before, after: float(growth(before, after)[0]),
+        lambda before, after: math.log(after["equity"] / before["equity"]),
+        lambda before, after: growth(before, after) if after["equity"] > 0.0 else 0.0,
+    ],
+)
+def test_a_reward_callable_of_one_account_serves_every_env(one_account):
+    """It may return a number, or need numbers in place of arrays."""
+    env, same = (TradingEnv(small_market(), reward=reward) for reward in (one_account, growth))
+    envs = TradingVectorEnv(3, small_market(), reward=one_account)
+    for each in (env, same, envs):
+        each.reset()
+    for actions in ([2, 1, 0], [0, 2, 1], [2, 0, 2]):
+        reward = env.step(actions[0])[1]
+        assert type(reward) is float
+        assert reward == same.step(actions[0])[1] == envs.step(np.array(actions))[1][0]
+    assert len(set(envs.step(np.array([2, 1, 0]))[1])) > 1, "each env has its own"
+    assert np.array_equal(env.history()["reward"], same.history()["reward"])
+    assert np.array_equal(env.counterfactual()[0], same.counterfactual()[0])
+
+
+@pytest.mark.parametrize(
+    ("keywords", "reason"),
+    [
+        ({}, "the episode ended at bar 59, the last bar of the data"),
+        ({"episode_length": 3}, "the episode ended at bar 41, after its episode_length"),
+    ],
+)
+def test_a_step_after_the_end_says_where_the_episode_ended(keywords, reason):
+    env = TradingEnv(small_market(), window=19, **keywords)
+    with pytest.raises(ResetNeeded, match="call reset before step: no episode has begun"):
+        env.step(1)
+    env.reset()
+    while not env.step(1)[3]:
+        pass
+    with pytest.raises(ResetNeeded, match=f"call reset before step: {reason}"):
+        env.step(1)
+
+
+@pytest.mark.parametrize("kind", [TradingEnv, TradingVectorEnv])
+def test_a_start_without_a_step_says_why(kind):
+    env = kind(data=small_market(), window=19)
+    with pytest.raises(ValueError, match=r"must be in \[38, 58\], got 59: a step needs a next bar"):
+        env.reset(options={"start": 59})
+    with pytest.raises(ValueError, match=r"got 5: the first 38 bars are history for a window"):
+        env.reset(options={"start": 5})
+
+
+def test_the_repr_says_what_an_env_trades():
+    env = TradingEnv("us-stocks/AAPL", actions=(0.0, 1.0))
+    assert repr(env) == (
+        "<TradingEnv: us-stocks/AAPL, decisions at bars 49 to 3268 (2000-05-10 to 2013-02-28); "
+        "6 features x 30 bars, actions (0.0, 1.0), fill 'next_open'>"
+    )
+    assert repr(TradingVectorEnv(8, small_market())).startswith("<TradingVectorEnv of 8: market, decisions at bars ")
+    assert repr(env.task) == repr(env).replace("TradingEnv", "Task")
+    assert "2 datasets, us-stocks/IBM to us-stocks/FB" in repr(TradingEnv(["us-stocks/IBM", "us-stocks/FB"]))
 
 
 def test_a_callable_reward_may_not_write_what_it_reads():
