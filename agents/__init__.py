@@ -28,7 +28,18 @@ AGENTS = {
 }
 """The module of each agent, by its name; the agent itself is `getattr(agents, name)`."""
 
-__all__ = list(AGENTS)
+__all__ = [*AGENTS, "load"]
+
+
+def load(path: Any, env: Any = None, **options: Any) -> Any:
+    """The agent in a file that `save` wrote, of whichever algorithm; arguments and errors are those of its `load`."""
+    from agents.common import checkpoints
+    from agents.common.checks import short
+
+    name = checkpoints.read(path)[1].get("algorithm")
+    if not isinstance(name, str) or name not in AGENTS:
+        raise ValueError(f"{path} holds {short(name)} as its algorithm, known are {', '.join(AGENTS)}")
+    return getattr(import_module(AGENTS[name]), name).load(path, env, **options)
 
 
 def __getattr__(name: str) -> Any:

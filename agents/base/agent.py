@@ -12,14 +12,15 @@ from inspect import Signature
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import torch
+from gymnasium.vector import VectorEnv
 
 from agents.base.copies import Copied
 from agents.base.described import docstring_of, signature_of, summary
+from agents.base.env_config import check_fits, env_config_of, single_envs
 from agents.base.evaluation import evaluate
 from agents.base.facade import Facade
 from agents.base.keywords import check_arguments
 from agents.base.learner import Setup
-from agents.base.meaning import meaning_of
 from agents.base.saving import Saved, facts_of, restore
 from agents.common.checks import check_int, check_seeds
 from agents.common.devices import as_device
@@ -64,7 +65,7 @@ class SeedAgent(Facade, Saved, Copied):
         exploration_rate: The current probability of a random action.
         total_timesteps: The argument of the last call of `learn`.
         goal: `num_timesteps` at which that call ends.
-        meaning: The meaning of observations and actions that the env declares, if it does.
+        env_config: The configuration that the env declares, if it does; see `agents.base.env_config`.
     """
 
     __signature__: ClassVar[Signature]
@@ -100,7 +101,7 @@ class SeedAgent(Facade, Saved, Copied):
         config, checked, n_envs = self.Config(**hyperparameters), check_seeds(seeds), check_int("n_envs", n_envs, 1)
         envs = make_envs(env, checked, n_envs, kind=self._training_envs(config))
         self.set_up(Setup(config, checked, n_envs, envs.spaces, as_device(device), env, features_extractor))
-        self._envs, self.meaning = envs, meaning_of(envs.vector_env)
+        self._envs, self.env_config = envs, env_config_of(envs.vector_env)
         self.set_shown(verbose, tensorboard_log, threads)
 
     def __repr__(self) -> str:
@@ -116,8 +117,24 @@ class SeedAgent(Facade, Saved, Copied):
         agent = self.like((self.seeds[row],))
         arrays = {name: array[row : row + 1] for name, array in self.state_dict().items()}
         restore(agent, arrays, facts_of(self))
-        agent.meaning = self.meaning
+        agent.env_config = self.env_config
         return agent
+
+    def check(self, env: EnvLike | VectorEnv[Any, Any, Any]) -> Self:
+        """Checks that the agent can act in an env; returns the agent.
+
+        Args:
+            env: As `env` of the constructor, or any env or vector env itself. It is not stepped.
+
+        Raises:
+            ValueError: If it shows the agent something else than it learnt from: other features, another order of
+                them, another scaler or none, another window, other actions. The message names what differs.
+
+        Warns:
+            UserWarning: If it has other costs, another fill, or other terms that change results but not what is seen.
+        """
+        check_fits(single_envs(env, self.envs_type), self.spaces, self.env_config, warn=1)
+        return self
 
     def best_on(
         self,

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import SyncVectorEnv
 
+from agents.base.env_config import check_fits
 from agents.base.learner import Learner
-from agents.base.meaning import check_fits
 from agents.common.checks import check_flag, check_int
 from agents.envs.env_checks import check_apart
 from agents.envs.seed_envs import EnvLike, SeedEnvs, make_envs
@@ -60,7 +60,7 @@ def evaluate_episodes(
     if agent.get_env() is not None:
         check_apart(envs.vector_env, env, agent.get_env())  # nor the env it trains in
     try:
-        check_fits(envs, agent.spaces, agent.meaning if check_flag("check_env", check_env) else None)
+        check_fits(envs, agent.spaces, agent.env_config if check_flag("check_env", check_env) else None)
         with nullcontext() if agent.features is None else agent.features.looking_at(one_of(envs)):
             return _returns(agent, envs, (len(agent.seeds), count), deterministic, limit)
     finally:

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
+from agents.base.env_config import check_fits, env_config_of
 from agents.base.evaluation import one_of
 from agents.base.learner import Learner
 from agents.base.loggers import check_logger
 from agents.base.loop import Loop
-from agents.base.meaning import check_fits, meaning_of
 from agents.common import checkpoints
 from agents.common.checks import check_flag, check_seeds
 from agents.common.state import DAMAGE
@@ -127,13 +127,16 @@ class Facade(Loop):
         Raises:
             TypeError: If `env` is not an env.
             ValueError: If its spaces or their meaning are others, or `force_reset` is False; then nothing is changed.
+
+        Warns:
+            UserWarning: If the env has other costs or another fill.
         """
         if force_reset is not True:
             raise ValueError(f"force_reset must be True: a new env begins new episodes, got {force_reset!r}")
         check_flag("check_env", check_env)
         envs = make_envs(env, self.seeds, self.n_envs, kind=self._training_envs(self.config))
         try:
-            check_fits(envs, self.spaces, self.meaning if check_env else None)
+            check_fits(envs, self.spaces, self.env_config if check_env else None, warn=1)
         except ValueError:
             envs.vector_env.close()
             raise
@@ -142,7 +145,7 @@ class Facade(Loop):
         if self._obs is not None:
             self._break_off(self._obs)
         self._env, self._envs, self._episodes = env, envs, None
-        self.meaning = self.meaning if check_env else meaning_of(envs.vector_env)
+        self.env_config = self.env_config if check_env else env_config_of(envs.vector_env)
 
     @property
     def policy(self) -> Policy:

@@ -20,8 +20,8 @@ import numpy.typing as npt
 import torch
 from gymnasium.vector import VectorEnv
 
+from agents.base.env_config import EnvConfig
 from agents.base.loggers import Logger
-from agents.base.meaning import Meaning
 from agents.common.state import State, get_parts, has_state, part, set_parts
 from agents.common.streams import generator
 from agents.envs.seed_envs import EnvLike, Floats, SeedEnvs, Spaces
@@ -73,7 +73,7 @@ class Learner(ABC):
         self.verbose, self.tensorboard_log, self.threads = 0, None, 1
         self.num_timesteps, self.n_updates, self.exploration_rate = Counters()
         self.total_timesteps = self.goal = 0
-        self.meaning: Meaning | None = None
+        self.env_config: EnvConfig | None = None
         self._envs: SeedEnvs | None = None
         self._check_env = True
         self._episodes: State | None = None  # state of the envs from a file, until the envs are made

@@ -12,8 +12,8 @@ from typing import Any, Self
 import gymnasium as gym
 import numpy as np
 
+from agents.base.env_config import check_fits, env_config_of
 from agents.base.learner import Learner
-from agents.base.meaning import check_fits, meaning_of
 from agents.base.reporting import Reporter
 from agents.common.checks import check_int
 from agents.common.devices import check_threads, torch_threads
@@ -109,6 +109,7 @@ class Loop(Learner):
 
     def _run(self, envs: SeedEnvs, callbacks: Sequence[Callback], progress_bar: bool, log_interval: int) -> Self:
         """Takes steps from `num_timesteps` to `goal`."""
+        self.env_config = env_config_of(envs.vector_env)
         bar = max(self.goal - self.num_timesteps, 0) if progress_bar else None
         shown = (self.verbose, self.tensorboard_log, bar, self.num_timesteps)
         reporter = Reporter(type(self).__name__, self.seeds, envs, *shown, self._logger)
@@ -150,9 +151,9 @@ class Loop(Learner):
             if self._env is None:
                 raise ValueError("this agent has no env to learn in: pass one, load(path, env=...)")
             envs = make_envs(self._env, self.seeds, self.n_envs, kind=self._training_envs(self.config))
-            check_fits(envs, self.spaces, self.meaning if self._check_env else None)
+            check_fits(envs, self.spaces, self.env_config if self._check_env else None, warn=2)
             if not self._check_env:
-                self.meaning, self._check_env = meaning_of(envs.vector_env), True
+                self.env_config, self._check_env = env_config_of(envs.vector_env), True
             self._envs = envs
         return self._envs
 

@@ -31,9 +31,10 @@ class Saved(Loop):
     """A learner with `save` and `load`."""
 
     def save(self, path: str | os.PathLike[str], training: bool = False) -> None:
-        """Writes weights and hyperparameters; ".safetensors" is added if there is no suffix.
+        """Writes weights, hyperparameters and the env's configuration; ".safetensors" is added if there is no suffix.
 
-        A hyperparameter that is a function is not written.
+        A hyperparameter that is a function is not written. The env's configuration is what the env declares in its
+        attribute `env_config`: a TradingEnv all its keywords, scaler included, and the fingerprint of its data.
 
         Args:
             path: The file. It is replaced once the new one is complete.
@@ -76,6 +77,9 @@ class Saved(Loop):
             ValueError: If the file is corrupt, another program's, or another algorithm's; if its agent had a features
                 extractor and none is given, or the reverse, or another; or if the env's observations or actions have
                 another meaning.
+
+        Warns:
+            UserWarning: If the env has other costs or another fill than the one that the agent learnt in.
         """
         check_flag("check_env", check_env)
         arrays, facts = checkpoints.read(path)
@@ -100,8 +104,8 @@ class Saved(Loop):
             agent.set_up(Setup(config, *made_for, env, features_extractor))
             restore(agent, arrays, facts)
         agent.set_shown(verbose, tensorboard_log, threads)
-        agent.meaning, agent._check_env = facts.get("meaning"), check_env
-        if env is not None and agent.meaning is not None:
+        agent.env_config, agent._check_env = facts.get("env_config"), check_env
+        if env is not None and agent.env_config is not None:
             agent._connected()  # refuses an env of another meaning now, not when training begins
         return agent
 
@@ -123,9 +127,10 @@ def facts_of(agent: Learner) -> dict[str, Any]:
         "seeds": agent.seeds,
         "n_envs": agent.n_envs,
         "spaces": dataclasses.asdict(agent.spaces),
-        "meaning": agent.meaning,
+        "env_config": agent.env_config,
         "features_dim": None if agent.features is None else agent.features.dim,
         "counters": agent.counters()._asdict(),
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
 
 

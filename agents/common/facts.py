@@ -42,8 +42,7 @@ def check_facts(facts: Mapping[str, Any], config: type[Any], counters: Iterable[
     check_int("n_envs", facts["n_envs"], 1)
     if facts["features_dim"] is not None:
         check_int("features_dim", facts["features_dim"], 1)
-    if not isinstance(facts.get("meaning"), dict | None):
-        raise TypeError(f"meaning must be an object or null, got {short(facts['meaning'])}")
+    check_env_config(facts.get("env_config"))
     check_keys("counters", facts["counters"], counters)
     for name, value in facts["counters"].items():
         if name == "exploration_rate":
@@ -52,6 +51,18 @@ def check_facts(facts: Mapping[str, Any], config: type[Any], counters: Iterable[
             check_int("counters." + name, value, 0, below=_INT64)
     if "training" in facts and not isinstance(facts["training"], dict):
         raise TypeError(f"training must be an object, got {short(facts['training'])}")
+
+
+def check_env_config(config: Any) -> None:
+    """Checks the configuration of an env that was read from a file, as far as it is used; None is one too."""
+    if config is None:
+        return
+    parts = {"env_config": config}
+    if isinstance(config, dict):
+        parts |= {"env_config.meaning": config.get("meaning"), "env_config.terms": config.get("terms", {})}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise TypeError(f"{name} must be an object, got {short(part)}")
 
 
 def check_keys(field: str, value: Any, names: Iterable[str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,6 +235,14 @@ class Market:
     def local_time(self) -> Times | None:
         """Local time of each bar, datetime64[ns] (T,); `time` itself without a time zone."""
         return None if self.time is None else local_time(self.time)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of bars, timestamps, columns and `first`: the same for the same contents, whatever the name."""
+        digest = hashlib.sha256(repr((self.first, self.tz, self.column_names)).encode())
+        for values in (self.time, *(self.column(name) for name in self.column_names)):
+            digest.update(b"" if values is None else np.ascontiguousarray(values).view(np.uint8).data)
+        return digest.hexdigest()
 
     def time_of(self, bar: int) -> str:
         """The local timestamp and number of ``bar``: "2008-09-15 (row 3)", or "row 3" without timestamps."""

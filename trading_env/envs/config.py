@@ -17,7 +17,7 @@ from trading_env._checks import brief, choice, flag, integer, number
 from trading_env.config import Costs, Margin, as_config
 from trading_env.data.bars import ON_MISSING, Floats
 from trading_env.envs.rewards import DifferentialSharpe, MeanVariance, Reward, reward_of
-from trading_env.envs.spec import check_json
+from trading_env.envs.spec import check_json, fits_json
 from trading_env.features.build import Features
 from trading_env.features.scaler import FeatureScaler
 
@@ -155,6 +155,31 @@ class EnvConfig:
         return json.dumps(self.to_dict())
 
     @classmethod
+    def of(cls, policy: Any, **changes: Any) -> EnvConfig:
+        """The config of the env that a policy learnt in, as its file keeps it.
+
+        Args:
+            policy: an agent of `agents`, or a model given to `trading_env.sb3.keep_env_config`: anything whose
+                ``env_config`` is what the env's ``env_config`` was.
+            changes: keywords with other values; and those that are functions or arrays, which no file holds.
+
+        Raises:
+            ValueError: the policy keeps no config of a TradingEnv, it learnt behind wrappers that change observations
+                or actions, or a keyword that no file holds is missing.
+            TypeError, ValueError: a keyword is wrong; the message names it.
+        """
+        keywords, meaning, left_out = _kept_by(policy)
+        if meaning.get("wrappers"):
+            raise ValueError(
+                f"the policy learnt in an env behind the wrappers {brief(meaning['wrappers'])}, which a config cannot "
+                "make again: give the env itself"
+            )
+        missing = [name for name in left_out if name not in changes]
+        if missing:
+            raise ValueError(f"{brief(missing)} of the env were functions or arrays, which no file holds: give them")
+        return as_config(cls, {**keywords, **changes}, "the policy's env_config")
+
+    @classmethod
     def from_json(cls, text: str) -> EnvConfig:
         """The config that `to_json` wrote; missing fields have their defaults.
 
@@ -166,6 +191,27 @@ class EnvConfig:
         if not isinstance(values, dict):
             raise TypeError(f"an EnvConfig as JSON must be an object of its fields, got {brief(values)}")
         return as_config(cls, values, "an EnvConfig as JSON")
+
+
+def json_keywords(config: EnvConfig) -> tuple[dict[str, Any], list[str]]:
+    """All keywords that JSON can hold, as JSON values, and the names of the others."""
+    values = {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
+    left_out = [name for name, value in values.items() if not fits_json(value)]
+    return {name: value for name, value in values.items() if name not in left_out}, left_out
+
+
+def _kept_by(policy: Any) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:
+    """The keywords that a policy keeps, the meaning, and names of keywords left out; ValueError if it keeps none."""
+    kept = getattr(policy, "env_config", None)
+    parts = [kept.get(key) if isinstance(kept, Mapping) else None for key in ("keywords", "meaning", "left_out")]
+    keywords, meaning, left_out = parts
+    if not isinstance(keywords, Mapping) or not isinstance(meaning, Mapping) or not isinstance(left_out, list):
+        raise ValueError(
+            f"{type(policy).__name__} keeps no configuration of a TradingEnv: give the env's keywords themselves"
+        )
+    if not all(isinstance(name, str) for name in left_out):
+        raise ValueError(f"left_out of the policy's env_config must be names, got {brief(left_out)}")
+    return keywords, meaning, left_out
 
 
 def _unless_none(check: Callable[..., Any], name: str, value: Any, *bounds: Any, **more: Any) -> Any:

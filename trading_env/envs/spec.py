@@ -57,7 +57,7 @@ class HasSpec:
 
     @spec.setter
     def spec(self, spec: EnvSpec | None) -> None:
-        if type(spec) is EnvSpec and not all(_fits_json(value) for value in spec.kwargs.values()):
+        if type(spec) is EnvSpec and not all(fits_json(value) for value in spec.kwargs.values()):
             spec = copy.copy(spec)
             spec.__class__ = KeptSpec
         self._spec = spec
@@ -66,7 +66,7 @@ class HasSpec:
 def check_json(owner: str, keywords: Mapping[str, Any]) -> None:
     """Raises TypeError, naming the keyword and what to give instead, unless JSON can hold all of them."""
     for name, value in keywords.items():
-        if not _fits_json(value):
+        if not fits_json(value):
             instead = INSTEAD.get(name, "a plain number, text, list or dict")
             raise TypeError(
                 f"{owner} cannot be written to JSON with {name}={brief(value)} "
@@ -74,12 +74,12 @@ def check_json(owner: str, keywords: Mapping[str, Any]) -> None:
             )
 
 
-def _fits_json(value: Any) -> bool:
+def fits_json(value: Any) -> bool:
     """True if JSON can hold the value, and the env accepts it when it is read back."""
     if isinstance(value, (Costs, Margin, DifferentialSharpe, MeanVariance)):
         return True  # written as dicts of their fields, which the env accepts
     if isinstance(value, (list, tuple)):
-        return all(_fits_json(part) for part in value)
+        return all(fits_json(part) for part in value)
     if isinstance(value, Mapping):
-        return isinstance(value, dict) and all(isinstance(k, str) and _fits_json(v) for k, v in value.items())
+        return isinstance(value, dict) and all(isinstance(k, str) and fits_json(v) for k, v in value.items())
     return value is None or (isinstance(value, (str, int, float, bool)) and not isinstance(value, enum.Enum))

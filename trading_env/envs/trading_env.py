@@ -14,8 +14,8 @@ from trading_env._checks import RenderModes, choice
 from trading_env.envs import state as env_state
 from trading_env.envs.arguments import check_options, continuous_action, discrete_action
 from trading_env.envs.checked_state import KEYS, check_episode, check_streams
+from trading_env.envs.declaration import declaration
 from trading_env.envs.keywords import config_of, shows_keywords
-from trading_env.envs.meaning import meaning
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.shows_episode import ShowsEpisode
 from trading_env.envs.spec import HasSpec
@@ -183,9 +183,9 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
         self._set_episode([], *episode, array.array("d"))
 
     @property
-    def meaning(self) -> dict[str, Any]:
-        """Meaning of the observations and actions as plain JSON; see `trading_env.envs.meaning.meaning`."""
-        return meaning(self.task)
+    def env_config(self) -> dict[str, Any]:
+        """This env's configuration as plain JSON; see `trading_env.envs.declaration.declaration`."""
+        return declaration(self.task)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode.

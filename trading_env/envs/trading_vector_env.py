@@ -13,8 +13,8 @@ from trading_env._checks import brief
 from trading_env.envs import state as env_state
 from trading_env.envs.arguments import as_array, check_kind
 from trading_env.envs.checked_state import KEYS, array_of, check_running, info_of
+from trading_env.envs.declaration import declaration
 from trading_env.envs.keywords import config_of, shows_keywords
-from trading_env.envs.meaning import meaning
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.seeded_vector_env import SeededVectorEnv
 from trading_env.envs.spec import HasSpec
@@ -92,9 +92,9 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         self._past: dict[str, Any] = {}  # the info before it
 
     @property
-    def meaning(self) -> dict[str, Any]:
-        """Meaning of the observations and actions as plain JSON; see `trading_env.envs.meaning.meaning`."""
-        return meaning(self.task)
+    def env_config(self) -> dict[str, Any]:
+        """This env's configuration as plain JSON; see `trading_env.envs.declaration.declaration`."""
+        return declaration(self.task)
 
     def __repr__(self) -> str:
         return repr(self.task).replace("Task:", f"{type(self).__name__} of {self.num_envs}:", 1)

@@ -100,9 +100,9 @@ class SubEnv:
         return self._envs.task
 
     @property
-    def meaning(self) -> dict[str, Any]:
-        """Meaning of the observations and actions as plain JSON; see `trading_env.envs.meaning.meaning`."""
-        return self._envs.meaning
+    def env_config(self) -> dict[str, Any]:
+        """This env's configuration as plain JSON; see `trading_env.envs.declaration.declaration`."""
+        return self._envs.env_config
 
     @property
     def observation_space(self) -> spaces.Space[Any]:

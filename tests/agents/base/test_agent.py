@@ -18,7 +18,7 @@ SMALL = {"learning_starts": 20, "train_freq": 1, "net_arch": (8,)}
 
 
 def test_agents_are_names_of_the_package_which_loads_them_when_first_used():
-    for name in agents.__all__:
+    for name in agents.AGENTS:
         assert getattr(agents, name).__name__ == name
         assert name in dir(agents)
     with pytest.raises(AttributeError, match="module 'agents' has no attribute 'SAC'"):

@@ -63,7 +63,7 @@ def acts(agent, deterministic):
 
 
 @pytest.mark.parametrize("by", MEANS)
-@pytest.mark.parametrize("name", agents.__all__)
+@pytest.mark.parametrize("name", agents.AGENTS)
 def test_a_copy_goes_on_to_the_last_bit_as_the_original_does(name, by, small, tmp_path):
     agent = small(name, seeds=[4, 1], n_envs=2)
     early = MEANS[by](agent)

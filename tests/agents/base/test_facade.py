@@ -18,7 +18,7 @@ def same(one, other):
     return all(torch.equal(array, arrays[name]) for name, array in one.state_dict().items())
 
 
-@pytest.mark.parametrize("name", agents.__all__)
+@pytest.mark.parametrize("name", agents.AGENTS)
 def test_hyperparameters_are_attributes_to_read(name, small):
     agent = small(name)
     for field in dataclasses.fields(agent.config):
@@ -30,7 +30,7 @@ def test_hyperparameters_are_attributes_to_read(name, small):
     assert {"gamma", "learning_rate", "policy", "env"} <= set(dir(agent))
 
 
-@pytest.mark.parametrize("name", agents.__all__)
+@pytest.mark.parametrize("name", agents.AGENTS)
 def test_parameters_go_out_and_in_with_their_seed_axis(name, small, tmp_path):
     agent = small(name, seeds=3).learn(60)
     parameters = agent.get_parameters()
@@ -81,7 +81,7 @@ def test_the_policy_acts_and_holds_the_networks(small):
     assert np.array_equal(other.predict(obs, deterministic=True)[0], agent.predict(obs, deterministic=True)[0])
 
 
-@pytest.mark.parametrize("name", agents.__all__)
+@pytest.mark.parametrize("name", agents.AGENTS)
 def test_another_env_is_learnt_in_from_its_first_step(name, small):
     agent = small(name, seeds=2, n_envs=2)
     assert agent.env is agent.get_env()
@@ -117,7 +117,7 @@ def test_a_loaded_agent_is_given_an_env(small, tmp_path):
     assert agent.learn(16).num_timesteps == 16
 
 
-@pytest.mark.parametrize("name", agents.__all__)
+@pytest.mark.parametrize("name", agents.AGENTS)
 def test_other_seeds_begin_other_streams_with_the_same_weights(name, small):
     one, other = small(name, seeds=[4, 1]), small(name, seeds=[8, 9])
     other.set_parameters(one.get_parameters())

@@ -32,7 +32,7 @@ def is_plain(value):
     )
 
 
-@pytest.mark.parametrize("name", agents.__all__)
+@pytest.mark.parametrize("name", agents.AGENTS)
 def test_an_agent_made_of_numpy_scalars_trains_and_writes_the_same_as_one_of_plain_numbers(name, small, tmp_path):
     like = small(name)
     fields = {field.name: getattr(like.config, field.name) for field in dataclasses.fields(like.config)}
@@ -51,7 +51,7 @@ def test_an_agent_made_of_numpy_scalars_trains_and_writes_the_same_as_one_of_pla
     assert (again.config, again.seeds, again.goal) == (agent.config, (3, 1), agent.goal)
 
 
-@pytest.mark.parametrize("name", agents.__all__)
+@pytest.mark.parametrize("name", agents.AGENTS)
 @pytest.mark.parametrize("bad", [object(), np.array(3), 3 + 1j, np.complex64(1), b"x", {"a": 1}, {3}])
 def test_what_no_file_could_hold_is_refused_at_construction(name, bad):
     config = getattr(agents, name).Config

@@ -56,7 +56,7 @@ OTHERS = (
     {},
     {"x": 1},
 )
-SHAPING = ("seeds", "config, spaces and features_dim", "too large")
+SHAPING = ("seeds", "config, spaces and features_dim", "too large", "but the agent learnt with")
 """Words of refusals of what several facts say together."""
 
 

@@ -357,3 +357,19 @@ def test_bars_per_year_follow_from_the_timestamps(time, expected):
 
 def test_bars_of_years_come_once_a_year():
     assert Market.from_arrays(np.ones(9), time=pd.date_range("2000-01-01", periods=9, freq="YS")).bars_per_year == 1.0
+
+
+def test_the_fingerprint_is_that_of_the_contents_alone():
+    close, time = [1.0, 2.0, 3.0], ["2020-01-01", "2020-01-02", "2020-01-03"]
+    one = Market.from_arrays(close, time=time)
+    assert Market.from_arrays(close, time=time, name="other").fingerprint == one.fingerprint
+    others = (
+        Market.from_arrays([1.0, 2.0, 3.0 + 1e-15 * 4], time=time),
+        Market.from_arrays(close),
+        Market.from_arrays(close, time=time, open=close),
+        Market.from_arrays(close, time=time, volume=close),
+        Market.from_arrays(close, time=time, columns={"x": close}),
+        Market(close, time=time, first=1),
+        one.split(0.7)[0],
+    )
+    assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 1 + len(others)

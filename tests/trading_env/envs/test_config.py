@@ -56,7 +56,7 @@ def test_an_env_made_from_the_json_of_its_config_is_the_same(name, value):
     env = TradingEnv(DATA, **keywords)
     again = gym.make("trading_env:TradingEnv-v0", data=DATA, **json.loads(env.task.config.to_json())).unwrapped
     again.set_state(env.get_state())  # which compares the fingerprints of rules, prices and features
-    assert again.meaning == env.meaning
+    assert again.env_config == env.env_config
 
 
 @pytest.mark.parametrize("bad", ["3", "null", "[1]", '"window"'])
