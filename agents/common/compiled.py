@@ -1,23 +1,57 @@
 """The decorator of the few compiled loops, for which NumPy and torch have no operation."""
 
 import atexit
+import hashlib
 import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import numba
-from numba.core import config
+from numba.core import caching, config
 
-Kernel = Callable[..., None]
+Kernel = Callable[..., Any]
+
+
+@cache
+def _stamp(folder: Path) -> bytes:
+    """Checksum of all source files of a folder."""
+    sources = [(file.name, file.read_bytes()) for file in sorted(folder.glob("*.py"))]
+    return hashlib.sha256(repr(sources).encode()).digest()
+
+
+def _stamped(locator: Any) -> Any:
+    """One of numba's cache locators that stamps a function's folder: numba's own stamps its file only."""
+    return type(locator.__name__, (locator,), {"get_source_stamp": lambda self: _stamp(Path(self._py_file).parent)})
+
+
+class _Files(caching.CompileResultCacheImpl):
+    """Where the compiled code of a function is kept."""
+
+    _locator_classes = [_stamped(locator) for locator in caching.CompileResultCacheImpl._locator_classes]
+
+
+class KernelCache(caching.FunctionCache):
+    """Compiled code of one function, valid until any file of its folder changes: kernels call those of other files."""
+
+    _impl_class = _Files
 
 
 def compiled(kernel: Kernel) -> Kernel:
     """`kernel` compiled, and cached on disk if possible; sums may be reordered, NaN and infinity are respected."""
-    fastmath = {"reassoc", "contract", "arcp", "nsz"}
-    return cast(Kernel, numba.njit(cache=_CACHE, fastmath=fastmath, error_model="numpy")(kernel))
+    dispatcher: Any = numba.njit(fastmath={"reassoc", "contract", "arcp", "nsz"}, error_model="numpy")(kernel)
+    if _CACHE:
+        dispatcher._cache = _cache_of(kernel)
+    return cast(Kernel, dispatcher)
+
+
+def _cache_of(kernel: Kernel) -> Any:
+    make: Any = KernelCache  # numba has no types for it
+    return make(kernel)
 
 
 def can_cache() -> bool:
@@ -52,7 +86,7 @@ def _warn(consequence: str) -> None:
 def _finds_a_place() -> bool:
     """True if numba can cache a function of this folder; nothing is compiled."""
     try:
-        numba.njit(cache=True)(_finds_a_place)
+        _cache_of(_finds_a_place)
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
