@@ -14,10 +14,11 @@ venv: $(VENV)/.ready ## set up .venv with the pinned set of constraints.txt
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trading-env needs Python >= 3.11; set PYTHON=")'
-	@echo 'Setting up $(VENV): about 90 s with a fast connection, most of it for torch.'
+	@echo 'Setting up $(VENV): about 90 s with a fast connection, most of it for torch, of which pip reports the progress.'
 	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check -c constraints.txt pip -e '.[dev]'
+	$(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check -c constraints.txt pip -e '.[dev]'
 	@touch $@
+	@echo 'Ready: $(BIN)/python, or "source $(BIN)/activate" and then python.'
 
 demo: venv ## train DQN and SB3's DQN on a bundled stock, print and save the comparison (1 to 4 minutes)
 	$(BIN)/python -m benchmarks compare --demo

@@ -6,6 +6,10 @@ Agents are imported when they are first used, and with them torch and numba.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from agents.common.extras import REQUIRED, check_installed
+
+check_installed(*REQUIRED)
+
 if TYPE_CHECKING:
     from agents.a2c import A2C as A2C
     from agents.dqn import DQN as DQN
@@ -50,4 +54,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(AGENTS)
+    return sorted(__all__)

@@ -37,6 +37,7 @@ SLOW = {  # files that take more than about five seconds of a core; `make test-f
     "benchmarks/suites/test_wrong_lines.py",
     "benchmarks/tasks/test_families.py",
     "test_caching.py",
+    "test_extras.py",
     "test_install.py",
     "test_known_optima.py",
     "test_readme.py",

@@ -5,6 +5,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -38,11 +39,19 @@ def test_a_block_of_the_docs_runs_by_itself(name, tmp_path, monkeypatch):
 
 
 def commands():
-    """The commands of the shell blocks and those in running text, less their comments."""
+    """The commands of the shell blocks and those in running text, less their comments and what sets up a shell."""
     lines = [line for text in PAGES.values() for block in blocks("sh", text) for line in block.splitlines()]
     lines = [line.split("#")[0].strip() for line in lines]
     lines += [line for text in PAGES.values() for line in re.findall(r"`((?:make|python -m) [^`]+)`", text)]
-    return sorted({line for line in lines if line})
+    return sorted({line for line in lines if line and not line.startswith(("source ", "export "))})
+
+
+def assert_extras_exist(command):
+    """Checks that pip installs this checkout, with extras that there are."""
+    what = re.search(r"install -e '?\.(?:\[([\w,]+)\])?'?$", command)
+    assert what, command
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set((what[1] or "").split(",")) - {""} <= extras.keys(), command
 
 
 HELP = {}
@@ -67,7 +76,11 @@ def test_a_command_exists(command, capsys, monkeypatch):
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", MAKEFILE, flags=re.MULTILINE), command
         return
-    assert words[:2] == ["python", "-m"], command
+    assert words[0] in ("python", "python3"), command
+    assert words[1] == "-m", command
+    if words[2] == "pip":
+        assert_extras_exist(command)
+        return
     name = words[2:4] if words[2] == "benchmarks" else words[2:3]
     helped = help_of(tuple(name), capsys, monkeypatch)
     options = [word for word in words if word.startswith("--")]

@@ -12,9 +12,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-import tyro
-from rich.console import Console
-from rich.table import Table
 
 from agents.base.agent import Preset, SeedAgent
 from agents.base.callbacks import Checkpoint
@@ -22,8 +19,14 @@ from agents.base.commands import output, parse, printable, refusing
 from agents.base.evaluation import evaluate
 from agents.common.checkpoints import check_writable
 from agents.common.checks import check_int
+from agents.common.extras import naming_extra
 from agents.common.files import check_folder
 from agents.common.schedules import Schedule
+
+with naming_extra("the command line"):
+    import tyro
+    from rich.console import Console
+    from rich.table import Table
 
 Presets = Mapping[str, Preset | tuple[int, Any]]
 

@@ -10,7 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium as gym
-import tyro
+
+from agents.common.extras import naming_extra
+
+with naming_extra("the command line"):
+    import tyro
 
 FAULTS = (ValueError, TypeError, OverflowError, MemoryError, RuntimeError, OSError, ImportError, gym.error.Error)
 """Errors that wrong arguments raise when they are checked; torch raises RuntimeError if memory runs out."""

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from agents.base.loggers import Logger, write_to
+from agents.common.extras import naming_extra
 from agents.common.files import check_folder
 from agents.envs.seed_envs import SeedEnvs
 
@@ -135,8 +136,8 @@ class Reporter:
 
 def _writers(folder: str | os.PathLike[str], name: str, seeds: Sequence[int]) -> "list[SummaryWriter]":
     """One writer per seed, in `folder/NAME_k`, where k is the first unused number."""
-    from torch.utils.tensorboard import SummaryWriter
-
+    with naming_extra("tensorboard_log"):
+        from torch.utils.tensorboard import SummaryWriter
     check_folder(folder, "tensorboard_log")
     k = 1
     while (run := Path(folder) / f"{name}_{k}").exists():

@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from agents.base.commands import printable
 from agents.common import files
 from benchmarks.contenders.setup import Row
+from trading_env.envs.notebook import shown_in_notebooks
 
 P, R = ParamSpec("P"), TypeVar("R")
 
@@ -84,7 +85,7 @@ def new_figure(width: float, height: float) -> Figure:
     """An empty figure of this size in inches, drawn without a display."""
     figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
-    return figure
+    return shown_in_notebooks(figure)
 
 
 def show_grid(axes: Axes, axis: Literal["both", "x", "y"] = "both") -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading_env.envs.episode import Episode, printable, trades_of, when
+from trading_env.envs.notebook import shown_in_notebooks
 from trading_env.envs.picture import Picture
 
 
@@ -58,9 +59,9 @@ def rgb_array(episode: Episode) -> npt.NDArray[np.uint8]:
 def figure(episode: Episode) -> Any:
     """A matplotlib Figure of four panels over one time axis: price with trades, exposure, equity, drawdown.
 
-    pyplot does not hold it, so that it need not be closed.
+    pyplot does not hold it, so that it need not be closed; a notebook shows it all the same.
 
     Raises:
         ImportError: matplotlib is missing; the message names the extra.
     """
-    return Picture(episode.fill, live=False).of(episode)
+    return shown_in_notebooks(Picture(episode.fill, live=False).of(episode))

@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from trading_env._checks import brief, integer
 from trading_env.envs.task import MAX_COMPACT_ROWS, Task
 from trading_env.kernel.observe import ACCOUNT_SIZE
+
+try:
+    import torch
+except ImportError as error:
+    raise ImportError("feature windows need torch: pip install 'trading-env[agents]'") from error
 
 COMPACT_SIZE = 1 + ACCOUNT_SIZE
 

@@ -455,3 +455,8 @@ def test_ticks_of_large_prices_that_hardly_move_are_told_apart():
     figure.canvas.draw()
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(set(labels)) == len(labels)
+
+
+def test_a_figure_shows_itself_in_a_notebook():
+    figure = render.figure(played(TradingEnv(random_walk(100)), [2, 1, 0]).episode())
+    assert figure._repr_png_().startswith(b"\x89PNG")
