@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register
 
 if TYPE_CHECKING:
+    from trading_env.analysis.backtest import Backtest, backtest
     from trading_env.analysis.causality import check_causality
     from trading_env.analysis.hindsight import hindsight
     from trading_env.config import Costs, Margin
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trading_env.features.scaler import FeatureScaler
 
 _HOMES = {
+    "Backtest": "analysis.backtest",
     "Costs": "config",
     "DifferentialSharpe": "envs.rewards",
     "EnvConfig": "envs.config",
@@ -33,6 +35,7 @@ _HOMES = {
     "MeanVariance": "envs.rewards",
     "TradingEnv": "envs.trading_env",
     "TradingVectorEnv": "envs.trading_vector_env",
+    "backtest": "analysis.backtest",
     "check_causality": "analysis.causality",
     "hindsight": "analysis.hindsight",
     "load": "data.datasets",
@@ -40,6 +43,7 @@ _HOMES = {
 
 __version__ = "0.1.0"
 __all__ = [
+    "Backtest",
     "Costs",
     "DifferentialSharpe",
     "EnvConfig",
@@ -49,6 +53,7 @@ __all__ = [
     "MeanVariance",
     "TradingEnv",
     "TradingVectorEnv",
+    "backtest",
     "check_causality",
     "hindsight",
     "load",

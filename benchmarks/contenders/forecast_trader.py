@@ -12,10 +12,11 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.evaluation.tracks import ENV_ID, PerSeed, Tracks, evaluate
+from benchmarks.evaluation.tracks import ENV_ID
 from benchmarks.statistics.intervals import numbers
-from trading_env import Costs, Market
+from trading_env import Costs, Market, backtest
 from trading_env.analysis.strategies import StrategyPolicy
+from trading_env.analysis.tracks import Tracks
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,7 +77,7 @@ def choose_margin(forecasts: Floats, market: Market, margins: Sequence[float], k
     cost, env = round_trip_cost(keywords["costs"]), gym.make(ENV_ID, data=market, **keywords)
     ordered = sorted(margins, reverse=True)
     traders = [forecast_trader(row, env, cost + margin) for margin in ordered for row in forecasts]
-    equity = evaluate(PerSeed(traders), market, len(traders), **keywords).equity  # [margins * S, T + 1]
+    equity = backtest(traders, market, **keywords).tracks.equity  # [margins * S, T + 1]
     gained = np.log(equity[:, -1] / equity[:, 0]).reshape(len(ordered), -1).mean(axis=1)
     return ordered[int(np.argmax(gained))]
 
@@ -86,7 +87,7 @@ def traded(forecasts: Floats, thresholds: Floats, market: Market, keywords: Mapp
     env = gym.make(ENV_ID, data=market, **keywords)
     least = aligned(thresholds[None], market)[0]
     traders = [forecast_trader(row, env, np.nan_to_num(least)) for row in aligned(forecasts, market)]
-    return evaluate(PerSeed(traders), market, len(traders), **keywords)
+    return backtest(traders, market, **keywords).tracks
 
 
 def aligned(values: Floats, market: Market) -> Floats:

@@ -7,7 +7,8 @@ from typing import Any
 import gymnasium as gym
 
 from benchmarks.contenders.setup import Row, Setup
-from benchmarks.evaluation.tracks import ENV_ID, PerSeed, evaluate
+from benchmarks.evaluation.tracks import ENV_ID
+from trading_env import backtest
 from trading_env.analysis import strategies
 from trading_env.analysis.strategies import StrategyPolicy
 
@@ -18,7 +19,7 @@ FRACTIONS = {"actions": "continuous", "allow_short": False, "min_trade": 0.05}  
 def strategy(setup: Setup, name: str) -> Row:
     """The test run of a strategy with its default settings."""
     policy, keywords = strategy_env(setup, name)
-    return Row(evaluate(policy, setup.test, 1, **keywords))
+    return Row(backtest(policy, setup.test, **keywords).tracks)
 
 
 def strategy_env(setup: Setup, name: str) -> tuple[StrategyPolicy, dict[str, Any]]:
@@ -34,5 +35,5 @@ def random_traders(setup: Setup, turnover: float) -> Row:
     n = setup.settings.random_seeds
     exposures = [strategies.random_policy(setup.test, min(turnover, most), seed) for seed in range(n)]
     env = gym.make(ENV_ID, data=setup.test, **setup.long_or_flat)
-    traders = PerSeed([StrategyPolicy(path, env) for path in exposures])
-    return Row(evaluate(traders, setup.test, n, **setup.long_or_flat))
+    traders = [StrategyPolicy(path, env) for path in exposures]
+    return Row(backtest(traders, setup.test, **setup.long_or_flat).tracks)

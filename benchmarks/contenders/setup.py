@@ -8,8 +8,9 @@ from typing import Any
 import gymnasium as gym
 
 from benchmarks.contenders.settings import CompareSettings
-from benchmarks.evaluation.tracks import ENV_ID, Tracks, evaluate
-from trading_env import FeatureScaler, Market, load
+from benchmarks.evaluation.tracks import ENV_ID
+from trading_env import FeatureScaler, Market, backtest, load
+from trading_env.analysis.tracks import Tracks
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class Setup:
         """Keywords of TradingEnv for rules, which never sell short."""
         return {**self.keywords, "allow_short": False}
 
-    def tested(self, policy: Any, runs: int) -> Tracks:
+    def tested(self, policy: Any) -> Tracks:
         """The learner's runs over the whole test period."""
-        return evaluate(policy, self.test, runs, **self.keywords)
+        return backtest(policy, self.test, **self.keywords).tracks
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from rich.console import Console
 
 from benchmarks.contenders.setup import Row, Setup
+from benchmarks.evaluation.tracks import measures
 from benchmarks.reports import table as tables
 from benchmarks.statistics.intervals import bootstrap_median_sharpe, median_and_range, percentile_interval
 from benchmarks.study import provenance
@@ -72,12 +73,12 @@ def differences(medians: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, 
 
 
 def _row(row: Row, medians: Any, benchmark: Any) -> dict[str, Any]:
-    measures = row.tracks.measures()
+    measured = measures(row.tracks)
     less = (math.nan, math.nan) if benchmark is None else percentile_interval(medians - benchmark)
     return {
         "seeds": len(row.tracks.equity),
-        "metrics": {name: values.tolist() for name, values in measures.items()},
-        "summary": {name: median_and_range(values)._asdict() for name, values in measures.items()},
+        "metrics": {name: values.tolist() for name, values in measured.items()},
+        "summary": {name: median_and_range(values)._asdict() for name, values in measured.items()},
         "sharpe_interval_95": percentile_interval(medians),
         "sharpe_minus_buy_and_hold_95": less,
         "training_steps_per_second": row.steps_per_second,

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from agents.base.commands import printable
+from benchmarks.evaluation.tracks import measures
 from benchmarks.forecasting import metrics
 from benchmarks.reports import figures
 from benchmarks.reports import table as tables
@@ -71,7 +72,7 @@ def _market(study: Study, settings: ForecastSettings) -> dict[str, Any]:
         },
         "traders": {
             name: {
-                **{key: float(np.median(values)) for key, values in tracks.measures().items() if key in _MEASURES},
+                **{key: float(np.median(values)) for key, values in measures(tracks).items() if key in _MEASURES},
                 "sharpe_minus_buy_and_hold_95": percentile_interval(sharpes[name] - sharpes[BENCHMARK]),
             }
             for name, tracks in study.tracks.items()

@@ -9,18 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from benchmarks.contenders.forecast_trader import aligned, choose_margin, round_trip_cost, traded
-from benchmarks.evaluation.tracks import ENV_ID, Tracks, evaluate
 from benchmarks.forecasting.windows import Fold, Windows, folds
 from benchmarks.study.forecast_settings import ForecastSettings
-from trading_env import Market, load
+from trading_env import Market, backtest, load
 from trading_env.analysis import strategies
-from trading_env.analysis.strategies import StrategyPolicy
+from trading_env.analysis.tracks import Tracks
 
 BASELINES = ("buy_and_hold", "flat")
 Floats = npt.NDArray[np.float64]
@@ -80,8 +78,7 @@ def study(market: Market, settings: ForecastSettings, tick: Callable[[], Any] = 
         thresholds = round_trip_cost(settings.keywords["costs"]) + np.repeat(margins[name], lengths)
         tracks[name] = traded(forecasts[name], thresholds, tested, settings.keywords)
     for name in BASELINES:
-        env = gym.make(ENV_ID, data=tested, **settings.keywords)
-        tracks[name] = evaluate(StrategyPolicy(getattr(strategies, name)(tested), env), tested, **settings.keywords)
+        tracks[name] = backtest(getattr(strategies, name), tested, **settings.keywords).tracks
     time = None if market.local_time is None else market.local_time[begin:end]
     return Study(tested, time, windows.y[tests], forecasts, margins, tracks)
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from agents.ppo import PPO
 from benchmarks.evaluation.controls import Control, hindsight_control, run_controls
-from benchmarks.evaluation.tracks import ENV_ID, evaluate
-from trading_env import Market
+from benchmarks.evaluation.tracks import ENV_ID
+from trading_env import Market, backtest
 from trading_env.data import simulators
 
 Floats = npt.NDArray[np.float64]
@@ -61,5 +61,5 @@ def growth_of(train: Market, test: Market, features: Any, seeds: int, total_time
     task = {**TASK, "features": features}
     env = gym.make(ENV_ID, data=train, random_start=True, episode_length=200, **task)
     agent = PPO(env, seeds=range(100, 100 + seeds), **PPO_OPTIONS).learn(total_timesteps)
-    equity = evaluate(agent, test, runs=seeds, **task).equity  # [S, T + 1]
+    equity = backtest(agent, test, **task).tracks.equity  # [S, T + 1]
     return np.diff(np.log(equity), axis=1)

@@ -12,6 +12,7 @@ from agents.common.folders import write_folder
 from benchmarks.contenders import ours, rules, sb3
 from benchmarks.contenders.settings import parse
 from benchmarks.contenders.setup import Row, Setup
+from benchmarks.evaluation.tracks import measures
 from benchmarks.forecasting.windows import Fold, Windows, folds
 from benchmarks.reports import compare as report
 from benchmarks.reports import figures
@@ -58,7 +59,7 @@ def compare(setup: Setup) -> dict[str, Row]:
     """The rows of the table, by name, in the order of `ROWS`."""
     dqn, sb3_dqn = train_dqn(setup), train_sb3_dqn(setup)
     baselines = {name: rules.strategy(setup, name) for name in rules.STRATEGIES}
-    turnover = median_and_range(dqn.tracks.measures()["turnover"]).median
+    turnover = median_and_range(measures(dqn.tracks)["turnover"]).median
     chance = rules.random_traders(setup, turnover)
     return {**baselines, "random": chance, "forecast": forecast_trader(setup), "dqn": dqn, "sb3_dqn": sb3_dqn}
 
@@ -72,7 +73,7 @@ def train_dqn(setup: Setup) -> Row:
     budget = (settings.seeds, settings.total_timesteps)
     options = {"progress_bar": settings.progress, **settings.dqn.for_ours()}
     trained = ours.train("DQN", setup.training_env(), *budget, **options)
-    return Row(setup.tested(trained.agent, settings.seeds), trained.steps_per_second, trained.seconds)
+    return Row(setup.tested(trained.agent), trained.steps_per_second, trained.seconds)
 
 
 def train_sb3_dqn(setup: Setup) -> Row:
@@ -81,7 +82,7 @@ def train_sb3_dqn(setup: Setup) -> Row:
     budget = (settings.seeds, settings.total_timesteps)
     options = {"processes": settings.processes, "progress_bar": settings.progress, **settings.dqn.for_sb3()}
     trained = sb3.train("DQN", setup.training_env(), *budget, **options)
-    return Row(setup.tested(trained.agent, settings.seeds), trained.steps_per_second, trained.seconds)
+    return Row(setup.tested(trained.agent), trained.steps_per_second, trained.seconds)
 
 
 def forecast_trader(setup: Setup) -> Row:

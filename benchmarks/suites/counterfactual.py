@@ -17,14 +17,14 @@ import numpy.typing as npt
 import tyro
 
 from agents.base.commands import parse
-from benchmarks.evaluation.episodes import Policy
-from benchmarks.evaluation.tracks import ENV_ID, evaluate
+from benchmarks.evaluation.tracks import ENV_ID
 from benchmarks.reports import table as tables
 from benchmarks.statistics.intervals import first_point_that_stays
 from benchmarks.study import provenance
 from benchmarks.tasks.checks import check_counts
-from trading_env import Market
+from trading_env import Market, backtest
 from trading_env.data import simulators
+from trading_env.envs.policies import Policy
 
 Floats = npt.NDArray[np.float64]
 
@@ -148,7 +148,7 @@ def compare(case: Case, seeds: int, quick: bool = False) -> Scores:
     if case.optimal is None:
         aim = max(float(np.median(scores, axis=1).max()) for scores in (plain, full))
     else:
-        aim = float(log_growth(case.optimal, test, 1, case.keywords)[0])
+        aim = float(log_growth(case.optimal, test, case.keywords)[0])
     return Scores(case, plain, full, aim)
 
 
@@ -161,15 +161,15 @@ def _scores(case: Case, env: Any, test: Market, seeds: int, counterfactual: bool
 
     def score(agent: Any) -> None:
         if agent.num_timesteps in case.budgets:
-            scores.append(log_growth(agent, test, seeds, case.keywords))
+            scores.append(log_growth(agent, test, case.keywords))
 
     agent.learn(case.budgets[-1], callback=score)
     return np.array(scores)
 
 
-def log_growth(policy: Policy, market: Market, runs: int, keywords: dict[str, Any]) -> Floats:
-    """Log growth of equity per bar (runs,) over the whole market."""
-    equity = evaluate(policy, market, runs, **keywords).equity  # [K, T+1]
+def log_growth(policy: Policy, market: Market, keywords: dict[str, Any]) -> Floats:
+    """Log growth of equity per bar [K] over the whole market."""
+    equity = backtest(policy, market, **keywords).tracks.equity  # [K, T+1]
     growth: Floats = np.log(np.maximum(equity[:, -1], 1.0) / equity[:, 0]) / (equity.shape[1] - 1)
     return growth
 

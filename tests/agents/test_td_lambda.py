@@ -14,8 +14,7 @@ from agents.common.streams import Streams
 from agents.envs.afterstates import AfterstateEnvs, afterstates_of
 from agents.envs.seed_envs import make_envs
 from agents.td_lambda import PRESETS, TDLambda
-from benchmarks.evaluation.tracks import evaluate as benchmark
-from trading_env import Costs, Margin, Market, TradingEnv, TradingVectorEnv
+from trading_env import Costs, Margin, Market, TradingEnv, TradingVectorEnv, backtest
 from trading_env.data.simulators import regime_switching
 
 
@@ -338,7 +337,7 @@ def test_it_follows_the_regime_to_99_percent_of_the_optimal_log_wealth():
     best = log_wealth(lambda env, obs: (obs[:, 0] > 0).astype(int), test, 1)
     scores = log_wealth(lambda env, obs: agent.predict(env.afterstates(), deterministic=True)[0], test, 4)
     assert (scores / best >= 0.99).all(), scores / best
-    tracks = benchmark(agent, test, runs=4, bars_per_year=252, **TASK)
+    tracks = backtest(agent, test, bars_per_year=252, **TASK).tracks
     np.testing.assert_allclose(np.log(tracks.equity[:, -1] / tracks.equity[:, 0]) / (len(test) - 1), scores, rtol=1e-9)
 
 

@@ -34,7 +34,7 @@ class Episode:
         initial_cash: equity at ``start``.
         fill: "close" where orders fill at the bar before the step's.
         lot_size: units per lot where an order is a number of lots, or 0 where it is a target exposure.
-        steps: `env.history()`, S rows, and "exit": the price of a liquidation, 0 where there was none.
+        steps: `trading_env.envs.replay.history`, S rows.
     """
 
     market: Market

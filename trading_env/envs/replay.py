@@ -15,11 +15,12 @@ from trading_env.envs.checked_state import KEYS
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.task import Task
 from trading_env.kernel.compiled import Bound
+from trading_env.kernel.layout import TARGET
 from trading_env.kernel.rules import Floats
 from trading_env.kernel.scalar import STEP, step_one
 
-_COLUMNS = ("order", "close", *STEP)
-_BAR = STEP.index("bar")
+_COLUMNS = ("order", "close", "target", *STEP)
+_BAR = 1 + STEP.index("bar")
 
 
 class Replay:
@@ -49,7 +50,8 @@ class Replay:
             longer[: self.n_steps] = self._rows[: self.n_steps]
             self._rows = longer
         if len(new):
-            steps = np.array([self._kernel.call(order, *self._others) for order in new], np.float64)
+            state = self._others[0]
+            steps = np.array([(state[TARGET], *self._kernel.call(order, *self._others)) for order in new], np.float64)
             rows = self._rows[self.n_steps : n]
             rows[:, 0], rows[:, 1], rows[:, 2:] = new, self._close[steps[:, _BAR].astype(np.int64)], steps
             self.n_steps = n
@@ -57,7 +59,11 @@ class Replay:
 
 
 def history(task: Task, opened: tuple[int, int], orders: Sequence[float]) -> Any:
-    """`TradingEnv.history`, and a column "exit": the price at which the broker closed the position, or 0."""
+    """`TradingEnv.history`, with two more columns.
+
+    "target" is the target exposure remembered before the step, "exit" the price at which the broker closed the position
+    in it, or 0.
+    """
     frame = Replay(task, opened).steps(orders).astype({"bar": np.int64}).set_index("bar")
     if task.function is not None and len(frame):
         frame["reward"] = _called_rewards(task, opened[1], frame)

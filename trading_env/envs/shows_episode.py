@@ -59,7 +59,7 @@ class ShowsEpisode:
         The kernel runs the orders of the episode again, so that the env stores only 8 bytes a step. Columns: time (if
         the market has it), close, action, order (target exposure or lots, NaN = hold), reward, and the keys of info.
         """
-        return history(self.task, self._started("history"), self._run()).drop(columns="exit")
+        return history(self.task, self._started("history"), self._run()).drop(columns=["target", "exit"])
 
     def render(self) -> Any:
         """Rendering of the episode so far, by ``render_mode``; None, with a warning, without one.

@@ -230,6 +230,13 @@ class Task:
         market = obs[..., :-ACCOUNT_SIZE].reshape(*obs.shape[:-1], self.window, -1)
         return {"market": market, "account": obs[..., -ACCOUNT_SIZE:]}
 
+    def orders_of(self, actions: Any) -> Floats:
+        """Orders (n,) of actions (n,), or (n, 1) if continuous, that are in the action space."""
+        if self.actions == "continuous":
+            orders: Floats = actions[:, 0].astype(np.float64) * self.margin.max_leverage
+            return orders
+        return self.orders[actions]
+
     def actions_of(self, orders: Floats) -> Any:
         """Actions (n,) that gave the orders (n,): indices, or numbers in [-1, 1] if continuous."""
         if self.actions == "continuous":

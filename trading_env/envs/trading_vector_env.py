@@ -301,7 +301,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         if wrong.any():
             j = int(np.flatnonzero(wrong)[0])
             raise ValueError(f"actions[{j}] must be in [{self.task.least:g}, 1], got {actions[j, 0]}")
-        return self._identity, actions[:, 0].astype(np.float64) * self.task.margin.max_leverage
+        return self._identity, self.task.orders_of(actions)
 
     def _remember(self, report: dict[str, Any], rows: Ints) -> None:
         """Stores the accounts of new episodes in the rows, for the next call of a reward callable."""

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from benchmarks.contenders import sb3
-from benchmarks.evaluation.tracks import evaluate
-from trading_env import load
+from trading_env import backtest, load
 
 TINY = {"n_steps": 32, "policy_kwargs": {"net_arch": [8]}}
 
@@ -27,7 +26,7 @@ def test_seeds_train_side_by_side_and_act_as_one_policy():
     first, other, again = (model.get_parameters()["policy"]["action_net.weight"] for model in trained.agent.policies)
     assert (first == again).all()
     assert (first != other).any()
-    tracks = evaluate(trained.agent, test, 3, window=3)
+    tracks = backtest(trained.agent, test, window=3).tracks
     assert tracks.equity.shape == (3, len(test) - test.first)
     assert (tracks.equity[0] == tracks.equity[2]).all()
 

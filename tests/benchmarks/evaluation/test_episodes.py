@@ -2,7 +2,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
-from benchmarks.evaluation.episodes import episode_returns, greedy_steps
+from benchmarks.evaluation.episodes import episode_returns
 
 
 class Ends(gym.Env):
@@ -43,12 +43,3 @@ def test_only_the_first_episode_of_each_env_counts():
     returns, steps = episode_returns(Watches(), envs, envs.reset()[0], 2)
     assert returns.tolist() == [[2.0, 5.0], [1.0, 3.0]]
     assert steps == 5
-
-
-def test_policies_get_observations_in_the_leading_shape_their_state_and_the_starts():
-    envs, policy = envs_of(1, 2), Watches()
-    steps = list(greedy_steps(policy, envs, envs.reset()[0], (2, 1)))
-    assert [step.running.tolist() for step in steps] == [[True, True], [False, True]]
-    assert [shape for shape, _, _ in policy.seen] == [(2, 1, 1)] * 2
-    assert [state for _, state, _ in policy.seen] == [None, 1]
-    assert [starts.ravel().tolist() for _, _, starts in policy.seen] == [[True, True], [True, False]]

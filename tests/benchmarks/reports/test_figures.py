@@ -6,13 +6,13 @@ from matplotlib.image import imread
 
 from benchmarks.contenders.settings import CompareSettings
 from benchmarks.contenders.setup import Row, Setup
-from benchmarks.evaluation.tracks import Tracks
 from benchmarks.reports import compare as report
 from benchmarks.reports import figures
 from benchmarks.reports import forecast as forecast_report
 from benchmarks.study.walk_forward import Study
 from benchmarks.suites import compare
 from trading_env import Market
+from trading_env.analysis.tracks import Tracks
 
 HOSTILE = ("$\\frac$.csv", "a[/b].csv", "$x^$", "\x1b[2J\n$", "_mine")
 

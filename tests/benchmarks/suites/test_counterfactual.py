@@ -19,6 +19,9 @@ def test_the_steps_are_those_from_which_on_the_median_seed_stays_at_the_aim():
 
 
 class FlatAndLong:
+    def __len__(self):
+        return 2
+
     def predict(self, observation, state=None, episode_start=None, deterministic=True):
         return np.array([0, 1]), state
 
@@ -36,7 +39,7 @@ def test_growth_is_the_mean_log_return_of_the_equity():
         "fill": "close",
         "costs": {"commission": 0.0, "slippage": 0.0},
     }
-    growth = log_growth(FlatAndLong(), market, 2, keywords)
+    growth = log_growth(FlatAndLong(), market, keywords)
     np.testing.assert_allclose(growth, [0.0, np.log(1.1)], atol=1e-12)
 
 

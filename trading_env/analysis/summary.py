@@ -1,0 +1,92 @@
+"""The rows and notes of a backtest's summary. K = runs, T = bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from trading_env.analysis.tracks import Floats, Tracks
+from trading_env.config import Costs, as_config
+from trading_env.envs.config import EnvConfig
+
+
+def _percent(value: float) -> str:
+    """0.1234 as "+12.3%", 12.34 as "+1,234%", 1e6 as "+1.0e+08%"."""
+    if abs(value) >= 1e4:
+        return f"{100.0 * value:+.1e}%"
+    return f"{value:+,.1%}" if abs(value) < 10.0 else f"{value:+,.0%}"
+
+
+def _plain_percent(value: float) -> str:
+    return _percent(value).lstrip("+")
+
+
+COLUMNS: dict[str, Callable[[float], str]] = {  # metric, and how it is written
+    "total_return": _percent,
+    "annual_return": _percent,
+    "annual_volatility": _plain_percent,
+    "sharpe_ratio": "{:.2f}".format,
+    "sharpe_standard_error": "{:.2f}".format,
+    "max_drawdown": _plain_percent,
+    "annual_turnover": "{:,.1f}".format,
+}
+HEADINGS = ("", "return", "per year", "volatility", "Sharpe ±", "drawdown", "turnover", "trades")
+
+
+def table_of(tracks: Tracks, trades: Sequence[int], names: Sequence[str], close: Floats) -> list[list[str]]:
+    """The cells of each row: the runs, median and range if there are several, and holding.
+
+    Args:
+        tracks: K runs.
+        trades: number of trades of each (K,).
+        names: of the runs (K,).
+        close: closes, from that of the first decision on (T+1,).
+    """
+    values = [tracks.metric(metric) for metric in COLUMNS]
+    runs = [[column[k] for column in values] for k in range(len(names))]
+    if len(names) == 1:
+        rows = [_row("policy", runs[0], trades[0])]
+    else:
+        rows = [_row(name, run, n) for name, run, n in zip(names, runs, trades, strict=True)]
+        for name, measure in (("median", np.median), ("lowest", np.min), ("highest", np.max)):
+            rows.append(_row(name, [_of(measure, column) for column in values], _of(measure, trades)))
+    held = _held(tracks, close)
+    return [*rows, _row("holding", [held.metric(metric)[0] for metric in COLUMNS], math.nan)]
+
+
+def notes(tracks: Tracks, config: EnvConfig) -> list[str]:
+    """What the numbers rest on, a line each."""
+    costs = as_config(Costs, config.costs, "costs")
+    rates = [f"commission {1e4 * costs.commission:g} bps", f"spread and slippage {1e4 * costs.spread:g} bps"]
+    rates += [] if costs.proportional else ["fees per trade or unit"]
+    lines = [f"Each trade pays {', '.join(rates)}, filled at {config.fill}; holding pays nothing."]
+    lines.append(
+        "± is Lo's standard error of the yearly Sharpe ratio; turnover is per year, buying and selling all counts as 2."
+    )
+    if tracks.bars_per_year is None:
+        lines.append("bars_per_year is unknown, and with it figures per year: give bars_per_year=...")
+    return lines
+
+
+def _held(tracks: Tracks, close: Floats) -> Tracks:
+    """The account that holds the market from the first close on, without costs."""
+    equity = (tracks.equity[0, 0] * (close / close[0]))[None]  # [1, T+1]
+    nothing = np.zeros((1, equity.shape[1] - 1))
+    return Tracks(tracks.time, tracks.bars_per_year, equity, nothing + 1.0, *[nothing] * 4)
+
+
+def _of(measure: Callable[[Floats], float], values: Sequence[float] | Floats) -> float:
+    """The measure of the values that are numbers; NaN if there are none."""
+    known = np.asarray(values, np.float64)
+    known = known[~np.isnan(known)]
+    return float(measure(known)) if known.size else math.nan
+
+
+def _row(name: str, values: Sequence[float], trades: float) -> list[str]:
+    """The cells of a row."""
+    cells = ["n/a" if math.isnan(value) else show(value) for value, show in zip(values, COLUMNS.values(), strict=True)]
+    *returns, sharpe, error, drawdown, turnover = cells
+    ratio = f"{sharpe} ± {error}" if sharpe != "n/a" else sharpe
+    return [name, *returns, ratio, drawdown, turnover, "" if math.isnan(trades) else f"{trades:,g}"]

@@ -1,0 +1,159 @@
+"""Trades of an episode from entry to exit. S = steps, n = fills.
+
+A fill that opens or enlarges a position moves its average entry price, weighted by units. A fill the other way closes
+units, and each such closing is a trade: of a part if the position is reduced, of the whole if it is closed or turned
+round; what a turn buys or sells beyond that opens the next position. A position still open at the end is a last trade,
+valued at the last close.
+
+Prices are those before spread, as in the env's info. The commission and slippage of a bar are shared by its fills, and
+those of a fill by the units that it closes and opens, both by notional. A trade bears the costs of its exit and its
+units' part of those of its entry, so pnl - costs of all trades is the gain of the account before financing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from trading_env.envs.episode import Episode
+from trading_env.envs.task import Task
+from trading_env.kernel.layout import CASH, EQUITY, PAST_ROW, ROW, STATE, TARGET, UNITS
+from trading_env.kernel.observe import trade_rows
+from trading_env.kernel.rules import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "entry_time",
+    "exit_time",
+    "entry_bar",
+    "exit_bar",
+    "side",
+    "units",
+    "entry_price",
+    "exit_price",
+    "pnl",
+    "costs",
+    "net",
+    "bars_held",
+    "closed_by",
+)
+
+
+class Fill(NamedTuple):
+    """Units traded at once."""
+
+    bar: int
+    units: float  # negative = sold
+    price: float
+    costs: float  # commission and slippage
+    after: float  # units held then
+    by: str  # "order" or "broker"
+
+
+@dataclass
+class _Position:
+    """The open position, and the trades that it has been in so far."""
+
+    units: float = 0.0
+    entry_bar: int = 0
+    entry_price: float = 0.0
+    costs: float = 0.0  # of its entry, less those of the units that were closed
+    trades: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def add(self, fill: Fill) -> None:
+        """Opens, enlarges, reduces, closes or turns the position."""
+        opened, costs = fill.units, fill.costs
+        if self.units * fill.units < 0.0:
+            reduced = fill.after * self.units > 0.0
+            closed = abs(fill.units if reduced else self.units)
+            share = costs * closed / abs(fill.units)
+            self.close(closed, fill.bar, fill.price, share, fill.by)
+            opened, costs, self.units = fill.after, costs - share, fill.after if reduced else 0.0
+            if reduced or opened == 0.0:
+                return
+        if self.units == 0.0:
+            self.entry_bar, self.entry_price, self.costs = fill.bar, 0.0, 0.0
+        self.entry_price += (fill.price - self.entry_price) * abs(opened / fill.after)
+        self.costs += costs
+        self.units = fill.after
+
+    def close(self, units: float, bar: int, price: float, costs: float, by: str) -> None:
+        """Records that this many units are closed."""
+        side = math.copysign(1.0, self.units)
+        entry = self.costs * units / abs(self.units)
+        self.costs -= entry
+        pnl, paid = side * units * (price - self.entry_price), entry + costs
+        name, prices = "long" if side > 0.0 else "short", (self.entry_price, price)
+        row = (self.entry_bar, bar, name, units, *prices, pnl, paid, pnl - paid, bar - self.entry_bar, by)
+        self.trades.append(row)
+
+
+def trades_table(task: Task, episode: Episode) -> pd.DataFrame:
+    """A row for each trade of the episode, in the order of exits.
+
+    Columns: entry_time and exit_time (if the market has times), entry_bar, exit_bar, side ("long" or "short"), units,
+    entry_price (average), exit_price, pnl before costs, costs, net = pnl - costs, bars_held, and closed_by: "order",
+    "broker" (a liquidation), or "open" for the position still open at the end, whose exit is the last close.
+    """
+    import pandas as pd
+
+    from trading_env.data.zones import pandas_index
+
+    position = _Position()
+    for fill in fills_of(task, episode):
+        position.add(fill)
+    if position.units != 0.0:
+        last = int(episode.bars[-1])
+        position.close(abs(position.units), last, float(episode.market.close[last]), 0.0, "open")
+    frame = pd.DataFrame(position.trades, columns=COLUMNS[2:])
+    frame = frame.astype({"entry_bar": np.int64, "exit_bar": np.int64, "bars_held": np.int64})
+    frame = frame.astype({"side": str, "closed_by": str})
+    frame = frame.astype(dict.fromkeys(("units", "entry_price", "exit_price", "pnl", "costs", "net"), np.float64))
+    if episode.market.time is not None:
+        for i, name in enumerate(("entry", "exit")):
+            frame.insert(i, f"{name}_time", pandas_index(episode.market.time[frame[f"{name}_bar"].to_numpy()]))
+    return frame
+
+
+def fills_of(task: Task, episode: Episode) -> list[Fill]:
+    """The fills of an episode, liquidations among them, in order of time."""
+    steps = episode.steps
+    before, after = episode.curve("units")[:-1], steps["units"].to_numpy(np.float64)
+    price, exit_price = steps["price"].to_numpy(np.float64), steps["exit"].to_numpy(np.float64)
+    ordered = np.where(exit_price > 0.0, _units_after_orders(task, episode), after)  # units once the order is filled
+    costs = (steps["commission"] + steps["slippage"]).to_numpy(np.float64)
+    fills = []
+    for i in np.flatnonzero((ordered != before) | (exit_price > 0.0)).tolist():
+        bar = episode.start + 1 + i
+        traded, closed = (ordered[i] - before[i], price[i]), (-ordered[i], exit_price[i])
+        notional = abs(traded[0]) * traded[1], abs(closed[0]) * closed[1]
+        share = costs[i] * notional[0] / sum(notional) if sum(notional) else 0.0
+        if traded[0] != 0.0:
+            fills.append(Fill(bar - (task.fill == "close"), *traded, share, ordered[i], "order"))
+        if exit_price[i] > 0.0:
+            fills.append(Fill(bar, *closed, costs[i] - share, 0.0, "broker"))
+    return fills
+
+
+def _units_after_orders(task: Task, episode: Episode) -> Floats:
+    """Units held once each step's order is filled (S,), by the kernel, whatever the broker does afterwards."""
+    steps, n = episode.steps, len(episode.steps)
+    cash, units = episode.curve("cash", episode.initial_cash)[:-1], episode.curve("units")[:-1]
+    order, price, exit_price = (np.ascontiguousarray(steps[name], np.float64) for name in ("order", "price", "exit"))
+    if task.fill != "close":
+        cash = cash - steps["financing"].to_numpy(np.float64)
+    state, clock = np.ones((n, len(STATE))), np.zeros((n, PAST_ROW + 1), np.int64)
+    state[:, CASH], state[:, UNITS], state[:, EQUITY] = cash, units, cash + units * price
+    state[:, TARGET], clock[:, ROW] = steps["target"], np.arange(n)
+    trade_rows(order, state, clock, price, task.rules)
+    filled: Floats = state[:, UNITS]
+    if task.fill == "next_close":  # a margin call within the bar voids its order
+        traded = steps["turnover"].to_numpy(np.float64) * episode.equity[:-1]
+        void = np.isclose(traded, np.abs(units) * exit_price, rtol=1e-9, atol=0.0)
+        filled = np.where(void, units, filled)
+    return filled
