@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trading_env._checks import brief
+from trading_env._checks import brief, flag
 from trading_env.analysis.summary import HEADINGS, notes, table_of
 from trading_env.analysis.table import Summary
 from trading_env.analysis.tracks import METRICS, Floats, Tracks
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
-from trading_env.envs.config import EnvConfig
 from trading_env.envs.greedy import greedy_steps
-from trading_env.envs.keywords import merged, shows_keywords
+from trading_env.envs.keywords import shows_keywords
+from trading_env.envs.learnt import Config, check_learnt, config_for
 from trading_env.envs.policies import actions_for_strategies, as_policy, looking_at
 from trading_env.envs.task import Task
 from trading_env.envs.trading_vector_env import TradingVectorEnv
@@ -35,7 +35,8 @@ def backtest(
     policy: Any,
     data: Any = "us-stocks/AAPL",
     *,
-    config: EnvConfig | Mapping[str, Any] | None = None,
+    config: Config = None,
+    check_env: bool = True,
     **keywords: Any,
 ) -> Backtest:
     """One greedy episode of the policy, from the first decision bar of the data to its last bar.
@@ -52,8 +53,9 @@ def backtest(
             - a list of them: a run each.
         data: a dataset's name, a path, a DataFrame, rows or a Market, as `load` takes them, or an env, whose data and
             keywords are taken. The test part of `Market.split` trades its own bars alone.
-        config: keywords of TradingEnv, as an EnvConfig or a mapping; its random_start and episode_length are left out,
-            since they are for training.
+        config: keywords of TradingEnv, as an EnvConfig or a mapping; by default those of the env that the policy learnt
+            in, if it keeps them. random_start and episode_length are left out, since they are for training.
+        check_env: True to refuse a policy that learnt from other observations or actions, if it keeps their meaning.
         **keywords: of TradingEnv, in place of the config's.
 
     Returns:
@@ -61,12 +63,13 @@ def backtest(
 
     Raises:
         TypeError: policy is none of these, or a keyword is unknown.
-        ValueError: several datasets, or random_start or episode_length among the keywords.
+        ValueError: several datasets; random_start or episode_length among the keywords; or a policy that learnt from
+            other observations or actions.
     """
     task = getattr(getattr(data, "unwrapped", None), "task", None)
     if isinstance(task, Task):
         data, config = list(task.markets), task.config if config is None else config
-    settings = merged(backtest, config, keywords)
+    settings = config_for(backtest, policy, config, keywords, learnt=flag("check_env", check_env))
     asked = replace(settings, **WHOLE)
     if any(getattr(settings, name) != WHOLE[name] for name in keywords if name in WHOLE):
         raise ValueError("a backtest is one whole episode: no random_start, no episode_length")
@@ -74,6 +77,8 @@ def backtest(
     if config is None and "actions" not in keywords:
         asked = replace(asked, **actions_for_strategies(policy, market))
     envs = TradingVectorEnv(1, market, **vars(asked))
+    if check_env:
+        check_learnt(policy, envs.task)
     acting, runs = as_policy(policy, envs)
     if runs != 1:
         envs = TradingVectorEnv(runs, market, **vars(asked))

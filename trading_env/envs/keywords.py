@@ -70,17 +70,3 @@ def _here(name: str, value: Any) -> str:
         mapping, field = INSIDE[name]
         return f" (here it is {mapping}={{{field!r}: {brief(value, 40)}}})"
     return f" (here it is {ELSEWHERE[name]!r})" if name in ELSEWHERE else ""
-
-
-def merged(
-    owner: Callable[..., Any], config: EnvConfig | Mapping[str, Any] | None, keywords: Mapping[str, Any]
-) -> EnvConfig:
-    """The EnvConfig with these keywords in place of its own; without a config, the EnvConfig of the keywords.
-
-    Raises:
-        TypeError: config is neither an EnvConfig nor a mapping of its fields, or a keyword is unknown.
-    """
-    if config is not None and not isinstance(config, (EnvConfig, Mapping)):
-        raise TypeError(f"config must be an EnvConfig or a mapping of its fields, got {brief(config)}")
-    own = vars(config) if isinstance(config, EnvConfig) else config or {}
-    return config_of(owner, {**own, **keywords})

@@ -148,7 +148,7 @@ def looking_at(policy: Any, env: Any) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for part in policy.policies if isinstance(policy, PerSeed) else [policy]:
-            features = getattr(part, "features", None)
+            features: Any = getattr(part, "features", None)
             if hasattr(features, "looking_at"):
                 stack.enter_context(features.looking_at(env))
             options = getattr(part, "policy_kwargs", None) or {}

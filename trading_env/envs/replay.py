@@ -40,7 +40,7 @@ class Replay:
         self._rows = np.empty((0, len(_COLUMNS)))
         self.n_steps = 0  # run so far
 
-    def steps(self, orders: Sequence[float]) -> Any:
+    def steps(self, orders: Sequence[float] | Floats) -> Any:
         """A DataFrame of S rows, one for each of the ``orders``, some of which may have been run before."""
         import pandas as pd
 
@@ -58,7 +58,7 @@ class Replay:
         return pd.DataFrame(self._rows[:n], columns=_COLUMNS, copy=False)
 
 
-def history(task: Task, opened: tuple[int, int], orders: Sequence[float]) -> Any:
+def history(task: Task, opened: tuple[int, int], orders: Sequence[float] | Floats) -> Any:
     """`TradingEnv.history`, with two more columns.
 
     "target" is the target exposure remembered before the step, "exit" the price at which the broker closed the position

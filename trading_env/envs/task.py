@@ -232,10 +232,11 @@ class Task:
 
     def orders_of(self, actions: Any) -> Floats:
         """Orders (n,) of actions (n,), or (n, 1) if continuous, that are in the action space."""
-        if self.actions == "continuous":
-            orders: Floats = actions[:, 0].astype(np.float64) * self.margin.max_leverage
-            return orders
-        return self.orders[actions]
+        continuous = self.actions == "continuous"
+        orders: Floats = (
+            actions[:, 0].astype(np.float64) * self.margin.max_leverage if continuous else self.orders[actions]
+        )
+        return orders
 
     def actions_of(self, orders: Floats) -> Any:
         """Actions (n,) that gave the orders (n,): indices, or numbers in [-1, 1] if continuous."""

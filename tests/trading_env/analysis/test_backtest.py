@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from agents import DQN, RecurrentA2C
 from tests.trading_env.markets import random_market
-from trading_env import Backtest, EnvConfig, Market, TradingEnv, backtest, load
+from trading_env import Backtest, EnvConfig, FeatureScaler, Market, TradingEnv, backtest, load
 from trading_env.analysis import metrics, strategies
 from trading_env.analysis.strategies import StrategyPolicy
 from trading_env.analysis.tracks import METRICS
@@ -184,6 +184,21 @@ def test_the_keywords_are_given_once_for_training_and_test(market):
         backtest(Coins(1), market, config=3)
     with pytest.raises(TypeError, match="backtest got an unexpected keyword argument 'window_size'"):
         backtest(Coins(1), market, window_size=3)
+
+
+def test_an_agent_brings_the_keywords_that_it_learnt_with_and_is_refused_where_they_mean_something_else(market):
+    keywords = {"window": 3, "costs": {"commission": 0.01}, "scaler": FeatureScaler().fit(market)}
+    env = gym.make(ENV_ID, data=market, random_start=True, episode_length=9, **keywords)
+    agent = DQN(env, learning_starts=10).learn(30)
+    result = backtest(agent, market)
+    assert_array_equal(result.equity, backtest(agent, market, config=EnvConfig(**keywords)).equity)
+    assert result.config.costs.commission == 0.01
+    assert backtest(agent, market, costs={"commission": 0.0}).config.window == 3
+    with pytest.raises(ValueError, match=r"policy learnt with scaler=\{'names.*but here it is scaler=None; check_env"):
+        backtest(agent, market, config=EnvConfig(window=3))
+    with pytest.raises(ValueError, match="policy learnt with window=3, but here it is window=4"):
+        backtest([strategies.flat, agent], market, window=4)
+    assert backtest(agent, market, config=EnvConfig(window=3), check_env=False).config.scaler is None
 
 
 @pytest.mark.parametrize("keywords", [{"random_start": True}, {"episode_length": 5}])
