@@ -36,6 +36,7 @@ SLOW = {  # files that take more than about five seconds of a core; `make test-f
     "benchmarks/suites/test_curves.py",
     "benchmarks/suites/test_wrong_lines.py",
     "benchmarks/tasks/test_families.py",
+    "examples/test_examples.py",
     "test_caching.py",
     "test_extras.py",
     "test_install.py",
