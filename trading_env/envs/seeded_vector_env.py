@@ -57,9 +57,7 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
             "independent_sub_envs": True,  # each sub-env has a random stream and a seed of its own
         }
         self._turn: Turn = []  # not empty while every sub-env has an episode, running or ended
-        self._ended = np.zeros(
-            self.num_envs, np.bool_
-        )  # sub-envs whose last step ended the episode, and that wait for a reset
+        self._ended = np.zeros(self.num_envs, np.bool_)  # sub-envs whose episode ended in the last step
         self._any_ended = False
         self._rngs: list[np.random.Generator] = []
         self._rng_seeds: list[int] = []

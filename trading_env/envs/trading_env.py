@@ -174,7 +174,7 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
         self.task = task
         self.action_space, self.observation_space = task.action_space(), task.observation_space()
         self._orders: list[float] = task.orders.tolist()
-        self._flat = task.observation != "dict"
+        self._plain = task.observation != "dict" and task.function is None and not self._prints  # a short cut in `step`
         self._blank, self._no_mask = np.empty(task.width, np.float32), np.ones(len(self._orders), np.bool_)
         self._constants = (task.bars, task.table, task.rules)
         episode = self._begin(0, task.firsts[0])
@@ -283,14 +283,15 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
             info["action_mask"] = mask
         if terminated and truncated:
             raise beyond_float64(bar, equity)
-        if self.task.function is not None:
-            reward = self._called_reward(info)
-        if self._prints:
-            self.render()
-        shaped = obs if self._flat else self.task.shaped(obs)
+        if not self._plain:
+            if self.task.function is not None:
+                reward = self._called_reward(info)
+            if self._prints:
+                self.render()
+            obs = self.task.shaped(obs)
         if not (terminated or truncated):
             turn.append(True)
-        return shaped, reward, terminated, truncated, info
+        return obs, reward, terminated, truncated, info
 
     def get_state(self) -> dict[str, Any]:
         """The running episode and the random stream, as copies: arrays and plain JSON."""

@@ -84,6 +84,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         self._discrete = len(self.task.orders) > 0
         self._identity, self._indexed = np.arange(n), (n,)
         self._no_mask = np.empty((n, 0), np.bool_)
+        self._shapes = (n, self._width), (len(INFO), n), (n, len(self.task.orders))  # of observation, info, mask
         self._now, self._past_accounts = new_blocks(n), new_blocks(n)  # a step reads one and writes the other
         self._scratch = np.zeros(1, SCRATCH)
         self._clock = np.zeros((n, PAST_ROW + 1), np.int64)
@@ -168,6 +169,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
     def _inputs(self, actions: Any) -> tuple[Ints, Floats, tuple[Any, ...]]:
         """Indices and orders, and the arrays that a step writes to."""
         n, orders = self.num_envs, self.task.orders
+        obs, info, mask = self._shapes
         if not (
             self._discrete
             and type(actions) is np.ndarray
@@ -177,13 +179,13 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         ):
             actions, orders = self._orders_of(as_array(actions))
         outputs = (
-            np.empty((n, self._width), FLOAT32),
+            np.empty(obs, FLOAT32),
             np.empty(n),
             np.empty(n, BOOL),
             np.empty(n, BOOL),
-            np.empty((len(INFO), n)),
+            np.empty(info),
             np.empty(n, INT64),
-            np.empty((n, len(self.task.orders)), BOOL),
+            np.empty(mask, BOOL),
         )
         return actions, orders, outputs
 
@@ -202,7 +204,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         if n_ended and (lost := terminated & truncated).any():
             j = int(lost.argmax())
             raise beyond_float64(bar[j], block[0, j])
-        info: dict[str, Any] = dict(zip(INFO, block, strict=False))  # strict costs 1 us
+        info: dict[str, Any] = dict(zip(INFO, block))  # noqa: B905  (any ``strict`` costs 0.2 us)
         info["bar"] = bar
         if self._discrete:
             info["action_mask"] = mask

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from trading_env.kernel.account import Bar
 from trading_env.kernel.compiled import inlined
 from trading_env.kernel.layout import CLOSES, HIGHS, LAST, LOWS, OFFSET, OPENS, PAST_ROW, ROW
+from trading_env.kernel.records import pick
 from trading_env.kernel.rules import NEXT_CLOSE, NEXT_OPEN, Floats, Ints, Rules
+
+
+class Prices(NamedTuple):
+    """The part of a Bar that every step reads."""
+
+    c0: float
+    price: float
+    c1: float
+
+
+class Range(NamedTuple):
+    """The part of a Bar that is read only where wicks count."""
+
+    first: float
+    low: float
+    high: float
 
 
 @inlined
@@ -39,10 +57,21 @@ def end_of(j: int, equity: float, reward: float, initial: float, clock: Ints, ru
 
 
 @inlined
-def bar_at(row: int, bars: Floats, rules: Rules) -> Bar:
-    """The prices that an order given at this row meets, of the markets' prices (K, T)."""
+def prices_at(row: int, bars: Floats, rules: Rules) -> Prices:
+    """The prices that every order given at this row needs, of the markets' prices (K, T)."""
     closes, opens = bars[CLOSES], bars[min(OPENS, bars.shape[0] - 1)]
-    first, low, high = 0.0, 0.0, 0.0
-    if rules.wicks == 1.0:
-        first, low, high = opens[row + 1], bars[LOWS, row + 1], bars[HIGHS, row + 1]
-    return Bar(closes[row], fill_price(row, opens, closes, rules), closes[row + 1], first, low, high)
+    return Prices(closes[row], fill_price(row, opens, closes, rules), closes[row + 1])
+
+
+@inlined
+def range_at(row: int, bars: Floats, rules: Rules) -> Range:
+    """First, lowest and highest price of the bar after this row; 0 where wicks do not count."""
+    if rules.wicks == 0.0:
+        return Range(0.0, 0.0, 0.0)
+    return Range(bars[OPENS, row + 1], bars[LOWS, row + 1], bars[HIGHS, row + 1])
+
+
+@inlined
+def bar_at(row: int, bars: Floats, rules: Rules) -> Bar:
+    """All prices that an order given at this row meets."""
+    return pick(Bar, (prices_at(row, bars, rules), range_at(row, bars, rules)))

@@ -12,7 +12,7 @@ from typing import Any
 from numba import literal_unroll
 
 from trading_env.kernel.account import Account, Bar, move
-from trading_env.kernel.clock import bar_at, end_of
+from trading_env.kernel.clock import end_of, prices_at, range_at
 from trading_env.kernel.compiled import compiled, inlined
 from trading_env.kernel.layout import LANES, ROW, STATE
 from trading_env.kernel.measure import (
@@ -75,7 +75,9 @@ def gather(
         j = first + i
         row = clock[j, ROW] - waiting[j]  # after the last bar there is no price: an env that waits looks back
         order[i] = orders[actions[j]]
-        store(scratch, i, bar_at(row, bars, rules))
+        store(scratch, i, prices_at(row, bars, rules))
+        if rules.wicks == 1.0:
+            store(scratch, i, range_at(row, bars, rules))
 
 
 @inlined
