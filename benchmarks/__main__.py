@@ -11,6 +11,7 @@ from agents.base.commands import output, printable
 COMMANDS = {
     "certify": "score agents as fractions of the optimum, on problems where it is known, and run the controls",
     "compare": "train DQN and Stable-Baselines3's DQN on the early years of a stock, compare them on the later ones",
+    "coverage": "simulate how often the printed intervals and tests are right",
     "counterfactual": "count the steps that DQN saves by learning from the actions not taken, too",
     "curves": "draw learning curves of DQN, A2C and PPO, ours and Stable-Baselines3's, with intervals over seeds",
     "forecast": "forecast returns walking forward, trade on the forecasts, and compare both with doing nothing",

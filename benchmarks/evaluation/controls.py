@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.statistics.two_level import edge_interval
+from benchmarks.statistics.estimates import mean_over_seeds_and_bars
 from trading_env import Market, hindsight
 
 Floats = npt.NDArray[np.float64]
@@ -106,7 +106,7 @@ def peek_control(
     """The study with the next bar's return among its features; ``honest`` are its results without that feature."""
     honest = study(train, test, features) if honest is None else honest
     growth = study(train, test, with_peek(features))
-    interval, (_, bar) = edge_interval(growth), edge_interval(honest)
+    interval, (_, bar) = _interval(growth), _interval(honest)
     bar = max(bar, 0.0)
     return Control(
         "one-bar peek",
@@ -137,7 +137,7 @@ def hindsight_control(growth: Floats, test: Market, **keywords: Any) -> Control:
     best = float(growth.sum(1).max())
     passed = best <= bound + _ROUNDING * max(1.0, abs(bound))
     expected = f"the best seed's sum, {best:.4g}, must not exceed the hindsight bound {bound:.4g}"
-    return Control("hindsight bound", float(growth.mean()), edge_interval(growth), expected, passed)
+    return Control("hindsight bound", float(growth.mean()), _interval(growth), expected, passed)
 
 
 def run_controls(
@@ -145,7 +145,7 @@ def run_controls(
 ) -> list[Control]:
     """The honest study, on which nothing is required, and the controls that change its data."""
     honest = study(train, test, features)
-    edge = Control("as it is", float(honest.mean()), edge_interval(honest), "nothing is required", True)
+    edge = Control("as it is", float(honest.mean()), _interval(honest), "nothing is required", True)
     return [
         edge,
         null_control(study, train, test, features),
@@ -154,8 +154,13 @@ def run_controls(
     ]
 
 
+def _interval(growth: Floats) -> tuple[float, float]:
+    """95% interval of the mean log growth [S, T], over seeds and time."""
+    return mean_over_seeds_and_bars(growth).interval()
+
+
 def _no_edge(name: str, growth: Floats) -> Control:
-    interval = edge_interval(growth)
+    interval = _interval(growth)
     return Control(
         name, float(growth.mean()), interval, "the interval must contain 0 or lie below it", interval[0] <= 0.0
     )

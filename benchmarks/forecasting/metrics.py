@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.statistics.intervals import check_sampling, numbers, percentile_interval, stationary_bootstrap
+from benchmarks.statistics.estimates import Estimate, centred_estimate, mean_over_seeds_and_bars
+from benchmarks.statistics.intervals import numbers
 from trading_env._checks import within_float64
 
 Floats = npt.NDArray[np.float64]
@@ -50,22 +51,37 @@ def skill(forecast: npt.ArrayLike, naive: npt.ArrayLike, truth: npt.ArrayLike) -
     return 1.0 - float(_squares(forecast, truth).mean()) / least if least > 0.0 else float("nan")
 
 
-def skill_interval(
-    forecast: npt.ArrayLike,
-    naive: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    samples: int = 2000,
-    mean_block: float = 20.0,
-    seed: int = 0,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Interval of `skill` by the stationary bootstrap, with both forecasts on the same resampled blocks of time."""
-    check_sampling(samples, seed, level)
-    squares = [_squares(values, truth).reshape(-1, np.size(truth)).mean(axis=0) for values in (forecast, naive)]  # [n]
-    drawn = stationary_bootstrap(np.size(truth), mean_block, samples, np.random.default_rng(seed))  # [B, n]
-    ours, theirs = (values[drawn].mean(axis=1) for values in squares)
-    ratio = np.divide(ours, theirs, out=np.full_like(ours, np.nan), where=theirs > 0.0)
-    return percentile_interval(1.0 - ratio, level)
+def skill_estimate(forecast: npt.ArrayLike, naive: npt.ArrayLike, truth: npt.ArrayLike) -> Estimate:
+    """`skill` with the uncertainty of dependent bars and, for forecasts (S, n), of seeds.
+
+    Errors of overlapping forecasts are dependent, which the long-run variance of the skill's influence function allows.
+    """
+    ours = np.atleast_2d(_squares(forecast, truth))  # [S, n]
+    theirs = np.atleast_2d(_squares(naive, truth)).mean(0)  # [n]
+    least = float(theirs.mean())
+    if least == 0.0:
+        return Estimate(float("nan"), ())
+    ratios = ours.mean(1) / least  # [S]
+    influence = (ratios[:, None] * theirs - ours) / least  # [S, n]
+    return centred_estimate(1.0 - ratios, influence)
+
+
+def clark_west(forecast: npt.ArrayLike, naive: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """One-sided p-value of "the naive model is true" against a larger model that contains it; mean over seeds first.
+
+    The squared error of the larger model is corrected by (forecast - naive)^2, the noise of its parameters, by which it
+    loses if the naive model is true. NaN if the forecasts are the same.
+
+    Source:
+        Clark and West (2007), Approximately Normal Tests for Equal Predictive Accuracy in Nested Models.
+    """
+    forecasts = np.atleast_2d(_pair(forecast, truth)[0])
+    base = np.atleast_2d(_pair(naive, truth)[0]).mean(0)
+    gains = _squares(base, truth) - np.atleast_2d(_squares(forecast, truth)) + (forecasts - base) ** 2  # [S, n]
+    gain = mean_over_seeds_and_bars(gains.mean(0)[None])
+    if not gain.standard_error > 0.0:
+        return float("nan")
+    return gain.p_value / 2.0 if gain.value > 0.0 else 1.0 - gain.p_value / 2.0
 
 
 @within_float64("forecast", "truth")

@@ -65,7 +65,7 @@ def _market(study: Study, settings: ForecastSettings) -> dict[str, Any]:
                 "malr": metrics.malr(forecast, study.truth),
                 "directional_accuracy": metrics.directional_accuracy(forecast, study.truth),
                 "skill": metrics.skill(forecast, naive, study.truth),
-                "skill_interval_95": metrics.skill_interval(forecast, naive, study.truth, *resampling),
+                "skill_interval_95": metrics.skill_estimate(forecast, naive, study.truth).interval(),
                 "margins": study.margins[name],
             }
             for name, forecast in study.forecasts.items()

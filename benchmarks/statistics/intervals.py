@@ -75,34 +75,6 @@ def percentile_interval(samples: npt.ArrayLike, level: float = 0.95) -> tuple[fl
     return float(low), float(high)
 
 
-@within_float64("values")
-def iqm(values: npt.ArrayLike, axis: int = 0) -> Floats:
-    """Interquartile mean along an axis: drops the lowest and highest quarters, each rounded down; NaN if any is NaN.
-
-    Source:
-        Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice.
-    """
-    scores = numbers("values", values, *range(1, 8))
-    axis = integer("axis", axis, -scores.ndim, scores.ndim - 1)
-    if not scores.shape[axis]:
-        raise ValueError(f"values must have at least one entry along axis {axis}, got shape {scores.shape}")
-    ordered = np.sort(scores, axis=axis)
-    cut = ordered.shape[axis] // 4
-    middle = np.take(ordered, range(cut, ordered.shape[axis] - cut), axis=axis)
-    undefined = np.isnan(np.take(ordered, -1, axis=axis))  # NaN sorts last, so it would be dropped with the best
-    return np.asarray(np.where(undefined, np.nan, middle.mean(axis=axis)))
-
-
-def bootstrap_iqm(values: npt.ArrayLike, samples: int = 2000, seed: int = 0) -> Floats:
-    """Interquartile means [B, ...] of scores [S, ...] over seeds drawn with replacement; a drawn seed keeps its row."""
-    check_sampling(samples, seed)
-    scores = numbers("values", values, *range(1, 7))
-    if not len(scores):
-        raise ValueError("values must have at least one seed, got none")
-    drawn = np.random.default_rng(seed).integers(len(scores), size=(samples, len(scores)))
-    return iqm(scores[drawn], axis=1)
-
-
 def first_point_that_stays(values: Floats, threshold: float) -> int | None:
     """The first index from which on no value [P] is below the threshold; None if the last one is."""
     below = np.flatnonzero(values < threshold)

@@ -5,7 +5,7 @@ import pytest
 from benchmarks.evaluation import controls
 from benchmarks.evaluation.controls import ControlFailedError
 from benchmarks.evaluation.tracks import ENV_ID
-from benchmarks.statistics.two_level import edge_interval
+from benchmarks.statistics.estimates import mean_over_seeds_and_bars
 from trading_env import Market, hindsight, load
 from trading_env.data import simulators
 
@@ -108,7 +108,7 @@ def test_a_side_learnt_by_chance_from_one_order_is_no_edge():
         return np.append(0.0, side * np.sign(ahead[:-1]) * ahead[1:])[None]
 
     alone = [one_sided(controls.shuffled(trending, seed), test, None) for seed in range(8)]
-    assert any(edge_interval(growth)[0] > 0.0 for growth in alone)
+    assert any(mean_over_seeds_and_bars(growth).interval()[0] > 0.0 for growth in alone)
     assert controls.shuffled_control(one_sided, trending, test).passed
     with pytest.raises(ValueError, match="shuffles must be at least 2, got 1"):
         controls.shuffled_control(one_sided, trending, test, shuffles=1)

@@ -5,7 +5,7 @@ import pytest
 from arch.bootstrap import StationaryBootstrap
 
 from benchmarks.statistics import intervals as statistics
-from benchmarks.statistics.intervals import bootstrap_iqm, check_block, iqm
+from benchmarks.statistics.intervals import check_block
 from trading_env.analysis import metrics
 
 
@@ -80,32 +80,6 @@ def test_seeds_without_a_ratio_are_left_out():
 def test_returns_must_have_one_length():
     with pytest.raises(ValueError, match=r"one number of bars, got \[3, 4\]"):
         statistics.bootstrap_median_sharpe({"a": np.zeros((1, 3)), "b": np.zeros((1, 4))}, 252)
-
-
-def test_the_interquartile_mean_leaves_out_a_quarter_on_each_side():
-    assert iqm([9.0, 1.0, 2.0, 600.0]) == 5.5
-    assert iqm([3.0, 1.0, 2.0]) == 2.0  # a quarter of three is none
-    assert iqm(np.arange(10.0)) == 4.5  # two on each side
-    assert iqm([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 8.0]) == 0.5
-    assert iqm([[1.0, 5.0], [2.0, 6.0], [9.0, 7.0], [0.0, -9.0]]).tolist() == [1.5, 5.5]
-    assert iqm([[1.0, 2.0, 9.0, 0.0]], axis=1).tolist() == [1.5]
-
-
-def test_the_bootstrap_of_the_interquartile_mean_takes_seeds_whole():
-    scores = np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
-    samples = bootstrap_iqm(scores, 500, seed=3)
-    assert samples.shape == (500, 2)
-    np.testing.assert_allclose(samples[:, 1], 10.0 * samples[:, 0])  # the same seeds at both points
-    possible = {(a + b + c) / 3 for a in (1, 2, 4) for b in (1, 2, 4) for c in (1, 2, 4)}
-    np.testing.assert_allclose(sorted(set(samples[:, 0].round(9))), sorted({round(p, 9) for p in possible}))
-    assert np.array_equal(samples, bootstrap_iqm(scores, 500, seed=3))
-
-
-def test_an_undefined_score_is_not_cut_off_as_the_best():
-    assert np.isnan(iqm([1.0, 2.0, 3.0, np.nan]))
-    defined, undefined = iqm([[1.0, np.nan], [2.0, 1.0], [3.0, 1.0], [4.0, 1.0]])
-    assert defined == 2.5
-    assert np.isnan(undefined)
 
 
 @pytest.mark.parametrize("mean_block", [0.5, np.nan, np.inf])

@@ -54,7 +54,7 @@ def test_forecasts_and_truths_of_other_shapes_are_refused(metric):
             measure(bad, truth)
         with pytest.raises(ValueError, match="forecast must be"):
             measure(truth, bad)
-    for judge in (forecast_metrics.skill, forecast_metrics.skill_interval):
+    for judge in (forecast_metrics.skill, forecast_metrics.skill_estimate):
         with pytest.raises(ValueError, match="forecast must be"):
             judge(truth, truth[:, None], truth)
 
@@ -71,11 +71,11 @@ def test_the_interval_of_skill_covers_it_and_tells_good_from_useless():
     signal, truth = rng.normal(size=(2, 1000))
     truth += signal
     naive = np.zeros(1000)
-    low, high = forecast_metrics.skill_interval(signal, naive, truth)
+    low, high = forecast_metrics.skill_estimate(signal, naive, truth).interval()
     assert 0.4 < low < forecast_metrics.skill(signal, naive, truth) < high < 0.6
-    low, high = forecast_metrics.skill_interval(rng.normal(size=1000), naive, truth)
+    low, high = forecast_metrics.skill_estimate(rng.normal(size=1000), naive, truth).interval()
     assert high < 0
-    assert forecast_metrics.skill_interval(naive, naive, truth) == (0.0, 0.0)
+    assert forecast_metrics.skill_estimate(naive + 1.0, naive + 1.0, truth).interval() == (0.0, 0.0)
 
 
 # ----------------------------------------------------------------------------------------------------- data
@@ -288,3 +288,14 @@ def test_bad_settings_are_refused_by_name(bad):
 def test_indices_are_included_where_their_package_is(monkeypatch):
     monkeypatch.setattr(forecast_settings, "find_spec", lambda name: None)
     assert ForecastSettings().data == forecast_settings.STOCKS
+
+
+def test_clark_and_west_see_a_skill_that_the_squared_error_hides():
+    rng = np.random.default_rng(0)
+    signal, noise, truth = rng.normal(size=(3, 2000))
+    forecast = 0.2 * signal + 0.3 * noise  # more noise than signal: a larger squared error than the forecast 0
+    truth = truth + 0.2 * signal
+    assert forecast_metrics.skill(forecast, np.zeros(2000), truth) < 0
+    assert forecast_metrics.clark_west(forecast, np.zeros(2000), truth) < 0.01
+    assert forecast_metrics.clark_west(0.3 * noise, np.zeros(2000), truth) > 0.05
+    assert math.isnan(forecast_metrics.clark_west(np.zeros(2000), np.zeros(2000), truth))

@@ -1,0 +1,168 @@
+"""Tests that count how many rows were compared: superior predictive ability, stepwise, confidence set, overfitting.
+
+Axis letters: T bars, N rows, C ways to split the bars in two halves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from math import comb
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.statistics.intervals import Floats, numbers
+from benchmarks.statistics.ledoit_wolf import block_length
+from trading_env._checks import integer, number
+
+_MOST_SPLITS = 200_000
+
+
+class Superior(NamedTuple):
+    """Which rows are better than the benchmark, counting that there were N of them."""
+
+    p_value: float
+    """Of "no row has a smaller expected loss than the benchmark" (SPA, consistent)."""
+    p_lower: float
+    """The same if poor rows are assumed to be as poor as measured: liberal."""
+    p_upper: float
+    """The same if poor rows are assumed to be as good as the benchmark (White's reality check): conservative."""
+    better: tuple[str, ...]
+    """Rows that are better, with a probability of one or more errors of at most 1 - level (StepM)."""
+    confidence_set: tuple[str, ...]
+    """Rows, the benchmark among them, that contain the best one with probability ``level`` (MCS)."""
+    block: int
+    """Bars in a mean block of the bootstrap."""
+
+
+def superior(
+    losses: Mapping[str, npt.ArrayLike] | npt.ArrayLike,
+    benchmark: npt.ArrayLike,
+    *,
+    level: float = 0.95,
+    block: int | None = None,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Superior:
+    """Compares rows with a benchmark on the same bars; losses are negative log returns, squared errors, ...
+
+    Args:
+        losses: Each row's loss per bar: name -> [T], or an array [T, N] whose rows are named "0", "1", ...
+        benchmark: The benchmark's loss per bar, [T]; "benchmark" in the confidence set.
+        level: Confidence of `better` and of `confidence_set`.
+        block: Mean block length of the stationary bootstrap; None lets the data choose, the longest over all rows.
+        samples: Bootstrap samples.
+        seed: Seed of the draws.
+
+    Source:
+        Hansen (2005), A Test for Superior Predictive Ability; Romano and Wolf (2005), Stepwise Multiple Testing;
+        Hansen, Lunde and Nason (2011), The Model Confidence Set. Computed by `arch.bootstrap`.
+    """
+    from arch.bootstrap import MCS, SPA, StepM
+
+    names, models = _columns("losses", losses)  # [T, N]
+    base = numbers("benchmark", benchmark, 1)
+    if models.shape[0] != base.size or base.size < 10 or not names:
+        shapes = f"losses of shape {models.shape} and a benchmark of {base.size} bars"
+        raise ValueError(f"losses must have a row and the benchmark's bars, at least 10 of them: got {shapes}")
+    if "benchmark" in names:
+        raise ValueError('losses must not name a row "benchmark"')
+    for name, values in (("losses", models), ("benchmark", base)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite")
+    number("level", level, above=0.0, most=0.999999)
+    samples, seed = integer("samples", samples, 1), integer("seed", seed, 0)
+    gaps = base[:, None] - models
+    moving = np.ptp(gaps, axis=0) > 0.0  # a row equal to the benchmark is neither better nor worse
+    if not moving.any():
+        return Superior(1.0, 1.0, 1.0, (), (*names, "benchmark"), 1)
+    lengths = [block_length(column) for column in gaps[:, moving].T]
+    block = max(lengths) if block is None else integer("block", block, 1, base.size)
+    options = {"block_size": block, "reps": samples, "bootstrap": "stationary", "seed": seed}
+    tested = models[:, moving]
+    spa = SPA(base, tested, **options)
+    spa.compute()
+    step = StepM(base, tested, size=1.0 - level, **options)
+    step.compute()
+    better = [name for name, moves in zip(names, moving, strict=True) if moves]
+    everything = np.column_stack([tested, base])
+    kept = MCS(everything, size=1.0 - level, method="R", **options)
+    kept.compute()
+    included = {int(i) for i in kept.included}
+    named = [*better, "benchmark"]
+    last = len(named) - 1
+    alike = [name for name, moves in zip(names, moving, strict=True) if not moves and last in included]
+    return Superior(
+        float(spa.pvalues["consistent"]),
+        float(spa.pvalues["lower"]),
+        float(spa.pvalues["upper"]),
+        tuple(better[int(i)] for i in step.superior_models),
+        (*(named[i] for i in sorted(included)), *alike),
+        block,
+    )
+
+
+def probability_of_backtest_overfitting(returns: npt.ArrayLike, n_blocks: int = 16) -> float:
+    """Probability that the best configuration of one half of the bars is no better than the median in the other half.
+
+    Best is the highest Sharpe ratio. The bars are cut into ``n_blocks`` blocks, and each half of them chooses once
+    (CSCV). A choice among equal ratios counts in equal parts; a configuration that never moves has a ratio of 0.
+
+    Args:
+        returns: Returns per bar of N configurations on the same bars, [T, N].
+        n_blocks: An even number of blocks, of equal lengths but for one bar.
+
+    Source:
+        Bailey, Borwein, Lopez de Prado and Zhu (2017), The Probability of Backtest Overfitting.
+    """
+    values = numbers("returns", returns, 2)
+    n_blocks = integer("n_blocks", n_blocks, 2)
+    T, N = values.shape
+    if n_blocks % 2 or comb(n_blocks, n_blocks // 2) > _MOST_SPLITS:
+        raise ValueError(f"n_blocks must be even and at most 20, got {n_blocks}")
+    if N < 2 or n_blocks > T // 2 or not np.isfinite(values).all():
+        raise ValueError(
+            f"returns must be finite, of at least 2 configurations and {2 * n_blocks} bars, got shape {values.shape}"
+        )
+    blocks = np.array_split(values, n_blocks)
+    totals = np.array([[len(part) * np.ones(N), part.sum(0), (part**2).sum(0)] for part in blocks])  # [blocks, 3, N]
+    halves = np.array(list(combinations(range(n_blocks), n_blocks // 2)))
+    chosen = np.zeros((len(halves), n_blocks))
+    np.put_along_axis(chosen, halves, 1.0, 1)  # [C, blocks]
+    below = 0.0
+    for part in np.array_split(chosen, max(len(chosen) * N // 1_000_000, 1)):
+        inside, outside = (_sharpe(np.einsum("cb,bkn->kcn", use, totals)) for use in (part, 1.0 - part))
+        best = inside == inside.max(1, keepdims=True)  # [C, N]
+        lost = 2.0 * _ranks(outside) <= N + 1  # [C, N], no better than the median
+        below += float(((lost & best).sum(1) / best.sum(1)).sum())
+    return below / len(chosen)
+
+
+def _sharpe(totals: Floats) -> Floats:
+    """Sharpe ratios [C, N] from counts, sums, and sums of squares [3, C, N]; 0 without deviation."""
+    count, first, second = totals
+    mean = first / count
+    variance = second / count - mean**2
+    moves = variance > 1e-14 * np.maximum(second / count, 1e-300)
+    return np.divide(mean, np.sqrt(np.maximum(variance, 0.0)), out=np.zeros_like(mean), where=moves)
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks 1..N along the last axis, ties at their mean."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, axis=-1), np.float64)
+
+
+def _columns(name: str, losses: Mapping[str, npt.ArrayLike] | npt.ArrayLike) -> tuple[list[str], Floats]:
+    """Names and columns [T, N] of a mapping of series or of an array."""
+    if not isinstance(losses, Mapping):
+        array = numbers(name, losses, 1, 2)
+        array = array[:, None] if array.ndim == 1 else array
+        return [str(i) for i in range(array.shape[1])], array
+    series = [numbers(f"{name} of {key!r}", values, 1) for key, values in losses.items()]
+    if len({len(values) for values in series}) > 1:
+        raise ValueError(f"{name} must have one number of bars, got {sorted({len(values) for values in series})}")
+    return list(map(str, losses)), np.column_stack(series) if series else np.zeros((0, 0))
