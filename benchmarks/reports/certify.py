@@ -105,7 +105,7 @@ _OF_FAMILIES = (
 def _legend(settings: CertifySettings) -> str:
     return (
         "Reward: mean per step. Score: over the optimal policy's on the same paths (null: basis points above it), of "
-        f"the last weights of {settings.seeds} training seeds; intervals resample seeds and paths. Steps are per seed. "
+        f"the last weights of {settings.seeds} training seeds; intervals are over seeds and paths. Steps are per seed. "
         f"Met: {_OF_FAMILIES if settings.family else _OF_PROBLEMS}"
     )
 

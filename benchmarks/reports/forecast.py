@@ -152,7 +152,7 @@ def skill_findings(results: Mapping[str, Any]) -> list[str]:
     return [
         first,
         f"{below} of {len(rows)} lie below 0: these forecasts are worse than none.",
-        "Skill is 1 - MSE / MSE of last_value. Intervals are by the stationary bootstrap, one row at a time, so the "
+        "Skill is 1 - MSE / MSE of last_value. Intervals of skill are for dependent bars, one row at a time, so the "
         "best of many rows looks better than it is.",
     ]
 

@@ -17,7 +17,7 @@ from benchmarks.tasks.problems import PROBLEMS, Entry
 
 DESCRIPTION = """\
 Trains agents, ours and Stable-Baselines3's, on problems whose optimum is known, and prints their mean reward divided by
-the optimal policy's on the same noise, with a 95% bootstrap interval over seeds and paths. Scores are of the last
+the optimal policy's on the same noise, with a 95% interval over seeds and paths. Scores are of the last
 weights, with no choice among seeds or checkpoints. Keeps each result in FOLDER/PROBLEM/ and does not train it again, so
 a long run can be done piece by piece. Fails if a whole interval lies above the optimum, or if a control fails."""
 

@@ -32,7 +32,7 @@ SIDES = ("ours", "sb3")
 DESCRIPTION = """\
 Trains DQN, A2C and PPO, ours and Stable-Baselines3's, with the same hyperparameters and seeds: ours in one pass, SB3's
 in a process per core. Evaluates the greedy policies repeatedly on the same episodes, and draws the interquartile mean
-over seeds with its 95% bootstrap interval, by steps and by seconds. Keeps each curve in FOLDER/ENV/ALGORITHM-SIDE.json
+over seeds with its 95% interval, by steps and by seconds. Keeps each curve in FOLDER/ENV/ALGORITHM-SIDE.json
 and does not train it again, so a long run can be done piece by piece."""
 
 
