@@ -1,6 +1,7 @@
 """Training in any env from the shell, and a table of the returns: `python -m agents.dqn --help`."""
 
 import inspect
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from agents.base.agent import Preset, SeedAgent
 from agents.base.callbacks import Checkpoint
 from agents.base.commands import output, parse, printable, refusing
 from agents.base.evaluation import evaluate
+from agents.base.loop import Callback
 from agents.common.checkpoints import check_writable
 from agents.common.checks import check_int
 from agents.common.extras import naming_extra
@@ -83,20 +85,44 @@ def _run(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str])
             started = checkpoint is not None and checkpoint.path.exists()
             if checkpoint is not None and started:
                 agent = _checkpointed(agent, checkpoint, training)
-        start, done = time.perf_counter(), agent.num_timesteps
+        done, pace = agent.num_timesteps, Pace()
+        callbacks: list[Callback] = [pace] if checkpoint is None else [pace, checkpoint]
         if started:
             print(f"goes on after step {done:,} of {agent.goal:,}")
-            agent.resume(callback=checkpoint, progress_bar=training.progress_bar)
+            agent.resume(callback=callbacks, progress_bar=training.progress_bar)
         else:
-            agent.learn(training.total_timesteps, callback=checkpoint, progress_bar=training.progress_bar)
-    seconds = time.perf_counter() - start
+            agent.learn(training.total_timesteps, callback=callbacks, progress_bar=training.progress_bar)
+    seconds, rate = pace.measured(agent)
     written = training.save is None or _saved(agent, training.save)  # before anything is printed, see `output`
     steps = len(agent) * (agent.num_timesteps - done)
-    print(f"{steps:,} steps of {len(agent)} seeds in {seconds:.0f} s: {steps / seconds:,.0f} per second")
+    print(f"{steps:,} steps of {len(agent)} seeds in {seconds:.0f} s, the later half at {rate:,.0f} per second")
     if training.eval_episodes:
         _show(agent.seeds, evaluate(agent, training.env, training.eval_episodes))
     if not written:
         raise SystemExit(1)
+
+
+class Pace:
+    """A callback that measures the speed of the later half of training, in which nothing is compiled any more."""
+
+    def __init__(self) -> None:
+        self._start = self._half = time.perf_counter()
+        self._first: int | None = None  # the step that the later half begins with
+        self._middle: float | None = None
+
+    def __call__(self, agent: SeedAgent) -> None:
+        """Notes the time when half of the steps to the goal are taken."""
+        if self._first is None:
+            if self._middle is None:
+                self._middle = (agent.num_timesteps + agent.goal) / 2
+            if agent.num_timesteps >= self._middle:
+                self._first, self._half = agent.num_timesteps, time.perf_counter()
+
+    def measured(self, agent: SeedAgent) -> tuple[float, float]:
+        """Seconds in all, and steps of all seeds per second in the later half; NaN if that has no steps."""
+        now = time.perf_counter()
+        steps = 0 if self._first is None else len(agent) * (agent.num_timesteps - self._first)
+        return now - self._start, steps / (now - self._half) if steps else math.nan
 
 
 def _saved(agent: SeedAgent, path: Path) -> bool:

@@ -91,6 +91,8 @@ class CompareSettings:
     """Mean length of the resampled blocks, in bars."""
     processes: int | None = None
     """Processes for Stable-Baselines3; one per core unless given."""
+    wide: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print all columns of the tables, however wide that is."""
     progress: bool = True
     """Show progress bars."""
     dqn: Annotated[Hyperparameters, tyro.conf.arg(name="")] = field(default_factory=Hyperparameters)

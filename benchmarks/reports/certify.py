@@ -23,6 +23,7 @@ from benchmarks.study.provenance import in_words
 from benchmarks.tasks.problems import PROBLEMS
 
 COLUMNS = ("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "worst seed", "goal", "met", "steps to 95%")
+SPARE = ("made", "seeds", "optimum", "reward", "worst seed", "steps", "steps to 95%")
 CONTROL_COLUMNS = ("control", "edge", "95%", "passed", "requirement")
 BASIS_POINT = 1e-4
 
@@ -71,7 +72,11 @@ def tables_of(certificates: Sequence[Certificate]) -> list[tables.Columns]:
     marks = marks_of(certificates)
     return [
         tables.Columns(
-            title, COLUMNS[:1], [*COLUMNS[1:], "made"], [[*cells(one), marks[in_words(one.made)]] for one in ones]
+            title,
+            COLUMNS[:1],
+            [*COLUMNS[1:], "made"],
+            [[*cells(one), marks[in_words(one.made)]] for one in ones],
+            spare=SPARE,
         )
         for title, ones in headings(certificates).values()
     ]
@@ -89,7 +94,7 @@ def show(certificates: Sequence[Certificate], controls: Sequence[Control], setti
     """Prints all tables."""
     console = tables.console_of()
     for table in (*tables_of(certificates), *controls_table(controls)):
-        tables.show(table, console)
+        tables.show(table, console, settings.wide)
     made = (f"Made {mark}: {words}." for words, mark in marks_of(certificates).items())
     where = f"results in {settings.folder}, table in {settings.table_path}, picture in {settings.figure_path}"
     tables.say([_legend(settings), *made, where], console)

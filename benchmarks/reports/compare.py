@@ -28,6 +28,7 @@ COLUMNS = (
     "turnover\nper year",
     "train\nsteps/s",
 )
+SPARE = ("train\nsteps/s", "seeds", "turnover\nper year", "max\ndrawdown")
 
 
 def results(setup: Setup, rows: Mapping[str, Row]) -> dict[str, Any]:
@@ -104,13 +105,13 @@ def equity_frame(rows: Mapping[str, Row]) -> pd.DataFrame:
 # -- the table -------------------------------------------------------------------------------------------------
 
 
-def print_comparison(results: Mapping[str, Any], console: Console | None = None) -> None:
-    """Prints the table, and below it the notes needed to judge it."""
+def print_comparison(results: Mapping[str, Any], console: Console | None = None, wide: bool = False) -> None:
+    """Prints the table, all of its columns if ``wide``, and below it the notes needed to judge it."""
     console = tables.console_of(console)
     rows: list[Sequence[str] | None] = [
         [name, str(row["seeds"]), *_cells(row)] for name, row in results["rows"].items()
     ]
-    tables.show(tables.Columns(_title(results), ["policy"], COLUMNS, rows), console)
+    tables.show(tables.Columns(_title(results), ["policy"], COLUMNS, rows, spare=SPARE), console, wide)
     tables.say(notes(results), console)
 
 

@@ -26,17 +26,18 @@ from benchmarks.study.learning_curves import Curve, Curves, difference
 from benchmarks.tasks.worlds import WORLDS, World
 
 NUMBERS = ("seeds", "final", "95%", "less SB3's\n95%", "threshold", "steps to it", "seconds", "of")
+SPARE = ("of", "seconds", "threshold", "seeds", "steps to it")
 NOTES = (
     "Less SB3's: the interval of the difference at the end; where it contains 0, no difference is shown.",
     "Seconds to the threshold and in all, of all seeds: ours on one core, SB3's on all; without evaluations.",
 )
 
 
-def print_curves(curves: Curves) -> None:
-    """Prints the last point of each curve, when it reached the threshold, and the difference between the sides."""
+def print_curves(curves: Curves, wide: bool = False) -> None:
+    """Prints each curve's end, when it reached the threshold, and the sides' difference; all columns if ``wide``."""
     console = tables.console_of()
     table = tables.Columns(
-        "Interquartile mean over seeds, with its 95% interval", ("env", "algorithm", "side"), NUMBERS
+        "Interquartile mean over seeds, with its 95% interval", ("env", "algorithm", "side"), NUMBERS, spare=SPARE
     )
     for (env, algorithm, side), curve in curves.items():
         final, interval, *others = _cells(curve, WORLDS[env].threshold)
@@ -44,7 +45,7 @@ def print_curves(curves: Curves) -> None:
         less = "" if peer is None else _ends(*difference(curve, peer), WORLDS[env].threshold)
         names = [env, algorithm, SIDE_NAMES.get(side, side)]
         table.rows.append([*names, str(len(curve.scores)), final, interval, less, *others])
-    tables.show(table, console)
+    tables.show(table, console, wide)
     worlds = dict.fromkeys(key[0] for key in curves)
     made = dict.fromkeys(provenance.in_words(one.made) for one in curves.values())
     scores = (f"{env}: the score is the {WORLDS[env].unit}, greedy, on the same episodes for all." for env in worlds)

@@ -33,6 +33,8 @@ TRADE_COLUMNS = (
     "turnover\nper year",
     "exposure",
 )
+SPARE_SKILLS = ("MALR %", "MAE %", "RMSE %", "direction\nright %")
+SPARE_TRADES = ("exposure", "turnover\nper year", "max\ndrawdown %")
 COLOURS = dict(zip(NAMES, ("#999999", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2"), strict=True))
 
 
@@ -86,12 +88,12 @@ _MEASURES = ("total_return", "sharpe", "max_drawdown", "turnover", "exposure")
 # -- tables ----------------------------------------------------------------------------------------------------
 
 
-def show(results: Mapping[str, Any], console: Console | None = None) -> None:
-    """Prints both tables, each with its findings."""
+def show(results: Mapping[str, Any], console: Console | None = None, wide: bool = False) -> None:
+    """Prints both tables, all of their columns if ``wide``, each with its findings."""
     console = tables.console_of(console)
     skills, trades = tables_of(results)
     for table, lines in ((skills, skill_findings(results)), (trades, trading_findings(results))):
-        tables.show(table, console)
+        tables.show(table, console, wide)
         tables.say(lines, console)
     if "versions" in results:
         tables.say([f"Made at {provenance.in_words(results)}."], console)
@@ -100,8 +102,9 @@ def show(results: Mapping[str, Any], console: Console | None = None) -> None:
 def tables_of(results: Mapping[str, Any]) -> tuple[tables.Columns, tables.Columns]:
     """The tables of forecasts and of trades on them, with a line between markets."""
     title = f"Forecasts of {results['settings']['horizon']}-bar returns, walking forward"
-    skills = tables.Columns(title, NAME_COLUMNS, SKILL_COLUMNS)
-    trades = tables.Columns("Trading on them, after costs (medians over seeds)", NAME_COLUMNS, TRADE_COLUMNS)
+    skills = tables.Columns(title, NAME_COLUMNS, SKILL_COLUMNS, spare=SPARE_SKILLS)
+    title = "Trading on them, after costs (medians over seeds)"
+    trades = tables.Columns(title, NAME_COLUMNS, TRADE_COLUMNS, spare=SPARE_TRADES)
     for market, found in results["markets"].items():
         for i, (name, row) in enumerate(found["forecasters"].items()):
             cells = [100.0 * row[key] for key in ("rmse", "mae", "malr", "directional_accuracy", "skill")]

@@ -1,11 +1,13 @@
-"""Tables in the terminal and as Markdown: nothing is truncated, and no name is interpreted as markup.
+"""Tables in the terminal and as Markdown: no word is cut, and no name is interpreted as markup.
 
-A table wider than the terminal is printed in parts, one below the other, each with the name columns.
+A table that is wider than the terminal, or than 80 columns if there is none, is printed without its least important
+columns, which a line below it names.
 """
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +21,7 @@ from agents.base.commands import printable
 
 ANY = 100_000  # characters: no bound on the width
 BROKEN = 40  # characters: the least width of a column of sentences
+_STYLE: Any = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}
 
 
 @dataclass
@@ -27,11 +30,13 @@ class Columns:
 
     Attributes:
         title: printed above the table.
-        names: headings of the left-aligned columns that every part repeats.
+        names: headings of the left-aligned columns, which are always shown.
         numbers: headings of the other columns.
         rows: the cells of each row, names first; None draws a line.
         left: headings among ``numbers`` whose columns are left-aligned.
         wrapped: headings among ``numbers`` whose cells may be wrapped.
+        spare: headings among ``numbers`` in the order in which they are left out where there is no room; then come
+            the others, from the right.
     """
 
     title: str
@@ -40,6 +45,7 @@ class Columns:
     rows: list[Sequence[str] | None] = field(default_factory=list)
     left: Sequence[str] = ()
     wrapped: Sequence[str] = ()
+    spare: Sequence[str] = ()
 
 
 def console_of(console: Console | None = None) -> Console:
@@ -47,19 +53,25 @@ def console_of(console: Console | None = None) -> Console:
     return console or Console(markup=False, emoji=False, highlight=False)
 
 
-def show(columns: Columns, console: Console) -> None:
-    """Prints the table, in as many parts as the terminal's width requires, or whole if the output is no terminal."""
-    parts = parts_of(columns, console)
-    for i, part in enumerate(parts):
-        table = table_of(columns, part, title=i == 0)
-        whole = console.measure(table, options=console.options.update(max_width=ANY)).maximum
-        _print(table, least_width(columns, part, console) if console.is_terminal else whole, console)
+def show(columns: Columns, console: Console, wide: bool = False) -> None:
+    """Prints the table, with the columns that fit, or all of them if ``wide``."""
+    shown = list(columns.numbers) if wide else fitting(columns, console)
+    needed = least_width(columns, shown, console)
+    table = table_of(columns, shown)
+    _print(table, needed, console)
+    missing = [heading.replace("\n", " ") for heading in columns.numbers if heading not in shown]
+    if missing:
+        say([f"Left out for lack of room: {', '.join(missing)}; --wide shows all."], console)
+    console.print()
 
 
 def say(lines: Iterable[object], console: Console) -> None:
-    """Prints each line unchanged; a terminal may wrap it."""
+    """Prints each line, in a terminal broken between words."""
     for line in lines:
-        console.print(Text(printable(line)), soft_wrap=True)
+        text = printable(line)
+        whole = textwrap.wrap(text, console.width, break_long_words=False, break_on_hyphens=False)
+        for part in whole if console.is_terminal and text else [text]:
+            console.print(Text(part), soft_wrap=True)
 
 
 def markdown(columns: Columns) -> list[str]:
@@ -75,29 +87,28 @@ def for_markdown(text: object) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|$~#])", r"\\\1", printable(text))
 
 
-def parts_of(columns: Columns, console: Console) -> list[list[str]]:
-    """The number headings of each part: as many as fit beside the names, at least one."""
-    if not console.is_terminal:
-        return [list(columns.numbers)]
-    parts: list[list[str]] = [[]]
-    for heading in columns.numbers:
-        if parts[-1] and least_width(columns, [*parts[-1], heading], console) > console.width:
-            parts.append([])
-        parts[-1].append(heading)
-    return parts
+def fitting(columns: Columns, console: Console) -> list[str]:
+    """The number headings that fit beside the names."""
+    shown = list(columns.numbers)
+    order = [*columns.spare, *(heading for heading in reversed(columns.numbers) if heading not in columns.spare)]
+    for heading in order:
+        if least_width(columns, shown, console) <= console.width:
+            break
+        shown.remove(heading)
+    return shown
 
 
-def least_width(columns: Columns, part: Sequence[str], console: Console) -> int:
-    """The least width of a part in which nothing is truncated, with its sentences wrapped."""
-    table = table_of(columns, part, title=False, broken=BROKEN)
+def least_width(columns: Columns, shown: Sequence[str], console: Console) -> int:
+    """The least width in which nothing is cut, with sentences wrapped and without the title."""
+    table = table_of(columns, shown, title=False, broken=BROKEN)
     return console.measure(table, options=console.options.update(max_width=ANY)).maximum
 
 
-def table_of(columns: Columns, part: Sequence[str], title: bool, broken: int | None = None) -> Table:
-    """The table of the names and this part; wrapped columns are at most ``broken`` characters wide."""
-    table = Table(title=Text(printable(columns.title)) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
+def table_of(columns: Columns, shown: Sequence[str], title: bool = True, broken: int | None = None) -> Table:
+    """The table of the names and these numbers; wrapped columns are at most ``broken`` characters wide."""
+    table = Table(title=Text(printable(columns.title)) if title else None, title_justify="left", **_STYLE)
     headings = [*columns.names, *columns.numbers]
-    places = [i for i, heading in enumerate(headings) if i < len(columns.names) or heading in part]
+    places = [i for i, heading in enumerate(headings) if i < len(columns.names) or heading in shown]
     for i in places:
         wrapped = headings[i] in columns.wrapped
         left = wrapped or i < len(columns.names) or headings[i] in columns.left
@@ -111,14 +122,12 @@ def table_of(columns: Columns, part: Sequence[str], title: bool, broken: int | N
     return table
 
 
-def _print(table: Table, needed: int, console: Console) -> None:
-    """Prints a table at the width that it needs, even if the terminal is narrower."""
-    width = console.width
-    try:
-        console.width = max(width, needed)
-        console.print(table, crop=False)
-    finally:
-        console.width = width
+def _print(table: Table, width: int, console: Console) -> None:
+    """Prints a table at this width, whatever the terminal's."""
+    for line in console.render_lines(table, console.options.update(width=width, max_width=width), pad=False):
+        text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
+        text.rstrip()
+        console.print(text, soft_wrap=True)
 
 
 def _text(value: Any) -> Text:

@@ -24,8 +24,8 @@ THREADS = (1, 2)  # of torch, tried for sb3-contrib
 GOALS = [
     Goal("A2C with an LSTM, 1 seed, against RecurrentPPO", "recurrent A2C x 1", "sb3-contrib RecurrentPPO"),
     Goal("A2C with an LSTM, 16 seeds, against RecurrentPPO", "recurrent A2C x 16", "sb3-contrib RecurrentPPO", 4.0),
-    Goal("LSTM forecaster's epoch, 1 seed, against torch.nn.LSTM", "forecaster x 1", "torch.nn.LSTM", 0.77),
-    Goal("LSTM forecaster's epoch, 16 seeds, against torch.nn.LSTM", "forecaster x 16", "torch.nn.LSTM"),
+    Goal("LSTM forecaster, 1 seed, against torch.nn.LSTM", "forecaster x 1", "torch.nn.LSTM", 0.77),
+    Goal("LSTM forecaster, 16 seeds, against torch.nn.LSTM", "forecaster x 16", "torch.nn.LSTM"),
 ]
 
 

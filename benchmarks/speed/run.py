@@ -58,6 +58,8 @@ class SpeedSettings:
     """Folder under --folder for the results."""
     folder: Path = Path("results")
     """Where results are kept."""
+    wide: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print all columns of the tables, however wide that is."""
     progress: bool = True
     """Show a progress bar."""
 
@@ -74,7 +76,7 @@ def main(arguments: Sequence[str]) -> None:
         check_folder(folder, "folder")
     parts = measure(settings)
     write_json(results(settings, parts), folder / "speed.json")
-    print_speed(parts)
+    print_speed(parts, settings.wide)
     tables.say(
         ["", f"made at {provenance.in_words(provenance.made())}", f"written: {folder}/speed.json"], tables.console_of()
     )
@@ -116,22 +118,22 @@ def _part(part: Part) -> dict[str, Any]:
     return {"setting": dict(part.setting), "rates": rates, "measured": measured, "remarks": part.remarks}
 
 
-def print_speed(parts: Mapping[str, Part]) -> None:
-    """Prints steps per second of all contenders, then ratios and times beside their goals."""
+def print_speed(parts: Mapping[str, Part], wide: bool = False) -> None:
+    """Prints steps per second of all contenders, then ratios and times beside their goals; all columns if ``wide``."""
     console = tables.console_of()
     rates = tables.Columns("Steps per second", ["contender"], ["median", "lowest", "highest"])
     for name, values in ((name, values) for part in parts.values() for name, values in part.rates.items()):
         rates.rows.append([name, *(f"{f(values):,.0f}" for f in (statistics.median, min, max))])
     if rates.rows:
-        tables.show(rates, console)
+        tables.show(rates, console, wide)
     measured = tables.Columns("Ratios and times", ["measured"], ["value", "goal", "met"])
     measured.rows += [[item.name, *_cells(item)] for part in parts.values() for item in part.measured]
-    tables.show(measured, console)
+    tables.show(measured, console, wide)
     tables.say((remark for part in parts.values() for remark in part.remarks), console)
 
 
 def _cells(item: Measured) -> tuple[str, str, str]:
     """Value, goal and verdict as text."""
-    value = "not measured" if math.isnan(item.value) else f"{item.value:.2f} {item.unit}"
+    value = "missing" if math.isnan(item.value) else f"{item.value:.2f} {item.unit}"
     bound = "" if item.goal is None else f"{'>=' if item.unit == 'x' else '<='} {item.goal:g} {item.unit}"
     return value, bound, {True: "yes", False: "NO", None: ""}[item.met]

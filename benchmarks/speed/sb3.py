@@ -35,7 +35,7 @@ GOALS = [
     for n in ENVS
 ] + [
     Goal(
-        f"SB3's {name}, {n} env{'s' * (n > 1)}, {kind} against DummyVecEnv",
+        f"SB3's {name}, {n} env{'s' * (n > 1)}, {kind.split()[0]} against DummyVecEnv",
         f"SB3 {name}, {kind} x {n}",
         f"SB3 {name}, DummyVecEnv x {n}",
     )

@@ -55,6 +55,8 @@ class CertifySettings:
     docs: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write the page and picture of the documentation, docs/certify.md and docs/certify.png, with all rows; with
     --family, docs/certify-family.md and docs/certify-family.png."""
+    wide: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print all columns of the tables, however wide that is."""
     progress: bool = True
     """Show progress bars."""
 

@@ -68,6 +68,8 @@ class ForecastSettings:
     """Mean length of the resampled blocks, in bars."""
     jobs: int | None = None
     """Processes for the forest; one unless given."""
+    wide: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print all columns of the tables, however wide that is."""
     progress: bool = True
     """Show a progress bar."""
 

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
         "equity.png": figures.picture(figures.equity_figure(rows, results), folder / "equity.png"),
     }
     write_folder(folder, contents)
-    report.print_comparison(results)
+    report.print_comparison(results, wide=settings.wide)
     print(printable(f"written: {folder}/results.json, equity.parquet, equity.png"))
 
 

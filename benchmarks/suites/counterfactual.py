@@ -41,6 +41,8 @@ class CounterfactualSettings:
     """Number of training seeds."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
     """A run of a few seconds that shows that everything works; its numbers mean little."""
+    wide: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print all columns of the tables, however wide that is."""
 
     def __post_init__(self) -> None:
         check_counts(self, ["seeds"])
@@ -192,7 +194,7 @@ def main(arguments: Sequence[str]) -> None:
     settings = parse("python -m benchmarks counterfactual", CounterfactualSettings, arguments, description=DESCRIPTION)
     results = [compare(case, settings.seeds, settings.quick) for case in cases(settings.quick)]
     console = tables.console_of()
-    tables.show(table(results), console)
+    tables.show(table(results), console, settings.wide)
     lines = [f"median of {settings.seeds} seeds, scored every {_spacing(results)} steps"]
     tables.say([*lines, f"made at {provenance.in_words(provenance.made())}"], console)
 

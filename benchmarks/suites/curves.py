@@ -62,6 +62,8 @@ class CurveSettings:
     """Draw the picture of the documentation, docs/curves.png, with all algorithms and envs."""
     processes: int | None = None
     """Processes for Stable-Baselines3; one per core unless given."""
+    wide: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print all columns of the tables, however wide that is."""
     progress: bool = True
     """Show progress bars."""
 
@@ -94,7 +96,7 @@ def main(arguments: Sequence[str]) -> None:
             for side in SIDES
         }
     draw_curves(curves, WORLDS, settings.figure_path)
-    print_curves(curves)
+    print_curves(curves, settings.wide)
     print(printable(f"curves in {settings.folder}, drawn in {settings.figure_path}"))
 
 

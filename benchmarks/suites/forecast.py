@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
     results = forecast_report.results(settings, studies)
     picture = figures.picture(forecast_report.drawn(results, studies), folder / "forecast.png")
     write_folder(folder, {"results.json": json_bytes(results), "forecast.png": picture})
-    forecast_report.show(results)
+    forecast_report.show(results, wide=settings.wide)
     print(printable(f"written: {folder}/results.json, forecast.png"))
 
 

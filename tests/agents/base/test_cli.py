@@ -1,9 +1,11 @@
 import subprocess
 import sys
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
+from agents.base import cli
 from agents.base.cli import _show, main
 from agents.dqn import DQN, PRESETS
 
@@ -26,6 +28,17 @@ def test_small_returns_are_shown_too(capsys):
     shown = capsys.readouterr().out
     assert "Return of 2 greedy episodes" in shown
     assert all(value in shown for value in ("0.0002300", "0.0001100", "0.0001200", "0.0003400"))
+
+
+def test_the_rate_is_that_of_the_later_half_when_everything_is_compiled(monkeypatch):
+    now = iter([0.0, 30.0, 50.0])  # made, half way, at the end; the first half compiles
+    monkeypatch.setattr(cli.time, "perf_counter", lambda: next(now))
+    agent, pace = MagicMock(goal=200), cli.Pace()
+    agent.__len__.return_value = 4
+    for step in range(1, 201):
+        agent.num_timesteps = step
+        pace(agent)
+    assert pace.measured(agent) == (50.0, 4 * 99 / 20.0)
 
 
 def test_one_number_means_that_many_seeds(tmp_path, capsys):

@@ -59,7 +59,7 @@ def test_every_goal_is_measured(quick):
     assert goals["DQN, 64 seeds, against SB3's DQN"] == 25.0
     assert goals["a study of 16 seeds of DQN, against SB3 on all cores"] == 8.0
     assert goals["A2C with an LSTM, 16 seeds, against RecurrentPPO"] == 4.0
-    assert goals["LSTM forecaster's epoch, 1 seed, against torch.nn.LSTM"] == 0.77
+    assert goals["LSTM forecaster, 1 seed, against torch.nn.LSTM"] == 0.77
     assert goals["import trading_env"] == 0.3
     assert goals["first gym.make, reset and step"] == 1.0
 

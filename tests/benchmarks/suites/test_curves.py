@@ -44,7 +44,7 @@ def test_the_table_is_printed_whole(capsys):
     scores = np.full((10, 2), -0.005)
     names = [("CartPole-v1", "DQN"), ("regime", "A2C")]
     steps = np.array([0.0, 123_456.0])
-    print_curves({(*name, side): Curve(steps, steps, scores, 2) for name in names for side in curves.SIDES})
+    print_curves({(*name, side): Curve(steps, steps, scores, 2) for name in names for side in curves.SIDES}, True)
     text = capsys.readouterr().out
     assert "algorithm" in text
     assert "123,456.0" in text
