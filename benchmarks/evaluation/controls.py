@@ -4,12 +4,13 @@ A study is a function (train, test, features) -> log growth per bar [S, T] of it
 of its benchmark; `features` is as in TradingEnv. A control changes one of the three and states what must follow:
 
     null       both markets have unpredictable returns: the interval of the edge must contain 0 or lie below it.
+    late       further columns arrive a bar late: half of the edge must remain.
     shuffled   the training returns are reordered, the test stays: the same must hold.
     peek       the next bar's return is a feature: the interval must lie above the honest one's.
     hindsight  nothing changes: no seed may earn more than the best path with all prices known.
 
-None of them detects a further market column that was computed from future prices: it moves with its bar, so shuffling
-destroys its edge together with the honest one. Delay such columns by a bar, and see how much of the edge remains.
+A further column that was computed from future prices moves with its bar, so that shuffling destroys its edge together
+with the honest one; a delay of one bar destroys its edge alone. Training and test must have no bars in common.
 
 Axis letters: S seeds, T bars.
 """
@@ -24,8 +25,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.statistics.estimates import mean_over_seeds_and_bars
+from benchmarks.statistics.estimates import Estimate, mean_over_seeds, mean_over_seeds_and_bars
 from trading_env import Market, hindsight
+from trading_env._checks import integer
 
 Floats = npt.NDArray[np.float64]
 Study = Callable[[Market, Market, Any], Floats]
@@ -67,15 +69,30 @@ class Control:
             )
 
 
-def null_control(study: Study, train: Market, test: Market, features: Any = "default", *, seed: int = 0) -> Control:
+def null_control(
+    study: Study, train: Market, test: Market, features: Any = "default", *, draws: int = 8, seed: int = 0
+) -> Control:
     """The study on markets as long and as volatile as these two, with unpredictable returns.
+
+    By chance, one such market may reward the side that all seeds took. So there are several pairs of markets, and the
+    interval is Student's over pairs, each with its mean over seeds and time.
 
     Simple returns have mean 0 there, so the log growth of holding is -sigma^2 / 2 a bar, and staying flat beats
     holding. A study that measures its edge against holding should take half of it instead, as
     `benchmarks.suites.certify_controls` does.
+
+    Args:
+        study: as described in the module.
+        train: the market whose length and volatility those to train on have.
+        test: the same of those to test on.
+        features: of both.
+        draws: number of pairs of markets, at least 2.
+        seed: of the first pair.
     """
-    growth = study(null_like(train, seed), null_like(test, seed + 1), features)
-    return _no_edge("null market", growth)
+    integer("draws", draws, 2)
+    pairs = [(null_like(train, seed + 2 * i), null_like(test, seed + 2 * i + 1)) for i in range(draws)]
+    edges = mean_over_seeds([study(*pair, features).mean() for pair in pairs])
+    return _no_edge("null market", edges)
 
 
 def shuffled_control(
@@ -94,10 +111,26 @@ def shuffled_control(
         shuffles: number of orders, at least 2.
         seed: of the first order.
     """
-    if shuffles < 2:
-        raise ValueError(f"shuffles must be at least 2, got {shuffles}")
+    integer("shuffles", shuffles, 2)
     orders = [study(shuffled(train, seed + i), test, features).mean(0) for i in range(shuffles)]
-    return _no_edge("shuffled training returns", np.stack(orders))
+    return _no_edge("shuffled training returns", mean_over_seeds_and_bars(np.stack(orders)))
+
+
+def late_control(
+    study: Study, train: Market, test: Market, features: Any = "default", *, honest: Floats | None = None
+) -> Control:
+    """The study with every further column of both markets a bar late; ``honest`` are its results without the delay.
+
+    It fails if less than half of an edge remains and the loss is no noise: either the columns were not known at their
+    bar's close, or what they say is worth nothing a bar later, which only their source can tell.
+    """
+    honest = study(train, test, features) if honest is None else honest
+    growth = study(late(train), late(test), features)
+    lost = mean_over_seeds_and_bars(honest.mean(0, keepdims=True) - growth.mean(0, keepdims=True)).interval()
+    before, after = float(honest.mean()), float(growth.mean())
+    expected = f"half of the edge of {before / 1e-4:.2f} basis points must remain, or the loss be within noise"
+    passed = not (lost[0] > 0.0 and after < 0.5 * before)
+    return Control("columns a bar late", after, _interval(growth), expected, passed)
 
 
 def peek_control(
@@ -144,13 +177,15 @@ def run_controls(
     study: Study, train: Market, test: Market, features: Any = "default", *, shuffles: int = 8
 ) -> list[Control]:
     """The honest study, on which nothing is required, and the controls that change its data."""
+    check_apart(train, test)
     honest = study(train, test, features)
     edge = Control("as it is", float(honest.mean()), _interval(honest), "nothing is required", True)
     return [
         edge,
-        null_control(study, train, test, features),
+        null_control(study, train, test, features, draws=shuffles),
         shuffled_control(study, train, test, features, shuffles=shuffles),
         peek_control(study, train, test, features, honest=honest),
+        *([late_control(study, train, test, features, honest=honest)] if train.columns or test.columns else []),
     ]
 
 
@@ -159,11 +194,26 @@ def _interval(growth: Floats) -> tuple[float, float]:
     return mean_over_seeds_and_bars(growth).interval()
 
 
-def _no_edge(name: str, growth: Floats) -> Control:
-    interval = _interval(growth)
-    return Control(
-        name, float(growth.mean()), interval, "the interval must contain 0 or lie below it", interval[0] <= 0.0
-    )
+def _no_edge(name: str, edge: Estimate) -> Control:
+    interval = edge.interval()
+    return Control(name, edge.value, interval, "the interval must contain 0 or lie below it", interval[0] <= 0.0)
+
+
+def check_apart(train: Market, test: Market, run: int = 20) -> None:
+    """Raises ValueError if ``run`` consecutive returns of the training are returns of the test period, too.
+
+    The bars of ``test`` before its `first`, which are there to be seen, may be those of the training.
+    """
+    seen, asked = (np.diff(np.log(values)) for values in (train.close, test.close[max(test.first - 1, 0) :]))
+    run = min(run, len(seen), len(asked))
+    if run < 1:
+        return
+    windows = {part.tobytes() for part in np.lib.stride_tricks.sliding_window_view(asked, run)}
+    for i, part in enumerate(np.lib.stride_tricks.sliding_window_view(seen, run)):
+        if np.ptp(part) > 0.0 and part.tobytes() in windows:
+            raise ValueError(
+                f"train and test must have no bars in common: {run} returns from bar {i} of train are in test"
+            )
 
 
 # -- markets and features ----------------------------------------------------------------------------------------
@@ -204,6 +254,13 @@ def shuffled(market: Market, seed: int) -> Market:
     if market.volume is not None:
         bars["volume"] = np.concatenate([market.volume[:1], market.volume[order]])
     columns = {name: np.concatenate([values[:1], values[order]]) for name, values in market.columns.items()}
+    return Market(**bars, columns=columns, **_kept(market))
+
+
+def late(market: Market) -> Market:
+    """The market with each further column's values moved to the next bar; the first is unknown."""
+    columns = {name: np.append(np.nan, values[:-1]) for name, values in market.columns.items()}
+    bars = {name: getattr(market, name) for name in ("open", "high", "low", "close", "volume")}
     return Market(**bars, columns=columns, **_kept(market))
 
 

@@ -114,6 +114,52 @@ def test_a_side_learnt_by_chance_from_one_order_is_no_edge():
         controls.shuffled_control(one_sided, trending, test, shuffles=1)
 
 
+def test_a_column_that_knows_the_next_bar_loses_its_edge_a_bar_late():
+    def leaking(seed):
+        base = market(600, seed)
+        return Market(base.close, columns={"signal": np.append(np.diff(np.log(base.close)), 0.0)})
+
+    def follower(train, test, features):
+        return (np.sign(np.nan_to_num(test.columns["signal"][:-1])) * log_returns(test))[None]
+
+    found = controls.late_control(follower, leaking(0), leaking(1))
+    assert not found.passed
+    assert found.edge < 0.2 * follower(None, leaking(1), None).mean()
+
+
+def test_a_column_that_stays_true_keeps_its_edge_a_bar_late():
+    def slow(seed):
+        base = simulators.regime_switching(3000, seed, stay=0.99, step=0.005, sigma=0.002)
+        state = np.sign(np.append(log_returns(base), 0.0))
+        return Market(base.close, columns={"signal": np.repeat(state[::20], 20)[:3000]})
+
+    def follower(train, test, features):
+        return (np.sign(np.nan_to_num(test.columns["signal"][:-1])) * log_returns(test))[None]
+
+    assert controls.late_control(follower, slow(0), slow(1)).passed
+
+
+def test_an_honest_study_passes_on_any_null_markets():
+    def trend(train, test, features):
+        side = np.sign(log_returns(train).mean())
+        return side * log_returns(test)[None]
+
+    passed = [controls.null_control(trend, market(800, s), market(800, s + 1), seed=100 * s).passed for s in range(20)]
+    assert sum(passed) >= 18
+    with pytest.raises(ValueError, match="draws must be at least 2, got 1"):
+        controls.null_control(trend, market(), market(seed=1), draws=1)
+
+
+def test_training_bars_in_the_test_are_refused():
+    whole = simulators.gbm(300, 0)
+    train, test = whole.split(0.6)
+    controls.check_apart(train, test)  # the test's window shows training bars, which is no overlap
+    with pytest.raises(ValueError, match="train and test must have no bars in common: 20 returns from bar"):
+        controls.check_apart(whole, test)
+    with pytest.raises(ValueError, match="no bars in common"):
+        controls.run_controls(honest, whole, test)
+
+
 def test_who_uses_the_peek_wins_hugely_with_it():
     found = controls.peek_control(peeker, market(), market(seed=1))
     assert found.passed
