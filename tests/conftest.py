@@ -49,7 +49,7 @@ SLOW = {  # files that take more than about five seconds of a core; `make test-f
     "trading_env/envs/test_hostile_states.py",
     "trading_env/envs/test_pairwise.py",
     "trading_env/envs/test_parity.py",
-    "trading_env/envs/test_render.py",
+    "trading_env/envs/rendering/test_render.py",
     "trading_env/envs/test_turns.py",
     "trading_env/integrations/test_feature_windows.py",
     "trading_env/integrations/test_sb3.py",

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from agents.base.commands import printable
 from agents.common import files
 from benchmarks.contenders.setup import Row
-from trading_env.envs.notebook import shown_in_notebooks
+from trading_env.envs.rendering.notebook import shown_in_notebooks
 
 P, R = ParamSpec("P"), TypeVar("R")
 

@@ -173,8 +173,8 @@ class Backtest:
 
     @cached_property
     def _episodes(self) -> list[Any]:
-        from trading_env.envs.episode import Episode
-        from trading_env.envs.replay import history
+        from trading_env.envs.rendering.episode import Episode
+        from trading_env.envs.rendering.replay import history
 
         opened = (0, self.first)
         return [Episode.of(self._task, opened, history(self._task, opened, orders)) for orders in self._orders]
@@ -208,7 +208,7 @@ class Backtest:
             ImportError: matplotlib is missing; the message names the extra.
             ValueError: there is no such run.
         """
-        from trading_env.envs.render import figure
+        from trading_env.envs.rendering.render import figure
 
         if seed is not None and seed not in self.seeds:
             raise ValueError(f"seed must be one of {list(self.seeds)}, got {brief(seed)}")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from trading_env.envs.episode import Episode
+from trading_env.envs.rendering.episode import Episode
 from trading_env.envs.task import Task
 from trading_env.kernel.layout import CASH, EQUITY, PAST_ROW, ROW, STATE, TARGET, UNITS
 from trading_env.kernel.observe import trade_rows

@@ -16,8 +16,8 @@ from trading_env.envs.arguments import check_options, continuous_action, discret
 from trading_env.envs.checked_state import KEYS, check_episode, check_streams
 from trading_env.envs.declaration import declaration
 from trading_env.envs.keywords import config_of, shows_keywords
+from trading_env.envs.rendering.shows_episode import ShowsEpisode
 from trading_env.envs.rewards import call_reward
-from trading_env.envs.shows_episode import ShowsEpisode
 from trading_env.envs.spec import HasSpec
 from trading_env.envs.task import Task
 from trading_env.envs.turns import Turn, beyond_float64, new_turn, refusal

@@ -148,7 +148,7 @@ class SubEnv:
         return self._as_env().history()
 
     def episode(self) -> Any:
-        """The episode so far as a `trading_env.envs.episode.Episode`; see TradingEnv."""
+        """The episode so far as a `trading_env.envs.rendering.episode.Episode`; see TradingEnv."""
         return self._as_env().episode()
 
     def render(self) -> Any:

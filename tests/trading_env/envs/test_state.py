@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from tests.trading_env.markets import random_market as market
 from trading_env import DifferentialSharpe, TradingEnv, TradingVectorEnv
-from trading_env.envs.render import ansi
+from trading_env.envs.rendering.render import ansi
 
 N, STEPS = 4, 40
 MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trading_env import Costs, Margin, Market, TradingEnv, TradingVectorEnv, hindsight
-from trading_env.envs.episode import trades_of
+from trading_env.envs.rendering.episode import trades_of
 
 FREE = Costs(0.0, 0.0, 0.0)
 DOUBLE = Margin(max_leverage=2.0, maintenance=0.25)

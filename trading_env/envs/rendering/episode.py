@@ -34,7 +34,7 @@ class Episode:
         initial_cash: equity at ``start``.
         fill: "close" where orders fill at the bar before the step's.
         lot_size: units per lot where an order is a number of lots, or 0 where it is a target exposure.
-        steps: `trading_env.envs.replay.history`, S rows.
+        steps: `trading_env.envs.rendering.replay.history`, S rows.
     """
 
     market: Market

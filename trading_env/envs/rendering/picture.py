@@ -1,7 +1,7 @@
 """The picture of an episode: price with trades, exposure, equity and drawdown over one time axis, by matplotlib.
 
 A picture is drawn once and then updated: the axes, labels and legends of a panel are kept as pixels as long as they do
-not change (see `trading_env.envs.limits`), and only the curves and marks are drawn over them.
+not change (see `trading_env.envs.rendering.limits`), and only the curves and marks are drawn over them.
 Letters: T bars drawn, S steps of the episode, n trades.
 """
 
@@ -16,8 +16,15 @@ import numpy.typing as npt
 
 from trading_env._extras import optional
 from trading_env.data.zones import local_time
-from trading_env.envs.episode import Episode, Trades, printable, trades_of, when
-from trading_env.envs.limits import LOG_FROM, Limits, drawdown_limits, exposure_limits, time_limits, value_limits
+from trading_env.envs.rendering.episode import Episode, Trades, printable, trades_of, when
+from trading_env.envs.rendering.limits import (
+    LOG_FROM,
+    Limits,
+    drawdown_limits,
+    exposure_limits,
+    time_limits,
+    value_limits,
+)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -16,9 +16,9 @@ from gymnasium.wrappers import AddRenderObservation, RenderCollection
 
 from tests.trading_env.markets import random_market
 from trading_env import Costs, Market, TradingEnv, TradingVectorEnv
-from trading_env.envs import render
-from trading_env.envs.episode import trades_of
-from trading_env.envs.picture import SIZE
+from trading_env.envs.rendering import render
+from trading_env.envs.rendering.episode import trades_of
+from trading_env.envs.rendering.picture import SIZE
 
 ID = "trading_env:TradingEnv-v0"
 FREE = Costs(0, 0, 0)

@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from trading_env.envs.episode import Episode
-from trading_env.envs.picture import Picture
-from trading_env.envs.render import ansi
-from trading_env.envs.replay import Replay
+from trading_env.envs.rendering.episode import Episode
+from trading_env.envs.rendering.picture import Picture
+from trading_env.envs.rendering.render import ansi
+from trading_env.envs.rendering.replay import Replay
 from trading_env.envs.task import Task
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.envs.episode import Episode, printable, trades_of, when
-from trading_env.envs.notebook import shown_in_notebooks
-from trading_env.envs.picture import Picture
+from trading_env.envs.rendering.episode import Episode, printable, trades_of, when
+from trading_env.envs.rendering.notebook import shown_in_notebooks
+from trading_env.envs.rendering.picture import Picture
 
 
 def ansi(episode: Episode) -> str:
@@ -52,7 +52,7 @@ def _money(value: float) -> str:
 
 
 def rgb_array(episode: Episode) -> npt.NDArray[np.uint8]:
-    """The picture as pixels (H, W, 3); `trading_env.envs.picture.Picture` draws many of one episode faster."""
+    """The picture as pixels (H, W, 3); `picture.Picture` draws many of one episode faster."""
     return Picture(episode.fill).pixels(episode)
 
 

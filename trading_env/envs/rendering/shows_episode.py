@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
 
-from trading_env.envs.replay import history
+from trading_env.envs.rendering.replay import history
 from trading_env.envs.task import Task
 from trading_env.kernel.layout import LAST, OFFSET, ROW
 
@@ -79,7 +79,7 @@ class ShowsEpisode:
             return None
         opened = self._started("render")
         if self._film is None:
-            from trading_env.envs.film import Film
+            from trading_env.envs.rendering.film import Film
 
             self._film = Film(self.task, self.metadata["render_fps"])
         return self._film.frame(self.render_mode, opened, self._asked)
@@ -89,8 +89,8 @@ class ShowsEpisode:
         self._film = None
 
     def episode(self) -> Any:
-        """The episode so far; `trading_env.envs.render.figure` makes a figure of it to save."""
-        from trading_env.envs.episode import Episode
+        """The episode so far; `trading_env.envs.rendering.render.figure` makes a figure of it to save."""
+        from trading_env.envs.rendering.episode import Episode
 
         opened = self._started("episode")
         return Episode.of(self.task, opened, history(self.task, opened, self._run()))
