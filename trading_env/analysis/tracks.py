@@ -36,6 +36,11 @@ class Tracks:
     slippage: Floats
     financing: Floats
 
+    def __repr__(self) -> str:
+        runs, closes = self.equity.shape
+        ends = self.equity[:, -1]
+        return f"<Tracks: {runs} runs of {closes - 1} bars; equity at the end {ends.min():,.0f} to {ends.max():,.0f}>"
+
     @property
     def returns(self) -> Floats:
         """Simple returns (K, T); 0 after a ruin."""

@@ -310,3 +310,8 @@ def test_a_missing_matplotlib_is_named(market, monkeypatch):
 def test_the_env_config_is_kept(market):
     result = backtest(Coins(1), market, window=3)
     assert TradingEnv(market, **result.config.to_dict()).task.window == 3
+
+
+def test_tracks_say_how_many_runs_and_bars_they_hold(market):
+    tracks = backtest(Coins(3), market).tracks
+    assert repr(tracks).startswith(f"<Tracks: 3 runs of {len(market) - 1 - market.first} bars; equity at the end ")
