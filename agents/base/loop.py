@@ -15,7 +15,7 @@ import numpy as np
 from agents.base.env_config import check_fits, env_config_of
 from agents.base.learner import Learner
 from agents.base.reporting import Reporter
-from agents.common.checks import check_int
+from agents.common.checks import check_flag, check_int
 from agents.common.devices import check_threads, torch_threads
 from agents.envs.seed_envs import Floats, SeedEnvs, make_envs
 
@@ -67,6 +67,8 @@ class Loop(Learner):
             log_interval: Timesteps between reports, for `verbose` and TensorBoard; the end of training has one too.
         """
         callbacks = as_callbacks(callback)
+        check_flag("progress_bar", progress_bar)  # Stable-Baselines3's third argument is log_interval
+        check_flag("reset_num_timesteps", reset_num_timesteps)
         log_interval = check_int("log_interval", log_interval, 1)
         self.total_timesteps = total_timesteps = check_int("total_timesteps", total_timesteps, 1)
         envs = self._connected()

@@ -103,3 +103,8 @@ def test_an_env_with_a_render_mode_can_be_given(mode, capsys):
 def test_a_wrapper_that_draws_keeps_the_render_mode():
     env = gym.wrappers.RenderCollection(gym.make("CartPole-v1", render_mode="rgb_array"))
     assert DQN(env).env.envs[0].unwrapped.render_mode == "rgb_array"
+
+
+def test_the_third_argument_of_learn_is_no_interval_as_in_stable_baselines3():
+    with pytest.raises(TypeError, match="progress_bar must be True or False, got 10"):
+        DQN("CartPole-v1").learn(100, None, 10)
