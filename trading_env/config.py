@@ -26,7 +26,7 @@ def _check_number(owner: object, name: str, low: float, high: float = math.inf) 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a trade of d units at price p costs.
+    """Costs of a trade of d units at price p.
 
     The fill is adverse: a buy pays p (1 + s), a sale earns p (1 - s), with s = half_spread + slippage.
     The commission is max(minimum, fixed + commission * notional + per_unit * |d|), the notional taken at the

@@ -1,4 +1,4 @@
-"""Checks of the arguments of ``reset`` and ``step``, in vector envs like SyncVectorEnv's. N = num_envs."""
+"""Checks of the arguments of ``reset`` and ``step``; vector envs take those of SyncVectorEnv. N = num_envs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> 
 
 
 def discrete_action(action: Any, n: int) -> int:
-    """A discrete action as an index in [0, n); True and False are none, be they Python's, NumPy's or torch's."""
+    """A discrete action as an index in [0, n); bools of Python, NumPy and torch are refused."""
     try:
         index = operator.index(action)
     except TypeError:

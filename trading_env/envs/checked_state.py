@@ -84,7 +84,7 @@ def _opened(task: Task, opened: Any, clock: Ints) -> tuple[int, int]:
         if [begun[LAST], begun[OFFSET]] == [clock[LAST], clock[OFFSET]] and begun[ROW] <= clock[ROW]:
             return opened[0], opened[1]
     raise ValueError(
-        f"state['_opened'] must be a market and a bar that state['_clock'] goes on from, got {brief(opened)}"
+        f"state['_opened'] must be a market and a bar from which state['_clock'] continues, got {brief(opened)}"
     )
 
 
@@ -97,7 +97,7 @@ def _orders(task: Task, asked: Any, n: int) -> Floats:
         leverage = task.margin.max_leverage
         wrong = ~((orders >= task.least * leverage) & (orders <= leverage))
     if wrong.any():
-        raise ValueError(f"state['_asked'] must hold what the actions ask for, got {orders[wrong][0]}")
+        raise ValueError(f"state['_asked'] must hold orders of this env's actions, got {orders[wrong][0]}")
     return orders
 
 
@@ -168,7 +168,8 @@ def check_running(task: Task, accounts: Floats, clock: Ints, ended: Bools) -> No
     stepped = clock[:, PAST_ROW] == clock[:, ROW] - 1
     if not (stepped | ~ended).all():
         raise ValueError(
-            f"state['_ended'] must be of sub-envs that have stepped, got {np.flatnonzero(~stepped & ended)}"
+            "state['_ended'] must be False for sub-envs that have not stepped, "
+            f"got True for {np.flatnonzero(~stepped & ended)}"
         )
     check_accounts(task, accounts, clock, ended)
 
@@ -196,8 +197,8 @@ def check_clock(task: Task, clock: Ints, ended: Bools) -> None:
     if not good.all():
         j = int(good.argmin())
         raise ValueError(
-            f"state['_clock'] must name rows of a table of {len(task.closes)}, with a bar to step to where no episode "
-            f"has ended, got {clock[j].tolist()}"
+            f"state['_clock'] must name rows of a table of {len(task.closes)}, with a next bar for every episode that "
+            f"has not ended, got {clock[j].tolist()}"
         )
 
 
@@ -225,7 +226,7 @@ def check_accounts(task: Task, accounts: Floats, clock: Ints, ended: Bools) -> N
     good &= ~stepped | _fits(task, accounts[:, size:], past, _market_of(task, past))
     if not good.all():
         raise ValueError(
-            f"state['_state'] must be accounts that steps may leave, got {accounts[int(good.argmin())].tolist()}"
+            f"state['_state'] must be accounts that steps can lead to, got {accounts[int(good.argmin())].tolist()}"
         )
 
 
@@ -250,7 +251,7 @@ def check_streams(rngs: Sequence[np.random.Generator], states: Any) -> list[Any]
     if not isinstance(states, (list, tuple)):
         raise ValueError(f"state['streams'] must be a list, got {brief(states)}")
     if len(rngs) != len(states):
-        raise ValueError(f"state is that of {len(states)} random streams, this env has {len(rngs)}")
+        raise ValueError(f"state has {len(states)} random streams, this env has {len(rngs)}")
     trials: dict[type, Any] = {}
     for rng, stream in zip(rngs, states, strict=True):
         kind = type(rng.bit_generator)

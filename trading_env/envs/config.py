@@ -24,9 +24,9 @@ from trading_env.features.scaler import FeatureScaler
 FILLS = ("next_open", "next_close", "close")
 OBSERVATIONS = ("flat", "dict", "compact")
 SIZINGS = ("drift", "rebalance")
-MAX_LOTS = 10_000  # an action each way
+MAX_LOTS = 10_000  # each adds a buying and a selling action
 CASH_RANGE = (1e-100, 1e100)  # keeps equity far from both ends of float64
-LONGEST_BAR = 1e-3  # bars per year
+LONGEST_BAR = 1e-3  # in bars per year
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class EnvConfig:
 
     @property
     def long_only(self) -> bool:
-        """True if continuous actions or lots may not go short; for other actions the exposures say so."""
+        """True if continuous actions or lots may not go short; other actions name their exposures."""
         return self.kind in ("continuous", "lots") and self.allow_short is False
 
     @property
@@ -159,9 +159,9 @@ class EnvConfig:
         """The config of the env that a policy learnt in, as its file keeps it.
 
         Args:
-            policy: an agent of `agents`, or a model given to `trading_env.sb3.keep_env_config`: anything whose
-                ``env_config`` is what the env's ``env_config`` was.
-            changes: keywords with other values; and those that are functions or arrays, which no file holds.
+            policy: an agent of `agents`, a model given to `trading_env.sb3.keep_env_config`, or any other object with
+                a copy of the env's ``env_config``.
+            changes: keywords with new values. Functions and arrays must be given, since no file holds them.
 
         Raises:
             ValueError: the policy keeps no config of a TradingEnv, it learnt behind wrappers that change observations

@@ -39,7 +39,7 @@ def declaration(task: Task) -> dict[str, Any]:
 
 
 def meaning(task: Task) -> dict[str, Any]:
-    """Everything that gives observations and actions of one size their meaning: not prices, costs or rewards.
+    """The meaning of observations and actions: everything except prices, costs and rewards.
 
     Returns:
         Plain JSON: ``observation``, ``window``, ``features`` in order, ``scaler`` (its numbers, None without one),

@@ -29,7 +29,7 @@ ELSEWHERE = {  # their names in gym-anytrading, Gym-Trading-Env, FinRL and gym.m
     "max_episode_steps": "episode_length",
 }
 _COSTS = ("trading_fees", "fee", "fees", "transaction_cost", "transaction_cost_pct", "buy_cost_pct", "sell_cost_pct")
-INSIDE = {  # names of what is a field of costs or margin: the mapping and its field
+INSIDE = {  # other names of fields of costs and margin: the mapping and the field
     **{field.name: ("costs", field.name) for field in fields(Costs)},
     **{field.name: ("margin", field.name) for field in fields(Margin)},
     **dict.fromkeys(_COSTS, ("costs", "commission")),
@@ -65,7 +65,7 @@ def config_of(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> EnvConf
 
 
 def _here(name: str, value: Any) -> str:
-    """A parenthesis with what to write here, for a keyword that is known by another name; "" for others."""
+    """A hint in parentheses: the name used here for a keyword that other projects use; "" for other keywords."""
     if name in INSIDE:
         mapping, field = INSIDE[name]
         return f" (here it is {mapping}={{{field!r}: {brief(value, 40)}}})"

@@ -1,4 +1,4 @@
-"""The env that a policy learnt in, where the policy keeps its configuration as ``env_config``."""
+"""Configurations of the envs that policies learnt in: a policy may keep one as ``env_config``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Config = EnvConfig | Mapping[str, Any] | None
 def config_for(
     owner: Callable[..., Any], policy: Any, config: Config, keywords: Mapping[str, Any], learnt: bool = True
 ) -> EnvConfig:
-    """The config to act with: the given one, or else the policy's own if it keeps one, with the keywords in its place.
+    """The config to act with: the given one, or else the one that the policy keeps, with the keywords changed.
 
     Args:
         owner: the function that was called, for messages.
-        policy: may be a list of policies, of which the first counts.
+        policy: a policy, or a list of policies, of which the first is read.
         config: of the call.
         keywords: of the call.
         learnt: False to leave out what the policy keeps.
@@ -41,7 +41,7 @@ def config_for(
 
 
 def check_learnt(policy: Any, task: Task) -> None:
-    """Checks that observations and actions mean what they meant where the policy learnt, if it keeps that.
+    """Checks that observations and actions mean what they meant in training, if the policy keeps that.
 
     Raises:
         ValueError: naming the first thing that differs, and both values.

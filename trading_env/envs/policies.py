@@ -1,11 +1,11 @@
-"""Policies: whatever chooses actions, called in one way. K = runs, T = bars, D = observation, A = actions.
+"""Policies: everything that chooses actions, behind one interface. K = runs, T = bars, D = observation, A = actions.
 
-`as_policy` makes one of each of these:
+`as_policy` accepts:
 
-    an object with `predict`   as Stable-Baselines3's models and our agents; its ``len``, if it has one, is K
+    an object with `predict`   such as Stable-Baselines3's models and our agents; its ``len``, if it has one, is K
     a strategy                 a function whose first parameter is called ``market``: Market -> target exposures (T,)
     any other function         observation -> action
-    a list of them             a run each
+    a list of them             one run each
 """
 
 from __future__ import annotations

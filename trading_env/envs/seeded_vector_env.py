@@ -83,7 +83,7 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
         """Starts the episodes in the rows.
 
         Args:
-            rows: which sub-envs.
+            rows: indices of the sub-envs.
             episodes: of `_draw`, one for each row.
             stepped: True if the rows ended an episode in this same step, to which `counterfactual` still refers.
         """

@@ -37,9 +37,9 @@ class Task:
         offsets: first row of each market in the stacked arrays.
         bars: prices of all markets, stacked (K, T): closes; opens where orders fill there; all four where wicks count.
         closes: the first row of ``bars`` (T,).
-        table: what is observed of each row (T, F), float32.
+        table: observed columns of each row (T, F), float32.
         rules: the kernel's constants and then the orders, as one array.
-        orders: what each discrete action asks for (A,), NaN = hold; empty for continuous actions.
+        orders: the order of each discrete action (A,), NaN = hold; empty for continuous actions.
         function: the reward callable, or None where the kernel computes the reward.
     """
 
@@ -89,7 +89,7 @@ class Task:
             self.table = np.arange(len(self.features), dtype=np.float32)[:, None]  # the row index is the window
 
     def _wicks_count(self) -> bool:
-        """True if lows or highs are known and the position may owe something, so that they can cause a margin call."""
+        """True if the data has lows or highs that can cause a margin call: a position may owe money or units."""
         known = any(market.low is not None or market.high is not None for market in self.markets)
         furthest = self.margin.max_leverage
         lowest, highest = (0.0 if self.long_only else -furthest), furthest
@@ -257,7 +257,7 @@ class Task:
 
         Raises:
             TypeError: data or start is no integer.
-            ValueError: data or start is out of range; without data, of the range of one that may be drawn.
+            ValueError: data or start is out of range; without data, start must fit every market that may be drawn.
         """
         if data is not None:
             data = integer("options['data']", data, 0, len(self.markets) - 1)

@@ -170,7 +170,7 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
         """Sets all attributes from validated arguments."""
         self.render_mode = render_mode
         self._prints = render_mode == "human"
-        self.keywords = keywords  # make another env like this one
+        self.keywords = keywords  # to make another env like this one
         self.task = task
         self.action_space, self.observation_space = task.action_space(), task.observation_space()
         self._orders: list[float] = task.orders.tolist()

@@ -75,7 +75,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
                 f"render_mode must be None for the vector env, which draws nothing, got {brief(render_mode)}; "
                 f"gym.make_vec(..., vectorization_mode='sync', render_mode='rgb_array') draws each sub-env"
             )
-        self.keywords = {"data": data, **keywords}  # make a TradingEnv like a sub-env
+        self.keywords = {"data": data, **keywords}  # of a TradingEnv like each sub-env
         self.task = Task(data, config)
         self._set_spaces(self.task.observation_space(), self.task.action_space())
         n = self.num_envs

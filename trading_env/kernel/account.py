@@ -1,11 +1,11 @@
-"""The account: how an order becomes a trade, what that costs, what holding costs, and when the broker steps in.
+"""The account: from an order to a trade, the costs of trading and of holding, and liquidation by the broker.
 
-Every rule of the account stands here, once, for all envs, the hindsight bound and the history.
+Every rule of the account is defined here, once, for all envs, the hindsight bound and the history.
 
-What an agent does cannot be foreseen, and a processor that guesses a branch wrong loses more time than the arithmetic
-takes. So the account chooses between numbers (`a if x else b`) where it can, and the envs of a vector env go through it
-LANES at a time, in a loop that the compiler turns into instructions on four or eight of them at once. Such instructions
-round as the others do: results are the same, bit for bit.
+Actions are unpredictable, and a mispredicted branch costs a processor more time than the arithmetic. So the account
+selects between numbers (`a if x else b`) where it can, and a vector env runs it on LANES sub-envs at a time, in a loop
+that the compiler vectorises: one instruction computes four or eight of them. Vector instructions round like scalar
+ones, so results are the same, bit for bit.
 
 Words: U units (negative = short), B cash, c_t the close of bar t, p the fill price before spread,
 E = B + U c_t equity, w a target exposure (notional / equity after the trade), d the units traded.
@@ -19,17 +19,17 @@ from typing import NamedTuple
 from trading_env.kernel.compiled import inlined
 from trading_env.kernel.rules import CLOSE, NEXT_CLOSE, Rules
 
-MANY_LOTS = 1e12  # so many that a lot is less than the rounding which whole_lots forgives
-GAP_TOLERANCE = 1e-13  # of the notional: a smaller gap to the target is rounding, and no reason to pay a minimum
-TIE = 1.0 - 1e-12  # a position taken to the very edge of its maintenance is not closed for rounding
+MANY_LOTS = 1e12  # from here on, a lot is less than the rounding error that whole_lots tolerates
+GAP_TOLERANCE = 1e-13  # relative to the notional: a smaller gap to the target is rounding, not a trade
+TIE = 1.0 - 1e-12  # a position exactly at its maintenance margin is not closed because of rounding
 
 
 class Account(NamedTuple):
-    """What an episode's account remembers from bar to bar."""
+    """The state of an account between two bars."""
 
     cash: float
     units: float
-    target: float  # the exposure last chosen
+    target: float  # the exposure last chosen and reached
     equity: float
     entry: float  # average entry price of the open position, 0 when flat
     peak: float  # the highest equity of the episode
@@ -40,7 +40,7 @@ class Account(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """The prices that an order and the account meet until the next close."""
+    """The prices of a step, from the close at which the order is given to the next close."""
 
     c0: float  # the close at which the order is given
     price: float  # the fill price p
@@ -62,8 +62,8 @@ class Moved(NamedTuple):
     commission: float
     slippage: float
     financing: float
-    traded: float  # notional |d| p, that of a liquidation included
-    exit: float  # price of a liquidation, 0 of none
+    traded: float  # notional |d| p, including that of a liquidation
+    exit: float  # price of a liquidation; 0 without one
 
 
 # -- costs -----------------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def fee_rate(buys: bool, rules: Rules) -> float:
 
 @inlined
 def commission_of(d: float, p: float, rules: Rules) -> float:
-    """Commission of a trade of d units at price p before spread, currency; 0 of no trade."""
+    """Commission of a trade of d units at price p before spread, currency; 0 without a trade."""
     commission = fee_rate(d > 0.0, rules) * p * abs(d)
     if rules.fixed != 0.0 or rules.minimum != 0.0 or rules.per_unit != 0.0:
         commission = max(rules.minimum, rules.fixed + rules.per_unit * abs(d) + commission)
@@ -95,9 +95,9 @@ def cost_of(d: float, p: float, rules: Rules) -> float:
 
 @inlined
 def beyond_margin(d: float, units: float, equity: float, p: float, rules: Rules) -> bool:
-    """True if the broker refuses a trade of d units: it would grow or reverse the position beyond the margin.
+    """True if the broker refuses a trade of d units because of the position after it.
 
-    The margin is max_leverage; and nothing may be short where rules.long_only says so.
+    A trade may not grow or reverse the position beyond max_leverage, nor sell short if rules.long_only is set.
     """
     after = units + d
     more = abs(after) > abs(units) or after * units < 0.0
@@ -107,15 +107,15 @@ def beyond_margin(d: float, units: float, equity: float, p: float, rules: Rules)
 
 @inlined
 def trade_to_target(w: float, units: float, equity: float, p: float, rules: Rules) -> float:
-    """Units d to trade at p so that (U + d) p = w (E_p - cost(d)), to rounding; 0 where cost turns it round.
+    """Units d to trade at p so that (U + d) p = w (E_p - cost(d)), up to rounding; 0 if costs would reverse the trade.
 
-    The cost is piecewise linear (the minimum commission binds or does not), so that the equation has a closed
-    form on either piece, and just one piece holds its own solution.
+    The cost is piecewise linear (the minimum commission applies or does not), so the equation has a closed form on
+    each piece, and exactly one of the two solutions lies on its own piece.
     """
     goal, held = w * equity, units * p
     gap = goal - held
     side = 1.0 if gap > 0.0 else -1.0
-    lean = side * w  # cost makes a trade smaller where lean > 0, larger where lean < 0, in either direction
+    lean = side * w  # costs make a purchase or a sale smaller if lean > 0, larger if lean < 0
     s, rate = rules.spread, rules.spread + fee_rate(gap > 0.0, rules)
     if rules.per_unit != 0.0:
         rate += rules.per_unit / p
@@ -124,14 +124,14 @@ def trade_to_target(w: float, units: float, equity: float, p: float, rules: Rule
     if rules.minimum > rules.fixed and size * p * (rate - s) + rules.fixed < rules.minimum:
         size = (abs(gap) - lean * rules.minimum) / (p * (1.0 + lean * s))
     d = side * size
-    there = abs(gap) <= GAP_TOLERANCE * (abs(goal) + abs(held))  # but for rounding
+    there = abs(gap) <= GAP_TOLERANCE * (abs(goal) + abs(held))  # up to rounding
     d = 0.0 if there | (size <= 0.0) | ((units + d) * w < 0.0) else d
     return -units if w == 0.0 else d
 
 
 @inlined
 def whole_lots(d: float, lot_size: float) -> float:
-    """Units d rounded toward zero to a multiple of lot_size, which may be missed by rounding alone."""
+    """Units d rounded toward zero to a multiple of lot_size; within rounding error of a multiple, to that one."""
     if lot_size == 0.0 or abs(d) >= MANY_LOTS * lot_size:
         return d
     lots = math.floor(abs(d) / lot_size * (1.0 + 1e-12))  # an int64
@@ -140,7 +140,7 @@ def whole_lots(d: float, lot_size: float) -> float:
 
 @inlined
 def to_lots(d: float, units: float, lot_size: float) -> float:
-    """The trade d as it must be for units + d to be whole lots, from which rounding would stray trade by trade."""
+    """The trade d corrected so that units + d is a whole number of lots: rounding errors would add up otherwise."""
     after = units + d
     if d == 0.0 or lot_size == 0.0 or abs(after) >= MANY_LOTS * lot_size:
         return d
@@ -151,10 +151,10 @@ def to_lots(d: float, units: float, lot_size: float) -> float:
 def units_to_trade(
     order: float, target: float, units: float, equity: float, p: float, rules: Rules
 ) -> tuple[float, float]:
-    """Units d that the order trades at price p, and the target that the account remembers from now on.
+    """Units d that the order trades at price p, and the target that the account remembers.
 
-    An order is a target exposure, NaN for "hold"; or a number of lots. A target that could not be traded to is not
-    remembered, so that it is tried again when it is ordered again.
+    An order is a target exposure (NaN for "hold") or a number of lots. A target that could not be reached is not
+    remembered, so the same order tries it again.
     """
     if rules.lots == 1.0:
         return lots_to_trade(order, target, units, equity, p, rules)
@@ -170,17 +170,17 @@ def units_to_trade(
     if rules.lot_size != 0.0 or rules.fixed != 0.0 or rules.minimum != 0.0:
         missed = hold | out_of_reach(wished, d, chosen, units, equity, p, rules)
     d = 0.0 if (rules.rebalance == 0.0) & (chosen == target) else d
-    broke = equity <= 0.0  # the gap to the fill price ate the account: whatever the order, close
+    broke = equity <= 0.0  # the gap to the fill price cost all equity: close the position, whatever the order
     d, chosen = -units if broke else d, 0.0 if broke else chosen
     return 0.0 if hold else d, target if hold | (missed & (not broke)) else chosen
 
 
 @inlined
 def out_of_reach(wished: float, d: float, chosen: float, units: float, equity: float, p: float, rules: Rules) -> bool:
-    """True if the lot size, or costs beyond the account's means, left a trade of d units short of the one wished.
+    """True if a trade of d units misses the target because of the lot size, or of costs that the account cannot pay.
 
-    An account within the band is near enough, and so is one on the target's side whose trade would cost more than
-    it moves.
+    A target within the no-trade band counts as reached. So does the target of a position that is already on its side,
+    if the trade would cost more than it moves.
     """
     rounded = (d == 0.0) & (wished != 0.0) & (abs(wished) * p >= rules.min_trade * equity)
     unpaid = (wished == 0.0) & (chosen != 0.0) & (units * chosen <= 0.0)
@@ -225,7 +225,7 @@ def below_maintenance(cash: float, units: float, price: float, rules: Rules) -> 
 
 @inlined
 def margin_call(cash: float, units: float, bar: Bar, rules: Rules) -> float:
-    """Price at which a bar takes the position below its maintenance margin, 0 if it does not or its range is NaN.
+    """Price at which the position falls below its maintenance margin within a bar; 0 if it does not.
 
     The price is the level where equity = maintenance * notional, or the bar's first price if that is beyond it.
     """
@@ -243,7 +243,7 @@ def average_entry(entry: float, before: float, d: float, p: float, spread: float
     paid = p * (1.0 + spread if d > 0.0 else 1.0 - spread)
     average = (abs(before) * entry + abs(d) * paid) / abs(after)
     average = entry if abs(after) <= abs(before) else average
-    average = paid if before * after <= 0.0 else average  # opened, or turned from one side to the other
+    average = paid if before * after <= 0.0 else average  # opened or reversed
     return 0.0 if after == 0.0 else average
 
 
@@ -252,10 +252,10 @@ def average_entry(entry: float, before: float, d: float, p: float, spread: float
 
 @inlined
 def move(account: Account, order: float, bar: Bar, rules: Rules) -> Moved:
-    """The account after a bar under an order, from close c0 over a trade at p to close c1.
+    """The account after a bar: from close c0, through the order's trade at price p, to close c1.
 
-    Where wicks count, the position that is held through the bar meets its first, lowest and highest price: the one
-    after the trade, or with fill "next_close" the one before it, whose closing leaves nothing to trade.
+    Where wicks count, the bar's first, lowest and highest price can liquidate the position held through the bar. That
+    is the position after the trade; or, with fill "next_close", the one before it, and then nothing is traded.
     """
     cash, units, p, c1, call, financing = account.cash, account.units, bar.price, bar.c1, 0.0, 0.0
     if rules.fill != CLOSE:

@@ -1,4 +1,4 @@
-"""Where an episode stands: the prices of its next bar, and how it ends."""
+"""The clock of an episode: its row in the data, the prices of its next bar, and its end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Range(NamedTuple):
 
 @inlined
 def steppable(row: int, n_rows: int, width: int, n_features: int) -> bool:
-    """True if tables of n_rows have the prices and the next observation of a step from this row."""
+    """True if tables of n_rows contain the prices and the next observation of a step from this row."""
     return (row >= 0) & (row < n_rows - 1) & ((row + 2) * n_features >= width)
 
 
@@ -44,13 +44,13 @@ def fill_price(row: int, opens: Floats, closes: Floats, rules: Rules) -> float:
 
 @inlined
 def end_of(j: int, equity: float, reward: float, initial: float, clock: Ints, rules: Rules) -> tuple[bool, bool, int]:
-    """Moves clock[j] a row on; returns terminated, truncated, and the bar reached.
+    """Advances clock[j] by one row; returns terminated, truncated, and the bar reached.
 
-    Terminated and truncated at once stands for a step that float64 cannot hold.
+    Both terminated and truncated means that float64 cannot hold the step.
     """
     row = clock[j, ROW] + 1
     clock[j, PAST_ROW], clock[j, ROW] = row - 1, row
-    lost = not math.isfinite(reward)  # equity, or what the reward makes of it, has left float64
+    lost = not math.isfinite(reward)  # equity, or the reward computed from it, is beyond float64
     terminated = (equity <= rules.ruin_fraction * initial) | lost
     truncated = ((row == clock[j, LAST]) & (not terminated)) | lost
     return terminated, truncated, row - clock[j, OFFSET]

@@ -1,4 +1,4 @@
-"""How the kernel is compiled, where the compiled code is kept, and how it is called without looking up types."""
+"""Compiling the kernel, caching the compiled code on disk, and calling it without looking up types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from numba import njit, typeof
 from numba.core import caching, config
 
-# -- the cache: numba's own, but stale as soon as any file of this folder changes ------------------------------------
+# -- the cache: numba's, but invalid as soon as any file of this folder changes ---------------------------------------
 
 
 def _folder_stamp() -> bytes:
@@ -27,12 +27,12 @@ _STAMP = _folder_stamp()
 
 
 def _stamped(locator: Any) -> Any:
-    """One of numba's cache locators that stamps the whole folder: numba's own stamps the file of a function only."""
+    """A cache locator of numba with a stamp of the whole folder: numba's own covers only the file of a function."""
     return type(locator.__name__, (locator,), {"get_source_stamp": lambda self: _STAMP})
 
 
 class _Files(caching.CompileResultCacheImpl):
-    """Where the compiled code of a function is kept."""
+    """The place of a function's compiled code on disk."""
 
     _locator_classes = [_stamped(locator) for locator in caching.CompileResultCacheImpl._locator_classes]
 
@@ -44,10 +44,10 @@ class KernelCache(caching.FunctionCache):
 
 
 def can_cache() -> bool:
-    """True if numba can keep what it compiles of this folder's modules on disk.
+    """True if numba can cache the compiled code of this folder on disk.
 
-    Where neither this folder nor the home can be written, a temporary folder serves this process and those that it
-    starts; without even that, every process compiles anew. A warning tells either.
+    If neither this folder nor the user's cache folder can be written, a temporary folder serves this process and its
+    children; if that fails too, every process compiles anew. A warning reports either case.
     """
     if _finds_a_place():
         return True
@@ -58,7 +58,7 @@ def can_cache() -> bool:
         return False
     atexit.register(_remove, folder, os.getpid())
     settings: Any = config  # numba has no types for it
-    os.environ["NUMBA_CACHE_DIR"] = settings.CACHE_DIR = folder  # of processes started by this one, and its own
+    os.environ["NUMBA_CACHE_DIR"] = settings.CACHE_DIR = folder  # of child processes, and of this one
     _warn(f"compiled code is kept in {folder} until this process ends")
     return _finds_a_place()
 
@@ -84,7 +84,7 @@ def _finds_a_place() -> bool:
 
 
 def _remove(folder: str, pid: int) -> None:
-    """Removes the temporary folder when the process that made it ends, not when one forked from it does."""
+    """Removes the temporary folder at the exit of the process that made it, not of a process forked from it."""
     if os.getpid() == pid:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -95,11 +95,11 @@ _CACHED = can_cache()
 
 
 def compiled(function: Any, **options: Any) -> Any:
-    """The function compiled by numba, and kept on disk if possible.
+    """The function compiled by numba, and cached on disk if possible.
 
-    NumPy's error model and no reference counts (`_nrt`): checks and counting would cost more than half of a step,
-    and the kernel neither divides by an unchecked zero nor makes an array. No wrapper for C, which nothing calls: it
-    would take a twentieth of the compiling.
+    NumPy's error model and no reference counts (`_nrt`), since checks and counts would take more than half of a step:
+    the kernel neither divides by an unchecked zero nor allocates an array. No wrapper for C, since nothing calls it
+    and it would take a twentieth of the compile time.
     """
     compile_with: Any = njit  # numba's types do not know `_nrt`
     dispatcher = compile_with(error_model="numpy", _nrt=False, no_cfunc_wrapper=True, **options)(function)

@@ -10,14 +10,14 @@ from trading_env.kernel.compiled import compiled, inlined
 from trading_env.kernel.layout import CLOSES
 from trading_env.kernel.rules import Floats, Ints, as_rules
 
-# Columns of a branch [S, 4]: an account that starts at equity 1 with ``log_growth`` behind it. Growth is all that
-# branches differ by: with costs, interest and margin proportional to size, the account itself has none.
+# Columns of a branch [S, 4]: its log growth since the start, and its account, scaled to equity 1. The scale does not
+# matter, since costs, interest and margin are proportional to the size of the account.
 BRANCH_GROWTH, BRANCH_CASH, BRANCH_UNITS, BRANCH_TARGET = range(4)
 
 
 @inlined
 def index_of(orders: Floats, target: float) -> int:
-    """Index of the target among the orders, 0 where it is none."""
+    """Index of the target among the orders; 0 if it is not among them."""
     for a in range(orders.shape[0]):
         if orders[a] == target:
             return a
@@ -26,7 +26,7 @@ def index_of(orders: Floats, target: float) -> int:
 
 @inlined
 def account_of(cash: float, units: float, target: float, years: float) -> Account:
-    """The account of a branch, of which the rest does not matter."""
+    """The account of a branch; its other fields do not affect trades and are 0."""
     return Account(cash, units, target, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, years)
 
 
@@ -42,26 +42,27 @@ def grow_branches(
     best: Floats,
     chosen: Ints,
 ) -> int:
-    """Every account worth having at each bar, by dynamic programming on the account. n steps, A orders.
+    """Grows all accounts that may become the richest, bar by bar: dynamic programming. n steps, A orders.
 
-    A branch is an account since its last trade. Flat accounts are alike, and so are those fully in the asset
-    (target 1, no cash): of each kind only the richest goes on. Others differ by the bar of their trade, so that
-    all of them go on, and the richest joins them at each bar. Accounts at or below the ruin fraction of the start
-    end. A trade that its own cost turns round (exposures beyond 1 / cost) is not tried.
+    A branch is an account since its last trade. All flat accounts are equivalent, and so are all accounts fully in
+    the asset (target 1, no cash): of each kind only the richest continues. Accounts with another target differ by the
+    bar of their trade, so all of them continue, and each bar adds the richest account that trades to that target. An
+    account at or below the ruin fraction of its start ends. A trade that its own cost would reverse (an exposure
+    beyond 1 / cost) is not tried.
 
     Args:
         orders: target exposures, NaN for hold (A,).
         values: the Rules as an array, with proportional costs only, no lots and no band.
-        bars: prices of the bars passed (K, n + 1).
+        bars: prices of the bars (K, n + 1).
         years: length of a bar.
         branches: output (n (A + 1) + 2, 4); row 0 is the start.
         origins: output (n (A + 1) + 2, 3): step, earlier branch and action of the trade; row -1 is for ruin.
-        alive: output (n (A + 1) + 2,): rows of the branches that live at the end.
+        alive: output (n (A + 1) + 2,): rows of the branches alive at the end.
         best: scratch (A + 1, 4).
         chosen: scratch (A + 1, 2).
 
     Returns:
-        How many branches are alive at the end; 0 if none is, and then origins[-1] is the end of one.
+        Number of branches alive at the end. If it is 0, all were ruined, and origins[-1] is the last step of one.
     """
     rules = as_rules(values)
     n_orders, n_branches, n_alive = orders.shape[0], 1, 1

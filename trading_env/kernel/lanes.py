@@ -39,7 +39,7 @@ from trading_env.kernel.rules import (
     usual,
 )
 
-# Where `report` finds the numbers of INFO, in the account or in scratch, and in which row it puts each.
+# The numbers of INFO that `report` copies from the account, and from scratch; and their rows in its output.
 _REMEMBERED, _MEASURED = tuple(n for n in INFO if n in STATE), tuple(n for n in INFO if n not in STATE)
 _REMEMBERED_ROWS, _MEASURED_ROWS = tuple(map(INFO.index, _REMEMBERED)), tuple(map(INFO.index, _MEASURED))
 
@@ -73,7 +73,7 @@ def gather(
     order = scratch.order
     for i in range(n):
         j = first + i
-        row = clock[j, ROW] - waiting[j]  # after the last bar there is no price: an env that waits looks back
+        row = clock[j, ROW] - waiting[j]  # there is no price after the last bar: a waiting env reads a row earlier
         order[i] = orders[actions[j]]
         store(scratch, i, prices_at(row, bars, rules))
         if rules.wicks == 1.0:
@@ -95,7 +95,7 @@ def move_lanes(n: int, before: Any, after: Any, scratch: Any, rules: Rules) -> N
 
 @inlined
 def measure_lanes(n: int, before: Any, after: Any, scratch: Any, rules: Rules, log: Any) -> None:
-    """Measures n accounts that were moved: a loop apart, since a processor does not look far enough ahead for both."""
+    """Measures n accounts that were moved. A loop that does both is slower: too long for a processor to look ahead."""
     wide_registers()
     traded, c0, c1 = scratch.traded, scratch.c0, scratch.c1
     for i in range(n):
@@ -103,13 +103,13 @@ def measure_lanes(n: int, before: Any, after: Any, scratch: Any, rules: Rules, l
         measured = measure(account, moved, traded[i], c0[i], c1[i], rules, log)
         store(after, i, measured)
         store(scratch, i, measured)
-        if rules.reward == DIFFERENTIAL_SHARPE:  # else they stay 0
+        if rules.reward == DIFFERENTIAL_SHARPE:  # otherwise they stay 0
             store(after, i, moments_of(account, moved.equity, rules))
 
 
 @inlined
 def far_logs(n: int, scratch: Any) -> int:
-    """How many of the logs in scratch are beyond the range of log_near."""
+    """Number of logs in scratch that are beyond the range of log_near."""
     reward, unrealised, far = scratch.reward, scratch.unrealised, 0
     for i in range(n):
         far += (not abs(reward[i]) <= NEAR) | (not abs(unrealised[i]) <= NEAR)
@@ -169,7 +169,7 @@ def step_rows(
     bar: Ints,
     mask: Bools,
 ) -> int:
-    """The vector env's step: env j under orders[actions[j]]. Of envs ``waiting`` for a reset only the flags change.
+    """The vector env's step: env j executes orders[actions[j]]. An env ``waiting`` for a reset does not move.
 
     Args:
         actions: indices into ``orders`` (N,).
@@ -178,9 +178,9 @@ def step_rows(
         before: accounts, N of them in BLOCKs.
         after: output, as many.
         scratches: scratch, a SCRATCH (1,).
-        clock: where each env stands (N, 4), moved in place.
+        clock: the clocks of the envs (N, 4), advanced in place.
         bars: the markets' prices, stacked (K, T).
-        table: what is observed of each bar (T, F).
+        table: features of each bar (T, F).
         values: the Rules and the orders of the discrete actions, as an array.
         obs: output (N, D).
         reward: output (N,).
@@ -191,7 +191,7 @@ def step_rows(
         mask: output (N, A), or (N, 0) for none.
 
     Returns:
-        How many episodes ended; or -1 - j where actions[j] is out of range, and then nothing has moved.
+        Number of episodes that ended; or -1 - j if actions[j] is out of range, and then nothing has moved.
     """
     wide_registers()
     bad = first_bad_action(actions, orders.shape[0])
@@ -224,7 +224,7 @@ def step_rows(
             equity, initial = new.equity[i], new.initial[i]
             terminated[j], truncated[j], bar[j] = end_of(j, equity, scratch.reward[i], initial, clock, rules)
             n_ended += terminated[j] | truncated[j]
-        for i in range(n):  # a loop apart, along the memory: other writes between would slow it
+        for i in range(n):  # a loop of its own, which writes memory in order: writes in between would slow it
             j = first + i
             if not waiting[j]:
                 observe_market(j, clock[j, ROW], flat, table.shape[1], obs)

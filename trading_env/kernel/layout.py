@@ -1,4 +1,4 @@
-"""How accounts, clocks and prices lie in memory.
+"""Memory layout of accounts, clocks and prices.
 
 Letters: N sub-envs, T bars, K prices of a bar.
 """
@@ -13,8 +13,8 @@ from trading_env.kernel.account import Account, Bar, Moved
 from trading_env.kernel.measure import Measured
 from trading_env.kernel.rules import Floats, Ints
 
-# An account is a row [len(STATE)] of the scalar env, beside it the account before the last step, so that the other
-# actions of that step can be tried; it is a lane of a BLOCK in the vector env.
+# In the scalar env an account is a row [len(STATE)], followed by the account before the last step, so that the other
+# actions of that step can be tried. In the vector env it is a lane of a BLOCK.
 STATE = Account._fields
 CASH, UNITS, TARGET, EQUITY, ENTRY, PEAK, INITIAL, DSR_A, DSR_B, YEARS = range(len(STATE))
 
@@ -22,7 +22,7 @@ CASH, UNITS, TARGET, EQUITY, ENTRY, PEAK, INITIAL, DSR_A, DSR_B, YEARS = range(l
 # row before the last step (-1: no step yet).
 ROW, LAST, OFFSET, PAST_ROW = range(4)
 
-# Rows of the markets' prices (K, T): the close alone, or the bar's first price too, or the lowest and highest as well.
+# Rows of the markets' prices (K, T): K = 1, the close; 2, also the open; 4, also the lowest and the highest price.
 CLOSES, OPENS, LOWS, HIGHS = range(4)
 
 LANES = 32
@@ -35,7 +35,7 @@ SCRATCH = np.dtype(
         if name not in (*STATE, "exit")
     ]
 )
-"""What else a bar of LANES accounts reads and writes."""
+"""Orders, prices and results of a bar of LANES accounts."""
 
 
 def new_state(initial_cash: float, years: float) -> Floats:

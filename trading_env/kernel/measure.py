@@ -1,6 +1,6 @@
-"""What a step is worth and what it reports: logarithms, rewards, and the measures of an account.
+"""Measures of a step: logarithms, rewards, and the numbers that ``info`` reports.
 
-``log`` stands for log_ratio, or for log_near where the caller does again what that cannot do.
+A parameter ``log`` is log_ratio; or log_near, if the caller recomputes the logs that are beyond its range.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from trading_env.kernel.account import Account
 from trading_env.kernel.compiled import inlined
 from trading_env.kernel.rules import DIFFERENTIAL_SHARPE, EXCESS_LOG_RETURN, LOG_RETURN, PNL, Rules
 
-NEAR = 0.1  # log(a / b) up to which its series has all digits
+NEAR = 0.1  # |log(a / b)| up to which the series is accurate to rounding
 
 
 class Measured(NamedTuple):
-    """The measures of an account after a bar, on which no trade depends."""
+    """The measures of an account after a bar. No trade depends on them."""
 
     peak: float
     reward: float
@@ -65,8 +65,8 @@ def log_near(a: float, b: float) -> float:
 def log_ratio(a: float, b: float) -> float:
     """log(a / b) of positive numbers, to rounding.
 
-    A bar's return is small: the series is then four times as fast as a logarithm, and keeps the digits that a / b,
-    which is near 1, has lost.
+    A bar's return is small. The series is then four times as fast as a logarithm, and keeps digits that are lost in
+    the quotient a / b, which is close to 1.
     """
     near = log_near(a, b)
     return near if abs(near) <= NEAR else math.log(a / b)
@@ -105,7 +105,7 @@ def reward_of(before: Account, equity: float, c0: float, c1: float, rules: Rules
 
 @inlined
 def moments_of(before: Account, equity: float, rules: Rules) -> Moments:
-    """The moving averages after a step to this equity; unchanged where the reward does not need them."""
+    """The moving averages after a step to this equity; unchanged if the reward does not need them."""
     a, b = before.dsr_a, before.dsr_b
     if rules.reward == DIFFERENTIAL_SHARPE:
         simple_return = equity / before.equity - 1.0
@@ -129,7 +129,7 @@ def unrealised_of(units: float, close: float, entry: float, log: Any) -> float:
 
 @inlined
 def measure(before: Account, after: Account, traded: float, c0: float, c1: float, rules: Rules, log: Any) -> Measured:
-    """The measures of an account that a bar took from ``before`` to ``after``, of which peak is not yet known."""
+    """The measures of an account that a bar changed from ``before`` to ``after``, whose peak is not updated yet."""
     equity, peak = after.equity, max(before.peak, after.equity)
     return Measured(
         peak=peak,

@@ -24,7 +24,7 @@ def observe_market(j: int, row: int, flat: Float32s, n_features: int, obs: Float
     width = obs.shape[1] - ACCOUNT_SIZE
     first, market = np.uint64((row + 1) * n_features - width), obs[j]
     for i in range(width):
-        market[i] = flat[first + np.uint64(i)]  # unsigned: a signed index costs a check each
+        market[i] = flat[first + np.uint64(i)]  # unsigned, since a signed index is checked for its sign each time
 
 
 @inlined
@@ -36,7 +36,7 @@ def observe_account(j: int, exposure: float, target: float, unrealised: float, d
 
 @inlined
 def allowed(order: float, units: float, target: float, equity: float, close: float, rules: Rules) -> bool:
-    """False for orders that the mask excludes: lots beyond the margin, and the repeat of a target, which is "hold"."""
+    """False for an order that the mask excludes: lots beyond the margin, or the current target, which means "hold"."""
     if rules.lots == 1.0:
         d = to_lots(order * rules.lot_size, units, rules.lot_size)
         return order == 0.0 or not beyond_margin(d, units, equity, close, rules)
@@ -47,7 +47,7 @@ def allowed(order: float, units: float, target: float, equity: float, close: flo
 def mask_actions(
     j: int, units: float, target: float, equity: float, close: float, values: Floats, rules: Rules, mask: Bools
 ) -> None:
-    """Fills mask[j] (A,) with which actions are allowed."""
+    """Fills mask[j] (A,): True for the actions that are allowed."""
     for a in range(mask.shape[1]):
         mask[j, a] = allowed(values[N_RULES + a], units, target, equity, close, rules)
 

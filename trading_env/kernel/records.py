@@ -1,7 +1,7 @@
-"""Named tuples of floats, taken from and written to memory by the names of their fields.
+"""Loads and stores of named tuples of floats, by the names of their fields.
 
-Numba compiles a named tuple to plain registers, so that these functions cost nothing but the loads and stores. They
-write LLVM's code (`emitting`) because numba cannot loop over the names of fields.
+Numba compiles a named tuple to plain registers, so these functions cost nothing but the loads and stores. They emit
+LLVM code (`emitting`) because numba cannot loop over the names of fields.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def load(context: Any, names: Any, block: Any, i: Any) -> tuple[Any, Any]:
 
 @emitting
 def store(context: Any, block: Any, i: Any, values: Any) -> tuple[Any, Any]:
-    """``store(block, i, values)``: writes a named tuple to the columns of its fields' names; others are left out."""
+    """``store(block, i, values)``: writes a named tuple to the columns named like its fields, and skips the others."""
     fields = values.instance_class._fields
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -75,9 +75,9 @@ def pick(context: Any, names: Any, sources: Any) -> tuple[Any, Any]:
 
 @emitting
 def wide_registers(context: Any) -> tuple[Any, Any]:
-    """Lets LLVM use registers of 512 bits, where there are any, in the function that calls this.
+    """Lets LLVM use registers of 512 bits, if the processor has them, in the calling function.
 
-    By itself it takes half of them, since old processors slowed down. Llvmlite does not know the attribute, LLVM does.
+    Its default is 256 bits, since older processors slowed down. The attribute is unknown to llvmlite but not to LLVM.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -1,7 +1,7 @@
 """The rules of an account: every constant of an env that the kernel reads.
 
-A rule with a default can be left out of an env: where all of them have their defaults the kernel takes a fast form, in
-which they are constants and the compiler drops the code behind them. Rules without a default stay variable there.
+If all rules that have a default are at their default, the kernel takes a fast form, in which they are constants and the
+compiler drops the code that they switch on. Rules without a default remain variables there.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Rules(NamedTuple):
     fill: float
     rebalance: float  # 1 = trade to the target at each bar, 0 = only when the chosen target changes
     mask_repeats: float  # 1 = choosing the remembered target again is masked, since "hold" does the same
-    wicks: float  # 1 = a position is closed where the bar's low or high takes it below its maintenance
-    short_proceeds_earn: float  # counts with r_cash only
-    reward_parameter: float  # counts with the rewards that have one
+    wicks: float  # 1 = the bar's low or high can take a position below its maintenance margin
+    short_proceeds_earn: float  # matters with r_cash only
+    reward_parameter: float  # matters with the rewards that have one
     long_only: float  # 1 = lots that would sell more than the position are refused
     fixed: float = 0.0
     minimum: float = 0.0
@@ -75,8 +75,8 @@ def usual(values: Floats) -> bool:
 def as_usual(context: Any, rules: Any, wicks: Any) -> tuple[Any, Any]:
     """``as_usual(rules, wicks)``: the rules with their defaults as constants, and with ``wicks`` as given.
 
-    The compiler leaves out code behind an ``if`` on a constant. It may not leave out a product with zero, since NaN and
-    infinity times zero are no zero.
+    The compiler drops code behind an ``if`` on a constant. It may not drop a product with zero, since NaN and infinity
+    times zero are not zero.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

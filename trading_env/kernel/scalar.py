@@ -13,9 +13,9 @@ from trading_env.kernel.observe import ACCOUNT_SIZE, mask_actions, observe_accou
 from trading_env.kernel.records import as_floats, pick
 from trading_env.kernel.rules import Bools, Float32s, Floats, Ints, as_rules
 
-# What a step returns beside the new state and observation. Terminated and truncated at once: float64 cannot hold the
-# step, and the env raises. Bar -1: no step leads from where the clock stands, and nothing has moved. Exit: price at
-# which the broker closed the position, at the close or before; 0 = it did not.
+# What a step returns, besides the new state and observation. Both terminated and truncated: float64 cannot hold the
+# step, and the env raises. bar -1: the data has no step from this row, and nothing has moved. exit: price of a
+# liquidation by the broker, at the close or before; 0 without one.
 STEP = ("reward", "terminated", "truncated", "bar", "exit", *INFO)
 _NO_INFO = (0.0,) * len(INFO)
 _N_STATE = len(STATE)

@@ -168,7 +168,7 @@ SCALAR = {
     "orders of another kind": (lambda s: changing(s, _asked=s["_asked"].astype(object)), "_asked"),
     "a clock on the last bar while running": (
         lambda s: with_number(s, "_clock", (0, 0), s["_clock"][0, 1]),
-        r"_clock.* with a bar to step to",
+        r"_clock.* with a next bar for",
     ),
     "a clock beyond the data": (lambda s: with_number(s, "_clock", (0, 1), 10**9), "_clock"),
     "a clock in another market": (lambda s: with_number(s, "_clock", (0, 2), N_BARS - s["_clock"][0, 2]), "_clock"),
@@ -176,9 +176,9 @@ SCALAR = {
     "a past row elsewhere": (lambda s: with_number(s, "_clock", (0, 3), 2), "_clock|_state"),
     "cash that is no number": (lambda s: with_number(s, "_state", 0, np.nan), "_state.* must be finite"),
     "endless units": (lambda s: with_number(s, "_state", 1, np.inf), "_state.* must be finite"),
-    "equity out of nowhere": (lambda s: with_number(s, "_state", 3, 1e9), "_state.* that steps may leave"),
-    "another initial equity": (lambda s: with_number(s, "_state", 6, 1.0), "_state.* that steps may leave"),
-    "a bar of another length": (lambda s: with_number(s, "_state", 9, 1e6), "_state.* that steps may leave"),
+    "equity out of nowhere": (lambda s: with_number(s, "_state", 3, 1e9), "_state.* that steps can lead to"),
+    "another initial equity": (lambda s: with_number(s, "_state", 6, 1.0), "_state.* that steps can lead to"),
+    "a bar of another length": (lambda s: with_number(s, "_state", 9, 1e6), "_state.* that steps can lead to"),
     "info without a key": (lambda s: changing(s, _info={"equity": 1.0}), "_info"),
     "info that is no number": (lambda s: changing(s, _before={**s["_before"], "cash": "1"}), r"_before.*cash"),
     "no stream": (lambda s: changing(s, streams=[]), "random streams"),
@@ -204,13 +204,13 @@ def test_a_scalar_state_that_leads_astray_is_refused_and_nothing_of_it_is_taken(
 VECTOR = {
     "a clock on the last bar while running": (
         lambda s: with_number(s, "_clock", (1, 0), s["_clock"][1, 1]),
-        r"_clock.* with a bar to step to",
+        r"_clock.* with a next bar for",
     ),
     "ended without any ended": (lambda s: with_number(s, "_ended", 1, True), "_any_ended"),
     "any ended without ended": (lambda s: changing(s, _any_ended=True), "_any_ended"),
     "ended without a step": (
         lambda s: changing(with_number(with_number(s, "_ended", 1, True), "_clock", (1, 3), -1), _any_ended=True),
-        "_ended.* that have stepped",
+        "_ended.* that have not stepped",
     ),
     "an account that is no number": (lambda s: with_number(s, "_state", (2, 4), np.nan), "_state.* finite"),
     "a ruined account that runs": (
