@@ -49,7 +49,7 @@ class CFM(CFMProblem):
         if self._is_band:
             return BandPolicy(self, band_solution(self.psi, self.risk, self.limit, self.theta))
         if self._is_one_way:
-            return LinearPolicy(self, 1.0, 0.0)  # to stay, or the smallest trade
+            return LinearPolicy(self, 1.0, 0.0)  # stays at 0, or makes the smallest trade
         return table_policy(self)
 
     @property
@@ -62,7 +62,7 @@ class CFM(CFMProblem):
 
     @property
     def _is_one_way(self) -> bool:
-        """True if all trades have one sign, so that a position other than 0 stays and costs its risk penalty."""
+        """True if all trades have one sign: a position other than 0 can never be closed, and pays its risk penalty."""
         return self.actions != "continuous" and bool(min(self.actions) >= 0.0 or max(self.actions) <= 0.0)
 
     @property
@@ -85,8 +85,8 @@ class CFMEnv(ReferenceEnv):
 
     ## Action Space
     "continuous": Box(-1, 1, (1,)), the trade over max_trade. A tuple of k trades: Discrete(k), so that
-    actions=QUARTER_TRADES trades in steps of .25 up to 1. The position is clipped to the limit, and what was
-    really traded is paid for.
+    actions=QUARTER_TRADES trades in steps of .25 up to 1. The position is clipped to the limit, and
+    costs are charged for the units actually traded.
 
     ## Observation Space
     Box float32 (2,).
@@ -125,11 +125,11 @@ class CFMEnv(ReferenceEnv):
 
     ## Optimum
     Linear costs: an integral of optimal switching problems over the levels of the position (`band_solution`; signal
-    on 401 points, positions on 401; relative error 1e-5 to 2e-5 by default, and more where costs eat most of the
+    on 401 points, positions on 401; relative error 1e-5 to 2e-5 by default, and more if costs take most of the
     reward: 6e-4 at psi = 20). Quadratic costs: pi_t = a pi_{t-1} + b p_t (`quadratic_solution`), exact. Otherwise (a
     tuple of trades, a binding limit or largest trade): value iteration (relative error about 2e-4), which takes
-    seconds, but minutes where the signal is much more persistent than by default (theta of .001). `optimum()` raises
-    ValueError where trades are too small, or the signal too persistent, for that.
+    seconds, but minutes if the signal is much more persistent than by default (theta of .001). `optimum()` raises
+    ValueError if trades are too small, or the signal too persistent, for value iteration.
 
     ## Source
     Chaouki, Hardiman, Schmidt, Serie & de Lataillade (2020), "Deep deterministic portfolio optimization".

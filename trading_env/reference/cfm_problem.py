@@ -56,7 +56,7 @@ class CFMProblem(Problem):
 
     @property
     def largest_trade(self) -> float:
-        """What the action 1 trades, where actions are continuous."""
+        """Units that the continuous action 1 trades."""
         return 2.0 * self.limit if self.max_trade is None else self.max_trade
 
     @property

@@ -26,10 +26,10 @@ from trading_env.reference.solvers import (
 )
 
 _MOST_POSITIONS = 1001
-_BAND_POSITIONS = 401  # 1 + a multiple of 4, for Simpson's rule on its half
-_CELLS = {"quadratic": 40, "linear": 200}  # at least, from position 0 to the end of a grid; smooth values need fewer
-_SIGNALS = {"quadratic": 101, "linear": 201}  # of a grid of signals
-_USEFUL = 5.0  # stationary standard deviations of the signal: positions that pay only beyond are left out
+_BAND_POSITIONS = 401  # 1 + a multiple of 4, since Simpson's rule is applied to one half
+_CELLS = {"quadratic": 40, "linear": 200}  # at least, from position 0 to the end of the grid; smooth values need fewer
+_SIGNALS = {"quadratic": 101, "linear": 201}  # points of the grid of signals
+_USEFUL = 5.0  # in standard deviations of the signal: positions that pay only beyond it are left out
 
 
 # -- quadratic costs: a linear policy ----------------------------------------------------------------------------
@@ -70,9 +70,9 @@ def quadratic_solution(risk: float, psi: float, theta: float) -> Quadratic:
 
 
 class Band(NamedTuple):
-    """The optimum under linear costs: what one more unit is worth, by signal (X,) and by position (M,).
+    """The optimum under linear costs: the value of one more unit, by signal (X,) and by position (M,).
 
-    Buy while it is worth more than psi, sell while it is worth less than -psi.
+    Buy while that is above psi, sell while it is below -psi.
     """
 
     gain: float
@@ -85,10 +85,11 @@ class Band(NamedTuple):
 def band_solution(psi: float, risk: float, limit: float, theta: float) -> Band:
     """The exact optimum under the cost psi |d|.
 
-    Reward and cost are sums over the units of the position: the unit at level x is either held, for p - 2 risk x a
-    step, or not, and each change costs psi. So each level is a problem of its own, of optimal switching: with D the
-    worth of holding over not holding, D(p) = clip(p - 2 risk x + E D(p'), -psi, psi), and the level x > 0 earns
-    E max(0, p - 2 risk x + E D(p') - psi) a step. The gain is the integral over all levels, by Simpson's rule.
+    Reward and cost are sums over the units of the position: the unit at level x earns p - 2 risk x in each step in
+    which it is held, and each purchase or sale of it costs psi. So each level is an optimal switching problem of its
+    own. Let D be the value of holding the unit minus that of not holding it: D(p) = clip(p - 2 risk x + E D(p'), -psi,
+    psi), and a level x > 0 earns E max(0, p - 2 risk x + E D(p') - psi) a step. The mean reward is the integral over
+    all levels, by Simpson's rule.
 
     Source: derived here; for one level, Martin & Schoneborn (2011), "Mean reversion pays, but costs".
     """
@@ -114,7 +115,7 @@ def band_edges(band: Band, psi: float, signal: Floats) -> tuple[Floats, Floats]:
 
 
 def _crossing(worth: Floats, level: float, positions: Floats) -> Floats:
-    """The positions (N,) at which falling values (N, M) pass the level; the ends where they never do."""
+    """Positions (N,) at which the falling values (N, M) cross the level; an end of the grid if they never do."""
     k = np.clip((worth >= level).sum(axis=1), 1, len(positions) - 1)
     rows = np.arange(len(worth))
     left, right = worth[rows, k - 1], worth[rows, k]
@@ -125,7 +126,7 @@ def _crossing(worth: Floats, level: float, positions: Floats) -> Floats:
 
 
 def hysteresis_threshold(psi: float, limit: float, theta: float) -> float:
-    """Signal beyond which the position goes to the limit on its side, without risk aversion."""
+    """Signal beyond which, without risk aversion, the optimal position is the limit on the signal's side."""
     band = band_solution(psi, 0.0, limit, theta)
     return float(np.interp(psi, band.worth[:, 0], band.signals))
 
@@ -134,7 +135,7 @@ def hysteresis_threshold(psi: float, limit: float, theta: float) -> float:
 
 
 class Table(NamedTuple):
-    """A solution on a grid: mean reward, grids of signal (X,) and position (M,), worth of the future (X, M)."""
+    """A solution on a grid: mean reward, grids of signal (X,) and position (M,), value of the future (X, M)."""
 
     gain: float
     signals: Floats
@@ -146,12 +147,12 @@ class Table(NamedTuple):
 def table_solution(problem: CFMProblem) -> Table:
     """Relative value iteration over signal and position.
 
-    Trades from a tuple: exact positions, all that they reach from 0. Continuous: a grid of positions; under
-    quadratic costs the best one between its points by a parabola, under linear ones its points only, which loses about
-    risk cell^2 / 12 a step.
+    With a tuple of trades the positions are exact: all that the trades can reach from 0. Continuous trades use a grid
+    of positions. Under quadratic costs a parabola finds the best position between its points; under linear costs only
+    its points are tried, which loses about risk cell^2 / 12 a step.
 
     Raises:
-        ValueError: too many positions, for trades that are too small.
+        ValueError: trades are so small that there would be too many positions.
     """
     theta = problem.theta
     continuous = problem.actions == "continuous"
@@ -167,15 +168,15 @@ def table_solution(problem: CFMProblem) -> Table:
         best = _best_nearby(problem.psi, positions, rewards, cells)
     gain, future = relative_value_iteration(best, transition, len(positions))
     if continuous or 0.0 in problem.actions:
-        gain = max(gain, 0.0)  # never to trade earns 0
+        gain = max(gain, 0.0)  # never trading earns 0
     return Table(gain, signals, positions, future)
 
 
 def _grid(problem: CFMProblem) -> tuple[Floats, int]:
-    """Even grid of useful positions (M,), and the largest trade in cells of it.
+    """Evenly spaced useful positions (M,), and the largest trade in cells of that grid.
 
-    The cell divides the largest trade. Where the limit ends the grid it divides that, and the trade as nearly as it
-    can: to a part in thousands.
+    The largest trade is a whole number of cells. If the grid ends at the limit, the limit is a whole number of cells
+    instead, chosen so that the trade is one too, up to a relative error of the order of 1e-3.
     """
     limit, trade = problem.limit, problem.largest_trade
     reach = min(limit, _useful(problem))
@@ -236,8 +237,9 @@ def _best_of_trades(problem: CFMProblem, positions: Floats, rewards: Floats) -> 
 def _best_in_band(psi: float, positions: Floats, rewards: Floats, cells: int) -> Callable[[Floats], Floats]:
     """The value (X, M) of the best trade of at most ``cells`` cells, under the cost psi |d|.
 
-    The worth of a position is concave, so that the best is to trade to the nearer edge of a band, or towards it. The
-    edges are points of the grid: a parabola between them would keep the iteration of persistent signals from settling.
+    The value of a position is concave, so the best trade goes to the nearer edge of a band, or as far towards it as the
+    cells allow. The edges are grid points: refined by a parabola, they would keep the iteration from converging for
+    persistent signals.
     """
     rows = np.arange(len(positions))
     up, down = np.minimum(rows + cells, len(rows) - 1), np.maximum(rows - cells, 0)
@@ -352,10 +354,10 @@ class TablePolicy(_TradePolicy):
     def _target(self, signal: Floats, position: Floats) -> Floats:
         problem, (_, signals, positions, future) = self.problem, self.table
         worth = problem.gain_of(signal[:, None], positions) + interpolated(signals, future, signal)  # [N, M]
-        if problem.actions == "continuous":  # as far towards it as the largest trade goes
+        if problem.actions == "continuous":  # a trade towards it, no larger than the largest
             place = refined_maximum((worth - problem.price_of(positions - position[:, None])).T)[1]
             return np.asarray(np.interp(place, np.arange(len(positions)), positions))
-        before = positions[_nearest(positions, position)]  # which float32 has rounded
+        before = positions[_nearest(positions, position)]  # undoes the rounding to float32
         after = problem.clipped(before[:, None] + np.array(problem.actions))  # [N, A]
         values = np.take_along_axis(worth, _nearest(positions, after), axis=1)
         chosen = (values - problem.price_of(after - before[:, None])).argmax(axis=1)

@@ -209,7 +209,7 @@ class ReferenceVectorEnv(_Known, SeededVectorEnv):
         return self._episodes.afterstates()
 
     def counterfactual(self) -> Counterfactual:
-        """After a step: reward (N, A) and next observation (N, A, D) of every action; 0 for rows only reset."""
+        """After a step: reward (N, A) and next observation (N, A, D) of every action; 0 for rows that were reset."""
         return self._episodes.counterfactual()
 
 

@@ -1,6 +1,6 @@
 """Episodes: N running episodes of a problem, or the single one of a scalar env.
 
-Letters: as in `trading_env.reference.problem`; R rows, the sub-envs that a call is about.
+Letters: as in `trading_env.reference.problem`; R rows: the sub-envs of a call.
 """
 
 from __future__ import annotations

@@ -10,18 +10,18 @@ from trading_env.data.market import Market
 from trading_env.data.paths import BARS_PER_YEAR
 
 _MOST_BARS = 20_000
-_REACH = 25.0  # of the log price from its start: beyond, an account in float64 would lose digits
+_REACH = 25.0  # of the log price from its start: farther away, an account in float64 would lose digits
 _LARGEST_SIGMA = 10.0  # of a log return
 
 
 def null_market(sigma: float = 0.01, n_bars: int | None = None, market_seed: int = 0) -> Market:
-    """Independent log-normal returns of mean 0 (the simple ones) and deviation ``sigma`` (the log ones) a bar."""
+    """A market whose simple returns have mean 0, and whose log returns are normal with deviation ``sigma``."""
     number("sigma", sigma, above=0.0, most=_LARGEST_SIGMA)
     return drift_market(-0.5 * sigma**2, sigma, n_bars, market_seed)
 
 
 def drift_market(drift: float = 5e-4, sigma: float = 0.01, n_bars: int | None = None, market_seed: int = 0) -> Market:
-    """Independent normal log returns of mean ``drift`` and deviation ``sigma`` a bar."""
+    """A market with independent normal log returns of mean ``drift`` and deviation ``sigma``."""
     number("drift", drift)
     number("sigma", sigma, least=0.0, most=_LARGEST_SIGMA)
     n_bars = _bars(drift, sigma**2) if n_bars is None else n_bars

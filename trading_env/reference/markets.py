@@ -94,7 +94,7 @@ class _Null(_Known):
         return np.flatnonzero(np.isnan(self.task.orders) | (self.task.orders == 0.0))
 
     def optimum(self) -> float:
-        """0: equity is a martingale less costs, so that its log falls on average unless nothing is traded."""
+        """0: equity is a martingale less costs, so its log falls on average unless nothing is traded."""
         return 0.0
 
     def optimal_policy(self) -> Policy:
@@ -217,7 +217,7 @@ class NullEnv(_Null, _Scalar):
 
     ## Description
     Prices are a geometric Brownian motion without drift (`null_market`). Everything else is TradingEnv; see there
-    for all keywords but data, margin, reward and random_start.
+    for all keywords except data, margin, reward and random_start.
 
     ## Action Space
     As in TradingEnv, Discrete(3) by default: 0 sell all, 1 hold, 2 buy. One action must stay flat.
@@ -241,7 +241,7 @@ class NullEnv(_Null, _Scalar):
     | keyword | default | meaning |
     |---|---|---|
     | sigma | 0.01 | deviation of a log return |
-    | n_bars, market_seed | None, 0 | of the path; None: 20,000, fewer where the price would go too far |
+    | n_bars, market_seed | None, 0 | of the path; None: 20,000, or fewer to keep the price in range |
     | window, episode_length | 5, 1000 | as in TradingEnv, and so are further keywords |
 
     ## Vectorized environment
@@ -249,7 +249,7 @@ class NullEnv(_Null, _Scalar):
 
     ## Optimum
     0 a step, by never trading: without interest no position has a positive expected log return. On one path a lucky
-    agent may be above it, and only its confidence interval says more.
+    agent may score above it: compare its confidence interval with 0.
 
     ## Source
     A martingale less costs; the argument is in `optimum`.
@@ -292,7 +292,7 @@ class DriftEnv(_Drift, _Scalar):
     | keyword | default | meaning |
     |---|---|---|
     | drift, sigma | 5e-4, 0.01 | mean and deviation of a log return |
-    | n_bars, market_seed | None, 0 | of the path; None: 20,000, fewer where the price would go too far |
+    | n_bars, market_seed | None, 0 | of the path; None: 20,000, or fewer to keep the price in range |
     | episode_length | 1000 | steps; at most a quarter of the bars unless given |
     | costs, window, features, scaler, observation | as TradingEnv, window 5 | proportional costs only |
 
@@ -300,9 +300,9 @@ class DriftEnv(_Drift, _Scalar):
     `gym.make_vec("reference/Drift-v0", num_envs=N)` makes a DriftVectorEnv, equal bit for bit.
 
     ## Optimum
-    Always long: the drift a step, less log(1 + kb) once; never, where an episode is too short to earn the entry.
-    This is the mean over market seeds; the mean on the path of one differs (by default by about 15%, as a standard
-    deviation over market seeds), however many its episodes.
+    Always long, which earns the drift a step, less log(1 + kb) once; or never trading, if an episode is too short to
+    earn the cost of entry. This is the mean over market seeds. The mean on the path of one seed differs from it,
+    however many episodes there are: by default by about 15% (standard deviation over market seeds).
 
     ## Source
     Derived here: the log wealth of a long position is the log price less the entry cost.
@@ -317,7 +317,7 @@ class DriftVectorEnv(_Drift, _Vector):
 
 
 class RegimeObservedEnv(_Regime, _Scalar):
-    """TradingEnv, long or flat, on a market whose next mean return is +step or -step, and the state is observed.
+    """TradingEnv, long or flat, on a market whose next mean return, +step or -step, follows from an observed state.
 
     ## Description
     `simulators.regime_switching`: c' = c (1 + step s + sigma eps), and s stays with probability ``stay``. Orders fill
@@ -345,7 +345,7 @@ class RegimeObservedEnv(_Regime, _Scalar):
     | keyword | default | meaning |
     |---|---|---|
     | stay, step, sigma | 0.98, 0.001, 0 | of the market |
-    | n_bars, market_seed | None, 0 | of the path; None: 20,000, fewer where the price would go too far |
+    | n_bars, market_seed | None, 0 | of the path; None: 20,000, or fewer to keep the price in range |
     | costs, episode_length, initial_cash | Costs(), 1000, 1e5 | as in TradingEnv; proportional costs only |
 
     ## Vectorized environment
@@ -353,9 +353,10 @@ class RegimeObservedEnv(_Regime, _Scalar):
 
     ## Optimum
     Following the state earns log(1 + step) / 2 - (1 - stay) / 2 [log(1 + kb) - log(1 - ks)] a step, exactly, with kb
-    and ks the cost of a buy and of a sale; where that is negative, staying flat is best. With noise the first log
-    is its expectation. This is the mean over market seeds; the mean on the path of one differs (by default by about
-    5%, as a standard deviation over market seeds). `RegimeEnv` is the same market with additive rewards and shorts.
+    and ks the cost of a buy and of a sale; if that is negative, staying flat is best. With noise the first log is
+    replaced by its expectation. This is the mean over market seeds; the mean on the path of one seed differs from it,
+    by default by about 5% (standard deviation over market seeds). `RegimeEnv` is the same market with additive rewards
+    and short positions.
 
     ## Source
     Hamilton (1989), "A new approach to the economic analysis of nonstationary time series"; the optimum is derived

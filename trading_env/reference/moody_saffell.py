@@ -14,7 +14,7 @@ from trading_env.reference.envs import ReferenceEnv, ReferenceVectorEnv
 from trading_env.reference.solvers import autoregressive_grid
 from trading_env.reference.trends import Chain, Trend
 
-_POINTS = 601  # of the belief
+_POINTS = 601  # of the grid of beliefs
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class MoodySaffell(Trend):
 
     @property
     def trend_unit(self) -> float:
-        """Divisor of beta in the coordinate of the chain: observed trends are in returns."""
+        """Divisor of beta in the coordinate of the chain: the price's scale if the trend is observed, else 1."""
         return self.scale if self.observed else 1.0
 
 
@@ -126,9 +126,9 @@ class MoodySaffellEnv(ReferenceEnv):
     `gym.make_vec("reference/MoodySaffell-v0", num_envs=N)` makes a MoodySaffellVectorEnv, equal bit for bit.
 
     ## Optimum
-    The Kalman filter's mean m is all that the returns tell, an autoregressive process too; policy iteration over
-    m on 601 points or more (relative error below 1e-4). The policy keeps the filter as its state. Beyond a decay of
-    .99998, `optimum()` raises ValueError.
+    The mean m of the Kalman filter contains all that past returns tell about the next one, and is autoregressive
+    itself. Policy iteration over m on 601 points or more (relative error below 1e-4). The policy keeps the filter as
+    its state. Beyond a decay of .99998, `optimum()` raises ValueError.
 
     ## Source
     Moody & Saffell (2001), "Learning to trade via direct reinforcement", section IV-A; Moody, Wu, Liao & Saffell

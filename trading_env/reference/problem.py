@@ -39,7 +39,7 @@ class Policy(ABC):
             observation: of the env.
             state: returned by the last call; None at the first decision.
             episode_start: True for envs that begin an episode now (N,).
-            deterministic: has no effect.
+            deterministic: ignored.
         """
         obs = np.asarray(observation)
         single = obs.ndim == self.obs_ndim

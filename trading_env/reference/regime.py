@@ -13,9 +13,9 @@ from trading_env.reference.envs import ReferenceEnv, ReferenceVectorEnv
 from trading_env.reference.solvers import MOST_POINTS, WIDEST_CELL, normal_cdf
 from trading_env.reference.trends import Chain, Trend
 
-_POINTS = 801  # of the belief's log odds, at least
-_CELL = 0.1  # of log odds, at most
-_DEVIATIONS, _SATURATED = 8.0, 18.0  # of the log odds; and where, beyond the bound, they tell the state to 1e-8
+_POINTS = 801  # of the grid of log odds, at least
+_CELL = 0.1  # of the grid of log odds, at most
+_DEVIATIONS, _SATURATED = 8.0, 18.0  # ends of the grid: in deviations, or where the state is known to 1e-8
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Regime(Trend):
 
     @property
     def _strength(self) -> float:
-        """Deviation of the log odds that a return adds: twice its mean over its noise."""
+        """Standard deviation of the log odds that a return adds."""
         return 2.0 * self.step / self.sigma
 
     def _switched(self, log_odds: Floats) -> Floats:
@@ -76,11 +76,11 @@ class Regime(Trend):
         return result
 
     def chain(self) -> Chain:
-        """The log odds of the state that made the last return, on an even grid as far as they reach.
+        """The log odds of the state behind the last return, on an evenly spaced grid.
 
-        From the log odds l after a chance to switch they move by the normal step strength^2 / 2 + strength eps, up or
-        down as the state is. The trapezoid rule on that density is exact to rounding; what lies beyond the grid goes
-        to its ends.
+        After a possible switch, a return adds strength^2 / 2 + strength eps to the log odds if the state is up, and
+        -strength^2 / 2 + strength eps if it is down. The trapezoid rule on these densities is exact to rounding;
+        probability beyond the grid goes to its ends.
         """
         if self.observed:
             return Chain(
@@ -99,9 +99,9 @@ class Regime(Trend):
         return Chain(grid, transition, self.step * (2.0 * up[:, 0] - 1.0))
 
     def _grid(self) -> Floats:
-        """Log odds (X,): to eight of their deviations, if they are small, or as far as they can tell anything."""
+        """Log odds (X,), up to eight of their deviations, but not beyond the point where they determine the state."""
         bound, strength = abs(math.log(self.stay / (1.0 - self.stay))), self._strength
-        decay = abs(2.0 * self.stay - 1.0) * (1.0 + 0.25 * strength**2)  # of small log odds, and no less of others
+        decay = abs(2.0 * self.stay - 1.0) * (1.0 + 0.25 * strength**2)  # of small log odds; larger ones decay faster
         reach = bound + min(_SATURATED, 0.5 * strength**2 + _DEVIATIONS * strength)
         if decay < 1.0:
             reach = min(reach, _DEVIATIONS * strength / math.sqrt(1.0 - decay * decay))
@@ -121,7 +121,7 @@ class Regime(Trend):
 
 
 def _normal_chances(grid: Floats, means: Floats, deviation: float) -> Floats:
-    """Chances (X, X) of the points of an even grid (X,) under normal laws of the means (X, 1); ends take tails."""
+    """Probabilities (X, X) of evenly spaced points (X,) under normal laws with means (X, 1); ends include tails."""
     z = (grid - means) / deviation
     density = np.exp(-0.5 * np.square(np.clip(z, -40.0, 40.0))) / math.sqrt(2.0 * math.pi)
     chances = density * ((grid[1] - grid[0]) / deviation)
@@ -178,10 +178,10 @@ class RegimeEnv(ReferenceEnv):
 
     ## Optimum
     Observed: follow the state iff step > 2 cost (1 - stay), which earns the difference; exact. Hidden: the filtered
-    probability b of the up state, b <- stay l + (1 - stay)(1 - l) with l by Bayes' rule, is all that the returns
-    tell; policy iteration over b on 801 points of log odds or more (relative error below 1e-4, which tests hold it to
-    for stay .9 to .999 and step / sigma 1e-3 to 1). Where b is so persistent that it would need more than 4001 points,
-    `optimum()` raises.
+    probability b of the up state, b <- stay l + (1 - stay)(1 - l) with l by Bayes' rule, contains all
+    that past returns tell; policy iteration over b on 801 points of log odds or more (relative error below 1e-4, tested
+    for stay .9 to .999 and step / sigma 1e-3 to 1). If b is so persistent that it would need more than 4001 points,
+    `optimum()` raises ValueError.
 
     ## Source
     Hamilton (1989), "A new approach to the economic analysis of nonstationary time series"; the optimum is derived

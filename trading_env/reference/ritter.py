@@ -20,7 +20,7 @@ from trading_env.reference.problem import Bools, Ints, Policy, Problem
 from trading_env.reference.solvers import normal_cdf, relative_value_iteration
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
-_SHORTEST_HALF_LIFE = math.log(2.0) / 2.0  # below, the log price overshoots its mean by more than it was away
+_SHORTEST_HALF_LIFE = math.log(2.0) / 2.0  # at a shorter one, the log price overshoots by more than its distance
 _LARGEST_SIGMA = 10.0  # of the log price in a step: exp of a draw stays finite
 
 
@@ -77,7 +77,7 @@ class Ritter(Problem):
 
     @property
     def kappa(self) -> float:
-        """Reversion of the log price in a step."""
+        """Fraction of its distance from the mean by which the log price reverts in a step."""
         return math.log(2.0) / self.half_life
 
     @property
@@ -220,7 +220,7 @@ class Performance(NamedTuple):
 
 
 def performance(problem: Ritter, actions: Ints) -> Performance:
-    """Exact long-run moments of the policy ``actions`` (X, M), from the stationary chances of its states."""
+    """Exact long-run moments of the policy ``actions`` (X, M), from the stationary probabilities of its states."""
     transition = price_transition(problem)
     lots = np.arange(-problem.max_position, problem.max_position + 1)
     after = np.clip(lots + actions - problem.max_trade, -problem.max_position, problem.max_position)  # [X, M]
@@ -245,7 +245,7 @@ def performance(problem: Ritter, actions: Ints) -> Performance:
 
 
 class RitterPolicy(Policy):
-    """The action of a table (X, M) in the state seen, in either form of observation."""
+    """Looks actions up in a table (X, M), for either form of observation."""
 
     def __init__(self, problem: Ritter, actions: Ints) -> None:
         self.problem, self.actions = problem, actions
@@ -312,8 +312,8 @@ class RitterEnv(ReferenceEnv):
     ## Optimum
     Relative value iteration over all states: exact to 1e-7 of the mean reward by default. `performance` gives the
     exact moments of any table of actions, and with them its Sharpe ratio. With a half life of 50 steps it takes about
-    a minute, and is exact to 1e-4. Where a step of sigma seldom moves the price by a tick, or the half life is of 100
-    steps and more, the start is forgotten so slowly that `optimum()` raises ValueError.
+    a minute, and is exact to 1e-4. If a step of sigma seldom moves the price by a tick, or if the half life is 100
+    steps or more, the chain forgets its start so slowly that `optimum()` raises ValueError.
 
     ## Source
     Ritter (2017), "Machine learning for trading".

@@ -13,20 +13,20 @@ import numpy as np
 from trading_env.data.bars import Floats
 
 _MOST_ITERATIONS = 20_000
-_PATIENCE, _STALLED, _MOST_STALLS = 100, 0.97, 10  # iterations, and what their error must fall to; else it has stalled
-_JITTER = 1e-4  # relative error at which an iteration that has stalled, or ends, is good enough
+_PATIENCE, _STALLED, _MOST_STALLS = 100, 0.97, 10  # stalled: so many iterations left more of the error than this
+_JITTER = 1e-4  # relative error accepted from an iteration that has stalled, or at the last one
 _MOST_POLICIES = 100
-MOST_POINTS = 4001  # of a signal: X^2 numbers must fit, and X^3 multiplications take seconds
-_DISCOUNT = 1.0 - 1e-12  # a step: so that never to trade has a worth too
-_TAIL = 6.0  # stationary standard deviations that a grid covers: the rest has a chance of 2e-9
+MOST_POINTS = 4001  # of a signal: X^2 numbers must fit into memory, and X^3 multiplications take seconds
+_DISCOUNT = 1.0 - 1e-12  # per step, so that never trading has a finite value too
+_TAIL = 6.0  # half width of a grid in standard deviations: what is outside has probability 2e-9
 WIDEST_CELL = 0.5  # of the noise: the trapezoid rule on a normal density is exact to rounding up to here
 
 
 def autoregressive_grid(decay: float, noise: float, points: int = 401) -> tuple[Floats, Floats]:
     """Grid (X,) and transition matrix (X, X) of the signal x' = decay x + noise eps, for |decay| < 1.
 
-    The trapezoid rule on the density: exact to rounding for smooth functions, of second order in the cell where a
-    value has kinks. More points are used where the signal is so persistent that the cells would be too wide.
+    The trapezoid rule on the density is exact to rounding for smooth functions, and of second order in the cell for
+    values with kinks. A persistent signal gets more points, so that the cells are narrow enough.
 
     Raises:
         ValueError: a signal so persistent that there would be too many points.
@@ -55,17 +55,18 @@ def worth_of_a_unit(
 ) -> tuple[Floats, Floats]:
     """Value of holding a unit rather than not holding it: buy above ``cost``, sell below -cost, else wait.
 
-    Held, it earns flow (X,) a step, and each change costs ``cost``: optimal switching, D = flow + E clip(D', -cost,
-    cost). By policy iteration, which takes a handful of linear systems over the points where nothing is traded.
+    A held unit earns flow (X,) a step, and each purchase or sale costs ``cost``: an optimal switching problem with
+    D = flow + E clip(D', -cost, cost). Policy iteration solves it by a handful of linear systems over the points where
+    nothing is traded.
 
     Args:
         flow: (X,).
         transition: of the signal (X, X).
         cost: of each purchase and each sale.
-        sides: to begin with (X,): 1 buy, -1 sell, 0 wait.
+        sides: the initial policy (X,): 1 buy, -1 sell, 0 wait.
 
     Returns:
-        Worth (X,), and the sides it leads to.
+        The value (X,), and the optimal policy (X,).
     """
     sides = np.where(flow >= 0.0, 1.0, -1.0) if sides is None else sides
     before = np.full(len(flow), np.inf)
@@ -89,7 +90,7 @@ def normal_cdf(z: Floats) -> Floats:
 
 
 def interpolated(grid: Floats, rows: Floats, x: Floats) -> Floats:
-    """Rows (X, M) of a uniform grid (X,), linearly interpolated at x (N,): (N, M). At the edge outside."""
+    """Rows (X, M) of a uniform grid (X,), linearly interpolated at x (N,): (N, M). Constant outside the grid."""
     if len(grid) == 1:
         return np.repeat(rows, len(x), axis=0)
     place = np.clip((x - grid[0]) / (grid[1] - grid[0]), 0.0, len(grid) - 1.0)
@@ -104,16 +105,16 @@ def relative_value_iteration(
 ) -> tuple[float, Floats]:
     """Optimal mean reward per step, and the value of the future (X, M), up to a constant.
 
-    The gain lies between the smallest and the largest change of the value in an iteration, and is taken as their
-    middle. Where they come no closer, the middle counts if that is exact to 1e-4 (a maximum refined by a parabola may
-    jitter); else the value moves only most of the way from then on, for chains with a period.
+    The optimum lies between the smallest and the largest change of the value in an iteration; their midpoint is
+    returned. If the two stop approaching each other, the midpoint is accepted if it is exact to 1e-4 (a maximum refined
+    by a parabola may jitter); otherwise further iterations are damped, for chains with a period.
 
     Args:
-        best: given the worth (X, M) of the future by the position taken now, the value (X, M) of choosing best,
+        best: maps the value (X, M) of the future, by the position taken now, to the value (X, M) of the best choice,
             by the position held before.
         transition: of the signal (X, X).
         n_positions: M.
-        tolerance: of the mean reward, as a fraction of it or of the largest reward's 1e-3.
+        tolerance: allowed error, relative to the mean reward or to 1e-3 of the largest reward.
 
     Raises:
         ValueError: no convergence in reasonable time: the chain forgets its start too slowly, or never.
@@ -129,7 +130,7 @@ def relative_value_iteration(
         value += share * change
         value -= value[len(value) // 2, n_positions // 2]
         stalled = i % _PATIENCE == 0 and error > before * _STALLED
-        enough = max(tolerance / 2.0, _JITTER * (i / _MOST_ITERATIONS) ** 2)  # the longer it takes, the less is asked
+        enough = max(tolerance / 2.0, _JITTER * (i / _MOST_ITERATIONS) ** 2)  # grows with the iterations
         if error <= enough or (stalled and error <= _JITTER):
             return (low + high) / 2.0, transition @ value
         if stalled:
@@ -157,8 +158,8 @@ def best_switch(rewards: Floats, costs: Floats) -> Callable[[Floats], Floats]:
 def refined_maximum(values: Floats) -> tuple[Floats, Floats]:
     """Largest value of each column of smooth values (M, ...), between the rows by a parabola, and its place.
 
-    Rows at the ends may be -inf, where something is forbidden: the parabola keeps to three finite ones, and its
-    maximum between them, so that it moves without jumps as the values do.
+    Rows at the ends may be -inf, for forbidden choices. The parabola passes through three finite rows, and its maximum
+    stays between them, so that it is continuous in the values.
 
     Returns:
         Maxima (...), and places (...) in rows, as floats.

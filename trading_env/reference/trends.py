@@ -1,6 +1,7 @@
 """Base of problems that are long, flat or short on returns whose mean follows a trend.
 
-An agent that sees only returns knows no more of the trend than its filtered mean, so that the optimum trades on that.
+For an agent that sees only returns, the filtered mean of the trend contains all information, so the optimal policy
+trades on it.
 Letters: N sub-envs, W returns seen, X grid points of the belief, K its numbers.
 """
 
@@ -33,9 +34,9 @@ class Chain(NamedTuple):
 
 @dataclass(frozen=True)
 class Trend(Problem):
-    """Positions -1, 0, 1 at constant exposure: reward w r' - cost |dw|, where the return r' has a moving mean.
+    """Positions -1, 0, 1 at constant exposure: reward w r' - cost |dw|, where the mean of the return r' varies.
 
-    Paths have two columns: the return that ends at a row, and the trend that is the mean of the next.
+    Paths have two columns: the return up to a row, and the mean of the next return, the trend.
     """
 
     cost: float = 0.0
@@ -124,8 +125,8 @@ class Trend(Problem):
 def trend_solution(problem: Trend) -> tuple[float, Floats]:
     """Optimal mean reward per step, and the value of holding each position (X, 3) before costs.
 
-    Short, flat and long are two units, each held or not, with the same rewards: two problems of optimal switching,
-    of which each earns E max(0, worth - cost) a step. Flat is never better than both others.
+    Short, flat and long hold none, one or both of two units with the same rewards. Each unit is an optimal switching
+    problem that earns E max(0, worth - cost) a step. Flat is never better than both others.
     """
     _, transition, means = problem.chain()
     worth, _ = worth_of_a_unit(means, transition, problem.cost)
@@ -134,7 +135,7 @@ def trend_solution(problem: Trend) -> tuple[float, Floats]:
 
 
 class FilterPolicy(Policy):
-    """The optimal policy: its state is the belief (N, K); where the trend is observed it needs none."""
+    """The optimal policy: its state is the belief (N, K); if the trend is observed it needs none."""
 
     def __init__(self, problem: Trend) -> None:
         self.problem = problem
@@ -154,7 +155,7 @@ class FilterPolicy(Policy):
         return (worth - costs).argmax(axis=1), state
 
     def _believed(self, returns: Floats, belief: Any, start: Bools) -> Floats:
-        """Beliefs (N, K) after the last of the returns (N, W), after all of them where an episode starts."""
+        """Beliefs (N, K) updated by the last of the returns (N, W); by all of them at the start of an episode."""
         fresh = np.tile(self.problem.prior(), (len(returns), 1))
         if start.any():
             for column in returns.T:
