@@ -1,15 +1,15 @@
 """Q-learning for S seeds at once: a table of values and nothing else (Watkins and Dayan 1992).
 
-Every step acts epsilon-greedily and moves one entry of the table towards what came of it,
+Every step acts epsilon-greedily and moves one entry of the table towards the return estimated from that step,
 
     Q[obs, action] += rate * (reward + gamma * continues * max_a Q[next_obs, a] - Q[obs, action]),
 
-where `continues` is 0 only where the episode terminated: an episode cut off by a time limit goes on in the
-value of its last state. S tables lie behind each other, each with its own envs and random streams.
+where `continues` is 0 only if the episode terminated: after a time limit the value of the last observation counts.
+The tables of S seeds are stacked; each seed has its own envs and random stream.
 
 Observations are Discrete, MultiDiscrete, or a Tuple of Discrete; the table has a row for each combination.
 
-Differences from the paper: (1) the rate is constant unless asked otherwise, as is usual; the paper's proof wants
+Differences from the paper: (1) the rate is constant unless asked otherwise, as is usual; the paper's proof needs
 rates whose sum diverges and whose squares' sum does not: `visit_power` in (0.5, 1] with a constant
 `learning_rate`; (2) with N envs per seed their N transitions are learnt one after the other.
 
@@ -38,7 +38,7 @@ from agents.envs.seed_envs import Floats, SeedEnvs, Spaces
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
-MOST_STATES = 2**24  # observations travel as float32, which is exact up to here
+MOST_STATES = 2**24  # observations are stored as float32, which is exact up to here
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def choose(table: Doubles, state: Ints, drawn: Doubles, epsilon: float, action: 
                 if values[a] > highest:
                     highest, equal = values[a], 0
                 equal += values[a] == highest
-            left = int(drawn[s, N + n] * equal)  # equals to pass before the one to take
+            left = int(drawn[s, N + n] * equal)  # ties to skip before the chosen one
             for a in range(A):
                 if values[a] == highest:
                     action[s, n] = a

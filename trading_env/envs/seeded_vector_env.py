@@ -76,7 +76,7 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
 
     @abstractmethod
     def _draw(self, rng: np.random.Generator, asked: Any = None) -> Any:
-        """A new episode; what is not asked for is drawn."""
+        """A new episode, drawn except for the options that were asked for."""
 
     @abstractmethod
     def _begin(self, rows: Any, episodes: Sequence[Any], stepped: bool) -> None:

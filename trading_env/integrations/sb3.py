@@ -161,7 +161,7 @@ class TradingVecEnv(VecEnv):
         self._played = self._played[len(self._played) - longest :]
         self._room = max(2 * longest, MIN_ROOM)
 
-    def wants_of(self, i: int) -> npt.NDArray[np.float64]:
+    def orders_of(self, i: int) -> npt.NDArray[np.float64]:
         """Orders of sub-env i in its running episode: target exposures or lots, NaN = hold."""
         n = int(self._lengths[i])
         actions = np.array([actions[i] for actions in self._played[len(self._played) - n :]])

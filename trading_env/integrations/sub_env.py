@@ -25,7 +25,7 @@ class Owner(Protocol):
     sub_render_mode: str | None
     reset_infos: list[dict[str, Any]]
 
-    def wants_of(self, i: int) -> Floats:
+    def orders_of(self, i: int) -> Floats:
         """Orders of sub-env i in its running episode."""
 
     def answer(self, method_name: str) -> Any:
@@ -141,7 +141,7 @@ class SubEnv:
     def get_state(self) -> dict[str, Any]:
         """The running episode and the random stream, for ``set_state`` of a TradingEnv."""
         venv, i = self._place
-        return state_of(self._envs, i, venv.reset_infos[i], venv.wants_of(i))
+        return state_of(self._envs, i, venv.reset_infos[i], venv.orders_of(i))
 
     def history(self) -> Any:
         """The episode so far as a DataFrame, one row a step; see TradingEnv."""
@@ -176,7 +176,7 @@ def state_of(envs: TradingVectorEnv, i: int, first: dict[str, Any], orders: Floa
         envs: the vector env.
         i: which sub-env.
         first: info of the reset that began its episode; empty if there was none.
-        orders: what its actions asked for since then.
+        orders: those of its actions since then.
 
     Raises:
         ResetNeeded: the sub-env has moved since, but not by these orders.
