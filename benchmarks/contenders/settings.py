@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from agents.base import commands
-from benchmarks.statistics.intervals import check_block
 from benchmarks.tasks.checks import check_counts, check_name
 
 
@@ -85,10 +84,6 @@ class CompareSettings:
     """Adverse move of each fill, as a fraction of the price."""
     random_seeds: int = 100
     """Runs of the random policy, which has the turnover of the median dqn seed."""
-    bootstrap_samples: int = 2_000
-    """Resamples behind the intervals."""
-    mean_block: float = 20.0
-    """Mean length of the resampled blocks, in bars."""
     processes: int | None = None
     """Processes for Stable-Baselines3; one per core unless given."""
     wide: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -99,8 +94,7 @@ class CompareSettings:
     """Hyperparameters of both learners."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("seeds", "total_timesteps", "random_seeds", "bootstrap_samples", "processes"))
-        check_block(self.mean_block)
+        check_counts(self, ("seeds", "total_timesteps", "random_seeds", "processes"))
         check_name(self.name)
 
     def env_keywords(self) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from rich.console import Console
 from benchmarks.contenders.setup import Row, Setup
 from benchmarks.evaluation.tracks import measures
 from benchmarks.reports import table as tables
-from benchmarks.statistics.intervals import bootstrap_median_sharpe, median_and_range, percentile_interval
+from benchmarks.statistics.estimates import Estimate
+from benchmarks.statistics.intervals import median_and_range
+from benchmarks.statistics.sharpe import mean_sharpe, sharpe_gap
 from benchmarks.study import provenance
 from trading_env import Market
 
@@ -34,10 +36,7 @@ SPARE = ("train\nsteps/s", "seeds", "turnover\nper year", "max\ndrawdown")
 def results(setup: Setup, rows: Mapping[str, Row]) -> dict[str, Any]:
     """Settings, data and versions, and for each row the metrics of every seed, their summary and intervals."""
     settings = setup.settings
-    returns = {name: row.tracks.returns for name, row in rows.items()}
-    medians = bootstrap_median_sharpe(
-        returns, setup.test.bars_per_year or math.nan, settings.bootstrap_samples, settings.mean_block
-    )
+    bars_per_year = setup.test.bars_per_year or math.nan
     return {
         "settings": settings.as_json(),
         "data": {
@@ -47,8 +46,8 @@ def results(setup: Setup, rows: Mapping[str, Row]) -> dict[str, Any]:
             "test": _period(setup.test),
         },
         **provenance.made(),
-        "rows": {name: _row(row, medians[name], medians.get(BENCHMARK)) for name, row in rows.items()},
-        "sharpe_differences_95": differences(medians),
+        "rows": {name: _row(row, rows.get(BENCHMARK), bars_per_year) for name, row in rows.items()},
+        "sharpe_differences": differences(rows, bars_per_year),
     }
 
 
@@ -59,32 +58,43 @@ def _period(market: Market) -> dict[str, Any]:
     return {"first": days[0], "last": days[1], "bars": len(market) - market.first}
 
 
-def differences(medians: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Intervals of median Sharpe ratio minus the peer's, for each row except rules: name -> peer -> interval.
+def differences(rows: Mapping[str, Row], bars_per_year: float) -> dict[str, dict[str, dict[str, Any]]]:
+    """The mean Sharpe ratio of each row except rules, less that of each peer: name -> peer -> numbers.
 
-    Args:
-        medians: bootstrap samples on the same bars for all rows, name -> [B].
+    Intervals are family-wise: with probability 95% all of them together contain the true differences (Bonferroni).
+    `detectable` is the smallest true difference whose interval would exclude 0 in four of five such studies.
     """
-    result = {}
-    for name in medians:
-        peers = [peer for peer in (BENCHMARK, "random", *(["sb3_dqn"] if name == "dqn" else [])) if peer in medians]
+    gaps: dict[str, dict[str, Estimate]] = {}
+    for name in rows:
+        peers = [peer for peer in (BENCHMARK, "random", *(["sb3_dqn"] if name == "dqn" else [])) if peer in rows]
         if name not in RULES:
-            result[name] = {peer: percentile_interval(medians[name] - medians[peer]) for peer in peers}
-    return result
+            returns = rows[name].tracks.returns
+            gaps[name] = {peer: sharpe_gap(returns, rows[peer].tracks.returns, bars_per_year) for peer in peers}
+    level = 1.0 - 0.05 / max(sum(map(len, gaps.values())), 1)
+    return {name: {peer: _gap(gap, level) for peer, gap in found.items()} for name, found in gaps.items()}
 
 
-def _row(row: Row, medians: Any, benchmark: Any) -> dict[str, Any]:
+def _gap(gap: Estimate, level: float) -> dict[str, Any]:
+    return {"value": gap.value, "interval": gap.interval(level), "detectable": gap.detectable(level=level)}
+
+
+def _row(row: Row, benchmark: Row | None, bars_per_year: float) -> dict[str, Any]:
     measured = measures(row.tracks)
-    less = (math.nan, math.nan) if benchmark is None else percentile_interval(medians - benchmark)
+    sharpe, missing = mean_sharpe(row.tracks.returns, bars_per_year), (math.nan, math.nan)
+    less = missing if benchmark is None else _less(row, benchmark, bars_per_year)
     return {
         "seeds": len(row.tracks.equity),
         "metrics": {name: values.tolist() for name, values in measured.items()},
         "summary": {name: median_and_range(values)._asdict() for name, values in measured.items()},
-        "sharpe_interval_95": percentile_interval(medians),
+        "sharpe": {"mean": sharpe.value, "standard_error": sharpe.standard_error, "interval_95": sharpe.interval()},
         "sharpe_minus_buy_and_hold_95": less,
         "training_steps_per_second": row.steps_per_second,
         "training_seconds": row.seconds,
     }
+
+
+def _less(row: Row, benchmark: Row, bars_per_year: float) -> tuple[float, float]:
+    return sharpe_gap(row.tracks.returns, benchmark.tracks.returns, bars_per_year).interval()
 
 
 def equity_frame(rows: Mapping[str, Row]) -> pd.DataFrame:
@@ -126,14 +136,15 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     cells = {
         "total_return": _spread(summary["total_return"], percent, several),
         "sharpe": _spread(summary["sharpe"], decimal, several),
-        "interval": between(row["sharpe_interval_95"], decimal),
+        "interval": between(row["sharpe"]["interval_95"], decimal),
         "max_drawdown": _spread(summary["max_drawdown"], percent, several),
         "turnover": _spread(summary["turnover"], tenths, several),
         "speed": "" if speed is None else f"{speed:,.0f}",
     }
     if summary["sharpe"]["defined"]:
-        median, *spread = cells["sharpe"].split("\n")
-        cells["sharpe"] = "\n".join([f"{median} ± {decimal(summary['sharpe_se']['median'])}", *spread])
+        _, *spread = cells["sharpe"].split("\n")
+        mean, error = row["sharpe"]["mean"], row["sharpe"]["standard_error"]
+        cells["sharpe"] = "\n".join([f"{decimal(mean)} ± {decimal(error)}", *spread])
     return list(cells.values())
 
 
@@ -175,10 +186,12 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         f"{settings['total_timesteps']:,} steps per seed, {settings['seeds']} seeds, the same for both learners.",
         f"Costs: commission {1e4 * settings['commission']:g} bps and slippage {1e4 * settings['slippage']:g} bps of "
         f"each trade, filled at {settings['fill']}. Turnover counts buying and selling the whole equity as 2.",
-        "With several seeds: the median, and below it the range. random has the turnover of the median dqn seed.",
-        "s.e. is Lo's standard error of the annual Sharpe ratio; 95% is an interval that resamples bars and seeds.",
-        *_differences(results.get("sharpe_differences_95", {})),
-        "Two rows differ if the interval of their difference excludes 0; their own intervals do not show it.",
+        "With several seeds: the median (Sharpe: the mean), and below it the range. random has the turnover of the "
+        "median dqn seed.",
+        "Standard error and 95% interval of the mean annual Sharpe ratio are over seeds and dependent bars.",
+        *_differences(results["sharpe_differences"]),
+        "Two rows differ if the interval of their difference excludes 0; their own intervals do not show it. All "
+        "intervals of differences together hold with 95%.",
         *_undefined(rows),
         f"Made at {provenance.in_words(results)}." if "versions" in results else provenance.UNKNOWN,
         "One stock over one period says little about any other, and past returns promise no profit.",
@@ -194,10 +207,13 @@ def _differences(differences: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """One line per difference: the Sharpe ratio of a learner or a user's row against a peer's, on the same bars."""
     lines = []
     for name, peers in differences.items():
-        for peer, (low, high) in peers.items():
+        for peer, gap in peers.items():
+            low, high = gap["interval"]
             if not math.isnan(low):
-                interval = f"{decimal(low)} to {decimal(high)} (95%)"
-                lines.append(f"{name}: Sharpe minus {peer}'s {interval}: {verdict(low, high)}.")
+                found = verdict(low, high)
+                power = f" (a true one of {decimal(gap['detectable'])} would be, four times in five)"
+                interval = f"{decimal(gap['value'])}, {decimal(low)} to {decimal(high)}"
+                lines.append(f"{name}: Sharpe minus {peer}'s {interval}: {found}{power if low <= 0.0 <= high else ''}.")
     return lines
 
 

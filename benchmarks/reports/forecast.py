@@ -16,7 +16,7 @@ from benchmarks.evaluation.tracks import measures
 from benchmarks.forecasting import metrics
 from benchmarks.reports import figures
 from benchmarks.reports import table as tables
-from benchmarks.statistics.intervals import bootstrap_median_sharpe, percentile_interval
+from benchmarks.statistics.sharpe import mean_sharpe, sharpe_gap
 from benchmarks.study import provenance
 from benchmarks.study.forecast_settings import ForecastSettings
 from benchmarks.study.walk_forward import Study
@@ -24,7 +24,7 @@ from benchmarks.study.walk_forward import Study
 NAIVE, BENCHMARK = "last_value", "buy_and_hold"
 NAMES = ("last_value", "mean_of_20", "ridge", "forest", "boosting", "lstm")
 NAME_COLUMNS = ("market", "forecaster")
-SKILL_COLUMNS = ("RMSE %", "MAE %", "MALR %", "direction\nright %", "skill %", "95% interval")
+SKILL_COLUMNS = ("RMSE %", "MAE %", "MALR %", "direction\nright %", "skill %", "95% interval", "Clark-West\np")
 TRADE_COLUMNS = (
     "total\nreturn %",
     "Sharpe",
@@ -33,7 +33,7 @@ TRADE_COLUMNS = (
     "turnover\nper year",
     "exposure",
 )
-SPARE_SKILLS = ("MALR %", "MAE %", "RMSE %", "direction\nright %")
+SPARE_SKILLS = ("MALR %", "MAE %", "RMSE %", "direction\nright %", "Clark-West\np")
 SPARE_TRADES = ("exposure", "turnover\nper year", "max\ndrawdown %")
 COLOURS = dict(zip(NAMES, ("#999999", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2"), strict=True))
 
@@ -44,19 +44,15 @@ def results(settings: ForecastSettings, studies: Mapping[str, Study]) -> dict[st
         "settings": {**asdict(settings), "folder": str(settings.folder)},
         **provenance.made(),
         "versions": provenance.versions("scikit-learn"),
-        "markets": {name: _market(study, settings) for name, study in studies.items()},
+        "markets": {name: _market(study) for name, study in studies.items()},
     }
 
 
-def _market(study: Study, settings: ForecastSettings) -> dict[str, Any]:
+def _market(study: Study) -> dict[str, Any]:
     naive = study.forecasts[NAIVE]
     days = None if study.time is None else [str(study.time[i])[:10] for i in (0, -1)]
-    resampling = (settings.bootstrap_samples, settings.mean_block)
-    sharpes = bootstrap_median_sharpe(
-        {name: tracks.returns for name, tracks in study.tracks.items()},
-        study.market.bars_per_year or 252.0,
-        *resampling,
-    )
+    bars_per_year = study.market.bars_per_year or 252.0
+    held = study.tracks[BENCHMARK].returns
     return {
         "test": {"days": days, "forecasts": len(study.truth)},
         "survivorship_biased": bool(study.market.metadata.get("survivorship_biased")),
@@ -68,6 +64,7 @@ def _market(study: Study, settings: ForecastSettings) -> dict[str, Any]:
                 "directional_accuracy": metrics.directional_accuracy(forecast, study.truth),
                 "skill": metrics.skill(forecast, naive, study.truth),
                 "skill_interval_95": metrics.skill_estimate(forecast, naive, study.truth).interval(),
+                "clark_west_p": metrics.clark_west(forecast, naive, study.truth),
                 "margins": study.margins[name],
             }
             for name, forecast in study.forecasts.items()
@@ -75,14 +72,15 @@ def _market(study: Study, settings: ForecastSettings) -> dict[str, Any]:
         "traders": {
             name: {
                 **{key: float(np.median(values)) for key, values in measures(tracks).items() if key in _MEASURES},
-                "sharpe_minus_buy_and_hold_95": percentile_interval(sharpes[name] - sharpes[BENCHMARK]),
+                "sharpe": mean_sharpe(tracks.returns, bars_per_year).value,
+                "sharpe_minus_buy_and_hold_95": sharpe_gap(tracks.returns, held, bars_per_year).interval(),
             }
             for name, tracks in study.tracks.items()
         },
     }
 
 
-_MEASURES = ("total_return", "sharpe", "max_drawdown", "turnover", "exposure")
+_MEASURES = ("total_return", "max_drawdown", "turnover", "exposure")
 
 
 # -- tables ----------------------------------------------------------------------------------------------------
@@ -103,13 +101,14 @@ def tables_of(results: Mapping[str, Any]) -> tuple[tables.Columns, tables.Column
     """The tables of forecasts and of trades on them, with a line between markets."""
     title = f"Forecasts of {results['settings']['horizon']}-bar returns, walking forward"
     skills = tables.Columns(title, NAME_COLUMNS, SKILL_COLUMNS, spare=SPARE_SKILLS)
-    title = "Trading on them, after costs (medians over seeds)"
+    title = "Trading on them, after costs (medians over seeds; Sharpe: means)"
     trades = tables.Columns(title, NAME_COLUMNS, TRADE_COLUMNS, spare=SPARE_TRADES)
     for market, found in results["markets"].items():
         for i, (name, row) in enumerate(found["forecasters"].items()):
             cells = [100.0 * row[key] for key in ("rmse", "mae", "malr", "directional_accuracy", "skill")]
             interval = _between(row["skill_interval_95"], 100.0)
-            skills.rows.append(["" if i else market, name, *map(_number, cells), interval])
+            nested = "" if name == NAIVE else _number(row["clark_west_p"])
+            skills.rows.append(["" if i else market, name, *map(_number, cells), interval, nested])
         for i, (name, row) in enumerate(found["traders"].items()):
             ratios = _between(row["sharpe_minus_buy_and_hold_95"]) if name != BENCHMARK else ""
             cells = [_number(100.0 * row["total_return"], 0), _number(row["sharpe"]), ratios]
@@ -155,7 +154,8 @@ def skill_findings(results: Mapping[str, Any]) -> list[str]:
     return [
         first,
         f"{below} of {len(rows)} lie below 0: these forecasts are worse than none.",
-        "Skill is 1 - MSE / MSE of last_value. Intervals of skill are for dependent bars, one row at a time, so the "
+        "Skill is 1 - MSE / MSE of last_value; Clark-West tests whether the forecast has anything to add to it. "
+        "Intervals of skill are for dependent bars, one row at a time, so the "
         "best of many rows looks better than it is.",
     ]
 

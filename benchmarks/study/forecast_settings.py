@@ -13,7 +13,6 @@ import tyro
 
 from agents.base import commands
 from benchmarks.forecasting import forecasters
-from benchmarks.statistics.intervals import check_block
 from benchmarks.tasks.checks import check_counts, check_distinct, check_name
 
 STOCKS = ("us-stocks/AAPL", "us-stocks/GOOG", "us-stocks/IBM", "us-stocks/MSFT")  # FB's 196 bars are too few
@@ -62,10 +61,6 @@ class ForecastSettings:
     """Rate on the traded notional (5e-4 is 5 bps)."""
     slippage: float = 5e-4
     """Adverse move of each fill, as a fraction of the price."""
-    bootstrap_samples: int = 2_000
-    """Resamples behind the intervals."""
-    mean_block: float = 20.0
-    """Mean length of the resampled blocks, in bars."""
     jobs: int | None = None
     """Processes for the forest; one unless given."""
     wide: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -74,9 +69,8 @@ class ForecastSettings:
     """Show a progress bar."""
 
     def __post_init__(self) -> None:
-        counts = ("window", "horizon", "folds", "validation", "seeds", "epochs", "trees", "rounds", "bootstrap_samples")
+        counts = ("window", "horizon", "folds", "validation", "seeds", "epochs", "trees", "rounds")
         check_counts(self, (*counts, "jobs"))
-        check_block(self.mean_block)
         check_name(self.name)
         check_distinct("data", self.data)
         if self.window < 20:
@@ -110,7 +104,6 @@ QUICK: dict[str, Any] = {
     "epochs": 1,
     "trees": 10,
     "rounds": 10,
-    "bootstrap_samples": 200,
 }
 
 

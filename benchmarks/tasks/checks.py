@@ -8,7 +8,7 @@ from typing import Any
 
 MOST_SEEDS, MOST_PROCESSES, MOST_SAMPLES = 10_000, 1_024, 1_000_000
 _MOST = {"seeds": MOST_SEEDS, "random_seeds": MOST_SEEDS, "processes": MOST_PROCESSES, "jobs": MOST_PROCESSES}
-_MOST |= {"bootstrap_samples": MOST_SAMPLES, "points": MOST_SAMPLES}
+_MOST |= {"samples": MOST_SAMPLES, "points": MOST_SAMPLES}
 
 
 def check_counts(settings: Any, names: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ def tracks(seed, runs=1, bars=60, dated=True):
 
 
 def setup(name):
-    settings = CompareSettings(bootstrap_samples=20)
+    settings = CompareSettings()
     close = np.linspace(1.0, 2.0, 200)
     days = np.datetime64("2020-01-01", "ns") + np.arange(200) * np.timedelta64(1, "D")
     train, test = Market.from_arrays(close, time=days, name=name).split(0.5)

@@ -23,7 +23,7 @@ SUMMARY = {"median": -0.123, "low": -12.0, "high": 34.5, "defined": 10}
 ROW = {
     "seeds": 10,
     "summary": dict.fromkeys(("total_return", "sharpe", "sharpe_se", "max_drawdown", "turnover"), SUMMARY),
-    "sharpe_interval_95": [-0.35, 1.22],
+    "sharpe": {"mean": -0.123, "standard_error": 0.56, "interval_95": [-0.35, 1.22]},
     "sharpe_minus_buy_and_hold_95": [-0.35, 1.22],
     "training_steps_per_second": 123456.0,
 }
@@ -36,6 +36,7 @@ RESULTS = {
         "metadata": {},
     },
     "rows": dict.fromkeys((*NAMES, "dqn", "sb3_dqn"), ROW),
+    "sharpe_differences": {"dqn": {"random": {"value": 0.1, "interval": [-0.5, 0.7], "detectable": 0.9}}},
 }
 FORECAST = {
     "settings": {"horizon": 5},
@@ -46,6 +47,7 @@ FORECAST = {
                 "mean_of_20": {
                     **dict.fromkeys(("rmse", "mae", "malr", "directional_accuracy", "skill"), 123.456),
                     "skill_interval_95": [-0.5, 0.25],
+                    "clark_west_p": 0.25,
                 }
             },
             "traders": {
@@ -95,7 +97,7 @@ rates = {name: [123456.7] for goal in goals for name in (goal.contender, goal.pe
 run.print_speed({"all": Part(rates, [Measured(goal.name, 12.34, goal.at_least) for goal in goals], [], {})}, wide)
 """
 WHOLE = {  # names that no width may cut, of each kind
-    "compare": ("moving_average_crossover", "volatility_target", "sb3_dqn", "-1200 to 3450%", "-0.12 ± -0.12"),
+    "compare": ("moving_average_crossover", "volatility_target", "sb3_dqn", "-1200 to 3450%", "-0.12 ± 0.56"),
     "forecast": ("folder/my own market.csv", "mean_of_20", "-50.00 to 25.00", "-0.35 to 1.22"),
     "curves": ("CartPole-v1", "Stable-Baselines3", "400.0 to 500.0", "less SB3's"),
     "certify": ("SB3 DQN", "shuffled", "98.5% to 98.5%", "at least 99.0%", "NO", "score"),

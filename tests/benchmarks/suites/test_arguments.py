@@ -12,17 +12,11 @@ from benchmarks.statistics import certified_score, estimates, ledoit_wolf, multi
 from benchmarks.statistics import intervals as statistics
 from trading_env import Market
 
-RNG = np.random.default_rng(0)
 MARKET = Market.from_arrays(np.linspace(1.0, 2.0, 100), bars_per_year=252.0)
-BARS, PAIR = np.array([[0, 1]]), [[0.1, 0.2]]
 
 
 def fold(**changes):
     return folds(**{"rows": 1000, "first_test": 400, "count": 3, "validation": 100, "purge": 25, **changes})
-
-
-def sharpes(returns, bars_per_year=252.0, samples=5, **keywords):
-    return statistics.bootstrap_median_sharpe(returns, bars_per_year, samples, **keywords)
 
 
 WRONG = [
@@ -39,32 +33,10 @@ WRONG = [
     ("horizon", lambda: Windows.of(MARKET, 5, -1)),
     ("values", lambda: statistics.median_and_range("abc")),
     ("values", lambda: statistics.median_and_range([[1.0], [2.0]])),
-    ("level", lambda: statistics.percentile_interval([1.0, 2.0], 1.5)),
-    ("level", lambda: statistics.percentile_interval([1.0, 2.0], math.nan)),
-    ("samples", lambda: statistics.percentile_interval([1e308, -1e308])),
-    ("samples", lambda: statistics.percentile_interval(["a"])),
     ("scores", lambda: scores.iqm([])),
     ("scores", lambda: scores.iqm([1e308] * 5)),
     ("scores", lambda: scores.iqm(3.0)),
     ("axis", lambda: scores.iqm([1.0, 2.0], axis=3)),
-    ("mean_block", lambda: statistics.check_block("20")),
-    ("mean_block", lambda: statistics.check_block(None)),
-    ("bars", lambda: statistics.stationary_bootstrap(0, 5.0, 3, RNG)),
-    ("samples", lambda: statistics.stationary_bootstrap(5, 5.0, 0, RNG)),
-    ("rng", lambda: statistics.stationary_bootstrap(5, 5.0, 3, None)),
-    ("returns", lambda: statistics.resampled_sharpe([0.1, 0.2], BARS, 252)),
-    ("returns", lambda: statistics.resampled_sharpe([[1e308, -1e308]], BARS, 252)),
-    ("drawn", lambda: statistics.resampled_sharpe(PAIR, np.array([[0, 5]]), 252)),
-    ("drawn", lambda: statistics.resampled_sharpe(PAIR, np.array([[0, -1]]), 252)),
-    ("drawn", lambda: statistics.resampled_sharpe(PAIR, np.array([[0, 0.5]]), 252)),
-    ("bars_per_year", lambda: statistics.resampled_sharpe(PAIR, BARS, -252)),
-    ("returns", lambda: sharpes([1.0])),
-    ("returns", lambda: sharpes({})),
-    ("returns", lambda: sharpes({"a": np.zeros(5)})),
-    ("returns", lambda: sharpes({"a": np.zeros((0, 5))})),
-    ("returns", lambda: sharpes({"a": np.zeros((2, 0))})),
-    ("samples", lambda: sharpes({"a": np.zeros((1, 5))}, samples=0)),
-    ("seed", lambda: sharpes({"a": np.zeros((1, 5))}, seed=-3)),
     ("forecast", lambda: forecast_metrics.rmse(["a"], [1.0])),
     ("forecast", lambda: forecast_metrics.mae([[1.0], [1.0, 2.0]], [1.0])),
     ("forecast", lambda: forecast_metrics.rmse([1e308], [-1e308])),

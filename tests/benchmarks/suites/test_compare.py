@@ -31,7 +31,6 @@ TINY = {
     "--learning-starts": "50",
     "--net-arch": "16",
     "--random-seeds": "7",
-    "--bootstrap-samples": "60",
 }
 
 
@@ -177,7 +176,7 @@ def test_learners_may_go_short_beside_rules_that_do_not(tmp_path, capsys):
     assert (tmp_path / "short" / "equity.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("option", [("processes", 0), ("mean_block", float("nan")), ("bootstrap_samples", 0)])
+@pytest.mark.parametrize("option", [("processes", 0), ("seeds", 0)])
 def test_settings_that_cannot_be_are_refused_before_any_training(option):
     name, value = option
     with pytest.raises(ValueError, match=name):

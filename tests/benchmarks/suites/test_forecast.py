@@ -211,7 +211,7 @@ def few(monkeypatch):
     chosen = ("last_value", "mean_of_20", "ridge", "lstm")
     whole = forecasters.makers
     monkeypatch.setattr(forecasters, "makers", lambda *args: {name: whole(*args)[name] for name in chosen})
-    return ForecastSettings(folds=2, seeds=2, epochs=1, validation=100, bootstrap_samples=50)
+    return ForecastSettings(folds=2, seeds=2, epochs=1, validation=100)
 
 
 def test_no_forecast_and_no_trade_knows_the_future(few):
