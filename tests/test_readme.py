@@ -101,7 +101,7 @@ def test_links_lead_to_files_and_headings(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_files_and_tests_that_are_named_exist(page):
     text = re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL)
-    for name in re.findall(r"`((?:agents|benchmarks|tests|trading_env)/[\w/]*\.py)`", text):
+    for name in re.findall(r"`((?:agents|benchmarks|examples|tests|trading_env)/[\w/]*\.py)`", text):
         assert (ROOT / name).exists(), name
     known = {
         name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (\w+)", path.read_text())
