@@ -16,8 +16,8 @@ import numpy as np
 from trading_env._checks import brief, choice, flag, integer, number
 from trading_env.config import Costs, Margin, as_config
 from trading_env.data.bars import ON_MISSING, Floats
-from trading_env.envs.rewards import DifferentialSharpe, MeanVariance, Reward, reward_of
-from trading_env.envs.spec import check_json, fits_json
+from trading_env.envs.rewards import Reward, reward_of
+from trading_env.envs.spec import Parameters, check_json, fits_json
 from trading_env.features.build import Features
 from trading_env.features.scaler import FeatureScaler
 
@@ -221,7 +221,7 @@ def _unless_none(check: Callable[..., Any], name: str, value: Any, *bounds: Any,
 
 def _plain(value: Any) -> Any:
     """The value of a field as JSON values, as far as possible."""
-    if isinstance(value, (Costs, Margin, DifferentialSharpe, MeanVariance)):
+    if isinstance(value, Parameters):
         return asdict(value)
     if isinstance(value, FeatureScaler):
         return value.to_dict()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,12 @@ class MeanVariance:
         _check(self, "risk_aversion", self.risk_aversion, math.inf)
 
 
-Reward = str | DifferentialSharpe | MeanVariance | Mapping[str, float] | RewardFunction
+ParametricReward = DifferentialSharpe | MeanVariance
+PARAMETRIC: dict[str, type[ParametricReward]] = {
+    "differential_sharpe": DifferentialSharpe,
+    "mean_variance": MeanVariance,
+}
+Reward = str | ParametricReward | Mapping[str, float] | RewardFunction
 
 
 def _check(owner: object, name: str, value: Any, high: float) -> None:
@@ -50,7 +55,7 @@ def _check(owner: object, name: str, value: Any, high: float) -> None:
     object.__setattr__(owner, name, number(f"{type(owner).__name__}.{name}", value, above=0.0, most=high))
 
 
-def reward_of(reward: Reward) -> str | DifferentialSharpe | MeanVariance | RewardFunction:
+def reward_of(reward: Reward) -> str | ParametricReward | RewardFunction:
     """The checked reward; a mapping of one field, as in JSON, becomes the reward object.
 
     Raises:
@@ -58,17 +63,16 @@ def reward_of(reward: Reward) -> str | DifferentialSharpe | MeanVariance | Rewar
         TypeError: neither a name, a reward object nor a callable.
     """
     if isinstance(reward, Mapping):
-        for kind in (DifferentialSharpe, MeanVariance):
-            if set(reward) == {field.name for field in fields(kind)}:
-                return kind(**reward)
-        raise ValueError(f"reward as a mapping must have the field eta or risk_aversion, got {brief(dict(reward))}")
+        known = {field.name: kind for kind in PARAMETRIC.values() for field in fields(kind)}
+        if len(reward) == 1 and set(reward) <= set(known):
+            return known[next(iter(reward))](**reward)
+        raise ValueError(f"reward as a mapping must have the field {' or '.join(known)}, got {brief(dict(reward))}")
     if isinstance(reward, str):
         if reward not in NAMES:
             raise ValueError(f"reward must be one of {NAMES} or a callable, got {brief(reward)}")
-    elif isinstance(reward, type) or not (callable(reward) or isinstance(reward, (DifferentialSharpe, MeanVariance))):
-        raise TypeError(
-            f"reward must be one of {NAMES}, DifferentialSharpe(), MeanVariance() or a callable, got {brief(reward)}"
-        )
+    elif isinstance(reward, type) or not (callable(reward) or isinstance(reward, ParametricReward)):
+        objects = ", ".join(f"{kind.__name__}()" for kind in PARAMETRIC.values())
+        raise TypeError(f"reward must be one of {NAMES}, {objects} or a callable, got {brief(reward)}")
     return reward
 
 
@@ -76,12 +80,11 @@ def parse_reward(reward: Reward) -> tuple[str, float, RewardFunction | None]:
     """Name and parameter of the reward in the kernel, and the callable that replaces it, if any; see `reward_of`."""
     reward = reward_of(reward)
     if isinstance(reward, str):
-        parameter = DifferentialSharpe().eta if reward == "differential_sharpe" else MeanVariance().risk_aversion
-        return reward, parameter, None
-    if isinstance(reward, DifferentialSharpe):
-        return "differential_sharpe", reward.eta, None
-    if isinstance(reward, MeanVariance):
-        return "mean_variance", reward.risk_aversion, None
+        default = PARAMETRIC.get(reward, MeanVariance)()  # the kernel ignores the parameter of other rewards
+        return reward, astuple(default)[0], None
+    if isinstance(reward, ParametricReward):
+        name = next(name for name, kind in PARAMETRIC.items() if isinstance(reward, kind))
+        return name, astuple(reward)[0], None
     return "log_return", 0.0, reward
 
 

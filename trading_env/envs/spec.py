@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from trading_env._checks import brief
 from trading_env.config import Costs, Margin
-from trading_env.envs.rewards import DifferentialSharpe, MeanVariance
+from trading_env.envs.rewards import ParametricReward
 
 INSTEAD = {
     "data": "the name of a dataset or the path of a file (a DataFrame's to_parquet or to_csv makes one)",
@@ -22,6 +22,8 @@ INSTEAD = {
     "actions": "a name or a list of numbers",
     "autoreset_mode": "its name",
 }
+
+Parameters = Costs | Margin | ParametricReward  # dataclasses, written to JSON as mappings of their fields
 
 
 class KeptSpec(EnvSpec):
@@ -76,8 +78,8 @@ def check_json(owner: str, keywords: Mapping[str, Any]) -> None:
 
 def fits_json(value: Any) -> bool:
     """True if JSON can hold the value, and the env accepts it when it is read back."""
-    if isinstance(value, (Costs, Margin, DifferentialSharpe, MeanVariance)):
-        return True  # written as dicts of their fields, which the env accepts
+    if isinstance(value, Parameters):
+        return True
     if isinstance(value, (list, tuple)):
         return all(fits_json(part) for part in value)
     if isinstance(value, Mapping):
