@@ -3,6 +3,7 @@
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -42,7 +43,7 @@ def commands():
     """The commands of the shell blocks and those in running text, less their comments and what sets up a shell."""
     lines = [line for text in PAGES.values() for block in blocks("sh", text) for line in block.splitlines()]
     lines = [line.split("#")[0].strip() for line in lines]
-    lines += [line for text in PAGES.values() for line in re.findall(r"`((?:make|python -m) [^`]+)`", text)]
+    lines += [line for text in PAGES.values() for line in re.findall(r"`((?:make|python -m|trading-env) [^`]+)`", text)]
     return sorted({line for line in lines if line and not line.startswith(("source ", "export "))})
 
 
@@ -52,6 +53,28 @@ def assert_extras_exist(command):
     assert what, command
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set((what[1] or "").split(",")) - {""} <= extras.keys(), command
+
+
+def spoken(text):
+    """A line's words, with every number replaced by #: numbers depend on processor and budget."""
+    return re.sub(r"[-+]?\d[\d,.]*(%|\b)", "#", text).split()
+
+
+def test_the_page_on_the_command_shows_its_real_output(tmp_path, monkeypatch, capsys):
+    from trading_env.command.main import main
+
+    monkeypatch.chdir(tmp_path)
+    exec(blocks("python", GUIDES["command.md"])[0])
+    for block in blocks("console", GUIDES["command.md"]):
+        command, *shown = block.splitlines()
+        words = shlex.split(command.removeprefix("$ trading-env ").replace("--steps 20000", "--steps 1100"))
+        code = main(words)
+        said, beside = capsys.readouterr()
+        printed = (beside if code else said).splitlines()
+        exact = words[0] == "data"
+        assert [line if exact else spoken(line) for line in printed] == [
+            line if exact else spoken(line) for line in shown
+        ], command
 
 
 HELP = {}
@@ -81,7 +104,7 @@ def test_a_command_exists(command, capsys, monkeypatch):
     if words[2] == "pip":
         assert_extras_exist(command)
         return
-    name = words[2:4] if words[2] == "benchmarks" else words[2:3]
+    name = words[2:4] if words[2] in ("benchmarks", "trading_env") else words[2:3]
     helped = help_of(tuple(name), capsys, monkeypatch)
     options = [word for word in words if word.startswith("--")]
     assert all(re.search(rf"{option}(?![\w-])", helped) for option in options), command

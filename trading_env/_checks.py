@@ -96,6 +96,11 @@ def did_you_mean(name: Any, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def printable(text: str) -> str:
+    """The text with control characters, surrogates and the like escaped, so that it cannot control a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def within_float64(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator that raises ValueError naming these first arguments if the computation overflows float64."""
 

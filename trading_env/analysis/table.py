@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from trading_env.envs.rendering.episode import printable
+from trading_env._checks import printable
 
 WIDTH = 80  # columns of a terminal
 GAP = "  "

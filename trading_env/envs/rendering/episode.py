@@ -104,8 +104,3 @@ def trades_of(episode: Episode) -> Trades:
 def when(market: Market, bar: int) -> str:
     """The bar's date and number, as in "2012-03-01 (bar 512)"; without timestamps "bar 512"."""
     return f"bar {bar}" if market.time is None else f"{market.time_of(bar).split(' ')[0]} (bar {bar})"
-
-
-def printable(name: str) -> str:
-    """The name with control characters, surrogates and the like escaped, so that it cannot control a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trading_env._checks import printable
 from trading_env._extras import optional
 from trading_env.data.zones import local_time
-from trading_env.envs.rendering.episode import Episode, Trades, printable, trades_of, when
+from trading_env.envs.rendering.episode import Episode, Trades, trades_of, when
 from trading_env.envs.rendering.limits import (
     LOG_FROM,
     Limits,

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.envs.rendering.episode import Episode, printable, trades_of, when
+from trading_env._checks import printable
+from trading_env.envs.rendering.episode import Episode, trades_of, when
 from trading_env.envs.rendering.notebook import shown_in_notebooks
 from trading_env.envs.rendering.picture import Picture
 
