@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch.distributions import Distribution
 
 from agents.base.agent import Preset
 from agents.base.policy_agent import Losses, RolloutAgent, actor_critic_metrics, check_policy
@@ -34,9 +35,8 @@ from agents.common.checks import check_flag, check_float, check_int, keep_plain
 from agents.common.returns import normalized
 from agents.common.schedules import Schedule
 from agents.envs.seed_envs import Floats
-from agents.nn.actor_critic import Heads, Outputs
 from agents.nn.adam import Adam
-from agents.nn.distributions import Distribution
+from agents.nn.fused.policy_gradients import advantage_gradient
 from agents.nn.rmsprop import RMSprop
 
 
@@ -74,6 +74,8 @@ class A2CConfig:
     """Activation between layers."""
     log_std_init: float = 0.0
     """Initial logarithm of the standard deviation of Box actions."""
+    fused: bool = True
+    """Whether to use compiled gradients, by hand, in place of autograd's where there are some: on the CPU."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -95,34 +97,31 @@ episodes; after 300,000 steps those of one of them did not.
 """
 
 
-def a2c_gradient(
-    heads: Heads,
-    distribution: Distribution,
-    outputs: Outputs,
+def a2c_loss(
+    policy: Distribution,
+    value: torch.Tensor,
     action: torch.Tensor,
     advantage: torch.Tensor,
     returns: torch.Tensor,
     ent_coef: float,
     vf_coef: float,
-) -> Losses:
-    """Writes the gradient of the loss, mean over B and sum over S, into the heads' gradients; returns its terms.
+) -> tuple[torch.Tensor, Losses]:
+    """A2C's loss, the mean over B and the sum over S, and its terms.
 
     Args:
-        heads: The networks.
-        distribution: Distribution of the actions.
-        outputs: Outputs of the networks for the observations, [S, B, ...].
+        policy: The policy at the observations.
+        value: The critic's values of them, [S, B].
         action: [S, B, K].
         advantage: [S, B].
         returns: Targets of the critic, [S, B].
         ent_coef: Weight of the entropy.
         vf_coef: Weight of the critic.
     """
-    B = advantage.shape[1]
-    likelihood = distribution.likelihood(outputs.pi, action, heads.log_std)
-    d_pi, d_log_std = distribution.gradient(likelihood, advantage / -B, -ent_coef / B)
-    error = outputs.value - returns  # [S, B]
-    heads.backward(outputs, d_pi, d_log_std, error * (2.0 * vf_coef / B))
-    return Losses(-advantage * likelihood.log_prob, error.square(), likelihood.entropy)
+    gain = advantage * policy.log_prob(action)  # [S, B]
+    error = (value - returns).square()  # [S, B]
+    entropy = policy.entropy()  # [S, B]
+    loss = (-gain - ent_coef * entropy + vf_coef * error).mean(1).sum()
+    return loss, Losses(-gain, error, entropy)
 
 
 class A2C(RolloutAgent):
@@ -143,36 +142,39 @@ class A2C(RolloutAgent):
         kind, norm = RMSprop if config.use_rms_prop else Adam, config.max_grad_norm
         self.optimizer = kind(self.net, norm, eps=config.rms_prop_eps)
 
-    @torch.inference_mode()
     def _train(self, last_value: Floats, remaining: float) -> None:
         """One update from the whole rollout."""
         config, shape = self.config, self.rollout.reward.shape  # [S, T, N]
-        batch = self.rollout.batch(self.device)  # [S, B, D + K]
-        outputs = self.net.heads.forward(batch[..., : self.spaces.obs_size])
-        value = outputs.value.cpu().numpy()  # [S, B]
-        estimate = self.rollout.advantage(value.reshape(shape), last_value, config.gamma, config.gae_lambda)
-        advantage = torch.from_numpy(estimate).view(shape[0], -1).to(self.device)  # [S, B]
-        self._entropy_weight = self._ent_coef(remaining)
-        self._update(outputs, batch[..., self.spaces.obs_size :], advantage, self._learning_rate(remaining))
+        self._rate, self._entropy_weight = self._learning_rate(remaining), self._ent_coef(remaining)
+        rows = self.rollout.batch(self.device)  # [S, B, D + K]
+        value = self.net.value(self.rollout.obs)  # [S, B]
+        advantage = self.rollout.advantage(value.reshape(shape), last_value, config.gamma, config.gae_lambda)
+        estimates = (torch.from_numpy(part.reshape(value.shape)).to(self.device) for part in (value, advantage))
+        self._update(rows, *estimates)
 
-    def _update(self, outputs: Outputs, action: torch.Tensor, advantage: torch.Tensor, learning_rate: float) -> None:
-        """One step of the optimiser."""
-        config = self.config
-        returns = advantage + outputs.value  # [S, B]
-        if config.normalize_advantage:
-            advantage = normalized(advantage)
+    def _update(self, rows: torch.Tensor, old_value: torch.Tensor, advantage: torch.Tensor) -> None:
+        """One step of the optimiser: rows [S, B, D + K], values before it [S, B], advantages [S, B]."""
+        config, returns = self.config, advantage + old_value
         coefs = (self._entropy_weight, config.vf_coef)
-        losses = a2c_gradient(self.net.heads, self.distribution, outputs, action, advantage, returns, *coefs)
-        self.optimizer.step(learning_rate)
-        self._last = losses, outputs.value, returns
+        if self._fused:
+            batch = (self._seen(rows), returns, advantage, config.normalize_advantage)
+            losses = Losses(*advantage_gradient(self.net.for_kernels(), range(len(self.seeds)), *batch, *coefs))
+        else:
+            policy, value = self.net(rows[..., : self.spaces.obs_size])
+            if config.normalize_advantage:
+                advantage = normalized(advantage)
+            loss, losses = a2c_loss(policy, value, rows[..., self.spaces.obs_size :], advantage, returns, *coefs)
+            self.net.zero_grad()
+            loss.backward()
+        self.optimizer.step(self._rate)
+        self._last = losses, old_value, returns
         self.n_updates += 1
-        self._rate = learning_rate
 
     def _metrics(self) -> dict[str, Any]:
         if self._last is None:
             return {}
         losses, value, returns = self._last
-        metrics = actor_critic_metrics(losses, value, returns, self.net.log_std)
+        metrics = actor_critic_metrics(losses, value, returns, self._log_std)
         return metrics | {"train/learning_rate": self._rate, "train/n_updates": self.n_updates}
 
 

@@ -26,7 +26,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch.distributions import Distribution
 
 from agents.base.agent import Preset
 from agents.base.policy_agent import RolloutAgent, check_policy, std_metric
@@ -35,9 +37,8 @@ from agents.common.returns import explained_variance, normalized
 from agents.common.schedules import Schedule, as_schedule
 from agents.common.streams import generator
 from agents.envs.seed_envs import Floats
-from agents.nn.actor_critic import Heads
 from agents.nn.adam import Adam
-from agents.nn.distributions import Distribution
+from agents.nn.fused.policy_gradients import clipped_gradient
 from agents.nn.parameters import Flags
 
 
@@ -81,6 +82,8 @@ class PPOConfig:
     """Activation between layers."""
     log_std_init: float = 0.0
     """Initial logarithm of the standard deviation of Box actions."""
+    fused: bool = True
+    """Whether to use compiled gradients, by hand, in place of autograd's where there are some: on the CPU."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -130,7 +133,7 @@ class Batch(NamedTuple):
     @classmethod
     def of(cls, rows: torch.Tensor, obs_size: int) -> "Batch":
         """The batch whose numbers stand side by side in rows [S, B, D + K + 4]."""
-        return cls(rows[..., :obs_size], rows[..., obs_size:-4], *(rows[..., i] for i in range(-4, 0)))
+        return cls(rows[..., :obs_size], rows[..., obs_size:-4], *rows[..., -4:].unbind(-1))
 
 
 class Losses(NamedTuple):
@@ -142,40 +145,26 @@ class Losses(NamedTuple):
     log_ratio: torch.Tensor  # [S, B]
 
 
-def ppo_gradient(
-    heads: Heads,
-    distribution: Distribution,
+def ppo_loss(
+    policy: Distribution,
+    value: torch.Tensor,
     batch: Batch,
     clip_range: float,
     clip_range_vf: float | None,
     ent_coef: float,
     vf_coef: float,
-) -> Losses:
-    """Writes the gradient of the loss, mean over B and sum over S, into the heads' gradients; returns its terms."""
-    B = batch.advantage.shape[1]
-    outputs = heads.forward(batch.obs)
-    likelihood = distribution.likelihood(outputs.pi, batch.action, heads.log_std)
-    log_ratio = likelihood.log_prob - batch.log_prob  # [S, B]
-    ratio = log_ratio.exp()
-    gain = ratio * batch.advantage  # [S, B]
-    clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range).mul_(batch.advantage)  # [S, B]
-    d_log_prob = torch.where(gain <= clipped, gain / -B, 0.0)  # the clipped branch has no gradient
-    d_pi, d_log_std = distribution.gradient(likelihood, d_log_prob, -ent_coef / B)
-    error, free = value_error(outputs.value, batch.value, batch.returns, clip_range_vf)
-    heads.backward(outputs, d_pi, d_log_std, free * (2.0 * vf_coef / B))
-    return Losses(-torch.minimum(gain, clipped), error.square(), likelihood.entropy, log_ratio)
-
-
-def value_error(
-    value: torch.Tensor, old_value: torch.Tensor, returns: torch.Tensor, clip_range_vf: float | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Errors of the critic, and those with a gradient: 0 where the value left its range, all [S, B]."""
-    if clip_range_vf is None:
-        error = value - returns
-        return error, error
-    moved = value - old_value
-    error = old_value + moved.clamp(-clip_range_vf, clip_range_vf) - returns
-    return error, torch.where(moved.abs() <= clip_range_vf, error, 0.0)
+) -> tuple[torch.Tensor, Losses]:
+    """PPO's loss, the mean over B and the sum over S, and its terms; value [S, B] is the critic's for batch.obs."""
+    log_ratio = policy.log_prob(batch.action) - batch.log_prob  # [S, B]
+    ratio = log_ratio.exp()  # [S, B]
+    clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)  # [S, B]
+    gain = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)  # [S, B]
+    if clip_range_vf is not None:
+        value = batch.value + (value - batch.value).clamp(-clip_range_vf, clip_range_vf)  # [S, B]
+    error = (value - batch.returns).square()  # [S, B]
+    entropy = policy.entropy()  # [S, B]
+    loss = (-gain - ent_coef * entropy + vf_coef * error).mean(1).sum()
+    return loss, Losses(-gain, error, entropy, log_ratio)
 
 
 def approx_kl(log_ratio: torch.Tensor) -> torch.Tensor:
@@ -186,7 +175,7 @@ def approx_kl(log_ratio: torch.Tensor) -> torch.Tensor:
 class Report(NamedTuple):
     """The last epoch, as it is reported."""
 
-    losses: list[Losses]
+    losses: list[Losses]  # of each batch
     value: Floats  # [S, M], by the critic before
     returns: Floats  # [S, M]
 
@@ -216,51 +205,53 @@ class PPO(RolloutAgent):
         empty = np.empty((len(self.seeds), 0), np.float32)
         self._last = Report([], empty, empty)
 
-    @torch.inference_mode()
     def _train(self, last_value: Floats, remaining: float) -> None:
         """Learns from the rollout, `n_epochs` times."""
         self._rate, self._range = self._learning_rate(remaining), self._clip_range(remaining)
         self._entropy_weight = self._ent_coef(remaining)
         rows = self._rows(last_value)  # [S, M, D + K + 4]
-        S, M, width = rows.shape
-        flat, active = rows.view(S * M, width), np.ones(S, np.bool_)
-        order = np.empty((S, M), np.int64)
+        S, M = rows.shape[:2]
+        order, active = np.empty((S, M), np.int64), np.ones(S, np.bool_)
         for _ in range(self.config.n_epochs):
             self._last.losses.clear()
             for s in np.flatnonzero(active):
-                order[s] = self._shuffling[s].permutation(M) + s * M
-            shuffled = torch.from_numpy(order).to(self.device)  # [S, M]
-            for index in torch.split(shuffled, self.config.batch_size, 1):  # [S, B]
-                chosen = flat.index_select(0, index.reshape(-1)).view(S, -1, width)
-                active = self._update(Batch.of(chosen, self.spaces.obs_size), active)
+                order[s] = self._shuffling[s].permutation(M)
+            for start in range(0, M, self.config.batch_size):
+                active = self._update(rows, order[:, start : start + self.config.batch_size], active)
                 if not active.any():
                     return
 
     def _rows(self, last_value: Floats) -> torch.Tensor:
-        """The rollout and the networks' outputs before learning, as rows that make a `Batch`."""
-        config, shape = self.config, self.rollout.reward.shape  # [S, T, N]
-        rows = self.rollout.batch(self.device)  # [S, M, D + K]
-        log_probs, values = [], []
-        for part in torch.split(rows, 1024, 1):
-            outputs = self.net.heads.forward(part[..., : self.spaces.obs_size])
-            action = part[..., self.spaces.obs_size :]
-            log_probs.append(self.distribution.likelihood(outputs.pi, action, self.net.log_std).log_prob)
-            values.append(outputs.value)
-        value = torch.cat(values, 1)  # [S, M]
-        on_cpu = value.cpu().numpy().reshape(shape)
-        estimate = self.rollout.advantage(on_cpu, last_value, config.gamma, config.gae_lambda)
-        advantage = torch.from_numpy(estimate).view(value.shape).to(self.device)  # [S, M]
-        self._last = Report([], on_cpu.reshape(value.shape), (on_cpu + estimate).reshape(value.shape))
-        columns = (torch.cat(log_probs, 1), value, advantage, advantage + value)
-        return torch.cat((rows, torch.stack(columns, -1)), -1)
+        """The rollout, and probabilities and values before learning from it, as rows that make a `Batch`."""
+        config, rollout = self.config, self.rollout
+        value = self.net.value(rollout.obs)  # [S, M]
+        advantage = rollout.advantage(value.reshape(rollout.reward.shape), last_value, config.gamma, config.gae_lambda)
+        advantage = advantage.reshape(value.shape)  # [S, M]
+        self._last = Report([], value, advantage + value)
+        rows = rollout.batch(self.device)  # [S, M, D + K]
+        pi = torch.from_numpy(self.net.act(rollout.obs)).to(self.device)  # [S, M, A]
+        log_prob = self.distribution.given(pi, self._log_std).log_prob(rows[..., rollout.obs_size :])  # [S, M]
+        estimates = torch.from_numpy(np.stack((value, advantage, advantage + value), -1)).to(self.device)
+        rows = torch.cat((rows, log_prob[..., None], estimates), -1)  # [S, M, D + K + 4]
+        return self._seen(rows) if self._fused else rows
 
-    def _update(self, batch: Batch, active: Flags) -> Flags:
-        """One step of Adam on one batch; returns which of the active seeds [S] took it and continue."""
+    def _update(self, rows: torch.Tensor, index: npt.NDArray[np.int64], active: Flags) -> Flags:
+        """One step of Adam on the rows index [S, B]; returns which of the active seeds [S] took it and continue."""
         config = self.config
-        if config.normalize_advantage:
-            batch = batch._replace(advantage=normalized(batch.advantage))
         clips, coefs = (self._range, config.clip_range_vf), (self._entropy_weight, config.vf_coef)
-        losses = ppo_gradient(self.net.heads, self.distribution, batch, *clips, *coefs)
+        if self._fused:
+            where = (rows, index, config.normalize_advantage)
+            losses = Losses(*clipped_gradient(self.net.for_kernels(), *where, *clips, *coefs))
+        else:
+            chosen = rows[torch.arange(len(rows))[:, None], torch.from_numpy(index)]  # [S, B, D + K + 4]
+            batch = Batch.of(chosen, self.spaces.obs_size)
+            if config.normalize_advantage:
+                batch = batch._replace(advantage=normalized(batch.advantage))
+            policy, value = self.net(batch.obs)
+            loss, losses = ppo_loss(policy, value, batch, *clips, *coefs)
+            self.net.zero_grad()
+            loss.backward()
+        losses = Losses(*(term.detach() for term in losses))
         self._last.losses.append(losses)
         if config.target_kl is not None:
             active = active & (approx_kl(losses.log_ratio) <= 1.5 * config.target_kl).cpu().numpy()
@@ -283,7 +274,7 @@ class PPO(RolloutAgent):
         metrics = {f"train/{name}": terms.mean(1).cpu().numpy() for name, terms in means.items()}  # [S]
         loss = metrics["train/policy_gradient_loss"] + self._entropy_weight * metrics["train/entropy_loss"]
         return (
-            std_metric(self.net.log_std)
+            std_metric(self._log_std)
             | metrics
             | {
                 "train/loss": loss + self.config.vf_coef * metrics["train/value_loss"],

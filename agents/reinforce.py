@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch.distributions import Distribution
 
 from agents.base.agent import Preset
 from agents.base.policy_agent import Losses, PolicyAgent, check_policy, std_metric
@@ -34,9 +35,8 @@ from agents.common.returns import discounted_returns, normalized
 from agents.common.schedules import Schedule
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
 from agents.memory.episodes import Episodes
-from agents.nn.actor_critic import Heads
 from agents.nn.adam import Adam
-from agents.nn.distributions import Distribution
+from agents.nn.fused.policy_gradients import advantage_gradient
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class REINFORCEConfig:
     """Activation between layers."""
     log_std_init: float = 0.0
     """Initial logarithm of the standard deviation of Box actions."""
+    fused: bool = True
+    """Whether to use compiled gradients, by hand, in place of autograd's where there are some: on the CPU."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -88,38 +90,34 @@ end of all rewards.
 """
 
 
-def reinforce_gradient(
-    heads: Heads,
-    distribution: Distribution,
-    obs: torch.Tensor,
+def reinforce_loss(
+    policy: Distribution,
+    value: torch.Tensor,
     action: torch.Tensor,
     returns: torch.Tensor,
     normalize: bool,
     ent_coef: float,
     vf_coef: float,
-) -> Losses:
-    """Writes the gradient of the loss, mean over B and sum over S, into the heads' gradients; returns its terms.
+) -> tuple[torch.Tensor, Losses]:
+    """REINFORCE's loss, the mean over B and the sum over S, and its terms.
 
     Args:
-        heads: The networks; a critic among them is the baseline.
-        distribution: Distribution of the actions.
-        obs: [S, B, D].
+        policy: The policy at the observations.
+        value: The baseline [S, B]; 0 if there is none.
         action: [S, B, K].
         returns: Discounted returns, [S, B].
         normalize: Whether to normalise advantages.
         ent_coef: Weight of the entropy.
         vf_coef: Weight of the baseline.
     """
-    B = returns.shape[1]
-    outputs = heads.forward(obs)
-    likelihood = distribution.likelihood(outputs.pi, action, heads.log_std)
-    error = outputs.value - returns if heads.has_critic else torch.zeros_like(returns)  # [S, B]
-    advantage = -error if heads.has_critic else returns  # [S, B]
+    advantage = (returns - value).detach()  # [S, B]
     if normalize:
         advantage = normalized(advantage)
-    d_pi, d_log_std = distribution.gradient(likelihood, advantage / -B, -ent_coef / B)
-    heads.backward(outputs, d_pi, d_log_std, error * (2.0 * vf_coef / B))
-    return Losses(-advantage * likelihood.log_prob, error.square(), likelihood.entropy)
+    gain = advantage * policy.log_prob(action)  # [S, B]
+    error = (value - returns).square()  # [S, B]
+    entropy = policy.entropy()  # [S, B]
+    loss = (-gain - ent_coef * entropy + vf_coef * error).mean(1).sum()
+    return loss, Losses(-gain, error, entropy)
 
 
 class REINFORCE(PolicyAgent):
@@ -155,7 +153,6 @@ class REINFORCE(PolicyAgent):
         """The state of training, with the mean losses of each seed's last update."""
         return super().parts() | {"_means": self._means}
 
-    @torch.inference_mode()
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Acts once in every env; a seed whose last episode of `n_episodes` ended learns from them."""
         action = self._act(obs)  # [S, N] or [S, N, A]
@@ -175,37 +172,40 @@ class REINFORCE(PolicyAgent):
         rows, reward = self._running.take(s, n)
         last_value = 0.0
         if self.config.value_baseline and not step.terminated[s, n]:
-            final = torch.from_numpy(step.next_obs[s, n]).to(self.device).view(1, 1, -1)
-            last_value = self.net.heads.of_seed(s).forward(final).value.item()
+            last_value = float(self.net.value(step.next_obs)[s, n])
         returns = discounted_returns(reward, self.config.gamma, last_value).astype(np.float32)
         self._running.finished[s].append((rows, returns))
 
     def _train(self, s: int, learning_rate: float) -> None:
         """One step of Adam for one seed, from its finished episodes."""
-        rows, returns = (
-            torch.from_numpy(np.concatenate(parts)) for parts in zip(*self._running.finished[s], strict=True)
-        )
+        episodes = zip(*self._running.finished[s], strict=True)
+        rows, returns = (torch.from_numpy(np.concatenate(parts))[None].to(self.device) for parts in episodes)
         self._running.finished[s].clear()
-        batch, D = rows[None].to(self.device), self.spaces.obs_size  # [1, B, D + K]
-        self._update(s, batch[..., :D], batch[..., D:], returns[None].to(self.device), learning_rate)
+        self._update(s, rows, returns, learning_rate)
 
-    def _update(
-        self, s: int, obs: torch.Tensor, action: torch.Tensor, returns: torch.Tensor, learning_rate: float
-    ) -> None:
-        config = self.config
+    def _update(self, s: int, rows: torch.Tensor, returns: torch.Tensor, learning_rate: float) -> None:
+        """One step of Adam for one seed: rows [1, B, D + K], returns [1, B]."""
+        config, D = self.config, self.spaces.obs_size
         options = (config.normalize_advantage, self._entropy_weight, config.vf_coef)
-        losses = reinforce_gradient(self.net.heads.of_seed(s), self.distribution, obs, action, returns, *options)
+        if self._fused:
+            batch = (self._seen(rows), returns, None)
+            losses = Losses(*advantage_gradient(self.net.for_kernels(), [s], *batch, *options))
+        else:
+            policy, value = self.net.of_seed(s, rows[..., :D])
+            loss, losses = reinforce_loss(policy, value, rows[..., D:], returns, *options)
+            self.net.zero_grad()
+            loss.backward()
         self.optimizer.step(learning_rate, np.arange(len(self.seeds)) == s)
         self.n_updates = self.optimizer.steps
         self._rate = learning_rate
-        self._means[:, s] = [loss.mean().item() for loss in losses]
+        self._means[:, s] = [term.mean().item() for term in losses]
 
     def _metrics(self) -> dict[str, Any]:
         policy, value, entropy = self._means
         metrics = {"train/policy_loss": policy, "train/entropy_loss": -entropy}
         metrics |= {"train/value_loss": value} if self.config.value_baseline else {}
         updates = {"train/n_updates": self.optimizer.steps_of.numpy(), "train/learning_rate": self._rate}
-        return std_metric(self.net.log_std) | metrics | updates
+        return std_metric(self._log_std) | metrics | updates
 
 
 if __name__ == "__main__":

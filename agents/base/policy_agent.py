@@ -19,10 +19,9 @@ from agents.common.streams import Streams
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
 from agents.memory.reward_scale import RewardScale, scaled
 from agents.memory.rollout import Rollout
-from agents.nn.actor_critic import ActorCritic
+from agents.nn.actor_critic import ACTIVATIONS, ActorCritic
 from agents.nn.adam import Adam
 from agents.nn.distributions import distribution_for
-from agents.nn.layers import ACTIVATIONS
 from agents.nn.rmsprop import RMSprop
 
 
@@ -43,6 +42,7 @@ class PolicyAgent(SeedAgent):
         self._acting = Streams(self.seeds, "explore", width, normal=normal)
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
         self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
+        self._fused = config.fused and self.device.type == "cpu"
         self._rate = 0.0  # learning rate of the last update
         self._entropy_weight = float(config.ent_coef) if isinstance(config.ent_coef, int | float) else 0.0
 
@@ -51,14 +51,26 @@ class PolicyAgent(SeedAgent):
         return self._drawn(obs, self._acting.draw())
 
     def _drawn(self, obs: Floats, noise: npt.NDArray[np.float64]) -> Actions:
-        log_std = None if self.net.log_std is None else self.net.log_std.cpu().numpy()
-        return self.distribution.sample(self.net.act(obs), noise, log_std)
+        log_std = self._log_std
+        return self.distribution.sample(self.net.act(obs), noise, None if log_std is None else log_std.cpu().numpy())
+
+    @property
+    def _log_std(self) -> torch.Tensor | None:
+        """Logarithms of the standard deviations of Box actions, [S, 1, A]; None for Discrete ones."""
+        return self.net.values.get("log_std")
 
     def _greedy(self, obs: Floats) -> Actions:
         return self._shaped(self.distribution.mode(self.net.act(obs)))
 
     def _sampled(self, obs: Floats) -> Actions:
         return self._shaped(self._drawn(obs, self.distribution.noise(self._predicting, obs.shape[1])))
+
+    def _seen(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows [S, B, D + ...] with the networks' inputs in place of their observations."""
+        if self.features is None:
+            return rows
+        D = self.spaces.obs_size
+        return torch.cat((self.features(rows[..., :D]), rows[..., D:]), -1)
 
     def _shaped(self, action: Actions) -> Actions:
         return action.reshape(*action.shape[:2], *self.spaces.action_shape)
@@ -127,7 +139,7 @@ class Losses(NamedTuple):
     """The terms of an actor-critic's loss, whose means over the batch are reported."""
 
     policy: torch.Tensor  # [S, B]
-    value: torch.Tensor  # [S, B], zero without a critic
+    value: torch.Tensor  # [S, B], squared errors
     entropy: torch.Tensor  # [S, B]
 
 
@@ -140,7 +152,7 @@ def actor_critic_metrics(
     losses: Losses, value: torch.Tensor, returns: torch.Tensor, log_std: torch.Tensor | None
 ) -> dict[str, Any]:
     """Metrics of an update, [S] each: means of the losses, and how well values explain returns, [S, B] each."""
-    policy, squared_error, entropy = (loss.mean(1).cpu().numpy() for loss in losses)
+    policy, squared_error, entropy = (term.detach().mean(1).cpu().numpy() for term in losses)
     return std_metric(log_std) | {
         "train/policy_loss": policy,
         "train/value_loss": squared_error,
@@ -163,6 +175,6 @@ def check_policy(config: Any) -> None:
     check_float("max_grad_norm", config.max_grad_norm, 0.0, above=True)
     check_float("log_std_init", config.log_std_init, -20.0, 20.0)
     check_choice("activation", config.activation, tuple(ACTIVATIONS))
-    for field in ("normalize_advantage", "shared_network"):
+    for field in ("normalize_advantage", "shared_network", "fused"):
         check_flag(field, getattr(config, field))
     check_widths("net_arch", config.net_arch)

@@ -56,6 +56,12 @@ class Rollout(Parts):
         self.position += 1
 
     @property
+    def obs(self) -> Floats:
+        """Observations as a batch, [S, B, D]."""
+        S, T, N, _ = self.rows.shape
+        return self.rows[..., : self.obs_size].reshape(S, T * N, self.obs_size)
+
+    @property
     def full(self) -> bool:
         """True if all T steps are stored."""
         return self.position == self.n_steps

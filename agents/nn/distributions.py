@@ -1,8 +1,8 @@
-"""Distributions of actions: how a policy's outputs become actions, and gradients of log-probability and entropy.
+"""Distributions of actions: how a policy's outputs become actions, and torch's distributions for the losses.
 
 The outputs `pi` of a policy's network are logits for Discrete actions and means for a Box's.
 
-Axis letters: S seeds, N envs per seed, B batch, A outputs.
+Axis letters: S seeds, N envs per seed, B batch, A outputs, K numbers per action.
 """
 
 import math
@@ -13,6 +13,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.distributions import Categorical as TorchCategorical
+from torch.distributions import Distribution as TorchDistribution
+from torch.distributions import Independent, Normal
 
 from agents.common.compiled import compiled
 from agents.envs.seed_envs import Spaces
@@ -65,6 +68,10 @@ class Distribution(ABC):
         """The most likely actions, in the shape of `sample`'s."""
 
     @abstractmethod
+    def given(self, pi: torch.Tensor, log_std: torch.Tensor | None) -> TorchDistribution:
+        """Torch's distribution of actions [S, B, K], whose log_prob and entropy are [S, B]: pi [S, B, A]."""
+
+    @abstractmethod
     def likelihood(self, pi: torch.Tensor, action: torch.Tensor, log_std: torch.Tensor | None) -> Likelihood:
         """Log-probabilities and entropies: pi [S, B, A], action [S, B, action_size], log_std [S, 1, A]."""
 
@@ -91,6 +98,10 @@ class Categorical(Distribution):
         """The actions of the largest logits, [S, N]."""
         action: npt.NDArray[np.int64] = pi.argmax(-1)
         return action
+
+    def given(self, pi: torch.Tensor, log_std: torch.Tensor | None) -> TorchDistribution:
+        """A softmax over the logits pi."""
+        return Independent(TorchCategorical(logits=pi[..., None, :], validate_args=False), 1, validate_args=False)
 
     def likelihood(self, pi: torch.Tensor, action: torch.Tensor, log_std: torch.Tensor | None) -> Likelihood:
         """The logarithms of p(a), and -sum_b p(b) log p(b)."""
@@ -126,6 +137,11 @@ class Gaussian(Distribution):
     def mode(self, pi: Floats) -> npt.NDArray[Any]:
         """The means."""
         return pi
+
+    def given(self, pi: torch.Tensor, log_std: torch.Tensor | None) -> TorchDistribution:
+        """Independent normal numbers with means pi."""
+        assert log_std is not None
+        return Independent(Normal(pi, log_std.exp(), validate_args=False), 1, validate_args=False)
 
     def likelihood(self, pi: torch.Tensor, action: torch.Tensor, log_std: torch.Tensor | None) -> Likelihood:
         """Log densities, and entropy sum(log std + 1/2 + log(2 pi) / 2), the same for every action."""

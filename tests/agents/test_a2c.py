@@ -6,7 +6,7 @@ import stable_baselines3
 import torch
 from stable_baselines3.common.logger import configure
 
-from agents.a2c import A2C, A2CConfig, a2c_gradient
+from agents.a2c import A2C, A2CConfig, a2c_loss
 from agents.base.evaluation import evaluate
 from agents.common.devices import torch_threads
 from agents.nn.actor_critic import ActorCritic
@@ -37,46 +37,40 @@ def test_the_loss_by_a_plain_numpy_reference():
     net = stirred(ActorCritic(D, (8,), Categorical(A), (0,), CPU))
     obs, action, advantage = random_batch(1, Categorical)
     returns = 2.0 * torch.randn(1, B)
-    losses = a2c_gradient(
-        net.heads, Categorical(A), net.heads.forward(obs), action, advantage, returns, ent_coef=0.1, vf_coef=0.5
-    )
+    net.zero_grad()
+    loss, losses = a2c_loss(*net(obs), action, advantage, returns, ent_coef=0.1, vf_coef=0.5)
+    losses = [term.detach() for term in losses]
     w = {name: value[0].numpy().astype(float) for name, value in net.values.items()}
     hidden = {n: np.tanh(obs[0].numpy() @ w[f"{n}.0.weight"] + w[f"{n}.0.bias"]) for n in ("pi", "vf")}
     logits, value = (hidden[n] @ w[f"{n}.1.weight"] + w[f"{n}.1.bias"] for n in ("pi", "vf"))
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     taken = p[np.arange(B), action[0, :, 0].int()]
-    np.testing.assert_allclose(losses.policy[0], -advantage[0].numpy() * np.log(taken), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(losses.value[0], (value[:, 0] - returns[0].numpy()) ** 2, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(losses.entropy[0], -(p * np.log(p)).sum(1), rtol=1e-4)
+    np.testing.assert_allclose(losses[0][0], -advantage[0].numpy() * np.log(taken), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(losses[1][0], (value[:, 0] - returns[0].numpy()) ** 2, rtol=1e-4, atol=1e-5)
+    entropy = -(p * np.log(p)).sum(1)
+    np.testing.assert_allclose(losses[2][0], entropy, rtol=1e-4)
+    torch.testing.assert_close(loss.detach(), (losses[0] - 0.1 * losses[2] + 0.5 * losses[1]).mean())
 
 
 @pytest.mark.parametrize("kind", [Categorical, Gaussian])
 @pytest.mark.parametrize("critic", ["separate", "shared"])
-@pytest.mark.parametrize("S", [1, 3])
-def test_gradient_agrees_with_autograd_of_a_loss_mean_over_batch_and_sum_over_seeds(S, critic, kind):
-    net = stirred(ActorCritic(D, (8, 6), kind(A), range(S), CPU, critic))
-    obs, action, advantage = random_batch(S, kind)
-    returns = 2.0 * torch.randn(S, B)
-    a2c_gradient(net.heads, kind(A), net.heads.forward(obs), action, advantage, returns, ent_coef=0.1, vf_coef=0.7)
-    leaves = {name: value.clone().requires_grad_() for name, value in net.values.items()}
-
-    def output(part: str) -> torch.Tensor:
-        x = obs
-        for i in range(3):
-            x = torch.baddbmm(leaves[f"{part}.{i}.bias"], torch.tanh(x) if i else x, leaves[f"{part}.{i}.weight"])
-        return x
-
-    pi, value = output("pi")[..., :A], output("vf" if critic == "separate" else "pi")[..., -1]
-    if kind is Categorical:
-        reference = torch.distributions.Categorical(logits=pi)
-        log_prob, entropy = reference.log_prob(action[..., 0]), reference.entropy()
-    else:
-        reference = torch.distributions.Normal(pi, leaves["log_std"].exp().expand_as(pi))
-        log_prob, entropy = reference.log_prob(action).sum(-1), reference.entropy().sum(-1)
-    loss = -(advantage * log_prob).mean(1) - 0.1 * entropy.mean(1) + 0.7 * (value - returns).square().mean(1)
-    loss.sum().backward()
-    for name, leaf in leaves.items():
-        torch.testing.assert_close(net.grads[name], leaf.grad)
+def test_the_loss_is_the_mean_over_the_batch_and_the_sum_over_seeds(critic, kind):
+    net, (obs, action, advantage) = (
+        stirred(ActorCritic(D, (8, 6), kind(A), range(3), CPU, critic)),
+        random_batch(3, kind),
+    )
+    batch = (action, advantage, 2.0 * torch.randn(3, B))
+    loss, losses = a2c_loss(*net(obs), *batch, ent_coef=0.1, vf_coef=0.7)
+    assert all(term.shape == (3, B) for term in losses)
+    loss.backward()
+    alone = 0.0
+    for s in range(3):
+        one = a2c_loss(*net.of_seed(s, obs[s : s + 1]), *(part[s : s + 1] for part in batch), 0.1, 0.7)[0]
+        alone += one.item()
+        own = torch.autograd.grad(one, list(net.parameters()))
+        for parameter, gradient in zip(net.parameters(), own, strict=True):
+            torch.testing.assert_close(parameter.grad[s], gradient[s])
+    assert loss.item() == pytest.approx(alone, rel=1e-5)
 
 
 @pytest.mark.parametrize("options", [{}, {"normalize_advantage": True, "ent_coef": 0.01, "gae_lambda": 0.8}])
@@ -128,11 +122,13 @@ def test_on_one_stream_of_batches_a_seeds_weights_agree_after_500_updates(match_
     def trained(seeds, s):
         env = (lambda: match_env(n=A)) if kind is Categorical else aim
         agent = A2C(env, seeds=seeds, ent_coef=0.01, max_grad_norm=0.5, **options)
+        agent._rate = 1e-3
         D, K = agent.spaces.obs_size, agent.distribution.action_size
         for k in range(500):
             batch = random_batch(8, kind, seed=k)
             obs, action, advantage = batch if s is None else (part[s : s + 1] for part in batch)
-            agent._update(agent.net.heads.forward(obs[..., :D]), action[..., :K], advantage, 1e-3)
+            value = torch.from_numpy(agent.net.value(obs[..., :D].numpy()))
+            agent._update(torch.cat((obs[..., :D], action[..., :K]), -1), value, advantage)
         return agent.net.values
 
     with torch_threads(1):

@@ -10,7 +10,7 @@ from agents.base.evaluation import evaluate
 from agents.common.devices import torch_threads
 from agents.nn.actor_critic import ActorCritic
 from agents.nn.distributions import Categorical, Gaussian
-from agents.ppo import PPO, Batch, PPOConfig, approx_kl, ppo_gradient, value_error
+from agents.ppo import PPO, Batch, Losses, PPOConfig, approx_kl, ppo_loss
 
 CPU = torch.device("cpu")
 D, A, B = 4, 3, 24
@@ -45,7 +45,8 @@ def stirred(net: ActorCritic) -> ActorCritic:
 
 def test_the_loss_by_a_plain_numpy_reference():
     net, batch = stirred(ActorCritic(D, (8,), Categorical(A), (0,), CPU)), random_batch(1)
-    losses = ppo_gradient(net.heads, Categorical(A), batch, 0.2, 0.3, ent_coef=0.1, vf_coef=0.5)
+    loss, losses = ppo_loss(*net(batch.obs), batch, 0.2, 0.3, ent_coef=0.1, vf_coef=0.5)
+    losses = Losses(*(term.detach() for term in losses))
     w = {name: value[0].numpy().astype(float) for name, value in net.values.items()}
     obs, action, old_log_prob, old_value, advantage, returns = (part[0].numpy() for part in batch)
     hidden = {n: np.tanh(obs @ w[f"{n}.0.weight"] + w[f"{n}.0.bias"]) for n in ("pi", "vf")}
@@ -59,57 +60,53 @@ def test_the_loss_by_a_plain_numpy_reference():
     np.testing.assert_allclose(losses.value[0], error**2, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(losses.entropy[0], -(p * np.log(p)).sum(1), rtol=1e-4)
     np.testing.assert_allclose(approx_kl(losses.log_ratio), (ratio - 1 - np.log(ratio)).mean(), rtol=1e-4)
+    whole = (losses.policy - 0.1 * losses.entropy + 0.5 * losses.value).mean()
+    torch.testing.assert_close(loss.detach(), whole)
 
 
 @pytest.mark.parametrize("clip_range_vf", [None, 0.3])
 @pytest.mark.parametrize("kind", [Categorical, Gaussian])
 @pytest.mark.parametrize("critic", ["separate", "shared"])
-@pytest.mark.parametrize("S", [1, 3])
-def test_gradient_agrees_with_autograd_of_a_loss_mean_over_batch_and_sum_over_seeds(S, critic, kind, clip_range_vf):
-    net, batch = stirred(ActorCritic(D, (8, 6), kind(A), range(S), CPU, critic)), random_batch(S, kind)
-    ppo_gradient(net.heads, kind(A), batch, 0.2, clip_range_vf, ent_coef=0.1, vf_coef=0.7)
-    leaves = {name: value.clone().requires_grad_() for name, value in net.values.items()}
-
-    def output(part: str) -> torch.Tensor:
-        x = batch.obs
-        for i in range(3):
-            x = torch.baddbmm(leaves[f"{part}.{i}.bias"], torch.tanh(x) if i else x, leaves[f"{part}.{i}.weight"])
-        return x
-
-    pi, value = output("pi")[..., :A], output("vf" if critic == "separate" else "pi")[..., -1]
-    if kind is Categorical:
-        reference = torch.distributions.Categorical(logits=pi)
-        log_prob, entropy = reference.log_prob(batch.action[..., 0]), reference.entropy()
-    else:
-        reference = torch.distributions.Normal(pi, leaves["log_std"].exp().expand_as(pi))
-        log_prob, entropy = reference.log_prob(batch.action).sum(-1), reference.entropy().sum(-1)
-    ratio = (log_prob - batch.log_prob).exp()
-    surrogate = torch.min(ratio * batch.advantage, ratio.clamp(0.8, 1.2) * batch.advantage)
-    if clip_range_vf is not None:
-        value = batch.value + (value - batch.value).clamp(-clip_range_vf, clip_range_vf)
-    square = (value - batch.returns).square()
-    (-surrogate.mean(1) - 0.1 * entropy.mean(1) + 0.7 * square.mean(1)).sum().backward()
-    for name, leaf in leaves.items():
-        torch.testing.assert_close(net.grads[name], leaf.grad)
+def test_the_loss_is_the_mean_over_the_batch_and_the_sum_over_seeds(critic, kind, clip_range_vf):
+    net, batch = stirred(ActorCritic(D, (8, 6), kind(A), range(3), CPU, critic)), random_batch(3, kind)
+    loss, losses = ppo_loss(*net(batch.obs), batch, 0.2, clip_range_vf, ent_coef=0.1, vf_coef=0.7)
+    assert all(term.shape == (3, B) for term in losses)
+    loss.backward()
+    alone = 0.0
+    for s in range(3):
+        one = row(batch, s)
+        loss_of_one, _ = ppo_loss(*net.of_seed(s, one.obs), one, 0.2, clip_range_vf, ent_coef=0.1, vf_coef=0.7)
+        alone += loss_of_one.item()
+        own = torch.autograd.grad(loss_of_one, list(net.parameters()))
+        for parameter, gradient in zip(net.parameters(), own, strict=True):
+            torch.testing.assert_close(parameter.grad[s], gradient[s])
+    assert loss.item() == pytest.approx(alone, rel=1e-5)
 
 
 def test_no_gradient_flows_where_the_ratio_has_moved_far_enough_the_way_the_advantage_points():
     net = stirred(ActorCritic(D, (8,), Categorical(A), (0,), CPU))
     batch = random_batch(1)
-    now = Categorical(A).likelihood(net.heads.forward(batch.obs).pi, batch.action, None).log_prob
+    now = net(batch.obs)[0].log_prob(batch.action).detach()
     for moved, sign, flows in ((0.5, 1.0, False), (0.5, -1.0, True), (-0.5, -1.0, False), (-0.5, 1.0, True)):
         far = batch._replace(log_prob=now - moved, advantage=torch.full((1, B), sign))
-        ppo_gradient(net.heads, Categorical(A), far, 0.2, None, ent_coef=0.0, vf_coef=0.0)
+        net.zero_grad()
+        ppo_loss(*net(far.obs), far, 0.2, None, ent_coef=0.0, vf_coef=0.0)[0].backward()
         assert bool(net.grad.abs().max() > 1e-4) is flows
 
 
-def test_value_errors_by_hand():
-    value, old, returns = torch.tensor([[3.0, 1.2, -2.0]]), torch.ones(1, 3), torch.tensor([[5.0, 0.0, 0.0]])
-    error, free = value_error(value, old, returns, clip_range_vf=0.5)
-    torch.testing.assert_close(error, torch.tensor([[1.5 - 5.0, 1.2, 0.5]]))
-    torch.testing.assert_close(free, torch.tensor([[0.0, 1.2, 0.0]]))
-    error, free = value_error(value, old, returns, clip_range_vf=None)
-    assert error.tolist() == free.tolist() == [[-2.0, pytest.approx(1.2), -2.0]]
+@pytest.mark.parametrize(
+    ("clip_range_vf", "error", "gradient"),
+    [(0.5, [1.5 - 5.0, 1.2, 0.5], [0.0, 1.2, 0.0]), (None, [-2.0, 1.2, -2.0], [-2.0, 1.2, -2.0])],
+)
+def test_value_errors_by_hand(clip_range_vf, error, gradient):
+    value, zero = torch.tensor([[3.0, 1.2, -2.0]], requires_grad=True), torch.zeros(1, 3)
+    policy = Categorical(2).given(torch.zeros(1, 3, 2), None)
+    old = {"log_prob": policy.log_prob(zero[..., None]), "value": torch.ones(1, 3), "advantage": zero}
+    batch = Batch(zero, zero[..., None], **old, returns=torch.tensor([[5.0, 0.0, 0.0]]))
+    loss, losses = ppo_loss(policy, value, batch, 0.2, clip_range_vf, ent_coef=0.0, vf_coef=1.5)
+    loss.backward()
+    torch.testing.assert_close(losses.value.detach(), torch.tensor([error]).square())
+    torch.testing.assert_close(value.grad, torch.tensor([gradient]))  # of 1.5 * mean(error^2) over 3
 
 
 @pytest.mark.parametrize("options", [{}, {"clip_range_vf": 0.1, "ent_coef": 0.01, "normalize_advantage": False}])
@@ -158,10 +155,12 @@ def test_on_one_stream_of_batches_a_seeds_weights_agree_after_500_updates(match_
         env = (lambda: match_env(n=A)) if kind is Categorical else aim
         agent = PPO(env, seeds=seeds, ent_coef=0.01, normalize_advantage=True)
         agent._rate, agent._range = 1e-3, 0.2
+        index = np.arange(B)[None].repeat(len(agent), 0)
         for k in range(500):
             batch = random_batch(8, kind, seed=k, shift=0.1, numbers=2)
-            batch = batch._replace(obs=batch.obs[..., : agent.spaces.obs_size])
-            agent._update(batch if s is None else row(batch, s), np.ones(len(agent), bool))
+            obs, action, *numbers = batch if s is None else row(batch, s)
+            rows = torch.cat((obs[..., : agent.spaces.obs_size], action, torch.stack(numbers, -1)), -1)
+            agent._update(rows, index, np.ones(len(agent), bool))
         return agent.net.values
 
     with torch_threads(1):
@@ -191,8 +190,8 @@ def test_every_epoch_shows_each_seed_every_step_once_in_an_order_of_its_own(matc
     agent = PPO(match_env, seeds=2, n_envs=3, n_steps=8, batch_size=10, n_epochs=2)
     seen = []
 
-    def update(batch, active):
-        seen.append(batch.returns.clone())
+    def update(rows, index, active):
+        seen.append(rows[[[0], [1]], index][..., -1])
         return active
 
     monkeypatch.setattr(agent, "_update", update)

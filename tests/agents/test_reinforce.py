@@ -7,7 +7,7 @@ from agents.base.evaluation import evaluate
 from agents.common.devices import torch_threads
 from agents.nn.actor_critic import ActorCritic
 from agents.nn.distributions import Categorical, Gaussian
-from agents.reinforce import REINFORCE, reinforce_gradient
+from agents.reinforce import REINFORCE, reinforce_loss
 
 CPU = torch.device("cpu")
 D, A, B = 4, 3, 20
@@ -33,7 +33,8 @@ def stirred(net: ActorCritic) -> ActorCritic:
 def test_the_loss_by_a_plain_numpy_reference():
     net = stirred(ActorCritic(D, (8,), Categorical(A), (0,), CPU, "none"))
     obs, action, returns = random_batch(1, Categorical)
-    losses = reinforce_gradient(net.heads, Categorical(A), obs, action, returns, True, ent_coef=0.1, vf_coef=0.5)
+    losses = reinforce_loss(*net(obs), action, returns, True, ent_coef=0.1, vf_coef=0.5)[1]
+    policy, value, entropy = (term.detach()[0] for term in losses)
     w = {name: value[0].numpy().astype(float) for name, value in net.values.items()}
     hidden = np.tanh(obs[0].numpy() @ w["pi.0.weight"] + w["pi.0.bias"])
     logits = hidden @ w["pi.1.weight"] + w["pi.1.bias"]
@@ -41,56 +42,43 @@ def test_the_loss_by_a_plain_numpy_reference():
     G = returns[0].numpy()
     advantage = (G - G.mean()) / G.std(ddof=1)
     taken = p[np.arange(B), action[0, :, 0].int()]
-    np.testing.assert_allclose(losses.policy[0], -advantage * np.log(taken), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(losses.entropy[0], -(p * np.log(p)).sum(1), rtol=1e-4)
-    assert not losses.value.any()
+    np.testing.assert_allclose(policy, -advantage * np.log(taken), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(entropy, -(p * np.log(p)).sum(1), rtol=1e-4)
+    np.testing.assert_allclose(value, G**2, rtol=1e-5)  # without a baseline, of 0
 
 
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("kind", [Categorical, Gaussian])
 @pytest.mark.parametrize("critic", ["none", "separate", "shared"])
-def test_gradient_agrees_with_autograd(critic, kind, normalize):
+def test_no_gradient_flows_through_the_advantage(critic, kind, normalize):
     net = stirred(ActorCritic(D, (8, 6), kind(A), range(2), CPU, critic))
     obs, action, returns = random_batch(2, kind)
-    reinforce_gradient(net.heads, kind(A), obs, action, returns, normalize, ent_coef=0.1, vf_coef=0.7)
-    leaves = {name: value.clone().requires_grad_() for name, value in net.values.items()}
-
-    def output(part: str) -> torch.Tensor:
-        x = obs
-        for i in range(3):
-            x = torch.baddbmm(leaves[f"{part}.{i}.bias"], torch.tanh(x) if i else x, leaves[f"{part}.{i}.weight"])
-        return x
-
-    pi = output("pi")[..., :A]
-    value = {"none": lambda: torch.zeros(2, B), "separate": lambda: output("vf")[..., 0]}
-    value = value.get(critic, lambda: output("pi")[..., -1])()
-    if kind is Categorical:
-        reference = torch.distributions.Categorical(logits=pi)
-        log_prob, entropy = reference.log_prob(action[..., 0]), reference.entropy()
-    else:
-        reference = torch.distributions.Normal(pi, leaves["log_std"].exp().expand_as(pi))
-        log_prob, entropy = reference.log_prob(action).sum(-1), reference.entropy().sum(-1)
+    reinforce_loss(*net(obs), action, returns, normalize, ent_coef=0.1, vf_coef=0.7)[0].backward()
+    policy, value = net(obs)
     advantage = (returns - value).detach()
     if normalize:
         advantage = (advantage - advantage.mean(1, keepdim=True)) / advantage.std(1, keepdim=True)
-    loss = -(advantage * log_prob).mean(1) - 0.1 * entropy.mean(1)
-    (loss + 0.7 * (critic != "none") * (value - returns).square().mean(1)).sum().backward()
-    for name, leaf in leaves.items():
-        torch.testing.assert_close(net.grads[name], leaf.grad)
+    loss = -(advantage * policy.log_prob(action)).mean(1) - 0.1 * policy.entropy().mean(1)
+    (loss + 0.7 * (value - returns).square().mean(1)).sum().backward()
+    doubled, parameters = net.grad.clone(), list(net.parameters())
+    net.zero_grad()
+    reinforce_loss(*net(obs), action, returns, normalize, ent_coef=0.1, vf_coef=0.7)[0].backward()
+    torch.testing.assert_close(doubled, 2.0 * net.grad)
+    assert all(parameter.grad.any() for parameter in parameters)
 
 
 def test_returns_are_discounted_within_each_episode(counter, monkeypatch):
     agent, seen = REINFORCE(counter, gamma=0.5, n_episodes=2), []
-    monkeypatch.setattr(agent, "_update", lambda s, obs, action, returns, rate: seen.append((obs, returns)))
+    monkeypatch.setattr(agent, "_update", lambda s, rows, returns, rate: seen.append((rows, returns)))
     agent.learn(7)  # episodes of 3 and 4 steps, whose rewards are 1, 2, 3 and 1, 2, 3, 4
-    (obs, returns) = seen[0]
-    assert obs[0, :, 1:].tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [1, 3]]
+    (rows, returns) = seen[0]
+    assert rows[0, :, 1:3].tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [1, 3]]
     assert returns.tolist() == [[2.75, 3.5, 3.0, 3.25, 4.5, 5.0, 4.0]]
 
 
 def test_with_a_baseline_returns_go_on_with_the_final_value_after_truncation_only(counter, monkeypatch):
     agent, seen = REINFORCE(counter, gamma=0.5, n_episodes=2, value_baseline=True), []
-    monkeypatch.setattr(agent, "_update", lambda s, obs, action, returns, rate: seen.append(returns))
+    monkeypatch.setattr(agent, "_update", lambda s, rows, returns, rate: seen.append(returns))
     agent.learn(7)  # the first episode terminates, the second is truncated after observation (1, 4)
     value = agent.net.value(np.array([[[0, 1, 4]]], np.float32)).item()
     further = value * 0.5 ** np.arange(4, 0, -1)
@@ -103,14 +91,14 @@ def test_with_a_baseline_returns_go_on_with_the_final_value_after_truncation_onl
 
 @pytest.mark.parametrize("kind", [Categorical, Gaussian])
 def test_on_one_stream_of_batches_a_seeds_weights_agree_after_500_updates(match_env, aim, kind):
-    def trained(seeds, rows):
+    def trained(seeds, chosen):
         env = (lambda: match_env(n=A)) if kind is Categorical else aim
         agent = REINFORCE(env, seeds=seeds, value_baseline=True, ent_coef=0.01)
         for k in range(500):
-            obs, *rest = random_batch(4, kind, seed=k, numbers=2)
-            for s, r in enumerate(rows):
-                parts = (obs[..., : agent.spaces.obs_size], *rest)
-                agent._update(s, *(part[r : r + 1] for part in parts), 1e-3)
+            obs, action, returns = random_batch(4, kind, seed=k, numbers=2)
+            for s, r in enumerate(chosen):
+                rows = torch.cat((obs[..., : agent.spaces.obs_size], action), -1)
+                agent._update(s, rows[r : r + 1], returns[r : r + 1], 1e-3)
         return agent.net.values
 
     with torch_threads(1):

@@ -50,57 +50,47 @@ def test_first_weights_are_orthogonal_with_sb3s_gains_and_biases_zero(critic):
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("critic", CRITICS)
-def test_outputs_and_gradients_agree_with_autograd(critic, activation):
-    net = network(range(3), critic, Gaussian(3), activation=activation)
+def test_outputs_agree_with_plain_perceptrons(critic, activation):
+    net, x = network(range(3), critic, Gaussian(3), activation=activation), torch.randn(3, 7, 5)
     net.flat.add_(0.1 * torch.randn(net.flat.shape, generator=torch.Generator().manual_seed(0)))
-    x, d_pi, d_log_std, d_value = torch.randn(3, 7, 5), torch.randn(3, 7, 3), torch.randn(3, 1, 3), torch.randn(3, 7)
-    outputs = net.heads.forward(x)
-    net.heads.backward(outputs, d_pi, d_log_std, d_value)
-    leaves = {name: value.clone().requires_grad_() for name, value in net.values.items()}
     between = {"tanh": torch.tanh, "relu": torch.relu}[activation]
-    pi = reference(leaves, "pi", x, between)
+    pi = reference(net.values, "pi", x, between)
     value = pi[..., -1] if critic == "shared" else torch.zeros(3, 7)
     if critic == "separate":
-        value = reference(leaves, "vf", x, between)[..., 0]
-    pi = pi[..., :3]
-    ((pi * d_pi).sum() + (value * d_value).sum() + (leaves["log_std"] * d_log_std).sum()).backward()
-    torch.testing.assert_close(outputs.pi, pi.detach())
-    np.testing.assert_allclose(net.act(x.numpy()), pi.detach().numpy(), rtol=1e-4, atol=1e-6)
+        value = reference(net.values, "vf", x, between)[..., 0]
+    policy, found = net(x)
+    torch.testing.assert_close(policy.mean, pi[..., :3])
+    torch.testing.assert_close(policy.base_dist.scale, net.values["log_std"].exp().expand(3, 7, 3))
+    torch.testing.assert_close(found, value)
+    np.testing.assert_allclose(net.act(x.numpy()), pi[..., :3], rtol=1e-4, atol=1e-6)
     if critic != "none":
-        torch.testing.assert_close(outputs.value, value.detach())
-        np.testing.assert_allclose(net.value(x.numpy()), value.detach().numpy(), rtol=1e-4, atol=1e-6)
-    for name, leaf in leaves.items():
-        torch.testing.assert_close(net.grads[name], leaf.grad)
+        np.testing.assert_allclose(net.value(x.numpy()), value, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("critic", CRITICS)
-def test_the_heads_of_one_seed_are_views_that_leave_the_others_alone(critic):
-    net, x, d_pi = network(range(3), critic, Gaussian(3)), torch.randn(3, 7, 5), torch.randn(3, 7, 3)
-    outputs = net.heads.forward(x)
-    net.heads.backward(outputs, d_pi, torch.ones(3, 1, 3), torch.ones(3, 7))
-    whole = {name: grad.clone() for name, grad in net.grads.items()}
-    net.grad.fill_(7.0)
-    one = net.heads.of_seed(1)
-    alone = one.forward(x[1:2])
-    torch.testing.assert_close(alone.pi[0], outputs.pi[1])
-    one.backward(alone, d_pi[1:2], torch.ones(1, 1, 3), torch.ones(1, 7))
-    for name, grad in net.grads.items():
-        torch.testing.assert_close(grad[1], whole[name][1])
-        assert (grad[[0, 2]] == 7.0).all()
+def test_one_seed_alone_has_its_outputs_and_leaves_the_gradients_of_others_alone(critic):
+    net, x = network(range(3), critic, Gaussian(3)), torch.randn(3, 7, 5)
+    (policy, value), (own, own_value) = net(x), net.of_seed(1, x[1:2])
+    torch.testing.assert_close(own.mean[0], policy.mean[1])
+    torch.testing.assert_close(own_value[0], value[1])
+    (own.log_prob(torch.zeros(1, 7, 3)).sum() + own_value.sum()).backward()
+    for grad in net.grads.values():
+        assert grad[1].any()
+        assert not grad[[0, 2]].any()
 
 
 @pytest.mark.parametrize("critic", ["separate", "shared"])
 def test_what_acts_on_other_devices_agrees_with_what_acts_on_the_cpu(critic, monkeypatch):
     net, obs = network(range(3), critic), np.random.default_rng(0).normal(size=(3, 7, 5)).astype(np.float32)
     expected = net.act(obs), net.value(obs)
-    monkeypatch.setattr(net, "_on_cpu", None)
+    monkeypatch.setattr(net, "_compiled", False)
     np.testing.assert_allclose(net.act(obs), expected[0], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(net.value(obs), expected[1], rtol=1e-4, atol=1e-6)
 
 
 def test_observations_are_left_as_they_were():
     net, x = network((0,)), -torch.ones(1, 2, 5)
-    net.heads.forward(x)
+    net(x)
     net.act(x.numpy())
     net.value(x.numpy())
     assert torch.equal(x, -torch.ones(1, 2, 5))

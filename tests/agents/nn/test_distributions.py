@@ -50,6 +50,17 @@ def test_the_gradient_agrees_with_autograd(kind, d_entropy):
         assert gradient.log_std is None
 
 
+def test_torchs_distributions_take_actions_as_they_are_stored():
+    logits = torch.tensor([[[0.0, np.log(3.0)]]]).float()
+    discrete = Categorical(2).given(logits, None)
+    torch.testing.assert_close(discrete.log_prob(torch.tensor([[[1.0]]])), torch.tensor([[np.log(0.75)]]).float())
+    torch.testing.assert_close(discrete.entropy(), torch.tensor([[0.5623351]]))
+    box = Gaussian(2).given(torch.tensor([[[1.0, -1.0]]]), torch.tensor([[[0.0, np.log(2.0)]]]).float())
+    expected = -0.5 * (4.0 + 0.25) - np.log(2.0) - np.log(2.0 * np.pi)  # two and one half deviations away
+    torch.testing.assert_close(box.log_prob(torch.tensor([[[3.0, 0.0]]])), torch.tensor([[expected]]).float())
+    torch.testing.assert_close(box.entropy(), torch.tensor([[1.0 + np.log(2.0 * np.pi) + np.log(2.0)]]).float())
+
+
 def test_categorical_draws_each_action_as_often_as_it_should():
     logits = np.log(np.array([[[0.1, 0.2, 0.0001, 0.6999]]], np.float32)).repeat(40_000, 1)
     noise = np.random.default_rng(0).random((1, 40_000))
