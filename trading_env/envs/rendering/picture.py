@@ -36,7 +36,7 @@ PANELS = ((384, 624), (274, 358), (112, 248), (0, 88))  # bottom and top of each
 BANDS = ((376, 650), (267, 376), (99, 267), (-36, 99))  # of all that belongs to each; the title is above them
 BASE, RIGHT = 36, 940  # where the time axis lies, and where it ends
 TITLE = 0.99  # height of the title, as a fraction of the picture's
-POINTS = 1600  # of a curve, beyond which a live picture thins it out: two for each column of pixels
+POINTS = 1200  # of a curve, beyond which a live picture thins it out: two for every pixel and a half
 DENSE = 500  # steps of exposure whose edges would paint over the areas between them
 KINDS = {"buy": ("^", GREEN), "sell": ("v", ORANGE), "closed by the broker": ("X", BLACK)}
 
@@ -150,21 +150,21 @@ class Picture:
         """Updates the moving parts to the episode; returns the Axes that the static part needs."""
         trades, market = trades_of(episode), episode.market
         bars = np.arange(episode.shown, episode.bars[-1] + 1)
-        x, close, equity = self._x(episode, bars), market.close[bars], episode.equity
+        close, equity = market.close[bars], episode.equity
         held, exposure = equity[0] * market.close[episode.bars] / market.close[episode.start], episode.curve("exposure")
-        start = episode.start - episode.shown
+        x = self._x(episode, bars[[0, episode.start - episode.shown, -1]])  # converting all would take longest
         time = time_limits(float(x[0]), float(x[-1]), self._live)
         prices, price_log = self._value_limits(close, trades.price)
         equities, equity_log = self._value_limits(held, equity)
         exposures, note = exposure_limits(100.0 * exposure, self._live)
         drawdowns = drawdown_limits(-100.0 * float(episode.drawdown.max()), self._live)
-        self._set_curves(x[start:], held, equity, 100.0 * exposure, -100.0 * episode.drawdown)
-        self._close.set_data(*self._thin(x, close))
+        self._set_curves(episode, held, 100.0 * exposure)
+        self._close.set_data(*self._thin(episode, bars, close))
         self._set_marks(trades, self._x(episode, trades.bar), time, prices)
         title, status = _title(episode), _status(episode, trades)
         self._status.set_text(status if self._live else "")  # writing takes half of the time
         kinds = tuple(name for name, mark in self._marks.items() if mark.get_visible())
-        first = float(x[start]) if start else None
+        first = float(x[1]) if x[1] > x[0] else None
         panels = (
             (prices, price_log, (first, kinds)),
             (exposures, False, note),
@@ -173,17 +173,20 @@ class Picture:
         )
         return Axes(title if self._live else f"{title}\n{status}", time, market.time is not None, panels)
 
-    def _set_curves(self, x: Floats, held: Floats, equity: Floats, exposure: Floats, drawdown: Floats) -> None:
-        """Moves the curves and areas over the steps of the episode (S + 1,)."""
-        for line, values in ((self._held, held), (self._equity, equity), (self._drawdown, drawdown)):
-            line.set_data(*self._thin(x, values))
-        self._equity.set_marker("." if len(x) == 1 else "")
+    def _set_curves(self, episode: Episode, held: Floats, exposure: Floats) -> None:
+        """Moves the curves and areas over the steps of the episode; held, exposure (S + 1,)."""
+        curves = ((self._held, held), (self._equity, episode.equity), (self._drawdown, -100.0 * episode.drawdown))
+        for line, values in curves:
+            line.set_data(*self._thin(episode, episode.bars, values))
+        self._equity.set_marker("." if len(held) == 1 else "")
         self._drawdown_area.set_data(*self._drawdown.get_data(), 0.0)
-        self._exposure.set_data(x, exposure)
-        dense = len(x) > DENSE
+        steps = self._means(episode, exposure)
+        dense = len(held) > DENSE
+        if not dense:
+            self._exposure.set_data(*steps)
         self._exposure.set_visible(not dense)
         self._exposure_area.set_alpha(0.5 if dense else 0.25)
-        self._exposure_area.set_data(*self._means(x, exposure), 0.0)
+        self._exposure_area.set_data(*steps, 0.0)
 
     def _value_limits(self, *arrays: Floats) -> tuple[Limits, bool]:
         """Limits of an axis that shows the values, and True if it is logarithmic."""
@@ -222,26 +225,27 @@ class Picture:
         self._moving.append(marks)
         return marks
 
-    def _thin(self, x: Floats, values: Floats) -> tuple[Floats, Floats]:
+    def _thin(self, episode: Episode, bars: Ints, values: Floats) -> tuple[Floats, Floats]:
         """The curve; for a long one in a live picture only the extremes of every few bars."""
-        if not self._live or len(x) <= POINTS:
-            return x, values
-        size = -(-2 * len(x) // POINTS)
-        whole = len(x) // size * size
+        if not self._live or len(bars) <= POINTS:
+            return self._x(episode, bars), values
+        size = -(-2 * len(bars) // POINTS)
+        whole = len(bars) // size * size
         parts = values[:whole].reshape(-1, size)
         ends = np.sort([parts.argmin(1), parts.argmax(1)], axis=0) + np.arange(0, whole, size)  # [2, parts]
-        kept = np.concatenate([ends.T.ravel(), np.arange(whole, len(x))])
-        kept[0], kept[-1] = 0, len(x) - 1
-        return x[kept], values[kept]
+        kept = np.concatenate([ends.T.ravel(), np.arange(whole, len(bars))])
+        kept[0], kept[-1] = 0, len(bars) - 1
+        return self._x(episode, bars[kept]), values[kept]
 
-    def _means(self, x: Floats, values: Floats) -> tuple[Floats, Floats]:
+    def _means(self, episode: Episode, values: Floats) -> tuple[Floats, Floats]:
         """The steps; for many in a live picture the means of every few bars, since tall edges are slow to draw."""
-        if not self._live or len(x) <= 2 * POINTS:
-            return x, values
-        size = -(-2 * len(x) // POINTS)
-        starts = np.arange(0, len(x), size)
-        lengths = np.diff(np.append(starts, len(x)))
-        return x[starts + lengths - 1], np.add.reduceat(values, starts) / lengths
+        bars = episode.bars
+        if not self._live or len(bars) <= 2 * POINTS:
+            return self._x(episode, bars), values
+        size = -(-2 * len(bars) // POINTS)
+        starts = np.arange(0, len(bars), size)
+        lengths = np.diff(np.append(starts, len(bars)))
+        return self._x(episode, bars[starts + lengths - 1]), np.add.reduceat(values, starts) / lengths
 
     def _x(self, episode: Episode, bars: Ints) -> Floats:
         """The bars on the time axis: their timestamps as days, or their numbers."""

@@ -37,7 +37,7 @@ class Replay:
         obs, mask = np.empty(task.width, np.float32), np.ones(len(task.orders), np.bool_)
         self._others = (state, np.array([clock]), task.bars, task.table, task.rules, obs, mask)
         self._kernel = Bound.of(step_one, 0.0, *self._others)
-        self._rows = np.empty((0, len(_COLUMNS)))
+        self._rows = np.empty((0, len(_COLUMNS)), order="F")  # pictures read it by columns
         self.n_steps = 0  # run so far
 
     def steps(self, orders: Sequence[float] | Floats) -> Any:
@@ -46,7 +46,7 @@ class Replay:
 
         n, new = len(orders), orders[self.n_steps :]
         if n > len(self._rows):
-            longer = np.empty((max(256, 2 * n), len(_COLUMNS)))
+            longer = np.empty((max(256, 2 * n), len(_COLUMNS)), order="F")
             longer[: self.n_steps] = self._rows[: self.n_steps]
             self._rows = longer
         if len(new):
