@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
@@ -19,6 +19,8 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 @dataclass(frozen=True)
 class CFMProblem(Problem):
     """The dynamics of CFMEnv; see there for the fields."""
+
+    meant: ClassVar[tuple[str, ...]] = ("actions",)
 
     cost: str = "linear"
     psi: float = 4.0
@@ -53,6 +55,11 @@ class CFMProblem(Problem):
         if self.max_trade is not None:
             raise ValueError(f"max_trade belongs to actions='continuous', got {self.max_trade!r} beside a tuple")
         object.__setattr__(self, "actions", trades)
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """Trades of the actions; continuous ones are multiples of the largest trade."""
+        return super().meaning | {"largest_trade": self.largest_trade if self.actions == "continuous" else None}
 
     @property
     def largest_trade(self) -> float:

@@ -33,6 +33,11 @@ class _Known:
     problem_class: ClassVar[Any]
     problem: Problem
 
+    @property
+    def env_config(self) -> dict[str, Any]:
+        """Plain JSON: the "meaning" of observations and actions, of which costs and dynamics are no part."""
+        return {"meaning": self.problem.meaning}
+
     def optimum(self) -> float:
         """The best mean reward per step."""
         return self.problem.optimum()

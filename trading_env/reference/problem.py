@@ -9,7 +9,7 @@ Letters: N sub-envs, A actions, D observation, L length of a path, K its columns
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +54,20 @@ class Policy(ABC):
 
 
 class Problem(ABC):
-    """Parameters, dynamics and solution of a reference environment, without the bookkeeping of episodes."""
+    """Parameters, dynamics and solution of a reference environment, without the bookkeeping of episodes.
+
+    Attributes:
+        meant: names of the parameters that give observations and actions their meaning.
+    """
+
+    meant: ClassVar[tuple[str, ...]]
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """Meaning of observations and actions as plain JSON: the problem, and the parameters named in ``meant``."""
+        values = {name: getattr(self, name) for name in self.meant}
+        plain = {name: np.asarray(value).tolist() for name, value in values.items()}
+        return {"problem": type(self).__name__, **plain}
 
     @property
     @abstractmethod

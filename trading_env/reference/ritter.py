@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -27,6 +27,16 @@ _LARGEST_SIGMA = 10.0  # of the log price in a step: exp of a draw stays finite
 @dataclass(frozen=True)
 class Ritter(Problem):
     """The problem of RitterEnv; see there for the fields."""
+
+    meant: ClassVar[tuple[str, ...]] = (
+        "observation",
+        "n_prices",
+        "tick",
+        "mean",
+        "lot",
+        "max_trade",
+        "max_position",
+    )
 
     risk_aversion: float = 1e-4
     half_life: float = 5.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -38,6 +38,8 @@ class Trend(Problem):
 
     Paths have two columns: the return up to a row, and the mean of the next return, the trend.
     """
+
+    meant: ClassVar[tuple[str, ...]] = ("window", "observed")
 
     cost: float = 0.0
     window: int = 1

@@ -1,6 +1,7 @@
 """The reference environments as Gymnasium wants them: checkers, parity, seeds, autoreset, what-if, errors."""
 
 import itertools
+import json
 import warnings
 
 import gymnasium as gym
@@ -55,6 +56,34 @@ def test_the_env_checkers_pass_without_a_warning(name, keywords):
         warnings.simplefilter("error")
         check_env(gym.make(id_of(name), **keywords).unwrapped)
         check_env_sb3(gym.make(id_of(name), **keywords))
+
+
+@pytest.mark.parametrize(("name", "keywords"), MORE)
+def test_the_meaning_is_plain_json_and_the_same_in_the_vector_env(name, keywords):
+    meaning = gym.make(id_of(name), **keywords).unwrapped.env_config["meaning"]
+    assert json.loads(json.dumps(meaning)) == meaning
+    assert gym.make_vec(id_of(name), 2, "vector_entry_point", **keywords).unwrapped.env_config["meaning"] == meaning
+
+
+@pytest.mark.parametrize(
+    ("name", "learnt", "other", "refused"),
+    [
+        ("MoodySaffell", {"window": np.int64(2)}, {"cost": 0.005, "window": 2}, None),
+        ("RegimeHidden", {"window": 1}, {"observed": True}, "observed"),
+        ("CFMLinear", {"actions": (-4.0, 0.0, 4.0)}, {"actions": (4.0, 0.0, -4.0)}, "actions"),
+        ("CFMLinear", {"actions": (-4.0, 4.0), "limit": 8.0}, {"actions": (-4.0, 4.0)}, None),
+        ("CFMQuadratic", {"max_trade": 4.0}, {"max_trade": 2.0}, "largest_trade"),
+        ("CFMQuadratic", {"limit": 3.0, "psi": 2.0}, {"limit": 3.0, "theta": 0.2}, None),
+        ("Ritter", {"observation": "box"}, {"observation": "box", "lot": 50.0}, "lot"),
+        ("Ritter", {"observation": "box", "impact": 0.0}, {"observation": "box", "half_life": 9.0}, None),
+    ],
+)
+def test_the_meaning_differs_where_the_same_numbers_mean_something_else_and_only_there(name, learnt, other, refused):
+    meanings = [gym.make(id_of(name), **keywords).unwrapped.env_config["meaning"] for keywords in (learnt, other)]
+    if refused is None:
+        assert meanings[0] == meanings[1]
+    else:
+        assert [key for key in meanings[0] if meanings[0][key] != meanings[1][key]] == [refused]
 
 
 @pytest.mark.filterwarnings("ignore:.*render_mode='rgb_array'")  # which SB3 asks for first
