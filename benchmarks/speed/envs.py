@@ -30,16 +30,9 @@ GOALS = [
     Goal("1024 envs, random starts, against copying", "TradingEnv x 1024, random starts", "copy x 1024"),
     Goal("16 envs against copying their observations", "TradingEnv x 16", "copy x 16"),
     Goal("16 envs against Gymnasium's native CartPole", "TradingEnv x 16", "CartPole x 16"),
-    Goal("one env against CartPole, both under gym.make", "TradingEnv, gym.make", "CartPole, gym.make"),
-    Goal(
-        "one env against gym-anytrading, both under gym.make", "TradingEnv, gym.make", "gym-anytrading, gym.make", 1.5
-    ),
-    Goal(
-        "one env against Gym-Trading-Env, both under gym.make",
-        "TradingEnv, gym.make",
-        "Gym-Trading-Env, gym.make",
-        10.0,
-    ),
+    Goal("one env against CartPole, both without wrappers", "TradingEnv, raw", "CartPole, raw"),
+    Goal("one env against gym-anytrading, both without wrappers", "TradingEnv, raw", "gym-anytrading, raw", 1.5),
+    Goal("one env against Gym-Trading-Env, both without wrappers", "TradingEnv, raw", "Gym-Trading-Env, raw", 10.0),
     Goal("16 envs against one raw gym-anytrading", "TradingEnv x 16", "gym-anytrading, raw", 8.0),
 ]
 
@@ -67,7 +60,7 @@ def rounds(quick: bool) -> int:
 def ticks(quick: bool) -> int:
     """Number of times that `measure` calls ``tick``."""
     installed = sum(importlib.util.find_spec(module) is not None for module in PEERS.values())
-    return (rounds(quick) + 1) * (8 + 3 + 2 * installed)
+    return (rounds(quick) + 1) * (8 + 4 + 2 * installed)
 
 
 # -- contenders ------------------------------------------------------------------------------------------------
@@ -132,13 +125,16 @@ def copy_block(obs: Any) -> Chunk:
 
 
 def scalar_blocks() -> dict[str, Chunk]:
-    """Blocks of single envs; CartPole under gym.make only, for comparison."""
-    cart = _alone("CartPole", gym.make("CartPole-v1"))
-    return {**_alone("TradingEnv", gym.make(ENV_ID, **keywords())), "CartPole, gym.make": cart["CartPole, gym.make"]}
+    """Blocks of single envs."""
+    return {**_alone("TradingEnv", gym.make(ENV_ID, **keywords())), **_alone("CartPole", gym.make("CartPole-v1"))}
 
 
 def _alone(name: str, env: Any) -> Mapping[str, Chunk]:
-    """A single env with the wrappers of gym.make, and without any."""
+    """A single env with the wrappers of gym.make, and without any.
+
+    Only envs without wrappers are compared: gym.make checks every step of some envs, and not of ours, whose spec says
+    that they need no checker.
+    """
     return {f"{name}, gym.make": scalar_block(env), f"{name}, raw": scalar_block(env.unwrapped)}
 
 

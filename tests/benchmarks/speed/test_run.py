@@ -92,6 +92,11 @@ def test_a_peer_is_made_on_the_same_prices(monkeypatch, peer, env_id):
     assert "TradingEnv-v0" in gym.registry
 
 
+def test_single_envs_are_compared_without_the_wrappers_of_gym_make_which_differ_from_env_to_env():
+    compared = {name for goal in speed_env.GOALS for name in (goal.contender, goal.peer) if " x " not in name}
+    assert compared == {"TradingEnv, raw", "CartPole, raw", "gym-anytrading, raw", "Gym-Trading-Env, raw"}
+
+
 def test_the_measured_env_is_the_one_described():
     envs = gym.make_vec(speed_env.ENV_ID, 2, **speed_env.keywords())
     assert envs.single_observation_space.shape == (30 * 5 + 4,)
