@@ -18,7 +18,7 @@ ALLOWED = {"trading_env.command": {"agents"}}  # one room may import another hou
 LAW = {  # of each house: a room imports only from rooms further down, and from its own
     "trading_env": [
         {"command"},
-        {"reference", "analysis", "integrations"},
+        {"reference", "analysis", "integrations", "live"},
         {"envs"},
         {"features"},
         {"data"},
@@ -37,7 +37,7 @@ LAW = {  # of each house: a room imports only from rooms further down, and from 
 }
 # These may open every room.
 DOORS = {"trading_env": {"", "__main__", "sb3"}, "agents": {""}, "benchmarks": {"", "__main__"}}
-KERNEL_USERS = {"envs", "analysis", "integrations", "kernel"}
+KERNEL_USERS = {"envs", "analysis", "integrations", "live", "kernel"}
 
 
 @cache

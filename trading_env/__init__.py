@@ -23,20 +23,29 @@ if TYPE_CHECKING:
     from trading_env.envs.trading_env import TradingEnv
     from trading_env.envs.trading_vector_env import TradingVectorEnv
     from trading_env.features.scaler import FeatureScaler
+    from trading_env.live.broker import Broker
+    from trading_env.live.decide import Decision, decide
+    from trading_env.live.paper import PaperBroker
+    from trading_env.live.session import Session
 
 _HOMES = {
     "Backtest": "analysis.backtest",
+    "Broker": "live.broker",
     "Costs": "config",
+    "Decision": "live.decide",
     "DifferentialSharpe": "envs.rewards",
     "EnvConfig": "envs.config",
     "FeatureScaler": "features.scaler",
     "Margin": "config",
     "Market": "data.market",
     "MeanVariance": "envs.rewards",
+    "PaperBroker": "live.paper",
+    "Session": "live.session",
     "TradingEnv": "envs.trading_env",
     "TradingVectorEnv": "envs.trading_vector_env",
     "backtest": "analysis.backtest",
     "check_causality": "analysis.causality",
+    "decide": "live.decide",
     "hindsight": "analysis.hindsight",
     "load": "data.datasets",
 }
@@ -44,17 +53,22 @@ _HOMES = {
 __version__ = "0.1.0"
 __all__ = [
     "Backtest",
+    "Broker",
     "Costs",
+    "Decision",
     "DifferentialSharpe",
     "EnvConfig",
     "FeatureScaler",
     "Margin",
     "Market",
     "MeanVariance",
+    "PaperBroker",
+    "Session",
     "TradingEnv",
     "TradingVectorEnv",
     "backtest",
     "check_causality",
+    "decide",
     "hindsight",
     "load",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -88,9 +87,7 @@ def backtest(
     first = envs.task.firsts[0]
     time = None if market.local_time is None else market.local_time[first:]
     tracks = Tracks(time, asked.bars_per_year or market.bars_per_year, **record)
-    seeds = getattr(policy, "seeds", None)
-    labels = seeds if isinstance(seeds, Sequence) and len(seeds) == runs else range(runs)
-    return Backtest(_name(policy), tuple(labels), tracks, envs.task, orders)
+    return Backtest(_name(policy), _labels(policy, runs), tracks, envs.task, orders)
 
 
 class Backtest:
@@ -104,7 +101,7 @@ class Backtest:
 
     Attributes:
         policy: name of the policy.
-        seeds: labels of the runs (K,).
+        seeds: labels of the runs (K,): seeds of an agent, names of different policies in a list, or else 0 to K - 1.
         tracks: the curves with the axis K even for one run.
         market: the bars.
         config: the env's keywords.
@@ -167,8 +164,9 @@ class Backtest:
 
     def summary(self) -> Summary:
         """A table of the main metrics: a row for each run, median and range of several, and holding without costs."""
-        trades = [len(trades) for trades in self._trades]
-        lines = table_of(self.tracks, trades, [f"seed {seed}" for seed in self.seeds], self.market.close[self.first :])
+        trades, close = [len(trades) for trades in self._trades], self.market.close[self.first :]
+        names = [seed if isinstance(seed, str) else f"seed {seed}" for seed in self.seeds]
+        lines = table_of(self.tracks, trades, names, close, alike=names != list(self.seeds))
         return Summary(f"{self.policy} on {self.period}", HEADINGS, lines, notes(self.tracks, self.config))
 
     @cached_property
@@ -217,7 +215,6 @@ class Backtest:
         drawn = figure(self._episodes[k])
         if len(self) > 1:
             self._add_others(drawn.axes[2], k)
-        drawn._repr_png_ = lambda: _png(drawn)
         return drawn
 
     def _add_others(self, panel: Any, k: int) -> None:
@@ -236,12 +233,6 @@ class Backtest:
         return f"<Backtest of {self.policy} on {self.period}; {runs}return {span}>"
 
 
-def _png(figure: Any) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
-
-
 def _one_market(data: Any, on_missing: str) -> Market:
     """The market of the data; a list of one dataset counts as that one."""
     several = isinstance(data, (list, tuple)) and len(data) > 0 and isinstance(data[0], (str, Market))
@@ -257,6 +248,14 @@ def _name(policy: Any) -> str:
     inner = getattr(policy, "func", policy)  # of a partial
     name = getattr(inner, "__name__", type(inner).__name__)
     return "a function" if name == "<lambda>" else str(name)
+
+
+def _labels(policy: Any, runs: int) -> tuple[Any, ...]:
+    """Labels of the runs: an agent's seeds, the names of different policies in a list, or else 0 to K - 1."""
+    several = isinstance(policy, (list, tuple))
+    found = [_name(part) for part in policy] if several else getattr(policy, "seeds", None)
+    distinct = isinstance(found, Sequence) and len(set(found)) == len(found) == runs
+    return tuple(found if distinct else range(runs))  # type: ignore[arg-type]
 
 
 def _record(policy: Any, envs: Any) -> tuple[dict[str, Floats], list[Floats]]:

@@ -35,14 +35,17 @@ COLUMNS: dict[str, Callable[[float], str]] = {  # metric, and how it is written
 HEADINGS = ("", "return", "per year", "volatility", "Sharpe ±", "drawdown", "turnover", "trades")
 
 
-def table_of(tracks: Tracks, trades: Sequence[int], names: Sequence[str], close: Floats) -> list[list[str]]:
-    """The cells of each row: the runs, median and range if there are several, and holding.
+def table_of(
+    tracks: Tracks, trades: Sequence[int], names: Sequence[str], close: Floats, alike: bool
+) -> list[list[str]]:
+    """The cells of each row: the runs, median and range of several that are alike, and holding.
 
     Args:
         tracks: K runs.
         trades: number of trades of each (K,).
         names: of the runs (K,).
         close: closes, from that of the first decision on (T+1,).
+        alike: True if the runs are seeds of one policy.
     """
     values = [tracks.metric(metric) for metric in COLUMNS]
     runs = [[column[k] for column in values] for k in range(len(names))]
@@ -50,6 +53,7 @@ def table_of(tracks: Tracks, trades: Sequence[int], names: Sequence[str], close:
         rows = [_row("policy", runs[0], trades[0])]
     else:
         rows = [_row(name, run, n) for name, run, n in zip(names, runs, trades, strict=True)]
+    if len(names) > 1 and alike:
         for name, measure in (("median", np.median), ("lowest", np.min), ("highest", np.max)):
             rows.append(_row(name, [_of(measure, column) for column in values], _of(measure, trades)))
     held = _held(tracks, close)

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trading_env.envs.fills import units_after_orders
 from trading_env.envs.rendering.episode import Episode
 from trading_env.envs.task import Task
-from trading_env.kernel.layout import CASH, EQUITY, PAST_ROW, ROW, STATE, TARGET, UNITS
-from trading_env.kernel.observe import trade_rows
 from trading_env.kernel.rules import Floats
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def fills_of(task: Task, episode: Episode) -> list[Fill]:
     steps = episode.steps
     before, after = episode.curve("units")[:-1], steps["units"].to_numpy(np.float64)
     price, exit_price = steps["price"].to_numpy(np.float64), steps["exit"].to_numpy(np.float64)
-    ordered = np.where(exit_price > 0.0, _units_after_orders(task, episode), after)  # units once the order is filled
+    ordered = np.where(exit_price > 0.0, _ordered(task, episode), after)  # units once the order is filled
     costs = (steps["commission"] + steps["slippage"]).to_numpy(np.float64)
     fills = []
     for i in np.flatnonzero((ordered != before) | (exit_price > 0.0)).tolist():
@@ -140,20 +139,7 @@ def fills_of(task: Task, episode: Episode) -> list[Fill]:
     return fills
 
 
-def _units_after_orders(task: Task, episode: Episode) -> Floats:
-    """Units held once each step's order is filled (S,), by the kernel, whatever the broker does afterwards."""
-    steps, n = episode.steps, len(episode.steps)
+def _ordered(task: Task, episode: Episode) -> Floats:
+    """Units held once each step's order is filled (S,)."""
     cash, units = episode.curve("cash", episode.initial_cash)[:-1], episode.curve("units")[:-1]
-    order, price, exit_price = (np.ascontiguousarray(steps[name], np.float64) for name in ("order", "price", "exit"))
-    if task.fill != "close":
-        cash = cash - steps["financing"].to_numpy(np.float64)
-    state, clock = np.ones((n, len(STATE))), np.zeros((n, PAST_ROW + 1), np.int64)
-    state[:, CASH], state[:, UNITS], state[:, EQUITY] = cash, units, cash + units * price
-    state[:, TARGET], clock[:, ROW] = steps["target"], np.arange(n)
-    trade_rows(order, state, clock, price, task.rules)
-    filled: Floats = state[:, UNITS]
-    if task.fill == "next_close":  # a margin call within the bar voids its order
-        traded = steps["turnover"].to_numpy(np.float64) * episode.equity[:-1]
-        void = np.isclose(traded, np.abs(units) * exit_price, rtol=1e-9, atol=0.0)
-        filled = np.where(void, units, filled)
-    return filled
+    return units_after_orders(task, cash, units, episode.equity[:-1], episode.steps)

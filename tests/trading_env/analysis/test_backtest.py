@@ -155,7 +155,9 @@ def test_a_list_of_policies_is_a_run_each(market):
     both = backtest([strategies.buy_and_hold, strategies.flat], market)
     assert_array_equal(both.equity[0], backtest(strategies.buy_and_hold, market).equity)
     assert (both.equity[1] == 100_000.0).all()
-    assert len(both) == 2
+    assert (len(both), both.seeds) == (2, ("buy_and_hold", "flat"))
+    assert [row[0] for row in both.summary().rows] == ["buy_and_hold", "flat", "holding"]
+    assert backtest([strategies.flat] * 2, market).seeds == (0, 1)
 
 
 def test_data_are_whatever_load_takes_or_an_env(market, tmp_path):
@@ -213,8 +215,8 @@ def test_after_a_ruin_the_account_stands_still():
     assert (result.equity[0, 3:] == result.equity[0, 3]).all()
     assert (result.exposure[0, 3:] == 0.0).all()
     assert (result.returns[0, 3:] == 0.0).all()
-    assert result.to_frame()["seed"].value_counts().to_dict() == {0: 3, 1: 6}
-    assert result.plot(seed=0).axes
+    assert result.to_frame()["seed"].value_counts().to_dict() == {"buy_and_hold": 3, "flat": 6}
+    assert result.plot(seed="buy_and_hold").axes
 
 
 def test_without_bars_per_year_figures_per_year_are_unknown_and_the_summary_says_so():

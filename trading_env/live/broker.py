@@ -1,0 +1,52 @@
+"""Broker: the four methods that a `Session` needs of whoever executes its orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from trading_env.data.market import Market
+from trading_env.envs.standing import Account
+from trading_env.live.decide import Decision
+
+
+class Fill(NamedTuple):
+    """Units that changed hands.
+
+    Attributes:
+        key: of the order, or "broker" for a position that the broker closed.
+        time: in ISO 8601; of the bar in which it happened, or exact.
+        units: negative = sold.
+        price: paid or received per unit, spread and slippage included.
+        commission: currency.
+    """
+
+    key: str
+    time: str
+    units: float
+    price: float
+    commission: float
+
+
+class Broker(Protocol):
+    """Executes the orders of one account in one instrument.
+
+    A session calls `update`, `fills` and `account` before a decision, and `submit` after it. Every method may be called
+    again after a kill, with the same arguments, and must then change nothing more.
+    """
+
+    def update(self, market: Market) -> None:
+        """Takes note of all bars up to now. A paper broker fills at them; a real one has nothing to do here."""
+
+    def fills(self, after: int) -> Sequence[Fill]:
+        """All fills but the first ``after``, oldest first; the order in which they are listed never changes."""
+
+    def account(self) -> Account:
+        """Units and cash as they are now. What is None of the rest, the session keeps itself."""
+
+    def submit(self, key: str, decision: Decision) -> None:
+        """Places the order of a decision, once for each key, however often it is called.
+
+        The key is the bar's time: a real broker takes it as the client's order id, and trades decision.order_units, or,
+        better, as many units as reach decision.target at its own price.
+        """
