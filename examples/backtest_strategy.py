@@ -1,6 +1,6 @@
 """Backtest strategies on a test period: summary, trades, picture.
 
-    python examples/backtest_strategy.py [--plot backtest.png]
+python examples/backtest_strategy.py [--plot backtest.png]
 """
 
 from __future__ import annotations

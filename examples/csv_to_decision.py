@@ -1,6 +1,6 @@
 """From a CSV file of daily bars to an agent that is trained, tested and saved, and to its decision for tomorrow.
 
-    python examples/csv_to_decision.py [my.csv]
+python examples/csv_to_decision.py [my.csv]
 """
 
 from __future__ import annotations
