@@ -251,7 +251,7 @@ class PPO(RolloutAgent):
             loss, losses = ppo_loss(policy, value, batch, *clips, *coefs)
             self.net.zero_grad()
             loss.backward()
-        losses = Losses(*(term.detach() for term in losses))
+            losses = Losses(*(term.detach() for term in losses))
         self._last.losses.append(losses)
         if config.target_kl is not None:
             active = active & (approx_kl(losses.log_ratio) <= 1.5 * config.target_kl).cpu().numpy()

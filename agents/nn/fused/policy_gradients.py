@@ -7,7 +7,7 @@ Axis letters: S seeds, M rows of a rollout, B of them in a batch, D inputs, K nu
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ def advantage_gradient(
     normalize: bool,
     ent_coef: float,
     vf_coef: float,
-) -> torch.Tensor:
-    """Writes the gradient of `agents.a2c.a2c_loss` or `agents.reinforce.reinforce_loss`; returns its terms, [3, S, B].
+) -> Iterator[torch.Tensor]:
+    """Writes the gradient of `agents.a2c.a2c_loss` or `agents.reinforce.reinforce_loss`; returns its 3 terms, [S, B].
 
     Args:
         net: The networks.
@@ -46,7 +46,7 @@ def advantage_gradient(
     weight = (returns if advantage is None else advantage).numpy().copy()  # normalised in place
     batch = (np.array(seeds), rows.numpy(), returns.numpy(), weight)
     _advantage_gradient(net, *batch, advantage is None, normalize, *coefs, terms)
-    return torch.from_numpy(terms)
+    return map(torch.from_numpy, terms)
 
 
 @compiled
@@ -92,8 +92,8 @@ def clipped_gradient(
     clip_range_vf: float | None,
     ent_coef: float,
     vf_coef: float,
-) -> torch.Tensor:
-    """Writes the gradient of `agents.ppo.ppo_loss`; returns its terms, [4, S, B].
+) -> Iterator[torch.Tensor]:
+    """Writes the gradient of `agents.ppo.ppo_loss`; returns its 4 terms, [S, B].
 
     Args:
         net: The networks.
@@ -109,7 +109,7 @@ def clipped_gradient(
     free = math.inf if clip_range_vf is None else clip_range_vf
     numbers = map(np.float32, (clip_range, free, ent_coef, vf_coef))
     _clipped_gradient(net, rows.numpy(), np.ascontiguousarray(index), *numbers, normalize, terms)
-    return torch.from_numpy(terms)
+    return map(torch.from_numpy, terms)
 
 
 @compiled
