@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from agents.base import commands
-from benchmarks.tasks.checks import check_counts, check_name
+from benchmarks.tasks.checks import check_counts, check_distinct, check_name
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,10 @@ class CompareSettings:
     """Folder under --folder for the results."""
     folder: Path = Path("results")
     """Where results are kept."""
-    data: str = "us-stocks/AAPL"
-    """Dataset: a name, or the path of a CSV or Parquet file."""
+    data: tuple[str, ...] = ("us-stocks/AAPL",)
+    """Datasets, a comparison each: names, or paths of CSV or Parquet files."""
+    contender: tuple[str, ...] = ()
+    """Policies of your own, as module:function; see docs/benchmarks.md."""
     split: str = "2010-01-01"
     """First day of the test period; everything before it is for training."""
     seeds: int = 5
@@ -96,6 +98,10 @@ class CompareSettings:
     def __post_init__(self) -> None:
         check_counts(self, ("seeds", "total_timesteps", "random_seeds", "processes"))
         check_name(self.name)
+        check_distinct("data", self.data)
+        check_distinct("folders of data", [folder_of(data) for data in self.data])
+        if self.contender:
+            check_distinct("contender", self.contender)
 
     def env_keywords(self) -> dict[str, Any]:
         """Keywords of TradingEnv that training and test share."""
@@ -116,9 +122,30 @@ DEMO: dict[str, Any] = {"name": "demo", "seeds": 4, "total_timesteps": 20_000}
 
 def parse(arguments: list[str], prog: str) -> CompareSettings:
     """The settings of this command line; ``--demo`` changes the defaults of the others."""
+    arguments = gathered(gathered(arguments, "--data"), "--contender")
     default = CompareSettings(**DEMO) if "--demo" in arguments else CompareSettings()
     found: CompareSettings = commands.parse(prog, CompareSettings, arguments, default=default, description=DESCRIPTION)
     return found
+
+
+def folder_of(data: str) -> str:
+    """The folder of a dataset's results where there are several: its name, or its file's without suffix."""
+    path = Path(data)
+    return path.stem if path.suffix else data.replace("/", "-")
+
+
+def gathered(arguments: list[str], option: str) -> list[str]:
+    """The arguments with the values of a repeated option behind one, "--data a --data b" as "--data a b"."""
+    others: list[str] = []
+    values: list[str] = []
+    taking = False
+    for word in arguments:
+        if word.startswith("-"):
+            taking = word.partition("=")[0] == option
+            word = word.removeprefix(f"{option}=")
+        if word != option:
+            (values if taking else others).append(word)
+    return [*others, option, *values] if option in arguments or values else others
 
 
 DESCRIPTION = """\

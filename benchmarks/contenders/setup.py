@@ -19,26 +19,29 @@ class Setup:
 
     Attributes:
         settings: the options.
+        data: the dataset's name or path.
         train, test: the market before and after the split; rows of ``test`` before its ``first`` are history.
         keywords: of TradingEnv, with a scaler fitted on the training period alone.
     """
 
     settings: CompareSettings
+    data: str
     train: Market
     test: Market
     keywords: dict[str, Any]
 
     @classmethod
-    def of(cls, settings: CompareSettings) -> Setup:
-        """Loads the data, splits it and fits the scaler."""
-        market = load(settings.data)
+    def of(cls, settings: CompareSettings, data: str | None = None) -> Setup:
+        """Loads a dataset, the first of the settings unless given, splits it and fits the scaler."""
+        data = settings.data[0] if data is None else data
+        market = load(data)
         try:
             train, test = market.split(settings.split)
         except (TypeError, ValueError) as error:
             ends = " to ".join(market.time_of(bar) for bar in (market.first, len(market) - 1))
-            raise ValueError(f"split must lie within data {settings.data!r}, {ends}: {error}") from error
+            raise ValueError(f"split must lie within data {data!r}, {ends}: {error}") from error
         keywords = {**settings.env_keywords(), "scaler": FeatureScaler().fit(train)}
-        return cls(settings, train, test, keywords)
+        return cls(settings, data, train, test, keywords)
 
     def training_env(self) -> gym.Env[Any, Any]:
         """An env on the training period whose episodes start at random bars; learners make copies of it."""

@@ -125,6 +125,28 @@ def print_comparison(results: Mapping[str, Any], console: Console | None = None,
     tables.say(notes(results), console)
 
 
+def print_together(found: Sequence[Mapping[str, Any]], console: Console | None = None, wide: bool = False) -> None:
+    """Prints the mean Sharpe ratio of each row on each dataset."""
+    console = tables.console_of(console)
+    names = [results["data"]["name"] for results in found]
+    rows: list[Sequence[str] | None] = [
+        [policy, *(_sharpe(results["rows"][policy]) for results in found)] for policy in found[0]["rows"]
+    ]
+    tables.show(tables.Columns("Mean Sharpe ratio ± s.e. on each market", ["policy"], names, rows), console, wide)
+    tables.say(["Markets of one time move together: results on several are not as many independent ones."], console)
+
+
+def _sharpe(row: Mapping[str, Any]) -> str:
+    """The mean Sharpe ratio and its standard error; undefined for a row that never held a position."""
+    sharpe = row["sharpe"]
+    return f"{decimal(sharpe['mean'])} ± {decimal(sharpe['standard_error'])}" if sharpe_known(row) else "undefined"
+
+
+def sharpe_known(row: Mapping[str, Any]) -> bool:
+    """True if a run of the row has a Sharpe ratio."""
+    return bool(row["summary"]["sharpe"]["defined"])
+
+
 def _title(results: Mapping[str, Any]) -> str:
     data = results["data"]
     return f"{data['name']}, test {data['test']['first']} to {data['test']['last']}, {data['test']['bars']} bars"
@@ -141,10 +163,9 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         "turnover": _spread(summary["turnover"], tenths, several),
         "speed": "" if speed is None else f"{speed:,.0f}",
     }
-    if summary["sharpe"]["defined"]:
+    if sharpe_known(row):
         _, *spread = cells["sharpe"].split("\n")
-        mean, error = row["sharpe"]["mean"], row["sharpe"]["standard_error"]
-        cells["sharpe"] = "\n".join([f"{decimal(mean)} ± {decimal(error)}", *spread])
+        cells["sharpe"] = "\n".join([_sharpe(row), *spread])
     return list(cells.values())
 
 
@@ -193,6 +214,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         "Two rows differ if the interval of their difference excludes 0; their own intervals do not show it. All "
         "intervals of differences together hold with 95%.",
         *_undefined(rows),
+        *_own(settings),
         f"Made at {provenance.in_words(results)}." if "versions" in results else provenance.UNKNOWN,
         "One stock over one period says little about any other, and past returns promise no profit.",
     ]
@@ -220,6 +242,12 @@ def _differences(differences: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def verdict(low: float, high: float) -> str:
     """The verdict of the interval of a difference."""
     return "no difference shown" if low <= 0.0 <= high else "better" if low > 0.0 else "worse"
+
+
+def _own(settings: Mapping[str, Any]) -> list[str]:
+    """One line on the contenders of the user, if there are any."""
+    names = settings.get("contender", ())
+    return [f"Made from the bars of training alone, by functions of your own: {', '.join(names)}."] if names else []
 
 
 def _undefined(rows: Mapping[str, Any]) -> list[str]:

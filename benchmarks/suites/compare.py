@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from agents.base.commands import checking, printable
 from agents.common.files import check_folder
 from agents.common.folders import write_folder
-from benchmarks.contenders import ours, rules, sb3
-from benchmarks.contenders.settings import parse
+from benchmarks.contenders import ours, own, rules, sb3
+from benchmarks.contenders.settings import folder_of, parse
 from benchmarks.contenders.setup import Row, Setup
 from benchmarks.evaluation.tracks import measures
 from benchmarks.forecasting.windows import Fold, Windows, folds
@@ -27,14 +29,25 @@ VALIDATION = 250  # bars, or a quarter of those to learn from if that is less
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs the comparison that the command line describes."""
+    """Runs the comparison that the command line describes, on one dataset after the other."""
     settings = parse(list(arguments), PROGRAM)
-    folder = settings.folder / settings.name
+    root = settings.folder / settings.name
     with checking(PROGRAM):
-        setup = Setup.of(settings)
-        check(setup)
-        check_folder(folder, "folder")
-    rows = compare(setup)
+        makers = {name: own.function_of(name) for name in settings.contender}
+        setups = [Setup.of(settings, data) for data in settings.data]
+        for setup in setups:
+            check(setup)
+        folders = [root if len(setups) == 1 else root / folder_of(setup.data) for setup in setups]
+        for folder in folders:
+            check_folder(folder, "folder")
+    found = [written(setup, makers, folder) for setup, folder in zip(setups, folders, strict=True)]
+    if len(found) > 1:
+        report.print_together(found, wide=settings.wide)
+
+
+def written(setup: Setup, makers: Mapping[str, own.Make], folder: Path) -> dict[str, Any]:
+    """The results on one dataset, printed and written to the folder."""
+    rows = compare(setup, makers)
     results = report.results(setup, rows)
     contents = {
         "results.json": json_bytes(results),
@@ -42,8 +55,9 @@ def main(arguments: Sequence[str]) -> None:
         "equity.png": figures.picture(figures.equity_figure(rows, results), folder / "equity.png"),
     }
     write_folder(folder, contents)
-    report.print_comparison(results, wide=settings.wide)
+    report.print_comparison(results, wide=setup.settings.wide)
     print(printable(f"written: {folder}/results.json, equity.parquet, equity.png"))
+    return results
 
 
 def check(setup: Setup) -> None:
@@ -55,13 +69,15 @@ def check(setup: Setup) -> None:
     fold_of(setup)
 
 
-def compare(setup: Setup) -> dict[str, Row]:
-    """The rows of the table, by name, in the order of `ROWS`."""
+def compare(setup: Setup, makers: Mapping[str, own.Make]) -> dict[str, Row]:
+    """The rows of the table, by name, in the order of `ROWS`, and then the contenders of the user."""
+    mine = {name: own.row(name, make, setup) for name, make in makers.items()}  # first: they may fail
     dqn, sb3_dqn = train_dqn(setup), train_sb3_dqn(setup)
     baselines = {name: rules.strategy(setup, name) for name in rules.STRATEGIES}
     turnover = median_and_range(measures(dqn.tracks)["turnover"]).median
     chance = rules.random_traders(setup, turnover)
-    return {**baselines, "random": chance, "forecast": forecast_trader(setup), "dqn": dqn, "sb3_dqn": sb3_dqn}
+    learners = {"forecast": forecast_trader(setup), "dqn": dqn, "sb3_dqn": sb3_dqn}
+    return {**baselines, "random": chance, **learners, **mine}
 
 
 def train_dqn(setup: Setup) -> Row:
@@ -101,7 +117,7 @@ def forecast_trader(setup: Setup) -> Row:
 
 def fold_of(setup: Setup) -> tuple[Market, Windows, Fold]:
     """The whole market, its windows, and their split into rows to fit, to choose by and to test."""
-    market = load(setup.settings.data)
+    market = load(setup.data)
     windows = Windows.of(market, **FORECAST)
     learnt = setup.test.first - int(windows.bar[0])  # windows whose last bar lies before the test period
     try:

@@ -30,7 +30,7 @@ def setup(name):
     close = np.linspace(1.0, 2.0, 200)
     days = np.datetime64("2020-01-01", "ns") + np.arange(200) * np.timedelta64(1, "D")
     train, test = Market.from_arrays(close, time=days, name=name).split(0.5)
-    return Setup(settings, train, test, {})
+    return Setup(settings, name, train, test, {})
 
 
 @pytest.mark.parametrize("dated", [True, False])

@@ -2,6 +2,9 @@ import contextlib
 import io
 import json
 import math
+import re
+import sys
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -10,8 +13,10 @@ from matplotlib.image import imread
 from sklearn.linear_model import LinearRegression
 
 from benchmarks.__main__ import main
+from benchmarks.contenders import own as contenders
 from benchmarks.contenders import rules
-from benchmarks.contenders.settings import CompareSettings, Hyperparameters, parse
+from benchmarks.contenders.settings import CompareSettings, Hyperparameters, gathered, parse
+from benchmarks.contenders.setup import Row
 from benchmarks.forecasting import forecasters
 from benchmarks.forecasting.forecasters import Regression
 from benchmarks.reports import compare as report
@@ -34,11 +39,51 @@ TINY = {
 }
 
 
+CONTENDERS = """
+import numpy as np
+
+GIVEN = []
+
+
+class Always:
+    def __init__(self, action):
+        self.action = action
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):
+        return np.full(len(observation), self.action), state
+
+
+def holder(train, validation, keywords, seeds):
+    GIVEN.append((train, validation, keywords, seeds))
+    return [Always(2) for _ in seeds]
+
+
+def nothing(train, validation, keywords, seeds):
+    return "nothing"
+
+
+def forgetful(train, validation):
+    return Always(2)
+"""
+
+
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def own(tmp_path_factory):
+    """A module of contenders that can be imported."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_contenders.py").write_text(CONTENDERS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield import_module("own_contenders")
+    sys.modules.pop("own_contenders")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, own):
     """The folder and the printed text of a whole comparison with a tiny budget."""
     folder, printed = tmp_path_factory.mktemp("results"), io.StringIO()
     options = [word for option in TINY.items() for word in option]
+    options += ["--contender", "own_contenders:holder"]
     with contextlib.redirect_stdout(printed):
         assert main(["compare", *options, "--no-progress", "--folder", str(folder)]) == 0
     return folder / "tiny", printed.getvalue()
@@ -50,11 +95,11 @@ def results(written):
 
 
 def test_every_row_has_every_seed_and_every_metric(results):
-    assert tuple(results["rows"]) == compare.ROWS
+    assert tuple(results["rows"]) == (*compare.ROWS, "own_contenders:holder")
     assert compare.ROWS[:5] == rules.STRATEGIES
     assert compare.ROWS[5:] == ("random", "forecast", "dqn", "sb3_dqn")
     assert 0.0 < results["rows"]["volatility_target"]["metrics"]["exposure"][0] < 1.0
-    assert [row["seeds"] for row in results["rows"].values()] == [1, 1, 1, 1, 1, 7, 1, 2, 2]
+    assert [row["seeds"] for row in results["rows"].values()] == [1, 1, 1, 1, 1, 7, 1, 2, 2, 2]
     for row in results["rows"].values():
         for name in ("total_return", "sharpe", "sharpe_se", "max_drawdown", "turnover"):
             assert len(row["metrics"][name]) == row["seeds"]
@@ -101,7 +146,8 @@ def test_the_picture_is_not_empty(written):
 
 def test_one_table_and_what_must_be_known_to_read_it_are_printed(written):
     first_words = [line.split()[0] for line in written[1].splitlines() if line.strip()]
-    assert [word for word in first_words if word in compare.ROWS] == list(compare.ROWS)
+    rows = [*compare.ROWS, "own_contenders:holder"]
+    assert [word for word in first_words if word in rows] == rows
     assert "…" not in written[1]
     for words in ("Survivorship bias", "commission 5 bps", "300 steps per seed, 2 seeds", "no profit"):
         assert words in written[1]
@@ -146,6 +192,80 @@ def test_who_follows_forecasts_learns_from_the_training_years_only(monkeypatch):
     assert len(seen["fitted"]) == 2
     for first, second in zip(*seen["fitted"], strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_a_contender_of_ones_own_is_in_results_curves_and_notes(written, results, own):
+    row, held = (results["rows"][name] for name in ("own_contenders:holder", "buy_and_hold"))
+    assert row["metrics"]["total_return"] == pytest.approx(held["metrics"]["total_return"] * 2)
+    assert len(row["sharpe_minus_buy_and_hold_95"]) == 2
+    assert "own_contenders:holder" in set(pd.read_parquet(written[0] / "equity.parquet")["policy"])
+    assert "functions of your own: own_contenders:holder" in written[1]
+    assert set(results["sharpe_differences"]) >= {"own_contenders:holder"}
+    train, validation, keywords, seeds = own.GIVEN[0]
+    assert seeds == (0, 1)
+    assert keywords["window"] == 5
+    assert len(train) == validation.first
+    assert validation.time[-1] < np.datetime64("2012-09-04") <= load("us-stocks/IBM").time[len(validation)]
+
+
+def row_without_training(setup):
+    return Row(rules.strategy(setup, "buy_and_hold").tracks, 100.0, 1.0)
+
+
+def test_several_datasets_are_compared_one_after_the_other_and_together(tmp_path, monkeypatch, capsys, own):
+    for name in ("train_dqn", "train_sb3_dqn"):
+        monkeypatch.setattr(compare, name, row_without_training)
+    load("us-stocks/MSFT").to_frame().to_csv(tmp_path / "my prices.csv")
+    options = ["--data", "us-stocks/IBM", "--data", str(tmp_path / "my prices.csv"), "--random-seeds", "2"]
+    options += ["--contender=own_contenders:holder", "--folder", str(tmp_path), "--name", "two", "--window", "5"]
+    assert main(["compare", *options, "--no-progress"]) == 0
+    text = capsys.readouterr().out
+    for folder, name in (("us-stocks-IBM", "us-stocks/IBM"), ("my prices", "my prices")):
+        results = json.loads((tmp_path / "two" / folder / "results.json").read_text())
+        assert results["data"]["name"] == name
+        assert [*results["rows"]] == [*compare.ROWS, "own_contenders:holder"]
+        assert (tmp_path / "two" / folder / "equity.png").stat().st_size > 10_000
+        assert f"{name}, test 2010-01-04 to 2013-03-01" in text
+    together = text.partition("Mean Sharpe ratio")[2]
+    assert [word for word in (*compare.ROWS, "own_contenders:holder") if f"\n{word} " not in together] == []
+    for word in ("us-stocks/IBM", "my prices"):
+        assert word in together
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--contender", "own_contenders"], "contender must be module:function, got 'own_contenders'"),
+        (["--contender", "own_contenders:gone"], "contender 'own_contenders:gone': .* has no attribute 'gone'"),
+        (["--contender", "no_such_module:make"], "contender 'no_such_module:make': No module named 'no_such_module'"),
+        (
+            ["--contender", "own_contenders:forgetful"],
+            "must take train, validation, keywords, seeds: too many",
+        ),
+        (["--data", "us-stocks/IBM", "us-stocks/IBM"], "data must have at least one value, and none twice"),
+        (["--data", "a/x.csv", "--data", "b/x.csv"], "folders of data must have at least one value, and none twice"),
+    ],
+)
+def test_contenders_and_data_are_checked_before_any_training(options, said, own, monkeypatch, capsys):
+    monkeypatch.setattr(compare, "compare", lambda *given: pytest.fail("it trains"))
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", *options])
+    assert ended.value.code == 2
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_a_contender_that_makes_no_policy_is_named(own):
+    setup = compare.Setup.of(CompareSettings(window=5, seeds=2))
+    with pytest.raises(TypeError, match="contender 'own_contenders:nothing': policy must have predict"):
+        contenders.row("own_contenders:nothing", own.nothing, setup)
+
+
+def test_repeated_options_are_gathered():
+    mixed = ["--data", "a", "--seeds", "3", "--data=b", "c"]
+    assert gathered(mixed, "--data") == ["--seeds", "3", "--data", "a", "b", "c"]
+    assert gathered(["--seeds", "3"], "--data") == ["--seeds", "3"]
+    assert gathered(["--data", "a", "-h"], "--data") == ["-h", "--data", "a"]
+    assert parse(["--data", "x.csv", "--data", "y.csv"], "compare").data == ("x.csv", "y.csv")
 
 
 def test_demo_changes_the_defaults_only():
