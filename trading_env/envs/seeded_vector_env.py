@@ -235,9 +235,10 @@ class SeededVectorEnv(gym.vector.VectorEnv[Any, Any, Any], ABC):
             final = self._final(rows, now, obs, info)
         else:
             self._ended, self._any_ended = now, bool(now.any())
-        episodes = [self._draw(self._rngs[j]) for j in rows]
-        self._begin(rows, episodes, stepped=same)
-        self._show(rows, episodes, obs, info)
+        if len(rows):
+            episodes = [self._draw(self._rngs[j]) for j in rows]
+            self._begin(rows, episodes, stepped=same)
+            self._show(rows, episodes, obs, info)
         info.update(final)
 
     def _final(self, rows: Any, now: Bools, obs: Any, info: dict[str, Any]) -> dict[str, Any]:

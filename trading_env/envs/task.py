@@ -286,10 +286,14 @@ class Task:
 
     def begin(self, i: int, start: int) -> tuple[Floats, list[int]]:
         """State and clock at the start of an episode on market i from bar ``start``."""
+        return new_state(self.initial_cash, self.years[i]), self.clock(i, start)
+
+    def clock(self, i: int, start: int) -> list[int]:
+        """Clock at the start of such an episode."""
         end = len(self.markets[i]) - 1
         last = end if self.episode_length is None else min(start + self.episode_length, end)
         offset = self.offsets[i]
-        return new_state(self.initial_cash, self.years[i]), [offset + start, offset + last, offset, -1]
+        return [offset + start, offset + last, offset, -1]
 
 
 def load_markets(data: Any, on_missing: str) -> tuple[Market, ...]:

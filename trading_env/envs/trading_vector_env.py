@@ -86,6 +86,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         self._no_mask = np.empty((n, 0), np.bool_)
         self._shapes = (n, self._width), (len(INFO), n), (n, len(self.task.orders))  # of observation, info, mask
         self._now, self._past_accounts = new_blocks(n), new_blocks(n)  # a step reads one and writes the other
+        self._initial = np.array([self.task.begin(i, 0)[0][: len(STATE)] for i in range(len(self.task.markets))])
         self._scratch = np.zeros(1, SCRATCH)
         self._clock = np.zeros((n, PAST_ROW + 1), np.int64)
         self._kernel: Bound | None = None  # step_rows for the types of this env's arrays
@@ -140,22 +141,18 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
         return list(value)
 
     def _begin(self, rows: Ints, episodes: Sequence[tuple[int, int]], stepped: bool) -> None:
-        accounts = []
-        for j, (market, start) in zip(rows, episodes, strict=True):
-            state, clock = self.task.begin(market, start)
-            accounts.append(state[: len(STATE)])
-            self._clock[j, :PAST_ROW] = clock[:PAST_ROW]
-        set_accounts(self._now, rows, np.reshape(accounts, (-1, len(STATE))))
-        if not stepped:
-            self._clock[rows, PAST_ROW] = -1
+        set_accounts(self._now, rows, self._initial[[market for market, _ in episodes]])
+        past = self._clock[rows, PAST_ROW]
+        self._clock[rows] = [self.task.clock(*episode) for episode in episodes]
+        if stepped:
+            self._clock[rows, PAST_ROW] = past
 
     def _show_account(self, rows: Ints, episodes: Sequence[tuple[int, int]], info: dict[str, Any]) -> None:
         """Writes the info of new episodes in the rows, and stores it for the next call of a reward callable."""
         block: Any = info["equity"].base  # all values are rows of it, in the order of INFO
         block[:, rows] = 0.0
         block[:2, rows] = self.task.initial_cash  # equity, cash
-        for j, (_, start) in zip(rows, episodes, strict=True):
-            info["bar"][j] = start
+        info["bar"][rows] = [start for _, start in episodes]
         self._remember(info, rows)
 
     def _observe(self, rows: Ints, obs: Any, mask: Bools) -> None:
