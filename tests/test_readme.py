@@ -22,12 +22,21 @@ def blocks(language, text):
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks("python", README))
-def test_a_block_of_the_readme_runs_in_a_fresh_process(code, tmp_path):
+def spoken(text):
+    """A line's words, with every number replaced by #: numbers depend on processor and budget."""
+    return re.sub(r"[-+]?\d[\d,.]*(%|\b)", "#", text).split()
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"), re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", README, re.DOTALL)
+)
+def test_a_block_of_the_readme_runs_in_a_fresh_process_and_prints_what_is_shown(code, shown, tmp_path):
     command = [sys.executable, "-W", "error", "-c", code]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert result.returncode == 0, result.stderr
+    table = shown.partition("[...]")[0].splitlines()
+    assert [spoken(line) for line in table] == [spoken(line) for line in result.stdout.splitlines()[: len(table)]]
 
 
 CODE = {f"{name}-{number}": code for name, text in GUIDES.items() for number, code in enumerate(blocks("python", text))}
@@ -53,11 +62,6 @@ def assert_extras_exist(command):
     assert what, command
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set((what[1] or "").split(",")) - {""} <= extras.keys(), command
-
-
-def spoken(text):
-    """A line's words, with every number replaced by #: numbers depend on processor and budget."""
-    return re.sub(r"[-+]?\d[\d,.]*(%|\b)", "#", text).split()
 
 
 def test_the_page_on_the_command_shows_its_real_output(tmp_path, monkeypatch, capsys):
