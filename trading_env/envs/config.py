@@ -253,6 +253,8 @@ def parse_actions(actions: Any, lots: int, allow_short: bool | None, max_leverag
     else:
         targets = _exposures(actions)
     for target in targets:
+        if target < 0.0 and allow_short is False:
+            raise ValueError(f"allow_short=False refuses short positions, got actions={brief(actions)}")
         if abs(target) > max_leverage:
             raise ValueError(f"actions: target exposure {target:g} is beyond margin.max_leverage={max_leverage:g}")
     return kind, np.array(targets)

@@ -121,7 +121,7 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
     | scaler | None | a fitted FeatureScaler, or its to_dict() |
     | window | 30 | rows of history in the observation |
     | actions, lots | "buy_hold_sell", 1 | see Action Space |
-    | allow_short | None | True: sell is -1; False: 0, and "lots", "continuous" stay long; None: 0, they may go short |
+    | allow_short | None | True: sell is -1; False: nothing goes short, nor may targets; None: sell is 0, others may |
     | sizing | None | "drift" trades when the chosen target changes (default, discrete), "rebalance" at each bar |
     | lot_size | None | units are multiples of it; None = fractional |
     | min_trade | 0.0 | no-trade band: a smaller trade, in exposure, is suppressed; the choice counts as reached |

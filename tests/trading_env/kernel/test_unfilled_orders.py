@@ -146,6 +146,12 @@ def test_going_short_is_allowed_by_name_for_buy_hold_sell_alone(actions):
         env_of([100.0] * 5, actions=actions, allow_short=True)
 
 
+def test_short_targets_are_refused_where_going_short_is_forbidden():
+    with pytest.raises(ValueError, match=r"allow_short=False refuses short positions, got actions=\(-1.0, 0.0, 1.0\)"):
+        env_of([100.0] * 5, actions=(-1.0, 0.0, 1.0), allow_short=False)
+    assert env_of([100.0] * 5, actions=(0.0, 1.0), allow_short=False).action_space.n == 2
+
+
 @pytest.mark.parametrize("actions", ["lots", "continuous"])
 def test_a_spec_keeps_whether_short_is_allowed(actions):
     market = Market.from_arrays(close=[100.0] * 5)
