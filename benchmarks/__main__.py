@@ -14,9 +14,14 @@ COMMANDS = {
     "coverage": "simulate how often the printed intervals and tests are right",
     "counterfactual": "count the steps that DQN saves by learning from the actions not taken, too",
     "curves": "draw learning curves of DQN, A2C and PPO, ours and Stable-Baselines3's, with intervals over seeds",
+    "list": "list the built-in suites, and the rows of each that are kept",
     "forecast": "forecast returns walking forward, trade on the forecasts, and compare both with doing nothing",
+    "rows": "print the rows of a study, or write them as CSV or Parquet",
+    "run": "run a suite: contenders on datasets, walk-forward, with a ledger of all tests; resumes by itself",
+    "resume": "the same as run",
     "speed": "measure envs and agents against their peers, and print the ratios beside the goals",
 }
+HOMES = {"speed": "speed.run", "list": "suites.listing", "resume": "suites.run"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,9 +41,8 @@ def _run(arguments: Sequence[str]) -> int:
         unknown = f"unknown command {arguments[0]!r}; known: {', '.join(COMMANDS)}"
         print(f"python -m benchmarks: error: {printable(unknown)}", file=sys.stderr)
         return 2
-    home = "speed.run" if arguments[0] == "speed" else f"suites.{arguments[0]}"
-    import_module(f"benchmarks.{home}").main(arguments[1:])
-    return 0
+    home = HOMES.get(arguments[0], f"suites.{arguments[0]}")
+    return int(import_module(f"benchmarks.{home}").main(arguments[1:]) or 0)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,8 @@ def train(
     """Trains the algorithm once per seed.
 
     Arguments are as in `ours.train`, with SB3's names: ``algorithm`` is a class of stable_baselines3 or sb3_contrib,
-    such as "DQN" or "MaskablePPO", ``policy`` a policy class. ``processes`` are one per core unless given.
+    such as "DQN" or "MaskablePPO", ``policy`` a policy class. ``processes`` are one per core unless given; 0 trains one
+    seed after the other in this process.
 
     Raises:
         ValueError: no such algorithm, no seed, or an env without a spec.
@@ -79,15 +80,15 @@ def train(
     spec = env_spec(env)
     shared = (total_timesteps, n_envs, judge, every, hyperparameters)
     jobs = [_Job(algorithm, policy, spec, s, *shared) for s in numbers]
-    workers = min(processes or cores(), len(jobs))
+    workers = min(cores() if processes is None else processes, len(jobs))
     bar = tqdm(total=total_timesteps * len(jobs), unit="step", desc=f"SB3 {algorithm}", disable=not progress_bar)
     with bar:
-        runs = _run_all(jobs, workers, bar)
+        runs = _run_all(jobs, workers, bar) if workers else [_run(job) for job in jobs]
     models = [algorithm_class(algorithm).load(io.BytesIO(run.model), device="cpu") for run in runs]
     seconds = max(run.end for run in runs) - min(run.start for run in runs)
     steps = sum(run.steps for run in runs)
-    points = Points.of([run.marks for run in runs], workers) if judge else None
-    return Trained(PerSeed(models), seconds, steps / seconds, workers, points)
+    points = Points.of([run.marks for run in runs], max(workers, 1)) if judge else None
+    return Trained(PerSeed(models), seconds, steps / seconds, max(workers, 1), points)
 
 
 def algorithm_class(name: str) -> Any:
@@ -122,7 +123,7 @@ def _run_all(jobs: Iterable[_Job], workers: int, bar: Any) -> list[_Run]:
     """The results of the jobs, in order; the bar shows the steps of all of them."""
     context = multiprocessing.get_context("spawn")
     steps = context.Value("q", 0)
-    with ProcessPoolExecutor(workers, context, _set_up_worker, (steps,)) as pool:
+    with ProcessPoolExecutor(workers, context, set_up_worker, (steps,)) as pool:
         futures: list[Future[_Run]] = [pool.submit(_run, job) for job in jobs]
         pending = set(futures)
         while pending:
@@ -137,7 +138,8 @@ def _run_all(jobs: Iterable[_Job], workers: int, bar: Any) -> list[_Run]:
 _steps: Any = None  # of all seeds, shared by the processes
 
 
-def _set_up_worker(steps: Any) -> None:
+def set_up_worker(steps: Any = None) -> None:
+    """Sets up a new process: it ends with its parent, has one torch thread, and counts into ``steps``, if given."""
     global _steps
     threading.Thread(target=_end_with_parent, daemon=True).start()  # before the import, which takes seconds
     import torch
@@ -165,6 +167,9 @@ def _run(job: _Job) -> _Run:
 
     def count(_locals: dict[str, Any], _globals: dict[str, Any]) -> bool:
         nonlocal counted
+        if _steps is None:
+            marking.tick(model)
+            return True
         if model.num_timesteps - counted >= _TICK or model.num_timesteps >= job.total_timesteps:
             with _steps.get_lock():
                 _steps.value += model.num_timesteps - counted

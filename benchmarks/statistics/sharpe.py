@@ -8,13 +8,14 @@ Axis letters: S seeds, T bars, N trials.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from benchmarks.statistics.estimates import Estimate, centred_estimate
+from benchmarks.statistics.estimates import Estimate, centred_estimate, estimate, time_variance
 from benchmarks.statistics.intervals import Floats, check_bars_per_year, numbers
 from trading_env._checks import integer, number, within_float64
 
@@ -55,24 +56,77 @@ def mean_sharpe(returns: npt.ArrayLike, bars_per_year: float) -> Estimate:
 
     Seeds whose returns are all equal have no ratio and are left out; without any other the estimate is NaN.
     """
-    check_bars_per_year(bars_per_year)
-    scaled, influence = _annual(returns, bars_per_year)
-    return centred_estimate(scaled, influence) if len(scaled) else Estimate(math.nan, ())
+    return mean_sharpe_over(_one_track(returns, bars_per_year))
 
 
 def sharpe_gap(a: npt.ArrayLike, b: npt.ArrayLike, bars_per_year: float) -> Estimate:
     """Mean annual Sharpe ratio of a [S, T] less that of b [S', T], on the same bars; the seeds are not paired."""
-    check_bars_per_year(bars_per_year)
-    (one, moves_one), (other, moves_other) = _annual(a, bars_per_year), _annual(b, bars_per_year)
-    if moves_one.shape[1] != moves_other.shape[1]:
-        raise ValueError(f"a and b must have the same bars, got {moves_one.shape[1]} and {moves_other.shape[1]}")
-    if not len(one) or not len(other):
+    one, other = (_one_track(values, bars_per_year) for values in (a, b))
+    if one["track"].bars.size != other["track"].bars.size:
+        raise ValueError(
+            f"a and b must have the same bars, got {one['track'].bars.size} and {other['track'].bars.size}"
+        )
+    return sharpe_gap_over(one, other)
+
+
+class Track(NamedTuple):
+    """Returns of one contender on one dataset."""
+
+    bars: npt.NDArray[Any]  # [T], timestamps, or numbers, which are the same on datasets with the same clock
+    returns: Floats  # [S, T]
+    bars_per_year: float
+
+
+def mean_sharpe_over(tracks: Mapping[str, Track]) -> Estimate:
+    """Mean annual Sharpe ratio over datasets and seeds, by dataset; datasets are fixed, seeds and time are random.
+
+    Bars of the same timestamp move together, whatever the dataset; seeds of different datasets are independent.
+    """
+    return _over({name: (track.bars, *_annual(track.returns, track.bars_per_year)) for name, track in tracks.items()})
+
+
+def sharpe_gap_over(a: Mapping[str, Track], b: Mapping[str, Track]) -> Estimate:
+    """`mean_sharpe_over` of a less that of b, on the same datasets and bars."""
+    if a.keys() != b.keys():
+        raise ValueError(f"a and b must have the same datasets, got {sorted(a)} and {sorted(b)}")
+    first, second = mean_sharpe_over(a), mean_sharpe_over(b)
+    if math.isnan(first.value) or math.isnan(second.value):
         return Estimate(math.nan, ())
-    over_time = centred_estimate(np.zeros(1), (moves_one.mean(0) - moves_other.mean(0))[None])
-    seeds = (
-        part for x, moves in ((one, moves_one), (other, moves_other)) for part in centred_estimate(x, moves).parts[1:]
-    )
-    return Estimate(float(one.mean() - other.mean()), (*over_time.parts, *seeds))
+    moves = [_moves({name: (t.bars, *_annual(t.returns, t.bars_per_year)) for name, t in x.items()}) for x in (a, b)]
+    bars = np.union1d(moves[0][0], moves[1][0])
+    series = np.zeros(bars.size)
+    for sign, (own, values) in zip((1.0, -1.0), moves, strict=True):
+        series[np.searchsorted(bars, own)] += sign * values * (bars.size / own.size)
+    return estimate(first.value - second.value, time_variance(series), *first.parts[1:], *second.parts[1:])
+
+
+Influences = Mapping[str, tuple[npt.NDArray[Any], Floats, Floats]]  # bars [T], annual ratios [S], influence [S, T]
+
+
+def _over(found: Influences) -> Estimate:
+    if not found or any(not len(ratios) for _, ratios, _ in found.values()):
+        return Estimate(math.nan, ())
+    seeds = []
+    for _, ratios, influence in found.values():
+        parts = centred_estimate(ratios, influence).parts[1:] if len(ratios) > 1 else ()
+        seeds += [part._replace(value=part.value / len(found) ** 2) for part in parts]
+    value = float(np.mean([ratios.mean() for _, ratios, _ in found.values()]))
+    return Estimate(value, (time_variance(_moves(found)[1]), *seeds))
+
+
+def _moves(found: Influences) -> tuple[npt.NDArray[Any], Floats]:
+    """All bars of the datasets [U], and the influence of each on the mean over datasets and seeds [U]."""
+    bars = np.unique(np.concatenate([own for own, _, _ in found.values()]))
+    series = np.zeros(bars.size)
+    for own, _, influence in found.values():
+        series[np.searchsorted(bars, own)] += influence.mean(0) * (bars.size / (own.size * len(found)))
+    return bars, series
+
+
+def _one_track(returns: npt.ArrayLike, bars_per_year: float) -> dict[str, Track]:
+    check_bars_per_year(bars_per_year)
+    values = numbers("returns", returns, 2)
+    return {"track": Track(np.arange(values.shape[1]), values, bars_per_year)}
 
 
 def _annual(returns: npt.ArrayLike, bars_per_year: float) -> tuple[Floats, Floats]:

@@ -1,0 +1,126 @@
+"""What the rows of a study say: Sharpe ratios over datasets, folds and seeds, and tests that count the attempts.
+
+Axis letters: S seeds, T bars, U bars of all datasets together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.statistics.estimates import Estimate
+from benchmarks.statistics.intervals import Floats
+from benchmarks.statistics.multiple_testing import Superior, probability_of_backtest_overfitting, superior
+from benchmarks.statistics.sharpe import (
+    Track,
+    deflated_sharpe,
+    mean_sharpe_over,
+    minimum_track_record,
+    sharpe_gap_over,
+    sharpe_ratios,
+)
+from benchmarks.study.ledger import Trials
+from benchmarks.study.rows import Row
+
+Tracks = Mapping[str, Track]
+
+
+def tracks_of(rows: Sequence[Row]) -> dict[str, dict[str, Track]]:
+    """By contender and dataset: the returns of all seeds over the test stretches of all folds, oldest first."""
+    found: dict[str, dict[str, Track]] = {}
+    for contender, dataset in dict.fromkeys((row.contender, row.dataset) for row in rows):
+        mine = [row for row in rows if (row.contender, row.dataset) == (contender, dataset)]
+        folds = sorted({row.fold for row in mine})
+        parts = [[row for row in mine if row.fold == fold] for fold in folds]
+        returns = np.concatenate([np.concatenate([row.returns for row in part]) for part in parts], axis=1)  # [S, T]
+        bars = np.concatenate([part[0].time[1:] for part in parts])
+        found.setdefault(contender, {})[dataset] = Track(bars, returns, mine[0].bars_per_year)
+    return found
+
+
+def pooled(tracks: Tracks) -> dict[Any, float]:
+    """Log return of each bar, mean over seeds and over the datasets that have the bar: timestamp -> number."""
+    sums: dict[Any, list[float]] = {}
+    for track in tracks.values():
+        with np.errstate(divide="ignore"):
+            log_returns = np.log1p(np.maximum(track.returns, -1.0 + 1e-12)).mean(0)
+        for bar, value in zip(track.bars.tolist(), log_returns.tolist(), strict=True):
+            sums.setdefault(bar, []).append(value)
+    return {bar: math.fsum(values) / len(values) for bar, values in sorted(sums.items())}
+
+
+def matrix_of(tracks: Mapping[str, Tracks]) -> tuple[list[str], Floats]:
+    """Names and pooled log returns of the contenders on the bars that all have, [U, N]."""
+    series = {name: pooled(one) for name, one in tracks.items()}
+    common = sorted(set.intersection(*(set(values) for values in series.values())))
+    return list(series), np.column_stack([[values[bar] for bar in common] for values in series.values()])
+
+
+def agreement(rows: Sequence[Row]) -> float:
+    """Share of seeds that hold the most common side (short, flat, long) of a bar, mean over bars; NaN for one seed."""
+    shares = []
+    for row in rows:
+        if len(row.seeds) > 1:
+            sides = np.sign(np.where(np.abs(row.curves["exposure"]) > 1e-9, row.curves["exposure"], 0.0))  # [S, T]
+            shares.append(np.max([(sides == side).mean(0) for side in (-1.0, 0.0, 1.0)], axis=0))
+    return float(np.concatenate(shares).mean()) if shares else math.nan
+
+
+def best_of(tracks: Mapping[str, Tracks], learners: Sequence[str]) -> str | None:
+    """The learner with the highest mean Sharpe ratio; None without any that is defined."""
+    means = {name: mean_sharpe_over(tracks[name]).value for name in learners if name in tracks}
+    defined = {name: value for name, value in means.items() if not math.isnan(value)}
+    return max(defined, key=lambda name: defined[name]) if defined else None
+
+
+def deflated(tracks: Tracks, trials: Trials) -> dict[str, float]:
+    """The deflated Sharpe ratio of a contender, and the bars that its ratio needs to be above 0.
+
+    Ratio, skewness and kurtosis per bar are means over seeds and datasets, and T is the mean number of bars.
+    """
+    moments = []
+    for track in tracks.values():
+        for returns in track.returns:
+            ratio = float(sharpe_ratios(returns[None]).ratio[0])
+            if not math.isnan(ratio):
+                moments.append((ratio, float(stats.skew(returns)), float(stats.kurtosis(returns, fisher=False))))
+    if not moments:
+        return {"deflated_sharpe": math.nan, "minimum_track_record": math.nan}
+    ratio, skew, kurtosis = (float(value) for value in np.mean(moments, axis=0))
+    bars = round(np.mean([track.bars.size for track in tracks.values()]))
+    return {
+        "deflated_sharpe": deflated_sharpe(ratio, bars, skew, kurtosis, max(trials.count, 1), trials.variance),
+        "minimum_track_record": minimum_track_record(ratio, 0.0, skew, kurtosis),
+    }
+
+
+def gaps_of(tracks: Mapping[str, Tracks], benchmark: str) -> dict[str, Estimate]:
+    """Each contender's mean Sharpe ratio less the benchmark's, on the datasets that both have."""
+    base = tracks[benchmark]
+    found = {}
+    for name, one in tracks.items():
+        shared = [dataset for dataset in one if dataset in base]
+        if name != benchmark and shared:
+            found[name] = sharpe_gap_over({d: one[d] for d in shared}, {d: base[d] for d in shared})
+    return found
+
+
+def tested_together(tracks: Mapping[str, Tracks], benchmark: str) -> tuple[Superior | None, float]:
+    """SPA, StepM and MCS of all contenders against the benchmark, and the probability of backtest overfitting.
+
+    NaN, or None, where too few bars or contenders are there.
+    """
+    names, returns = matrix_of(tracks)
+    others = [name for name in names if name != benchmark]
+    if not others or len(returns) < 32:
+        return None, math.nan
+    losses = {name: -returns[:, names.index(name)] for name in others}
+    blocks = min(16, 2 * (len(returns) // 4))
+    return (
+        superior(losses, -returns[:, names.index(benchmark)]),
+        probability_of_backtest_overfitting(returns, blocks),
+    )

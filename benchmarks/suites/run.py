@@ -1,0 +1,120 @@
+"""``python -m benchmarks run SUITE``: runs the missing jobs of a study, and prints what its rows say."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from agents.base import commands
+from agents.base.commands import checking, printable, refusing
+from agents.common.files import check_folder, write
+from benchmarks.reports import study as report
+from benchmarks.study.engines import FAILED, EngineError, Place, rows_of, run_all, shard_of
+from benchmarks.study.folds import folds_of
+from benchmarks.study.job import Job, data, jobs_of
+from benchmarks.study.ledger import Ledger
+from benchmarks.study.results import KeptError, json_bytes
+from benchmarks.study.suite import Suite
+from benchmarks.tasks.checks import check_counts
+
+PROGRAM = "python -m benchmarks run"
+
+DESCRIPTION = """\
+Runs a study: a job for every contender on every fold of every dataset. Prints the table of all rows that are there.
+Rows are kept in FOLDER/NAME/rows and never computed twice; killed at any moment, the study goes on where it was. Each
+look at a test stretch is a line in FOLDER/ledger.jsonl."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Options of ``python -m benchmarks run``."""
+
+    suite: Annotated[str, tyro.conf.Positional]
+    """A built-in suite (see ``python -m benchmarks list``), or a TOML file."""
+    folder: Path = Path("results")
+    """Where studies and the ledger are kept."""
+    engine: Literal["local"] = "local"
+    """Runs jobs in processes of this machine."""
+    processes: int | None = None
+    """Processes; one per core unless given, 0 for none beside this one."""
+    shard: str = "1/1"
+    """i/n runs the i-th of n parts of the jobs."""
+    job: str | None = None
+    """Runs the job of this id alone."""
+    seeds: int | None = None
+    """Seeds of each learner, in place of the suite's."""
+    wide: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print all columns of the table, however wide that is."""
+    progress: bool = True
+    """Print a line for each job."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("seeds",))
+        if self.processes is not None and not 0 <= self.processes <= 1_024:
+            raise ValueError(f"processes must be in [0, 1024], got {self.processes}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the study; 1 if a job failed."""
+    settings: RunSettings = commands.parse(PROGRAM, RunSettings, list(arguments), description=DESCRIPTION)
+    with checking(PROGRAM):
+        suite, place, jobs = prepared(settings.suite, settings.folder, settings.seeds)
+        chosen = chosen_of(jobs, settings)
+        check_folder(place.folder, "folder")
+    write(place.folder / "suite.json", json_bytes(suite.description()))
+    total, done = len(chosen), 0
+
+    def tell(job: Job, state: str) -> None:
+        nonlocal done
+        done += 1
+        if settings.progress:
+            print(printable(f"{done}/{total} {state}: {job.name}"), file=sys.stderr, flush=True)
+
+    with refusing(PROGRAM, (EngineError, KeptError, OSError)):
+        states = run_all(chosen, place, settings.processes, tell)
+        show(suite, place, jobs, settings.wide)
+    failed = [job for job in chosen if states[job.id] == FAILED]
+    for job in failed:
+        print(printable(f"failed: {job.name}; see {place.failure(job)}, run alone: {place.command(job)}"))
+    return 1 if failed else 0
+
+
+def prepared(suite: str, folder: Path, seeds: int | None = None) -> tuple[Suite, Place, list[Job]]:
+    """The suite, the place of its rows, and its jobs, checked before anything is trained.
+
+    Raises:
+        ValueError: the suite is wrong, or a dataset too short for its folds.
+    """
+    found = Suite.read(suite)
+    found = found if seeds is None else replace(found, seeds=seeds)
+    for dataset in found.data:
+        folds_of(data(dataset), found.walk_forward, found.purge)
+    return found, Place(folder / found.name, folder / "ledger.jsonl", suite), list(jobs_of(found))
+
+
+def chosen_of(jobs: Sequence[Job], settings: RunSettings) -> list[Job]:
+    """The jobs that the settings ask for."""
+    if settings.job is None:
+        return shard_of(jobs, settings.shard)
+    found = [job for job in jobs if job.id == settings.job]
+    if not found:
+        raise ValueError(f"job must be the id of a job of the suite, got {settings.job!r}")
+    return found
+
+
+def show(suite: Suite, place: Place, jobs: Sequence[Job], wide: bool = False) -> None:
+    """Prints and writes what the rows say."""
+    rows = rows_of(jobs, place)
+    if not rows:
+        print("no rows yet")
+        return
+    found = report.results(suite, rows, Ledger(place.ledger).trials(data(name).fingerprint for name in suite.data))
+    write(place.folder / "results.json", json_bytes(found))
+    report.show(found, wide=wide)
+    missing = "" if len(rows) == len(jobs) else f"; {len(jobs) - len(rows)} of {len(jobs)} rows are missing"
+    print(printable(f"written: {place.folder}/results.json{missing}"))

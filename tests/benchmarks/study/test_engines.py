@@ -1,0 +1,179 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.contenders.named import Contender
+from benchmarks.study import engines, job
+from benchmarks.study.engines import BUSY, DONE, FAILED, KEPT, Place, rows_of, run_all, shard_of, work
+from benchmarks.study.folds import Plan
+from benchmarks.study.job import jobs_of
+from benchmarks.study.ledger import Ledger
+from benchmarks.study.results import KeptError
+from benchmarks.study.rows import Row
+from benchmarks.study.suite import Suite
+from trading_env import backtest
+from trading_env.analysis import strategies
+
+SUITE = Suite(
+    name="quick",
+    data=("us-stocks/IBM",),
+    walk_forward=Plan(folds=2, test=0.3, validation=50),
+    env={"window": 3, "actions": (0.0, 1.0)},
+    seeds=2,
+    contenders=(
+        Contender(strategy="buy_and_hold"),
+        Contender(strategy="mean_reversion"),
+        Contender(random=20.0, seeds=3),
+    ),
+)
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path / "quick", tmp_path / "ledger.jsonl", "quick.toml")
+
+
+def test_rows_hold_what_a_backtest_of_the_test_stretch_gives(place):
+    jobs = list(jobs_of(SUITE))
+    assert set(run_all(jobs, place, 0).values()) == {DONE}
+    rows = rows_of(jobs, place)
+    assert [(row.contender, row.fold, len(row.seeds)) for row in rows] == [
+        *(("buy_and_hold", 0, 1), ("mean_reversion", 0, 1), ("random", 0, 3)),
+        *(("buy_and_hold", 1, 1), ("mean_reversion", 1, 1), ("random", 1, 3)),
+    ]
+    _, _, test = job.fold_of(jobs[1]).markets(job.data("us-stocks/IBM"))
+    expected = backtest(strategies.mean_reversion, test, window=3, actions=(0.0, 1.0)).tracks
+    np.testing.assert_array_equal(rows[1].curves["equity"], expected.equity)
+    np.testing.assert_array_equal(rows[1].returns, expected.returns)
+    assert str(rows[1].time[0]).startswith(test.time_of(test.first)[:10])
+
+
+def test_what_is_there_is_not_run_again_and_looks_at_no_test(place, monkeypatch):
+    jobs = list(jobs_of(SUITE))
+    run_all(jobs[:2], place, 0)
+    lines = len(Ledger(place.ledger).lines())
+    states = run_all(jobs, place, 0)
+    assert [states[one.id] for one in jobs] == [KEPT, KEPT, DONE, DONE, DONE, DONE]
+    assert len(Ledger(place.ledger).lines()) == lines + 8
+    monkeypatch.setattr(engines, "run", None)
+    assert set(run_all(jobs, place, 0).values()) == {KEPT}
+
+
+def test_the_ledger_has_the_opening_before_the_test_is_scored(place, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no score")
+
+    monkeypatch.setattr(job, "backtest", broken)
+    assert work(next(jobs_of(SUITE)), place) == FAILED
+    assert [line["event"] for line in Ledger(place.ledger).lines()] == ["opened"]
+
+
+def test_a_failed_job_is_told_with_its_command_and_the_others_go_on(place):
+    broken = Contender(make="builtins:len", name="broken")
+    suite = replace(SUITE, contenders=(*SUITE.contenders, broken))
+    jobs = list(jobs_of(suite))
+    states = run_all(jobs, place, 0)
+    failed = [one for one in jobs if states[one.id] == FAILED]
+    assert [one.contender for one in failed] == ["broken", "broken"]
+    report = json.loads(place.failure(failed[0]).read_text())
+    assert report["command"] == f"python -m benchmarks run quick.toml --job {failed[0].id}"
+    assert "TypeError" in report["error"]
+    assert len(rows_of(jobs, place)) == 6
+
+
+def test_ids_name_what_rows_depend_on_and_nothing_else():
+    first = next(jobs_of(SUITE))
+    assert first.id == next(jobs_of(replace(SUITE, name="other", seeds=7))).id
+    for change in ({"env": {"window": 4, "actions": (0.0, 1.0)}}, {"walk_forward": Plan(folds=3)}, {"scale": False}):
+        assert next(jobs_of(replace(SUITE, **change))).id != first.id
+    assert len({one.id for one in jobs_of(SUITE)}) == 6
+    assert len({one.config for one in jobs_of(SUITE)}) == 3
+
+
+def test_shards_share_the_jobs_out():
+    jobs = list(jobs_of(SUITE))
+    parts = [shard_of(jobs, f"{i}/4") for i in range(1, 5)]
+    assert sorted(one.id for part in parts for one in part) == sorted(one.id for one in jobs)
+    for wrong in ("0/2", "3/2", "1", "a/b", "1/0", "-1/2"):
+        with pytest.raises(ValueError, match="shard must be i/n"):
+            shard_of(jobs, wrong)
+
+
+def test_a_job_that_another_program_runs_is_left_to_it(place):
+    first = next(jobs_of(SUITE))
+    held = engines.Lock(place.row(first))
+    held.acquire()
+    try:
+        assert work(first, place) == BUSY
+    finally:
+        held.release()
+    assert work(first, place) == DONE
+
+
+def test_a_damaged_row_is_named(place):
+    jobs = list(jobs_of(SUITE))[:1]
+    run_all(jobs, place, 0)
+    content = place.row(jobs[0]).read_bytes()
+    for damage in (content[: len(content) // 2], b"", b"text"):
+        place.row(jobs[0]).write_bytes(damage)
+        with pytest.raises(KeptError, match="is no row of a study, remove it"):
+            rows_of(jobs, place)
+
+
+def test_a_full_disk_stops_the_study_and_tears_nothing(place, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(engines.Row, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        run_all(list(jobs_of(SUITE))[:1], place, 0)
+    assert list(place.folder.rglob("*.npz")) == []
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_engines import SUITE, Place, jobs_of, run_all
+folder = Path(sys.argv[1])
+if __name__ == "__main__":
+    run_all(list(jobs_of(SUITE)), Place(folder / "quick", folder / "ledger.jsonl", "quick.toml"), 0)
+"""
+
+
+def start(folder, script):
+    script.write_text(PROGRAM.format(tests=str(Path(__file__).parent)))
+    return subprocess.Popen([sys.executable, str(script), str(folder)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def test_a_killed_study_goes_on_and_two_at_once_share_the_jobs(place, tmp_path):
+    alone = Place(tmp_path / "alone" / "quick", tmp_path / "alone" / "ledger.jsonl", "quick.toml")
+    jobs = list(jobs_of(SUITE))
+    run_all(jobs, alone, 0)
+    first = start(tmp_path, tmp_path / "program.py")
+    deadline = time.monotonic() + 300
+    while not list(place.folder.rglob("*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    kept = {path: path.stat().st_mtime_ns for path in place.folder.rglob("*.npz")}
+    both = [start(tmp_path, tmp_path / "program.py") for _ in range(2)]
+    assert [one.wait(300) for one in both] == [0, 0]
+    assert kept
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+    scored = [line["job"] for line in Ledger(place.ledger).lines() if line["event"] == "scored"]
+    assert (
+        len(scored) - len(set(scored)) <= 1
+    )  # a row may be lost between its score and its file by the kill, none else
+    for row, expected in zip(rows_of(jobs, place), rows_of(jobs, alone), strict=True):
+        np.testing.assert_array_equal(row.curves["equity"], expected.curves["equity"])
+    assert not list(place.folder.rglob("*.part"))
+    assert isinstance(rows_of(jobs, place)[0], Row)
