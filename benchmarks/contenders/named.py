@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
@@ -11,12 +10,13 @@ import gymnasium as gym
 
 import agents
 from benchmarks.contenders import ours, sb3
+from benchmarks.contenders.own import function_of
 from benchmarks.contenders.rules import FRACTIONS
 from benchmarks.contenders.sb3_options import with_schedules
 from benchmarks.contenders.training import Judge, Points
 from benchmarks.evaluation.tracks import ENV_ID
 from trading_env import Market
-from trading_env._checks import brief, integer, number
+from trading_env._checks import integer, number
 from trading_env.analysis import strategies
 
 KINDS = ("agent", "sb3", "strategy", "random", "make")
@@ -119,7 +119,7 @@ class Contender:
         if self.strategy is not None and self.strategy not in STRATEGIES:
             raise ValueError(f"strategy must be one of {STRATEGIES}, got {self.strategy!r}")
         if self.make is not None:
-            self._function()
+            function_of(self.make)
 
     @property
     def learns(self) -> bool:
@@ -131,17 +131,6 @@ class Contender:
         if self.strategy is not None:
             return 1
         return self.seeds or seeds
-
-    def _function(self) -> Callable[..., Any]:
-        """The function of ``make``."""
-        module, _, function = str(self.make).partition(":")
-        try:
-            found = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ValueError(f"make must be an importable 'module:function', got {self.make!r}: {error}") from error
-        if not callable(found):
-            raise ValueError(f"make must name a function, got {brief(found)}")
-        return found  # type: ignore[no-any-return]
 
     def ready(
         self,
@@ -174,7 +163,7 @@ class Contender:
             most = min(self.random, test.bars_per_year or self.random)
             return Ready([_random(most, seed) for seed in seeds], rule)
         if self.make is not None:
-            return Ready(self._function()(train, validation, dict(keywords), seeds), keywords)
+            return Ready(function_of(str(self.make))(train, validation, dict(keywords), seeds), keywords)
         env = gym.make(ENV_ID, data=train, **episodes, **keywords)
         shared: dict[str, Any] = {"n_envs": self.n_envs, "progress_bar": False, "judge": judge}
         shared["every"] = max(self.steps // points, 1)

@@ -77,7 +77,7 @@ def test_the_ledger_has_the_opening_before_the_test_is_scored(place, monkeypatch
 
 
 def test_a_failed_job_is_told_with_its_command_and_the_others_go_on(place):
-    broken = Contender(make="builtins:len", name="broken")
+    broken = Contender(make="builtins:print", name="broken")
     suite = replace(SUITE, contenders=(*SUITE.contenders, broken))
     jobs = list(jobs_of(suite))
     states = run_all(jobs, place, 0)
