@@ -72,6 +72,11 @@ def env_at(task: Task, state: Floats) -> TradingEnv:
     return env
 
 
+def order_of(env: TradingEnv, action: Any) -> float:
+    """The order of an action; TypeError or ValueError if it is not in the action space."""
+    return env._order(action)
+
+
 def observation_of(env: TradingEnv) -> tuple[Any, Any]:
     """What the env shows now: observation and action mask (A,)."""
     obs, mask = env._observe()

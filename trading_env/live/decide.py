@@ -17,7 +17,7 @@ from trading_env.envs.config import EnvConfig
 from trading_env.envs.keywords import shows_keywords
 from trading_env.envs.learnt import Config, check_learnt, config_for
 from trading_env.envs.policies import actions_for_strategies, as_policy, is_strategy, looking_at, takes_masks
-from trading_env.envs.standing import Account, OpenTask, env_at, observation_of, state_of, trade_at_close
+from trading_env.envs.standing import Account, OpenTask, env_at, observation_of, order_of, state_of, trade_at_close
 from trading_env.envs.strategy_policy import StrategyPolicy, actions_for
 from trading_env.envs.task import Task
 from trading_env.envs.trading_env import TradingEnv
@@ -123,8 +123,9 @@ def decision_of(policy: Any, market: Market, config: EnvConfig, account: Account
             f"equity must be above 0 to decide, got {equity:g}: cash {account.cash}, units {account.units}"
         )
     state = state_of(task, account)
-    action = _action(policy, task, env_at(task, state))
-    order = float(task.orders_of(np.asarray(action)[None])[0])
+    env = env_at(task, state)
+    action = _action(policy, task, env)
+    order = order_of(env, action)
     traded, remembered = trade_at_close(task, state, order)
     lots, held = task.actions == "lots", math.isnan(order)
     asked = None if held or (lots and order == 0.0) else remembered if lots else order

@@ -111,17 +111,22 @@ class Session:
         return Account(
             account.units,
             account.cash,
-            self._target(account, known) if account.target is None else account.target,
+            self._target(account, known, {fill[0] for fill in fills}) if account.target is None else account.target,
             _entry(account, known, fills) if account.entry is None else account.entry,
             max(equity, known.peak or equity) if account.peak is None else account.peak,
         )
 
-    def _target(self, account: Account, known: Account) -> float:
-        """The target exposure of the last order that was sent; 0 before the first, and where a position was closed."""
+    def _target(self, account: Account, known: Account, filled: set[str]) -> float:
+        """The target exposure of the last order that was sent; 0 before the first, and where a position was closed.
+
+        An order with a fill was sent, even if a kill came before that was written down.
+        """
         if account.units == 0.0 and known.units != 0.0:
             return 0.0
-        asked = [entry["target"] for entry in self._kept["decisions"] if entry["sent"] and entry["target"] is not None]
-        return asked[-1] if asked else 0.0
+        for entry in reversed(self._kept["decisions"]):
+            if entry["target"] is not None and (entry["sent"] or entry["key"] in filled):
+                return float(entry["target"])
+        return 0.0
 
     @property
     def account(self) -> Account | None:

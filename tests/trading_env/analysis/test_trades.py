@@ -60,6 +60,15 @@ def test_a_reduction_closes_a_trade_of_that_many_units():
     ]
 
 
+def test_a_part_bears_its_share_of_the_costs_of_the_entry():
+    result = following([1, 2, 0], actions=(0.0, 1.0, 0.5), costs={"commission": 0.01, "slippage": 0.0})
+    units = 1000.0 / 10.1
+    first, second = result.trades().to_dict("records")
+    assert first["units"] + second["units"] == pytest.approx(units)
+    for trade in (first, second):
+        assert trade["costs"] == pytest.approx(0.01 * trade["units"] * (10.0 + trade["exit_price"]))
+
+
 def test_an_enlarged_position_has_its_average_entry_price():
     result = following([1, 2, 0], actions=(0.0, 0.25, 1.0))
     # 25 units at 10; then 1,250 are 62.5 units at 20

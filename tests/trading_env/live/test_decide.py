@@ -103,7 +103,10 @@ def test_what_is_not_given_of_the_account_is_guessed_from_units_and_cash():
     config = {"window": 1, "features": ["close"]}
     decide(lambda obs: seen.append(obs[-4:].tolist()) or 1, FRAME, **config)
     decide(lambda obs: seen.append(obs[-4:].tolist()) or 1, FRAME, units=90.0 / MARKET.close[-1], cash=10.0, **config)
-    assert seen[0] == [0.0, 0.0, 0.0, 0.0]
+    decide(lambda obs: seen.append(obs[-4:].tolist()) or 1, FRAME, cash=90.0, peak=80.0, **config)
+    decide(lambda obs: seen.append(obs[-4:].tolist()) or 1, FRAME, cash=90.0, peak=100.0, **config)
+    assert seen[0] == seen[2] == [0.0, 0.0, 0.0, 0.0]
+    assert seen[3] == [0.0, 0.0, 0.0, pytest.approx(0.1)]
     assert seen[1] == [pytest.approx(0.9), 1.0, 0.0, 0.0]
 
 
@@ -202,6 +205,22 @@ def test_data_whose_features_cannot_be_made_are_refused_by_name(change, message)
 def test_wrong_arguments_are_refused_by_name(keywords, error, message):
     with pytest.raises(error, match=message):
         decide(lambda obs: 1, FRAME, **{"window": 2, **keywords})
+
+
+@pytest.mark.parametrize(
+    ("action", "actions", "error"),
+    [
+        (3, (0.0, 1.0), ValueError),
+        (-1, (0.0, 1.0), ValueError),
+        (0.5, (0.0, 1.0), TypeError),
+        (True, (0.0, 1.0), TypeError),
+        (1.5, "continuous", ValueError),
+        (np.nan, "continuous", ValueError),
+    ],
+)
+def test_an_action_outside_of_the_action_space_is_refused(action, actions, error):
+    with pytest.raises(error, match="action must be"):
+        decide(lambda obs: action, FRAME, window=2, actions=actions)
 
 
 def test_an_agent_is_refused_where_observations_mean_something_else():

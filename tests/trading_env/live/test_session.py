@@ -65,6 +65,8 @@ def test_a_session_on_paper_over_a_history_is_the_envs_episode(keywords, tmp_pat
     paid = sum(fill.units * fill.price + fill.commission for fill in fills)
     financing = env.history()["financing"].sum()
     assert info["cash"] == pytest.approx(config.initial_cash - paid - financing, abs=1e-6)
+    again = Session(tmp_path / "session.json", policy, broker, config=config)
+    assert [str(decision) for decision in again.decisions] == [str(decision) for decision in session.decisions]
     if config.margin.maintenance == 0.6:
         assert "broker" in {fill.key for fill in fills}
 
@@ -156,6 +158,22 @@ def test_an_order_that_was_never_sent_is_not_sent_late(tmp_path):
     assert [decision.action for decision in session.decisions] == [2, 1]
     sent = [entry["sent"] for entry in json.loads((tmp_path / "s.json").read_text())["decisions"]]
     assert sent == [False, True]
+
+
+def test_an_order_that_filled_was_sent_even_if_a_kill_came_before_that_was_written(tmp_path):
+    class Killed(Recorder):
+        def submit(self, key, decision):
+            super().submit(key, decision)
+            raise KeyboardInterrupt
+
+    broker = Killed()
+    with pytest.raises(KeyboardInterrupt):
+        Session(tmp_path / "s.json", lambda obs: 2, broker, **PLAIN).step(FRAME.iloc[:10])
+    session = Session(tmp_path / "s.json", lambda obs: 1, broker, **PLAIN)
+    with pytest.raises(KeyboardInterrupt):
+        session.step(FRAME.iloc[:11])
+    assert session.account.target == 1.0
+    assert len(session.fills) == 1
 
 
 def test_the_file_belongs_to_one_config_and_one_program(tmp_path):
