@@ -54,6 +54,7 @@ def results(suite: Suite, rows: Sequence[Row], trials: Trials) -> dict[str, Any]
             "seeds": max(len(track.returns) for track in one.values()),
             "sharpe": {"mean": sharpe.value, "standard_error": sharpe.standard_error, "interval_95": sharpe.interval()},
             "agreement": analysis.agreement(mine),
+            "stress": analysis.stress_of(mine),
             **{key: _mean(mine, key) for key in ("annual_return", "max_drawdown", "turnover")},
         }
         if name in gaps:
@@ -114,6 +115,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             f"deflated Sharpe ratio of {decimal(best['deflated_sharpe'])}; {_bars(best['minimum_track_record'])} "
             "needed to show a ratio above 0."
         )
+        lines.append(_stress(best["name"], results["contenders"][best["name"]]["stress"]))
     lines += [
         "Sharpe ratios are means over datasets and seeds, with intervals over seeds and dependent bars; bars of the "
         "same time move together on all datasets.",
@@ -121,6 +123,19 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         f"Made at {provenance.in_words(results)}.",
     ]
     return lines
+
+
+def _stress(name: str, found: Mapping[str, Any]) -> str:
+    """The cost curve of a contender, its break-even cost, and what is left a bar late."""
+    points = zip(found["costs"], found["growth_per_year"], strict=True)
+    curve = ", ".join(f"{percent(growth)} at {1e4 * cost:g}" for cost, growth in points)
+    least = found["break_even"]
+    if math.isnan(least):
+        even = "no cost leaves it a growth above 0"
+    else:
+        even = f"it breaks even at {'more' if math.isinf(least) else f'{1e4 * least:.0f}'} bps"
+    late = percent(found["growth_per_year_a_bar_late"])
+    return f"{name}, without training again: log growth per year {curve} bps of costs; {even}; {late} a bar late."
 
 
 def sentence(results: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from benchmarks.evaluation.stress import break_even
 from benchmarks.statistics.estimates import Estimate
 from benchmarks.statistics.intervals import Floats
 from benchmarks.statistics.multiple_testing import Superior, probability_of_backtest_overfitting, superior
@@ -68,6 +69,23 @@ def agreement(rows: Sequence[Row]) -> float:
             sides = np.sign(np.where(np.abs(row.curves["exposure"]) > 1e-9, row.curves["exposure"], 0.0))  # [S, T]
             shares.append(np.max([(sides == side).mean(0) for side in (-1.0, 0.0, 1.0)], axis=0))
     return float(np.concatenate(shares).mean()) if shares else math.nan
+
+
+def stress_of(rows: Sequence[Row]) -> dict[str, Any]:
+    """Log growth per year of fixed policies, at each cost and with actions a bar late: means over seeds and folds.
+
+    `break_even` is the cost, as a share of the notional traded, at which the growth would be 0.
+    """
+    costs = rows[0].stress["costs"]
+    years = [row.bars_per_year for row in rows]
+    curve = np.mean([row.stress["growth_at_costs"].mean(1) * year for row, year in zip(rows, years, strict=True)], 0)
+    late = np.mean([row.stress["growth_a_bar_late"].mean() * year for row, year in zip(rows, years, strict=True)])
+    return {
+        "costs": costs.tolist(),
+        "growth_per_year": curve.tolist(),
+        "growth_per_year_a_bar_late": float(late),
+        "break_even": break_even(costs, curve),
+    }
 
 
 def best_of(tracks: Mapping[str, Tracks], learners: Sequence[str]) -> str | None:

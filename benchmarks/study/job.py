@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contenders.named import Ready
+from benchmarks.evaluation.stress import growth_of, stressed
 from benchmarks.evaluation.tracks import measures
 from benchmarks.statistics.intervals import Floats
 from benchmarks.statistics.sharpe import sharpe_ratios
@@ -93,17 +94,14 @@ def run(job: Job, ledger: Ledger) -> Row:
     keywords = {**suite.env, **({"scaler": FeatureScaler().fit(train)} if suite.scale else {})}
     contender = suite.contender(job.contender)
     episodes = {"random_start": True, "episode_length": min(suite.episode_length, len(train) - train.first - 1)}
-    judge = partial(growth, market=validation, keywords=keywords)
+    judge = partial(validated, market=validation, keywords=keywords)
     ready = contender.ready(train, validation, test, keywords, job.seeds, episodes, judge, suite.points)
     return open_test(job, ready, test, ledger)
 
 
-def growth(policy: Any, *, runs: int, market: Market, keywords: Mapping[str, Any]) -> Floats:
-    """Mean log growth per bar of each run's greedy policy on a market [S]; -inf where it is ruined."""
-    tracks = backtest(policy, market, check_env=False, **keywords).tracks
-    with np.errstate(divide="ignore"):
-        total = np.log(np.maximum(tracks.equity[:, -1], 0.0) / tracks.equity[:, 0])
-    return np.asarray(total / (tracks.equity.shape[1] - 1))
+def validated(policy: Any, *, runs: int, market: Market, keywords: Mapping[str, Any]) -> Floats:
+    """Mean log growth per bar of each of the policy's runs on the validation stretch."""
+    return growth_of(policy, market, **keywords)
 
 
 def open_test(job: Job, ready: Ready, test: Market, ledger: Ledger) -> Row:
@@ -130,6 +128,7 @@ def open_test(job: Job, ready: Ready, test: Market, ledger: Ledger) -> Row:
         bars_per_year=tested.bars_per_year or math.nan,
         curves=curves,
         metrics=measures(tested.tracks),
+        stress=stressed(ready.policy, len(tested), test, ready.keywords),
         learning=curve,
         steps=ready.steps,
         seconds=ready.seconds,

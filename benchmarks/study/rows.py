@@ -33,6 +33,7 @@ class Row:
         bars_per_year: NaN if unknown.
         curves: name in `CURVES` -> (S, T), equity (S, T+1).
         metrics: name -> (S,).
+        stress: costs (C,), growth_at_costs (C, S) and growth_a_bar_late (S,), as `benchmarks.evaluation.stress`.
         learning: steps (P,), seconds (P,) and validation scores (P, S) of the training; None without one.
         steps, seconds: of the training; None without one.
         facts: hashes, hyperparameters, commit, versions and processor.
@@ -46,6 +47,7 @@ class Row:
     bars_per_year: float
     curves: Mapping[str, Floats]
     metrics: Mapping[str, Floats]
+    stress: Mapping[str, Floats]
     learning: Mapping[str, Floats] | None
     steps: int | None
     seconds: float | None
@@ -69,7 +71,7 @@ class Row:
         scalars = {name: getattr(self, name) for name in _SCALARS}
         header = json.dumps(plain({**scalars, "seeds": list(self.seeds), "facts": dict(self.facts)}), default=str)
         arrays: dict[str, Any] = {"header": np.array(header), "time": self.time}
-        for part in ("curves", "metrics", "learning"):
+        for part in ("curves", "metrics", "stress", "learning"):
             arrays |= {f"{part}.{name}": values for name, values in (getattr(self, part) or {}).items()}
         content = io.BytesIO()
         np.savez_compressed(content, **arrays)
@@ -82,7 +84,7 @@ class Row:
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
                 header = json.loads(str(kept["header"]))
-                parts: dict[str, dict[str, Any]] = {"curves": {}, "metrics": {}, "learning": {}}
+                parts: dict[str, dict[str, Any]] = {"curves": {}, "metrics": {}, "stress": {}, "learning": {}}
                 for name in kept.files:
                     part, _, key = name.partition(".")
                     if key:
