@@ -109,11 +109,6 @@ def show_powers(axis: Axis, multiples: Sequence[float]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def equity_curves(rows: Mapping[str, Row], results: Mapping[str, Any], path: Path) -> None:
-    """Draws every row's equity relative to the initial equity, and writes the picture whole or not at all."""
-    files.write(path, picture(equity_figure(rows, results), path))
-
-
 @names_as_text
 def equity_figure(rows: Mapping[str, Row], results: Mapping[str, Any]) -> Figure:
     """A drawing of every row's equity relative to the initial equity: median over seeds, and range as a band."""

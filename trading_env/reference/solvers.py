@@ -144,17 +144,6 @@ def relative_value_iteration(
     )
 
 
-def best_switch(rewards: Floats, costs: Floats) -> Callable[[Floats], Floats]:
-    """``best`` for a few positions: rewards (X, M) of holding each, costs (M, M) of going from one to another."""
-
-    def best(future: Floats) -> Floats:
-        gains = rewards + future  # [X, M]
-        value: Floats = np.max(gains[:, None, :] - costs, axis=2)
-        return value
-
-    return best
-
-
 def refined_maximum(values: Floats) -> tuple[Floats, Floats]:
     """Largest value of each column of smooth values (M, ...), between the rows by a parabola, and its place.
 

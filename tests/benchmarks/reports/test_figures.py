@@ -39,8 +39,9 @@ def test_an_own_row_on_data_of_any_name_is_drawn_printed_and_compared(name, date
     names = ("buy_and_hold", "random", "dqn", "sb3_dqn", name)
     rows = {row: Row(tracks(i, runs=1 + i % 2, dated=dated)) for i, row in enumerate(names)}
     results = report.results(setup(name), rows)
-    figures.equity_curves(rows, results, tmp_path / "equity.png")
-    assert np.std(imread(tmp_path / "equity.png")[..., :3]) > 0.05
+    path = tmp_path / "equity.png"
+    path.write_bytes(figures.picture(figures.equity_figure(rows, results), path))
+    assert np.std(imread(path)[..., :3]) > 0.05
     report.print_comparison(results)
     text = capsys.readouterr().out
     assert "\x1b" not in text
@@ -54,7 +55,7 @@ def test_an_own_row_on_data_of_any_name_is_drawn_printed_and_compared(name, date
 def test_rows_without_learners_and_without_buy_and_hold_are_reported(tmp_path, capsys):
     rows = {"mine": Row(tracks(1)), "yours": Row(tracks(2))}
     results = report.results(setup("x"), rows)
-    figures.equity_curves(rows, results, tmp_path / "equity.png")
+    figures.picture(figures.equity_figure(rows, results), tmp_path / "equity.png")
     report.print_comparison(results)
     assert "mine" in capsys.readouterr().out
     assert np.isnan(results["rows"]["mine"]["sharpe_minus_buy_and_hold_95"]).all()

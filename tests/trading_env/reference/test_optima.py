@@ -30,7 +30,6 @@ from trading_env.reference.regime import Regime, RegimeVectorEnv
 from trading_env.reference.ritter import Ritter, RitterVectorEnv, performance, ritter_solution
 from trading_env.reference.solvers import (
     autoregressive_grid,
-    best_switch,
     refined_maximum,
     relative_value_iteration,
     stationary,
@@ -515,6 +514,11 @@ def test_an_autoregressive_grid_keeps_mean_and_variance():
     middle = slice(150, 250)
     np.testing.assert_allclose((transition @ grid)[middle], 0.9 * grid[middle], atol=1e-9)
     np.testing.assert_allclose((transition @ grid**2)[middle], (0.9 * grid[middle]) ** 2 + 4.0, rtol=1e-9)
+
+
+def best_switch(rewards, costs):
+    """The best choice among a few positions: rewards (X, M) of holding each, costs (M, M) of going to another."""
+    return lambda future: np.max((rewards + future)[:, None, :] - costs, axis=2)
 
 
 def test_the_worth_of_a_unit_is_that_of_value_iteration():
