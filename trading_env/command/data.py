@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from trading_env._checks import printable
 from trading_env.command.options import read
-from trading_env.command.output import say, say_json
+from trading_env.command.output import say, say_fields, say_json
 from trading_env.data import findings
 from trading_env.data.market import Market
 from trading_env.data.readers.splits import find_jumps
@@ -23,9 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
         say_json(facts(market))
         return
     say(market.name)
-    for name, words in described(market).items():
-        for i, word in enumerate(words):
-            say(f"  {'' if i else name:10} {word}")
+    say_fields({name: "\n".join(map(printable, words)) for name, words in described(market).items()})
 
 
 def facts(market: Market) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trading_env._checks import printable
@@ -57,12 +57,22 @@ def answering() -> Iterator[list[int]]:
 def say(text: object = "") -> None:
     """Prints text, its lines broken between words where they are longer than 80 characters."""
     for line in str(text).split("\n"):
-        line = printable(line)
-        indent = " " * (len(line) - len(line.lstrip()))
-        parts = textwrap.wrap(
-            line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
-        )
-        print("\n".join(parts) if len(line) > WIDTH else line)
+        print(_wrapped(printable(line), ""))
+
+
+def say_fields(fields: Mapping[str, str]) -> None:
+    """Prints names and values in two columns."""
+    for name, value in fields.items():
+        for line in value.split("\n"):
+            print(_wrapped(printable(f"  {name:10} {line}"), " " * 13))
+            name = ""
+
+
+def _wrapped(line: str, indent: str) -> str:
+    if len(line) <= WIDTH:
+        return line
+    options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False, "drop_whitespace": True}
+    return "\n".join(textwrap.wrap(line, WIDTH, subsequent_indent=indent, **options))
 
 
 def say_json(value: Any) -> None:

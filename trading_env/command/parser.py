@@ -15,7 +15,7 @@ EXAMPLES = {
   trading-env data prices.csv
   trading-env train prices.csv --split 2018-01-01 --agent dqn --seeds 4 --save my
   trading-env backtest my prices.csv
-  trading-env plot my prices.csv --out my.png""",
+  trading-env decide my fresh.csv --units 10 --cash 2500""",
     "data": """
   trading-env data prices.csv
   trading-env data us-stocks/AAPL --json""",
@@ -30,6 +30,12 @@ EXAMPLES = {
   trading-env backtest my prices.csv --trades > trades.csv""",
     "plot": """
   trading-env plot my prices.csv --out my.png""",
+    "decide": """
+  trading-env decide my fresh.csv --units 10 --cash 2500 --as-of now
+  trading-env decide my fresh.csv --cash 10000 --json""",
+    "paper": """
+  trading-env paper my fresh.csv --account test --cash 10000
+  trading-env paper my prices.csv --account trial --from 2020-01-01""",
 }
 
 
@@ -107,6 +113,33 @@ def _plot(one: argparse.ArgumentParser, out: bool = True) -> None:
         one.add_argument("--out", required=True, metavar="PICTURE", help="file to draw into: .png, .svg or .pdf")
 
 
+def _decide(one: argparse.ArgumentParser) -> None:
+    _fresh(one)
+    add = one.add_argument
+    add("--units", type=float, default=0.0, metavar="N", help="held now, negative if short (default: 0)")
+    add("--cash", type=float, metavar="X", help="in the account (default: as in training)")
+    add("--target", type=float, metavar="X", help="exposure chosen last (default: nearest to the present one)")
+    add("--entry", type=float, metavar="X", help="average entry price (default: the last close)")
+    add("--peak", type=float, metavar="X", help="highest equity so far (default: the present one)")
+    _json(one)
+
+
+def _paper(one: argparse.ArgumentParser) -> None:
+    _fresh(one)
+    add = one.add_argument
+    add("--account", required=True, metavar="NAME", help="files NAME.session.json and NAME.paper.json keep the account")
+    add("--cash", type=float, metavar="X", help="with which a new account begins (default: as in training)")
+    add("--from", dest="start", metavar="DATE", help="act at every bar from this day on, not only at the last")
+    _json(one)
+
+
+def _fresh(one: argparse.ArgumentParser) -> None:
+    _agent(one)
+    _file(one)
+    one.add_argument("--as-of", metavar="TIME", help="refuse bars that are stale or unfinished then: a time, or now")
+    one.add_argument("--max-missed", type=int, default=0, metavar="N", help="bars that may be missing, for holidays")
+
+
 def _file(one: argparse.ArgumentParser) -> None:
     one.add_argument("file", metavar="FILE", help="CSV or Parquet file, or a bundled dataset as us-stocks/AAPL")
     one.add_argument("--on-missing", choices=("raise", "drop", "ffill"), default="raise", help="rows without a value")
@@ -145,5 +178,7 @@ COMMANDS: dict[str, Any] = {  # what it does, its options, and the function that
     "data": ("tell what is understood of a file: columns, span, gaps, splits, jumps", _data, ("data", "run")),
     "train": ("train an agent on the early part of a file, test it on the rest, save it", _train, ("train", "run")),
     "backtest": ("run a saved agent over the bars after those it learnt from", _backtest, ("backtest", "run")),
+    "decide": ("tell what the agent does after the last bar, with an account", _decide, ("decide", "run")),
+    "paper": ("trade on paper, from day to day, with an account that is kept", _paper, ("decide", "paper")),
     "plot": ("draw such a backtest: trades on the price, exposure, equity, drawdown", _plot, ("backtest", "plot")),
 }

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import agents
-from trading_env import backtest, load
+from trading_env import backtest, decide, load
 from trading_env.command.main import main
 from trading_env.command.parser import COMMANDS, EXAMPLES, parser
 from trading_env.command.vote import Vote
@@ -144,6 +144,52 @@ def test_plot_draws_a_file(run, folder):
     assert (folder / "my.png").stat().st_size > 10_000
 
 
+def test_decide_says_what_the_votes_of_all_seeds_would_do(run, folder):
+    agent = agents.load(folder / "my")
+    expected = decide(Vote(agent), folder / "prices.csv", 3.0, 200.0)
+    code, out, err = run("decide", "my", "prices.csv", "--units", "3", "--cash", "200", "--json")
+    assert code == 0
+    assert "the last bar is that of 2021-02-23; --as-of now refuses data that are stale" in err
+    found = json.loads(out)
+    votes = found.pop("votes")
+    assert found == expected.to_dict()
+    assert votes == {str(seed): decide(agent[seed], folder / "prices.csv", 3.0, 200.0).action for seed in (0, 1)}
+    text = run("decide", "my", "prices.csv", "--units", "3", "--cash", "200")[1]
+    assert text.startswith("prices, after the bar of 2021-02-23, close ")
+    assert expected.reason in text
+    assert "of 2 seeds choose this action" in text
+
+
+def test_decide_lets_one_seed_act_and_knows_the_time(run, folder):
+    agent = agents.load(folder / "my")[1]
+    code, out, err = run("decide", "my", "prices.csv", "--seed", "1", "--json", "--as-of", "2021-02-23")
+    assert (code, err) == (0, "")
+    assert {**json.loads(out), "votes": None} == {**decide(agent, folder / "prices.csv").to_dict(), "votes": None}
+    code, _, err = run("decide", "my", "prices.csv", "--as-of", "now")
+    assert code == 1
+    assert "the data are stale" in err
+
+
+def test_a_paper_account_goes_on_from_call_to_call(run, folder):
+    bars = frame()
+    for n in (298, 299, 299, 300):
+        bars.iloc[:n].to_csv(folder / "fresh.csv", index=False)
+        start = ["--from", "2021-01-04", "--cash", "900"] if n == 298 else []
+        code, out, err = run("paper", "my", "fresh.csv", "--account", "daily", "--json", *start)
+        assert code == 0, err
+    found = json.loads(out)
+    run("paper", "my", "prices.csv", "--account", "once", "--from", "2021-01-04", "--cash", "900")
+    _, out, _ = run("paper", "my", "prices.csv", "--account", "once", "--json")
+    assert json.loads(out) == found
+    assert len(json.loads((folder / "daily.session.json").read_text())["decisions"]) == 37
+    text = run("paper", "my", "prices.csv", "--account", "once")[1]
+    for word in ("order", "target", "reason", "account", "equity", "fills"):
+        assert f"  {word} " in text
+    code, _, err = run("paper", "my", "prices.csv", "--account", "once", "--cash", "5")
+    assert code == 1
+    assert "once.session.json was begun with initial_cash=900.0, now it is 5.0" in err
+
+
 TRAIN = ["train", "prices.csv", "--split", "0.5", "--save", "x"]
 WRONG = {
     "no command": ([], 2, "required: COMMAND"),
@@ -156,6 +202,13 @@ WRONG = {
     "late start": (["backtest", "my", "prices.csv", "--from", "2030-01-01"], 2, "--from: split: cut '2030-01-01'"),
     "costs": (["backtest", "my", "prices.csv", "--commission", "-1"], 2, "Costs.commission"),
     "picture": (["plot", "my", "prices.csv", "--out", "my.xyz"], 1, "xyz"),
+    "no account": (["paper", "my", "prices.csv"], 2, "required: --account"),
+    "no number": (
+        ["decide", "my", "prices.csv", "--units", "many"],
+        2,
+        "--units: invalid float value: 'many'",
+    ),
+    "no equity": (["decide", "my", "prices.csv", "--cash", "-5"], 1, "equity must be above 0 to decide"),
     "algorithm": ([*TRAIN, "--agent", "sac"], 2, "--agent must be one of DQN, A2C"),
     "split": (["train", "prices.csv", "--split", "1990-01-01", "--save", "x"], 2, "--split: split: cut '1990-01-01'"),
     "window": ([*TRAIN, "--window", "0"], 2, "must be at least 1, got 0"),
@@ -180,9 +233,10 @@ def test_what_is_wrong_is_said_in_one_line(case, run):
 
 def test_names_are_text(run, folder):
     name = "a\x1b[31m\nb.csv"
-    frame().to_csv(folder / name, index=False)
+    frame().assign(**{"c\nd\x1b[0m": 1.0}).to_csv(folder / name, index=False)
     code, out, err = run("data", name)
     assert code == 0
+    assert "volume, c\\nd\\x1b[0m\n" in out
     assert "\\x1b[31m" in out
     missing, usage = run("data", "\x1b[2Jgone.csv"), run("data", name, "\x1b[2J")
     assert "\x1b" not in "".join((out, err, *missing[1:], *usage[1:]))
