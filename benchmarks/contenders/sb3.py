@@ -24,7 +24,7 @@ from gymnasium.envs.registration import EnvSpec
 from tqdm import tqdm
 
 from benchmarks.contenders.training import Judge, Mark, Marking, Points, Trained
-from trading_env.envs.policies import PerSeed
+from trading_env.envs.acting.policies import PerSeed
 
 _TICK = 100  # steps between two updates of the progress bar by a process
 

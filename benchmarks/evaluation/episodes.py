@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.envs.greedy import greedy_steps
-from trading_env.envs.policies import Policy
+from trading_env.envs.acting.greedy import greedy_steps
+from trading_env.envs.acting.policies import Policy
 
 Floats = npt.NDArray[np.float64]
 

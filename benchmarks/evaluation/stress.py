@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading_env import Market, backtest
-from trading_env.envs.policies import as_policy
+from trading_env.envs.acting.policies import as_policy
 
 Floats = npt.NDArray[np.float64]
 COSTS = (0.0, 5e-4, 1e-3, 2e-3, 5e-3)  # of the notional traded

@@ -24,7 +24,7 @@ from benchmarks.study import provenance
 from benchmarks.tasks.checks import check_counts
 from trading_env import Market, backtest
 from trading_env.data import simulators
-from trading_env.envs.policies import Policy
+from trading_env.envs.acting.policies import Policy
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,10 +15,10 @@ from trading_env.analysis.table import Summary
 from trading_env.analysis.tracks import METRICS, Floats, Tracks
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
-from trading_env.envs.greedy import greedy_steps
+from trading_env.envs.acting.greedy import greedy_steps
+from trading_env.envs.acting.learnt import Config, check_learnt, config_for
+from trading_env.envs.acting.policies import actions_for_strategies, as_policy, looking_at
 from trading_env.envs.keywords import shows_keywords
-from trading_env.envs.learnt import Config, check_learnt, config_for
-from trading_env.envs.policies import actions_for_strategies, as_policy, looking_at
 from trading_env.envs.task import Task
 from trading_env.envs.trading_vector_env import TradingVectorEnv
 

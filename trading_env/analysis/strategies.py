@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from trading_env._checks import flag, integer, number
 from trading_env.data.market import Market, checked_market
-from trading_env.envs.strategy_policy import StrategyPolicy
+from trading_env.envs.acting.strategy_policy import StrategyPolicy
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,12 +13,12 @@ from trading_env._checks import brief, flag, number
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
 from trading_env.data.zones import pandas_index
+from trading_env.envs.acting.learnt import Config, check_learnt, config_for
+from trading_env.envs.acting.policies import actions_for_strategies, as_policy, is_strategy, looking_at, takes_masks
+from trading_env.envs.acting.strategy_policy import StrategyPolicy, actions_for
 from trading_env.envs.config import EnvConfig
 from trading_env.envs.keywords import shows_keywords
-from trading_env.envs.learnt import Config, check_learnt, config_for
-from trading_env.envs.policies import actions_for_strategies, as_policy, is_strategy, looking_at, takes_masks
 from trading_env.envs.standing import Account, OpenTask, env_at, observation_of, order_of, state_of, trade_at_close
-from trading_env.envs.strategy_policy import StrategyPolicy, actions_for
 from trading_env.envs.task import Task
 from trading_env.envs.trading_env import TradingEnv
 from trading_env.kernel.layout import EQUITY

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from trading_env.data.market import Market
+from trading_env.envs.acting.learnt import config_for
 from trading_env.envs.config import EnvConfig
 from trading_env.envs.fills import units_after_orders
 from trading_env.envs.keywords import shows_keywords
-from trading_env.envs.learnt import config_for
 from trading_env.envs.standing import Account, OpenTask, account_in
 from trading_env.kernel.compiled import Bound
 from trading_env.kernel.layout import STATE, new_state

@@ -12,9 +12,9 @@ import numpy as np
 
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
+from trading_env.envs.acting.learnt import config_for
 from trading_env.envs.config import EnvConfig, json_keywords
 from trading_env.envs.keywords import shows_keywords
-from trading_env.envs.learnt import config_for
 from trading_env.envs.standing import Account
 from trading_env.live.broker import Broker, Fill
 from trading_env.live.decide import Decision, decision_of

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trading_env.envs.policies import takes_masks
+from trading_env.envs.acting.policies import takes_masks
 from trading_env.kernel.rules import Bools, Floats
 
 

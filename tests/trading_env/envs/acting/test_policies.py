@@ -8,7 +8,14 @@ from agents import DQN
 from tests.trading_env.markets import random_market
 from trading_env import TradingVectorEnv
 from trading_env.analysis import strategies
-from trading_env.envs.policies import PerSeed, actions_for_strategies, as_policy, is_strategy, looking_at, takes_masks
+from trading_env.envs.acting.policies import (
+    PerSeed,
+    actions_for_strategies,
+    as_policy,
+    is_strategy,
+    looking_at,
+    takes_masks,
+)
 from trading_env.integrations.feature_windows import FeatureWindows
 
 

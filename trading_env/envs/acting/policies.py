@@ -19,7 +19,7 @@ import numpy as np
 
 from trading_env._checks import brief
 from trading_env.data.market import Market
-from trading_env.envs.strategy_policy import StrategyPolicy
+from trading_env.envs.acting.strategy_policy import StrategyPolicy
 
 
 class Policy(Protocol):

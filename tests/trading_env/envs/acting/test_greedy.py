@@ -2,7 +2,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
-from trading_env.envs.greedy import greedy_steps
+from trading_env.envs.acting.greedy import greedy_steps
 
 
 class Ends(gym.Env):
