@@ -49,8 +49,8 @@ class SeedAgent(Facade, Saved, Copied):
         device: "auto" (CUDA if there is any), "cpu", "cuda", ...
         verbose: 1 prints a line at each report.
         tensorboard_log: Folder for TensorBoard, one run per seed.
-        threads: Torch's threads while it learns; None leaves torch's own setting. More than one pays only on idle
-            cores: on busy ones they wait for each other.
+        threads: Threads of torch and BLAS while it learns; None leaves their own settings. More than one pays only on
+            idle cores: on busy ones they wait for each other.
         features_extractor: Maps observations to the inputs of the networks, see `agents.nn.extractors`; buffers keep
             the observation itself.
         hyperparameters: See the algorithm's configuration.

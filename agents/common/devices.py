@@ -1,10 +1,13 @@
-"""Where networks live, and how many threads torch uses."""
+"""Where networks live, and how many threads torch and BLAS use."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
+import scipy.linalg  # noqa: F401, loads the BLAS of compiled products
 import torch
+from threadpoolctl import ThreadpoolController
 
 from agents.common.checks import check_int
 
@@ -41,10 +44,20 @@ def check_threads(threads: int) -> int:
 
 @contextmanager
 def torch_threads(number: int | None) -> Iterator[None]:
-    """Sets torch's number of threads for the duration of a block; None changes nothing."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
-    try:
+    """Sets the number of threads of torch, and of NumPy's and SciPy's BLAS, for a block; None changes nothing."""
+    if number is None:
         yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        with _blas().limit(limits=number):
+            yield
     finally:
         torch.set_num_threads(before)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries that are loaded."""
+    return ThreadpoolController().select(user_api="blas")
