@@ -170,7 +170,7 @@ class RecurrentA2C(RecurrentAgent):
         shape = (len(self.seeds), self.config.n_steps, self.n_envs)
         self.rollout = Rollout(*shape, self.spaces.obs_size, self.distribution.action_size)
         self._starts, self._alive = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)  # [S, T, N]
-        self._first = self._nothing(self.n_envs)  # what was remembered before the rollout
+        self._first = np.stack(self._nothing(self.n_envs), 1)  # [S, 2, N, 2H], recurrent state before the rollout
         sizes = (len(self.seeds), self.n_envs, self.config.gamma)
         self._reward_scale = RewardScale(*sizes) if self.config.normalize_reward else None
 
@@ -202,7 +202,7 @@ class RecurrentA2C(RecurrentAgent):
         """Takes one step in every env, stores it, and learns once the rollout is full."""
         t, carried = self.rollout.position, self.carried
         if t == 0:
-            self._first = (carried.hidden.copy(), carried.cell.copy())
+            self._first = np.stack(carried.recalled, 1)
         self._starts[:, t], self._alive[:, t] = carried.starts, carried.alive
         outputs, after = self.net.act(obs, carried.recalled)
         action = self._drawn(outputs, self._acting.draw())  # [S, N] or [S, N, A]
@@ -229,7 +229,7 @@ class RecurrentA2C(RecurrentAgent):
         config, rollout = self.config, self.rollout
         S, T, N = rollout.reward.shape
         rows = torch.from_numpy(rollout.rows).to(self.device)  # [S, T, N, D + K]
-        first = State(*(torch.from_numpy(part).to(self.device) for part in self._first))
+        first = State(*torch.from_numpy(self._first).to(self.device).unbind(1))
         starts = torch.from_numpy(self._starts).to(self.device)
         outputs = self.net.forward(rows[..., : rollout.obs_size], first, starts)  # [S, B, A + 1]
         value = outputs[..., -1].cpu().numpy().reshape(S, T, N)

@@ -139,7 +139,7 @@ class REINFORCE(PolicyAgent):
         self.optimizer = Adam(self.net, config.max_grad_norm)
         sizes = (self.spaces.obs_size, self.distribution.action_size)
         self._running = Episodes(S, self.n_envs, *sizes)
-        self._means = np.full((len(Losses._fields), S), np.nan)  # of each seed's last update
+        self._means = np.full((S, len(Losses._fields)), np.nan)  # of each seed's last update
 
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:
@@ -198,10 +198,10 @@ class REINFORCE(PolicyAgent):
         self.optimizer.step(learning_rate, np.arange(len(self.seeds)) == s)
         self.n_updates = self.optimizer.steps
         self._rate = learning_rate
-        self._means[:, s] = [term.mean().item() for term in losses]
+        self._means[s] = [term.mean().item() for term in losses]
 
     def _metrics(self) -> dict[str, Any]:
-        policy, value, entropy = self._means
+        policy, value, entropy = self._means.T
         metrics = {"train/policy_loss": policy, "train/entropy_loss": -entropy}
         metrics |= {"train/value_loss": value} if self.config.value_baseline else {}
         updates = {"train/n_updates": self.optimizer.steps_of.numpy(), "train/learning_rate": self._rate}

@@ -56,6 +56,10 @@ class Checkpoint:
             if not self._entered:
                 self._lock.release()
 
+    def next_call(self, agent: SeedAgent) -> int:
+        """Timesteps at which the next file is due."""
+        return (agent.num_timesteps // self.every + 1) * self.every
+
     def __call__(self, agent: SeedAgent) -> None:
         """Writes the file if it is due."""
         steps = agent.num_timesteps

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from agents.base.agent import Preset, SeedAgent
 from agents.base.callbacks import Checkpoint
+from agents.base.calls import Callback
 from agents.base.commands import output, parse, printable, refusing
 from agents.base.evaluation import evaluate
-from agents.base.loop import Callback
 from agents.common.checkpoints import check_writable
 from agents.common.checks import check_int
 from agents.common.extras import naming_extra
 from agents.common.files import check_folder
+from agents.common.processes import check_processes
 from agents.common.schedules import Schedule
 
 with naming_extra("the command line"):
@@ -45,6 +46,8 @@ class Training:
     """One number n: seeds 0..n-1. Several numbers: these seeds."""
     n_envs: int = 1
     """Envs per seed."""
+    processes: int | Literal["auto"] = 1
+    """Over how many processes to spread the seeds; auto: one per core."""
     device: str = "auto"
     """auto, cpu, cuda."""
     eval_episodes: int = 100
@@ -87,11 +90,12 @@ def _run(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str])
                 agent = _checkpointed(agent, checkpoint, training)
         done, pace = agent.num_timesteps, Pace()
         callbacks: list[Callback] = [pace] if checkpoint is None else [pace, checkpoint]
+        how: Any = {"callback": callbacks, "progress_bar": training.progress_bar, "processes": training.processes}
         if started:
             print(f"goes on after step {done:,} of {agent.goal:,}")
-            agent.resume(callback=callbacks, progress_bar=training.progress_bar)
+            agent.resume(**how)
         else:
-            agent.learn(training.total_timesteps, callback=callbacks, progress_bar=training.progress_bar)
+            agent.learn(training.total_timesteps, **how)
     seconds, rate = pace.measured(agent)
     written = training.save is None or _saved(agent, training.save)  # before anything is printed, see `output`
     steps = len(agent) * (agent.num_timesteps - done)
@@ -110,13 +114,16 @@ class Pace:
         self._first: int | None = None  # the step that the later half begins with
         self._middle: float | None = None
 
+    def next_call(self, agent: SeedAgent) -> int:
+        """Timesteps at which it wants to be called, where that is not after each step."""
+        self._middle = self._middle or (agent.num_timesteps + agent.goal) / 2
+        return math.ceil(self._middle) if self._first is None else agent.goal
+
     def __call__(self, agent: SeedAgent) -> None:
         """Notes the time when half of the steps to the goal are taken."""
-        if self._first is None:
-            if self._middle is None:
-                self._middle = (agent.num_timesteps + agent.goal) / 2
-            if agent.num_timesteps >= self._middle:
-                self._first, self._half = agent.num_timesteps, time.perf_counter()
+        self._middle = self._middle or (agent.num_timesteps + agent.goal) / 2
+        if self._first is None and agent.num_timesteps >= self._middle:
+            self._first, self._half = agent.num_timesteps, time.perf_counter()
 
     def measured(self, agent: SeedAgent) -> tuple[float, float]:
         """Seconds in all, and steps of all seeds per second in the later half; NaN if that has no steps."""
@@ -139,6 +146,7 @@ def _checked(training: Training) -> Checkpoint | None:
     """The checkpoint callback, if one is asked for; raises now for mistakes that would only show after training."""
     check_int("total_timesteps", training.total_timesteps, 1)
     check_int("eval_episodes", training.eval_episodes, 0)
+    check_processes(training.processes)
     checkpoint = None if training.checkpoint is None else Checkpoint(training.checkpoint, training.checkpoint_every)
     if training.resume and checkpoint is None:
         raise ValueError("--resume needs --checkpoint, the file to go on from")

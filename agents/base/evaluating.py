@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from agents.base.agent import SeedAgent
+from agents.base.calls import Callback, as_callbacks, goes_on
 from agents.base.evaluation import evaluate_episodes
-from agents.base.loop import Callback, as_callbacks, goes_on
 from agents.common import files
 from agents.common.checkpoints import check_writable, with_suffix
 from agents.common.checks import check_flag, check_float, check_int
@@ -45,7 +45,32 @@ class StopTrainingOnRewardThreshold:
         return not reached
 
 
-class EvalCallback:
+class Periodic:
+    """A callback that acts after every so many steps of the agent's vector env, and need not be called after each.
+
+    Attributes:
+        period: Number of these steps.
+        n_calls: Steps so far.
+    """
+
+    def __init__(self, period: int) -> None:
+        self.period, self.n_calls = period, 0
+        self._before: int | None = None  # timesteps after which calls were left out
+
+    def next_call(self, agent: SeedAgent) -> int:
+        """Timesteps at which it acts next; calls before that may be left out."""
+        self._before = agent.num_timesteps
+        return agent.num_timesteps + (self.period - self.n_calls % self.period) * agent.n_envs
+
+    def _due(self, agent: SeedAgent) -> bool:
+        """Counts the steps since the last call; True if it is time to act."""
+        steps = agent.n_envs if self._before is None else agent.num_timesteps - self._before
+        self._before = None
+        self.n_calls += steps // agent.n_envs
+        return self.n_calls % self.period == 0
+
+
+class EvalCallback(Periodic):
     """Evaluates every seed in another env during training, on the same episodes each time, and keeps its best weights.
 
     The weights were chosen by their return in that env, so it is no estimate of their performance: use a third env.
@@ -96,8 +121,9 @@ class EvalCallback:
                 callback.parent = self
         self.n_eval_episodes = check_int("n_eval_episodes", n_eval_episodes, 1)
         self.eval_freq = check_int("eval_freq", eval_freq, 1)
+        super().__init__(self.eval_freq)
         self.deterministic = check_flag("deterministic", deterministic)
-        self.verbose, self.n_calls = check_int("verbose", verbose, 0), 0
+        self.verbose = check_int("verbose", verbose, 0)
         self.log_path = None if log_path is None else Path(log_path) / "evaluations.npz"
         folder = best_model_save_path
         self.best_model_path = None if folder is None else with_suffix(Path(folder) / "best_model")
@@ -117,8 +143,7 @@ class EvalCallback:
 
     def __call__(self, agent: SeedAgent) -> bool:
         """Evaluates if it is due; True to continue training."""
-        self.n_calls += 1
-        if self.n_calls % self.eval_freq:
+        if not self._due(agent):
             return True
         returns, lengths = evaluate_episodes(agent, self.eval_env, self.n_eval_episodes, self.deterministic)  # [S, N]
         self._log(agent, returns, lengths)
@@ -168,7 +193,7 @@ class EvalCallback:
         _or_warn(path, lambda: best.save(path))
 
 
-class CheckpointCallback:
+class CheckpointCallback(Periodic):
     """Writes `PREFIX_STEPS_steps.safetensors` at intervals, a new file each time; see `Checkpoint` for a single file.
 
     Args:
@@ -192,7 +217,8 @@ class CheckpointCallback:
         if check_flag("save_vecnormalize", save_vecnormalize):
             raise NotImplementedError("save_vecnormalize must be False: there is no VecNormalize to save")
         self.save_freq, self.save_path = check_int("save_freq", save_freq, 1), Path(save_path)
-        self.name_prefix, self.n_calls = str(name_prefix), 0
+        super().__init__(self.save_freq)
+        self.name_prefix = str(name_prefix)
         self.save_replay_buffer = check_flag("save_replay_buffer", save_replay_buffer)
         self.verbose = check_int("verbose", verbose, 0)
 
@@ -204,8 +230,7 @@ class CheckpointCallback:
 
     def __call__(self, agent: SeedAgent) -> bool:
         """Writes a file if it is due; training always continues."""
-        self.n_calls += 1
-        if self.n_calls % self.save_freq == 0:
+        if self._due(agent):
             self._write(self._path("", agent.num_timesteps), agent.save)
             if self.save_replay_buffer and hasattr(agent, "save_replay_buffer"):
                 self._write(self._path("replay_buffer_", agent.num_timesteps), agent.save_replay_buffer)

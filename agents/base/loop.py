@@ -5,27 +5,23 @@ Axis letters: S seeds, N envs per seed, D observation.
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
 import gymnasium as gym
-import numpy as np
 
+from agents.base.blocks import Blocks
+from agents.base.calls import Callback, Callbacks, as_callbacks, call_all, during_training
 from agents.base.env_config import check_fits, env_config_of
-from agents.base.learner import Learner
 from agents.base.reporting import Reporter
+from agents.base.sharding import train
 from agents.common.checks import check_flag, check_int
 from agents.common.devices import check_threads, torch_threads
+from agents.common.processes import check_processes
 from agents.envs.seed_envs import Floats, SeedEnvs, make_envs
 
-Callback = Callable[[Any], bool | np.bool_ | None]
-"""Called with the agent after each step of its envs; returning False ends training."""
-Callbacks = Callback | Sequence[Callback] | None
-"""One callback, or several, each of which is called and can end training."""
 
-
-class Loop(Learner):
+class Loop(Blocks):
     """A learner with `learn` and `resume`."""
 
     def set_shown(self, verbose: int, tensorboard_log: str | os.PathLike[str] | None, threads: int | None) -> None:
@@ -53,6 +49,7 @@ class Loop(Learner):
         progress_bar: bool = False,
         reset_num_timesteps: bool = True,
         log_interval: int = 1_000,
+        processes: int | Literal["auto"] = 1,
     ) -> Self:
         """Trains every seed for `total_timesteps` and returns the agent.
 
@@ -65,24 +62,33 @@ class Loop(Learner):
             reset_num_timesteps: Whether to begin at step 0 with new episodes; if not, everything continues.
                 Weights are kept in any case.
             log_interval: Timesteps between reports, for `verbose` and TensorBoard; the end of training has one too.
+            processes: Over how many processes to spread the seeds, each with one torch thread; "auto" means one per
+                usable core. Callbacks are then called every `log_interval` steps: see `agents.base.sharding`.
         """
         callbacks = as_callbacks(callback)
         check_flag("progress_bar", progress_bar)  # Stable-Baselines3's third argument is log_interval
         check_flag("reset_num_timesteps", reset_num_timesteps)
         log_interval = check_int("log_interval", log_interval, 1)
         self.total_timesteps = total_timesteps = check_int("total_timesteps", total_timesteps, 1)
+        n_blocks = min(check_processes(processes), len(self.seeds))
         envs = self._connected()
         with during_training(callbacks):
             if reset_num_timesteps:
                 self.num_timesteps = 0
                 self._obs = self._episodes = None
-            obs = self._next_obs(envs)  # [S, N, D]
+            obs = self._first_obs(envs, n_blocks)
             self._begin(total_timesteps)
             self._obs = obs
             self.goal = self.num_timesteps + self._whole(total_timesteps)
-            return self._run(envs, callbacks, progress_bar, log_interval)
+            return self._run(envs, callbacks, progress_bar, log_interval, n_blocks)
 
-    def resume(self, callback: Callbacks = None, progress_bar: bool = False, log_interval: int = 1_000) -> Self:
+    def resume(
+        self,
+        callback: Callbacks = None,
+        progress_bar: bool = False,
+        log_interval: int = 1_000,
+        processes: int | Literal["auto"] = 1,
+    ) -> Self:
         """Continues a run of `learn` that ended early, towards its goal and on its schedules; returns the agent.
 
         An agent that was written by `save(path, training=True)` and loaded ends with the same weights as an
@@ -93,6 +99,7 @@ class Loop(Learner):
             callback: As in `learn`.
             progress_bar: As in `learn`.
             log_interval: As in `learn`.
+            processes: As in `learn`; it need not be the number that `learn` had.
 
         Raises:
             ValueError: If there is no run to continue: `learn` was never called, or the agent was loaded from a file
@@ -101,17 +108,22 @@ class Loop(Learner):
         if self.goal == 0:
             raise ValueError("there is no run to resume: save(path, training=True) writes one, learn begins one")
         log_interval = check_int("log_interval", log_interval, 1)
-        callbacks = as_callbacks(callback)
+        callbacks, n_blocks = as_callbacks(callback), min(check_processes(processes), len(self.seeds))
         envs = self._connected()
         if self.num_timesteps >= self.goal:
             return self
         with during_training(callbacks):
-            self._obs = self._next_obs(envs)
-            return self._run(envs, callbacks, progress_bar, log_interval)
+            self._obs = self._first_obs(envs, n_blocks)
+            return self._run(envs, callbacks, progress_bar, log_interval, n_blocks)
 
-    def _run(self, envs: SeedEnvs, callbacks: Sequence[Callback], progress_bar: bool, log_interval: int) -> Self:
+    def _run(
+        self, envs: SeedEnvs, callbacks: Sequence[Callback], progress_bar: bool, log_interval: int, n_blocks: int
+    ) -> Self:
         """Takes steps from `num_timesteps` to `goal`."""
         self.env_config = env_config_of(envs.vector_env)
+        if n_blocks > 1:
+            train(self, n_blocks, callbacks, log_interval, progress_bar)
+            return self
         bar = max(self.goal - self.num_timesteps, 0) if progress_bar else None
         shown = (self.verbose, self.tensorboard_log, bar, self.num_timesteps)
         reporter = Reporter(type(self).__name__, self.seeds, envs, *shown, self._logger)
@@ -126,15 +138,19 @@ class Loop(Learner):
                     self._break_off(self._obs)
                     raise
                 reporter.tick(self.num_timesteps - before)
-                answers = [callback(self) for callback in callbacks]  # all are called
+                goes_on = call_all(callbacks, self)
                 if reporter.active and self.num_timesteps >= next_report:
                     reporter.report(self.num_timesteps, self._metrics())
                     next_report += log_interval
-                if not all(map(goes_on, answers)):
+                if not goes_on:
                     break
             if reporter.active:
                 reporter.report(self.num_timesteps, self._metrics())
         return self
+
+    def _first_obs(self, envs: SeedEnvs, n_blocks: int) -> Floats | None:
+        """As `_next_obs`; None if no episode is running and the blocks' processes reset their own envs."""
+        return self._next_obs(envs) if n_blocks == 1 or self._obs is not None else None
 
     def _next_obs(self, envs: SeedEnvs) -> Floats:
         """The obs to act on next, [S, N, D]: of the running episodes, or of the start of new ones."""
@@ -158,31 +174,3 @@ class Loop(Learner):
                 self.env_config, self._check_env = env_config_of(envs.vector_env), True
             self._envs = envs
         return self._envs
-
-
-def goes_on(answer: Any) -> bool:
-    """False if a callback's answer is False; anything else lets training continue."""
-    return not isinstance(answer, bool | np.bool_) or bool(answer)
-
-
-def as_callbacks(callback: Callbacks) -> tuple[Callback, ...]:
-    """The callbacks as a tuple: none, one, or several.
-
-    Raises:
-        TypeError: If one cannot be called, as Stable-Baselines3's cannot.
-    """
-    given = () if callback is None else tuple(callback) if isinstance(callback, list | tuple) else (callback,)
-    for one in given:
-        if not callable(one) or isinstance(one, type):
-            raise TypeError(f"callback must be a function of the agent, or a list of such functions, got {one!r}")
-    return given
-
-
-@contextmanager
-def during_training(callbacks: Sequence[Callback]) -> Iterator[None]:
-    """Enters `during_training()` of each callback that has it, to hold a lock on a file, say, while training runs."""
-    with ExitStack() as stack:
-        for callback in callbacks:
-            if hasattr(callback, "during_training"):
-                stack.enter_context(callback.during_training())
-        yield

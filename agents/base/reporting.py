@@ -6,6 +6,7 @@ TensorBoard gets Stable-Baselines3's keys, one run per seed. Axis letters: S see
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,21 @@ if TYPE_CHECKING:
 NONE_ENDED = "no episode has ended yet: ep_rew_mean and ep_len_mean are reported once one has"
 
 
+@dataclass
+class LastEpisodes:
+    """Undiscounted returns and lengths of the last episodes of each seed."""
+
+    returns: Sequence[Sequence[float]]
+    lengths: Sequence[Sequence[int]]
+
+
 class Reporter:
     """Shows the progress of training; a context manager, so that files and bar are always closed.
 
     Args:
         name: Name of the algorithm, and so of the run.
         seeds: One run per seed.
-        envs: The envs whose episodes are reported.
+        envs: The envs whose episodes are reported, or these episodes.
         verbose: 1 prints a line at each report.
         tensorboard_log: Folder for TensorBoard, or None.
         bar: Length of the progress bar in timesteps, or None.
@@ -42,7 +51,7 @@ class Reporter:
         self,
         name: str,
         seeds: Sequence[int],
-        envs: SeedEnvs,
+        envs: SeedEnvs | LastEpisodes,
         verbose: int = 0,
         tensorboard_log: str | os.PathLike[str] | None = None,
         bar: int | None = None,

@@ -60,22 +60,29 @@ class Episodes:
         self.finished = [[] for _ in self.finished]
 
     def get_state(self) -> State:
-        """The steps of each running episode, up to the longest one's, and the finished ones."""
-        T = self.length.max()
-        running = {"rows": self._rows[:, :, :T], "reward": self._reward[:, :, :T], "length": self.length}
-        return {**running, "finished": self.finished}
+        """The steps of each running episode, rows [T, D + K] and rewards [T], and the finished ones; by seed."""
+        running = [
+            [(self._rows[s, n, :T].copy(), self._reward[s, n, :T].copy()) for n, T in enumerate(lengths)]
+            for s, lengths in enumerate(self.length)
+        ]
+        return {"running": running, "finished": self.finished}
 
     def set_state(self, state: State) -> None:
         """Restores what `get_state` returned; ValueError if it does not fit."""
         S, N, capacity, width = self._rows.shape
-        T = int(state["length"].max())
-        if state["rows"].shape != (S, N, T, width) or state["length"].shape != (S, N) or state["length"].min() < 0:
-            raise ValueError(f"rows must have shape {(S, N, T, width)}, got {state['rows'].shape}")
-        while capacity < T:
+        running = state["running"]
+        if len(running) != S or any(len(seed) != N for seed in running):
+            raise ValueError(f"running must be {S} lists of {N} episodes each")
+        for rows, reward in (episode for seed in running for episode in seed):
+            if rows.ndim != 2 or rows.shape[1] != width or reward.shape != rows.shape[:1]:
+                shapes = f"{rows.shape}, {reward.shape}"
+                raise ValueError(f"rows must have shape {('T', width)} and rewards (T,), got {shapes}")
+        self.length[:] = [[len(reward) for _, reward in seed] for seed in running]
+        while capacity < self.length.max():
             capacity *= 2
         self._rows = np.zeros((S, N, capacity, width), np.float32)
         self._reward = np.zeros((S, N, capacity))
-        self._rows[:, :, :T], self._reward[:, :, :T] = state["rows"], state["reward"]
-        self.length[:] = state["length"]
+        for s, n in np.ndindex(S, N):
+            self._rows[s, n, : self.length[s, n]], self._reward[s, n, : self.length[s, n]] = running[s][n]
         with part("finished"):
             self.finished = [[(rows, returns) for rows, returns in seed] for seed in state["finished"]]

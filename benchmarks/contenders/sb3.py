@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import connection
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 from tqdm import tqdm
 
+from agents.common.processes import end_with_parent, usable_cores
 from benchmarks.contenders.training import Judge, Mark, Marking, Points, Trained
 from trading_env.envs.acting.policies import PerSeed
 
@@ -80,7 +78,7 @@ def train(
     spec = env_spec(env)
     shared = (total_timesteps, n_envs, judge, every, hyperparameters)
     jobs = [_Job(algorithm, policy, spec, s, *shared) for s in numbers]
-    workers = min(cores() if processes is None else processes, len(jobs))
+    workers = min(usable_cores() if processes is None else processes, len(jobs))
     bar = tqdm(total=total_timesteps * len(jobs), unit="step", desc=f"SB3 {algorithm}", disable=not progress_bar)
     with bar:
         runs = _run_all(jobs, workers, bar) if workers else [_run(job) for job in jobs]
@@ -114,11 +112,6 @@ def env_spec(env: str | EnvSpec | gym.Env[Any, Any]) -> EnvSpec:
     return spec
 
 
-def cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _run_all(jobs: Iterable[_Job], workers: int, bar: Any) -> list[_Run]:
     """The results of the jobs, in order; the bar shows the steps of all of them."""
     context = multiprocessing.get_context("spawn")
@@ -141,19 +134,11 @@ _steps: Any = None  # of all seeds, shared by the processes
 def set_up_worker(steps: Any = None) -> None:
     """Sets up a new process: it ends with its parent, has one torch thread, and counts into ``steps``, if given."""
     global _steps
-    threading.Thread(target=_end_with_parent, daemon=True).start()  # before the import, which takes seconds
+    end_with_parent()  # before the import, which takes seconds
     import torch
 
     torch.set_num_threads(1)
     _steps = steps
-
-
-def _end_with_parent() -> None:
-    """Ends this process as soon as the parent process has ended, even by a kill."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _run(job: _Job) -> _Run:

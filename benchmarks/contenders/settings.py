@@ -87,7 +87,7 @@ class CompareSettings:
     random_seeds: int = 100
     """Runs of the random policy, which has the turnover of the median dqn seed."""
     processes: int | None = None
-    """Processes for Stable-Baselines3; one per core unless given."""
+    """Processes that train; one per core unless given."""
     wide: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print all columns of the tables, however wide that is."""
     progress: bool = True

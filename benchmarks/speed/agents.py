@@ -6,7 +6,6 @@ replay memory and 16 envs for algorithms that learn from rollouts. Steps of all 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from benchmarks.contenders import sb3
+from agents.common.processes import usable_cores
+from benchmarks.contenders import ours, sb3
 from benchmarks.contenders.ours import agent_class
 from benchmarks.evaluation.tracks import ENV_ID
 from benchmarks.speed import envs as speed_env
@@ -196,19 +196,19 @@ def sb3_chunk(model: Any, steps: int, n_threads: int) -> Chunk:
 
 
 def study(quick: bool, env: str) -> Iterator[Measured]:
-    """The time of a study of 16 seeds, from scratch: ours in one pass, SB3's in a process per core.
+    """The time of a study of 16 seeds on all cores: blocks of our seeds, and SB3's one by one, in a process per core.
 
-    Ours is timed from the creation of the envs, SB3's from its first step, without the start of its processes.
+    Both are timed from the first step, without the start of processes. Ours on one core is timed too.
     """
     name, steps = STUDY
     contest = next(contest for contest in CONTESTS if contest.name == name)
-    seeds, steps = (1, 150) if quick else (MANY, steps)
-    start = time.perf_counter()
-    our_agent(contest, env, seeds).learn(steps)
-    seconds = time.perf_counter() - start
-    options = {"policy_kwargs": {"net_arch": list(NET_ARCH)}, **contest.hyperparameters}
-    peer = sb3.train(name, training_env(env), seeds, steps, n_envs=contest.n_envs, progress_bar=False, **options)
-    yield Measured(f"a study of {MANY} seeds of {name}, against SB3 on all cores", peer.seconds / seconds, 8.0)
+    seeds, steps = (2, 150) if quick else (MANY, steps)
+    study = name, training_env(env), seeds, steps
+    shared = {"n_envs": contest.n_envs, "progress_bar": False, **contest.hyperparameters}
+    one, all_cores = (ours.train(*study, processes=n, net_arch=NET_ARCH, **shared).seconds for n in (1, "auto"))
+    peer = sb3.train(*study, policy_kwargs={"net_arch": list(NET_ARCH)}, **shared)
+    yield Measured(f"a study of {MANY} seeds of {name}, against SB3 on all cores", peer.seconds / all_cores, 8.0)
+    yield Measured(f"the same, {usable_cores()} cores against one", one / all_cores, None)
 
 
 def memory() -> Iterator[Measured]:

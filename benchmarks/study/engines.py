@@ -18,7 +18,8 @@ from pathlib import Path
 
 from agents.common import files
 from agents.common.locks import InUseError, Lock
-from benchmarks.contenders.sb3 import cores, set_up_worker
+from agents.common.processes import usable_cores
+from benchmarks.contenders.sb3 import set_up_worker
 from benchmarks.study.job import Job, run
 from benchmarks.study.ledger import Ledger
 from benchmarks.study.results import json_bytes
@@ -89,7 +90,7 @@ def run_all(
     states: dict[str, str] = {}
     open_ = list(jobs)
     while open_:
-        for job, state in _pass(open_, place, cores() if processes is None else processes):
+        for job, state in _pass(open_, place, usable_cores() if processes is None else processes):
             states[job.id] = state
             if tell is not None and state != BUSY:
                 tell(job, state)

@@ -81,13 +81,14 @@ def compare(setup: Setup, makers: Mapping[str, own.Make]) -> dict[str, Row]:
 
 
 def train_dqn(setup: Setup) -> Row:
-    """Our DQN: all seeds in one pass."""
+    """Our DQN: a process per core, each of which trains a block of seeds in one pass."""
     import torch
 
     torch.set_num_threads(1)  # a second thread only slows networks this small
     settings = setup.settings
     budget = (settings.seeds, settings.total_timesteps)
-    options = {"progress_bar": settings.progress, **settings.dqn.for_ours()}
+    used = {"processes": settings.processes or "auto", "progress_bar": settings.progress}
+    options = {**used, **settings.dqn.for_ours()}
     trained = ours.train("DQN", setup.training_env(), *budget, **options)
     return Row(setup.tested(trained.agent), trained.steps_per_second, trained.seconds)
 
