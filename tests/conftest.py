@@ -47,6 +47,7 @@ SLOW = {  # files that take more than about five seconds of a core; `make test-f
     "test_known_optima.py",
     "test_readme.py",
     "trading_env/analysis/test_backtest.py",
+    "trading_env/analysis/test_backtest_sb3.py",
     "trading_env/analysis/test_causality.py",
     "trading_env/analysis/test_trades.py",
     "trading_env/data/readers/test_files.py",
