@@ -9,6 +9,8 @@ from trading_env.data.market import Market
 from trading_env.envs.standing import Account
 from trading_env.live.decide import Decision
 
+__all__ = ["Account", "Broker", "Fill"]
+
 
 class Fill(NamedTuple):
     """Units that changed hands.
