@@ -166,6 +166,7 @@ class A2C(RolloutAgent):
             loss, losses = a2c_loss(policy, value, rows[..., self.spaces.obs_size :], advantage, returns, *coefs)
             self.net.zero_grad()
             loss.backward()
+            losses = Losses(*(term.detach() for term in losses))
         self.optimizer.step(self._rate)
         self._last = losses, old_value, returns
         self.n_updates += 1

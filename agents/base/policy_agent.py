@@ -152,7 +152,7 @@ def actor_critic_metrics(
     losses: Losses, value: torch.Tensor, returns: torch.Tensor, log_std: torch.Tensor | None
 ) -> dict[str, Any]:
     """Metrics of an update, [S] each: means of the losses, and how well values explain returns, [S, B] each."""
-    policy, squared_error, entropy = (term.detach().mean(1).cpu().numpy() for term in losses)
+    policy, squared_error, entropy = (term.mean(1).cpu().numpy() for term in losses)
     return std_metric(log_std) | {
         "train/policy_loss": policy,
         "train/value_loss": squared_error,
