@@ -49,3 +49,7 @@ def test_the_wheel_is_whole(tmp_path):
     version, steps = run(str(python), "-c", PROGRAM, cwd=tmp_path, env=environment).split()
     assert version in wheel.name
     assert steps == "50"
+    assert "us-stocks/MSFT" in run(
+        str(python), "-m", "trading_env", "data", "us-stocks/MSFT", cwd=tmp_path, env=environment
+    )
+    assert (site / "bin" / "trading-env").exists()

@@ -35,9 +35,14 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         say_json({**decision.to_dict(), "votes": votes})
         return
-    agreeing = sum(action == decision.to_dict()["action"] for action in votes.values())
-    more = {"votes": f"{agreeing} of {len(agent)} seeds choose this action"} if len(agent) > 1 else {}
-    _say(market, decision, more)
+    _say(market, decision, {"votes": _counted(votes, decision.to_dict()["action"])} if len(agent) > 1 else {})
+
+
+def _counted(votes: dict[str, Any], action: Any) -> str:
+    """What the seeds chose, in words."""
+    if isinstance(action, float):
+        return f"the median of {len(votes)} seeds, {min(votes.values()):.4g} to {max(votes.values()):.4g}"
+    return f"{sum(vote == action for vote in votes.values())} of {len(votes)} seeds choose this action"
 
 
 def paper(arguments: argparse.Namespace) -> None:

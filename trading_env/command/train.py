@@ -33,7 +33,9 @@ def run(arguments: argparse.Namespace) -> None:
     env = _training_env(train, config)
     path = _writable(arguments.save)
     with usage("--set"):
-        agent = kind(env, seeds=arguments.seeds, **dict(map(_option, arguments.set)))
+        options = dict(map(_option, arguments.set))
+    with usage(f"--agent {kind.__name__}"):
+        agent = kind(env, seeds=arguments.seeds, **options)
     start = time.perf_counter()
     agent.learn(arguments.steps, progress_bar=sys.stderr.isatty() and not arguments.quiet)
     seconds = time.perf_counter() - start

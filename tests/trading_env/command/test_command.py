@@ -14,6 +14,7 @@ import pytest
 
 import agents
 from trading_env import backtest, decide, load
+from trading_env.command.decide import _counted
 from trading_env.command.main import main
 from trading_env.command.parser import COMMANDS, EXAMPLES, parser
 from trading_env.command.vote import Vote
@@ -170,6 +171,11 @@ def test_decide_lets_one_seed_act_and_knows_the_time(run, folder):
     assert "the data are stale" in err
 
 
+def test_votes_of_continuous_actions_are_a_median():
+    assert _counted({"0": 1, "1": 1, "2": 0}, 1) == "2 of 3 seeds choose this action"
+    assert _counted({"0": -0.25, "1": 0.5, "2": 0.0}, 0.0) == "the median of 3 seeds, -0.25 to 0.5"
+
+
 def test_a_paper_account_goes_on_from_call_to_call(run, folder):
     bars = frame()
     for n in (298, 299, 299, 300):
@@ -212,7 +218,7 @@ WRONG = {
     "algorithm": ([*TRAIN, "--agent", "sac"], 2, "--agent must be one of DQN, A2C"),
     "split": (["train", "prices.csv", "--split", "1990-01-01", "--save", "x"], 2, "--split: split: cut '1990-01-01'"),
     "window": ([*TRAIN, "--window", "0"], 2, "must be at least 1, got 0"),
-    "hyperparameter": ([*TRAIN, "--set", "lr=1"], 2, "--set: "),
+    "hyperparameter": ([*TRAIN, "--set", "lr=1"], 2, "--agent DQN: "),
     "no value": ([*TRAIN, "--set", "gamma"], 2, "--set: 'gamma' must be NAME=VALUE"),
     "actions": ([*TRAIN, "--actions", "up"], 2, "--actions: "),
     "rates": ([*TRAIN, "--slippage", "2"], 2, "Costs.slippage"),
