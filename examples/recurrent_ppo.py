@@ -11,7 +11,7 @@ from sb3_contrib import RecurrentPPO
 from trading_env import FeatureScaler, backtest, load
 from trading_env.sb3 import TradingVecEnv
 
-TIMESTEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
+TIMESTEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
 
 torch.set_num_threads(1)
 train, test = load("us-stocks/AAPL").split("2010-01-01")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agents.common.extras import REQUIRED
+
 ROOT = Path(__file__).parents[1]
 HIDING = """
 import sys
@@ -20,10 +22,12 @@ sys.meta_path.insert(0, Hiding())
 """
 ENV = "import gymnasium; env = gymnasium.make('trading_env:TradingEnv-v0'{0}); env.reset(); env.step(2)"
 ALL = ("torch", "safetensors", "cloudpickle", "tqdm", "tyro", "rich", "tensorboard", "matplotlib", "sklearn", "arch")
-ALL += ("stable_baselines3", "sb3_contrib", "pyarrow", "talib", "scipy", "yaml")
+ALL += ("stable_baselines3", "sb3_contrib", "pyarrow", "talib", "scipy", "threadpoolctl")
 NEEDS = [  # the packages that are hidden, what needs them, the extra
     ("torch", "from agents import DQN", "agents"),
     ("torch", "import agents.dqn", "agents"),
+    ("scipy", "import agents", "agents"),
+    ("threadpoolctl", "import agents", "agents"),
     ("safetensors", "import agents.ppo", "agents"),
     ("cloudpickle", "import agents", "agents"),
     ("tqdm", "import agents", "agents"),
@@ -69,6 +73,6 @@ def test_the_env_needs_no_optional_package(tmp_path):
 
 
 def test_an_agent_needs_no_package_of_the_command_line(tmp_path):
-    hidden = set(ALL) - {"torch", "safetensors", "cloudpickle", "tqdm"}
+    hidden = set(ALL) - set(REQUIRED)
     result = run_without(tuple(hidden), "from agents import DQN; DQN('CartPole-v1').learn(9).save('it')", tmp_path)
     assert result.returncode == 0, result.stderr

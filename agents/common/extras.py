@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-REQUIRED = ("torch", "safetensors", "cloudpickle", "tqdm")  # by every agent
+REQUIRED = ("torch", "scipy", "threadpoolctl", "safetensors", "cloudpickle", "tqdm")  # by every agent
 
 
 def check_installed(*modules: str, extra: str = "agents") -> None:
