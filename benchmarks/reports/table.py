@@ -21,6 +21,7 @@ from agents.base.commands import printable
 
 ANY = 100_000  # characters: no bound on the width
 BROKEN = 40  # characters: the least width of a column of sentences
+NAMED = 24  # characters: the least width of names that are broken
 _STYLE: Any = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}
 
 
@@ -55,10 +56,9 @@ def console_of(console: Console | None = None) -> Console:
 
 def show(columns: Columns, console: Console, wide: bool = False) -> None:
     """Prints the table, with the columns that fit, or all of them if ``wide``."""
-    shown = list(columns.numbers) if wide else fitting(columns, console)
-    needed = least_width(columns, shown, console)
-    table = table_of(columns, shown)
-    _print(table, needed, console)
+    named = None if wide else names_width(columns, console)
+    shown = list(columns.numbers) if wide else fitting(columns, console, named)
+    _print(table_of(columns, shown, named=named), least_width(columns, shown, console, named), console)
     missing = [heading.replace("\n", " ") for heading in columns.numbers if heading not in shown]
     if missing:
         say([f"Left out for lack of room: {', '.join(missing)}; --wide shows all."], console)
@@ -87,33 +87,59 @@ def for_markdown(text: object) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|$~#])", r"\\\1", printable(text))
 
 
-def fitting(columns: Columns, console: Console) -> list[str]:
+def names_width(columns: Columns, console: Console) -> int | None:
+    """The width at which names are broken, where they are so long that no number fits beside them; else None."""
+    last = _order(columns)[-1:]
+    if least_width(columns, last, console) <= console.width:
+        return None
+    return max(NAMED, console.width * 6 // 10 // len(columns.names))
+
+
+def fitting(columns: Columns, console: Console, named: int | None = None) -> list[str]:
     """The number headings that fit beside the names."""
     shown = list(columns.numbers)
-    order = [*columns.spare, *(heading for heading in reversed(columns.numbers) if heading not in columns.spare)]
-    for heading in order:
-        if least_width(columns, shown, console) <= console.width:
+    for heading in _order(columns):
+        if least_width(columns, shown, console, named) <= console.width:
             break
         shown.remove(heading)
     return shown
 
 
-def least_width(columns: Columns, shown: Sequence[str], console: Console) -> int:
+def _order(columns: Columns) -> list[str]:
+    """The number headings in the order in which they are left out."""
+    return [*columns.spare, *(heading for heading in reversed(columns.numbers) if heading not in columns.spare)]
+
+
+def least_width(columns: Columns, shown: Sequence[str], console: Console, named: int | None = None) -> int:
     """The least width in which nothing is cut, with sentences wrapped and without the title."""
-    table = table_of(columns, shown, title=False, broken=BROKEN)
+    table = table_of(columns, shown, title=False, broken=BROKEN, named=named)
     return console.measure(table, options=console.options.update(max_width=ANY)).maximum
 
 
-def table_of(columns: Columns, shown: Sequence[str], title: bool = True, broken: int | None = None) -> Table:
-    """The table of the names and these numbers; wrapped columns are at most ``broken`` characters wide."""
+def table_of(
+    columns: Columns, shown: Sequence[str], title: bool = True, broken: int | None = None, named: int | None = None
+) -> Table:
+    """The table of the names and these numbers.
+
+    Args:
+        columns: the content.
+        shown: headings among the numbers.
+        title: True for the title above it.
+        broken: largest width of wrapped columns.
+        named: largest width of the names, which are broken then; None for whole names.
+    """
     table = Table(title=Text(printable(columns.title)) if title else None, title_justify="left", **_STYLE)
     headings = [*columns.names, *columns.numbers]
     places = [i for i, heading in enumerate(headings) if i < len(columns.names) or heading in shown]
     for i in places:
-        wrapped = headings[i] in columns.wrapped
-        left = wrapped or i < len(columns.names) or headings[i] in columns.left
-        most = broken if wrapped else None
-        table.add_column(_text(headings[i]), justify="left" if left else "right", no_wrap=not wrapped, max_width=most)
+        name, wrapped = i < len(columns.names), headings[i] in columns.wrapped
+        table.add_column(
+            _text(headings[i]),
+            justify="left" if name or wrapped or headings[i] in columns.left else "right",
+            no_wrap=named is None if name else not wrapped,
+            max_width=named if name else broken if wrapped else None,
+            overflow="fold",
+        )
     for row in columns.rows:
         if row is None:
             table.add_section()

@@ -42,6 +42,8 @@ class CoverageSettings:
     """Where the table is written, coverage.md and coverage.json."""
     docs: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write the page of the documentation, docs/coverage.md, too."""
+    wide: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print all columns of the table, however wide that is."""
     processes: int | None = None
     """Processes; one per core unless given."""
 
@@ -80,7 +82,7 @@ def main(arguments: Sequence[str]) -> None:
     counted = simulate(settings)
     columns = table_of(counted)
     console = tables.console_of()
-    tables.show(columns, console)
+    tables.show(columns, console, settings.wide)
     made = provenance.made()
     tables.say([f"Made at {provenance.in_words(made)}."], console)
     page = page_of(columns, settings, provenance.in_words(made)).encode()
@@ -114,7 +116,9 @@ def count(row: int, samples: int, seed: int) -> Counted:
 
 def table_of(counted: Sequence[Counted]) -> tables.Columns:
     """The rows, in percent."""
-    columns = tables.Columns("How often intervals and tests are right, in %", ("what", "case"), COLUMNS)
+    columns = tables.Columns(
+        "How often intervals and tests are right, in %", ("what", "case"), COLUMNS, spare=COLUMNS[1:2]
+    )
     before = ""
     for one in counted:
         wanted = "" if one.case.high - one.case.low == 1.0 else f"{100 * one.case.low:.0f} to {100 * one.case.high:.0f}"

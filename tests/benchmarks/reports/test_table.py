@@ -202,6 +202,18 @@ def test_columns_are_left_out_in_their_order_and_never_names():
     assert "…" not in narrowest
 
 
+def test_names_that_leave_no_room_are_broken_between_words():
+    rows = [
+        ["many words that say what is measured here, and how", "with a case of some thirty letters", "1" * 9, "2" * 9]
+    ]
+    text = shown(Columns("title", ["what", "case"], ["a", "b"], rows, spare=["b"]), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "1" * 9 in text
+    lines = text.splitlines()
+    for word in ("measured", "letters", "thirty", "how"):
+        assert any(re.search(rf"\b{word}\b", line) for line in lines)
+
+
 def test_without_a_terminal_a_table_has_80_columns(capsys, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     columns = Columns("title", ["policy"], ["a", "b"], [["name", "1" * 40, "2" * 40]])
