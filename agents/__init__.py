@@ -12,9 +12,12 @@ check_installed(*REQUIRED)
 
 if TYPE_CHECKING:
     from agents.a2c import A2C as A2C
+    from agents.counterfactual_dqn import CounterfactualDQN as CounterfactualDQN
+    from agents.course_dqn import CourseDQN as CourseDQN
     from agents.dqn import DQN as DQN
     from agents.ppo import PPO as PPO
     from agents.q_learning import QLearning as QLearning
+    from agents.rainbow import Rainbow as Rainbow
     from agents.recurrent_a2c import RecurrentA2C as RecurrentA2C
     from agents.recurrent_dqn import RecurrentDQN as RecurrentDQN
     from agents.reinforce import REINFORCE as REINFORCE
@@ -22,10 +25,13 @@ if TYPE_CHECKING:
 
 AGENTS = {
     "A2C": "agents.a2c",
+    "CounterfactualDQN": "agents.counterfactual_dqn",
+    "CourseDQN": "agents.course_dqn",
     "DQN": "agents.dqn",
     "PPO": "agents.ppo",
     "QLearning": "agents.q_learning",
     "REINFORCE": "agents.reinforce",
+    "Rainbow": "agents.rainbow",
     "RecurrentA2C": "agents.recurrent_a2c",
     "RecurrentDQN": "agents.recurrent_dqn",
     "TDLambda": "agents.td_lambda",

@@ -12,7 +12,7 @@ COMMANDS = {
     "certify": "score agents as fractions of the optimum, on problems where it is known, and run the controls",
     "compare": "train DQN and Stable-Baselines3's DQN on the early years of a stock, compare them on the later ones",
     "coverage": "simulate how often the printed intervals and tests are right",
-    "counterfactual": "count the steps that DQN saves by learning from the actions not taken, too",
+    "counterfactual": "count the steps saved by learning from the actions not taken, too",
     "curves": "draw learning curves of DQN, A2C and PPO, ours and Stable-Baselines3's, with intervals over seeds",
     "list": "list the built-in suites, and the rows of each that are kept",
     "forecast": "forecast returns walking forward, trade on the forecasts, and compare both with doing nothing",

@@ -26,6 +26,8 @@ from agents.common.checks import check_int, check_seeds
 from agents.common.devices import as_device
 from agents.envs.seed_envs import EnvLike, make_envs
 from agents.nn.extractors import Extractor
+from agents.nn.named import as_function
+from agents.nn.networks import Build
 
 
 class Preset(NamedTuple):
@@ -53,6 +55,8 @@ class SeedAgent(Facade, Saved, Copied):
             idle cores: on busy ones they wait for each other.
         features_extractor: Maps observations to the inputs of the networks, see `agents.nn.extractors`; buffers keep
             the observation itself.
+        network: Makes the network of a seed, a function (obs_size, n_out) -> torch.nn.Module or its "module:name", in
+            place of the perceptron of `net_arch`; see `agents.nn.networks`.
         hyperparameters: See the algorithm's configuration.
 
     Attributes:
@@ -60,6 +64,7 @@ class SeedAgent(Facade, Saved, Copied):
         seeds: The seeds.
         spaces: The spaces of the env.
         features: The features extractor, if there is one.
+        network: The function that makes the networks, if there is one.
         num_timesteps: Steps taken per seed.
         n_updates: Updates of the networks.
         exploration_rate: The current probability of a random action.
@@ -96,11 +101,13 @@ class SeedAgent(Facade, Saved, Copied):
         tensorboard_log: str | os.PathLike[str] | None = None,
         threads: int | None = 1,
         features_extractor: Extractor | None = None,
+        network: Build | str | None = None,
         **hyperparameters: Any,
     ) -> None:
         config, checked, n_envs = self.Config(**hyperparameters), check_seeds(seeds), check_int("n_envs", n_envs, 1)
         envs = make_envs(env, checked, n_envs, kind=self._training_envs(config))
-        self.set_up(Setup(config, checked, n_envs, envs.spaces, as_device(device), env, features_extractor))
+        made_by = None if network is None else as_function(network)
+        self.set_up(Setup(config, checked, n_envs, envs.spaces, as_device(device), env, features_extractor, made_by))
         self._envs, self.env_config = envs, env_config_of(envs.vector_env)
         self.set_shown(verbose, tensorboard_log, threads)
 

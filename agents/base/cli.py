@@ -50,6 +50,8 @@ class Training:
     """Over how many processes to spread the seeds; auto: one per core."""
     device: str = "auto"
     """auto, cpu, cuda."""
+    network: str | None = None
+    """Function that makes the network, module:function, in place of the one of net_arch."""
     eval_episodes: int = 100
     """Greedy episodes per seed at the end; 0 for none."""
     save: Path | None = None
@@ -170,6 +172,7 @@ def _fresh(algorithm: type[SeedAgent], training: Training, config: Any) -> SeedA
             seeds=training.seeds if len(training.seeds) > 1 else training.seeds[0],
             n_envs=training.n_envs,
             device=training.device,
+            network=training.network,
             verbose=training.verbose,
             tensorboard_log=training.tensorboard_log,
             **{option.name: getattr(config, option.name) for option in fields(config)},
@@ -180,7 +183,7 @@ def _fresh(algorithm: type[SeedAgent], training: Training, config: Any) -> SeedA
 
 def _checkpointed(fresh: SeedAgent, checkpoint: Checkpoint, training: Training) -> SeedAgent:
     """The agent in the checkpoint, to be resumed; ValueError if the command line asks for another run."""
-    agent = type(fresh).load(checkpoint.path, env=training.env, device=training.device)
+    agent = type(fresh).load(checkpoint.path, env=training.env, device=training.device, network=training.network)
     agent.verbose, agent.tensorboard_log = fresh.verbose, fresh.tensorboard_log
     asked = (fresh.config, fresh.seeds, fresh.n_envs, training.total_timesteps)
     stored = (agent.config, agent.seeds, agent.n_envs, agent.total_timesteps)
@@ -192,7 +195,7 @@ def _checkpointed(fresh: SeedAgent, checkpoint: Checkpoint, training: Training) 
 
 def _parse(algorithm: type[SeedAgent], presets: Presets, arguments: Sequence[str]) -> tuple[Training, Any]:
     """The training and the algorithm's configuration given by the arguments."""
-    known = " ".join(presets)
+    known = " ".join(presets) or "none"
     name = algorithm.__name__
     description = f"Train {name} from scratch, several seeds at once. Envs with tuned defaults: {known}."
     words = [word.removeprefix("--env=") for word in arguments]

@@ -35,10 +35,10 @@ RENAMED = {  # there: here, or several names, of which an agent has one
 }
 OF_LEARN = ("total_timesteps", "callback", "progress_bar", "reset_num_timesteps", "log_interval")
 INSTEAD = {
-    "policy": "there is no policy class, net_arch or lstm_size makes the networks",
+    "policy": "there is no policy class, net_arch, lstm_size or network makes the networks",
     "policy_kwargs": (
         "its net_arch and activation_fn are the hyperparameters net_arch=(64, 64) and activation='relu'; "
-        "a features extractor is features_extractor"
+        "a features extractor is features_extractor, and one that learns is part of network"
     ),
     "seed": "here it is seeds: seeds=[{value}] is the run of this one seed, seeds=4 are the runs of the seeds 0 to 3",
     "use_sde": "there is no state-dependent exploration; log_std_init sets the deviation of Box actions",
@@ -54,6 +54,10 @@ INSTEAD = {
     "rollout_buffer_kwargs": "the rollouts of all seeds are one array, of n_steps steps",
     "stats_window_size": "reports cover the last 100 episodes of each seed",
     "tb_log_name": "tensorboard_log is the folder, in which each seed is a run",
+    "counterfactual": "it is an agent of its own, CounterfactualDQN",
+    "double_q": "it is part of an agent of its own, Rainbow",
+    "dueling": "it is part of an agent of its own, Rainbow",
+    "prioritized_replay": "it is part of an agent of its own, Rainbow",
     "_init_setup_model": "an agent is always ready once it is made",
 }
 ONLY_OF = {

@@ -26,6 +26,7 @@ from agents.common.state import State, get_parts, has_state, part, set_parts
 from agents.common.streams import generator
 from agents.envs.seed_envs import EnvLike, Floats, SeedEnvs, Spaces
 from agents.nn.extractors import Extractor, Features
+from agents.nn.networks import Build
 
 Actions = npt.NDArray[Any]  # ints for Discrete actions, floats for a Box
 Recurrent = tuple[npt.NDArray[Any], ...] | None  # the state of a recurrent policy
@@ -41,6 +42,7 @@ class Setup(NamedTuple):
     device: torch.device
     env: EnvLike | None
     features_extractor: Extractor | None
+    network: Build | None = None
 
 
 class Counters(NamedTuple):
@@ -57,6 +59,7 @@ class Learner(ABC):
     Config: ClassVar[type[Any]]
     takes_box_actions: ClassVar[bool] = False
     takes_features: ClassVar[bool] = False
+    takes_network: ClassVar[bool] = False
     envs_type: ClassVar[type[SeedEnvs]] = SeedEnvs
     tensorboard_log: str | os.PathLike[str] | None
     threads: int | None
@@ -65,10 +68,10 @@ class Learner(ABC):
         """Initialises everything except the envs, which are made when they are first needed.
 
         Raises:
-            ValueError: If the algorithm cannot use such actions, or a features extractor.
+            ValueError: If the algorithm cannot use such actions, a features extractor, or a network of the user's.
         """
         self._check_suits(setup)
-        self.config, self.seeds, self.n_envs, self.spaces, self.device, self._env, extractor = setup
+        self.config, self.seeds, self.n_envs, self.spaces, self.device, self._env, extractor, self.network = setup
         self.features = None if extractor is None else Features(extractor, self.device)
         self.verbose, self.tensorboard_log, self.threads = 0, None, 1
         self.num_timesteps, self.n_updates, self.exploration_rate = Counters()
@@ -92,11 +95,13 @@ class Learner(ABC):
             raise ValueError(f"action_space must be Discrete for {name}, got a Box {setup.spaces}")
         if setup.features_extractor is not None and not self.takes_features:
             raise ValueError(f"features_extractor must be None for {name}, got {setup.features_extractor!r}")
+        if setup.network is not None and not self.takes_network:
+            raise ValueError(f"network must be None for {name}, got {setup.network!r}")
 
     def setup(self) -> Setup:
         """The setup of this agent, from which another one can be made."""
         extractor = self.features and self.features.extractor
-        return Setup(self.config, self.seeds, self.n_envs, self.spaces, self.device, self._env, extractor)
+        return Setup(self.config, self.seeds, self.n_envs, self.spaces, self.device, self._env, extractor, self.network)
 
     def like(self, seeds: tuple[int, ...]) -> Self:
         """An agent made the same way for these seeds, which has learnt nothing."""

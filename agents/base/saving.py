@@ -23,6 +23,8 @@ from agents.common.facts import check_arrays, check_facts, check_keys, check_roo
 from agents.common.state import DAMAGE, State
 from agents.envs.seed_envs import EnvLike, Spaces, as_source
 from agents.nn.extractors import Extractor, check_extractor
+from agents.nn.named import as_function, check_named, check_same, described
+from agents.nn.networks import Build
 
 _FUNCTION = "a function"
 
@@ -51,6 +53,7 @@ class Saved(Loop):
         device: str | torch.device = "auto",
         features_extractor: Extractor | None = None,
         *,
+        network: Build | str | None = None,
         verbose: int = 0,
         tensorboard_log: str | os.PathLike[str] | None = None,
         threads: int | None = 1,
@@ -64,6 +67,8 @@ class Saved(Loop):
             env: The env to continue learning in; not needed to predict.
             device: As for the constructor.
             features_extractor: The one that the agent was made with: no file holds it.
+            network: The function that the agent was made with, or its "module:name". A file holds the name and the
+                arguments, which are compared; nothing is imported because a file names it.
             verbose: As for the constructor, like the two that follow.
             tensorboard_log: See there.
             threads: See there.
@@ -75,8 +80,8 @@ class Saved(Loop):
             FileNotFoundError: If there is no such file.
             TypeError: If there is no such hyperparameter, or `env` is not an env.
             ValueError: If the file is corrupt, another program's, or another algorithm's; if its agent had a features
-                extractor and none is given, or the reverse, or another; or if the env's observations or actions have
-                another meaning.
+                extractor or a network of the user's and none is given, or the reverse, or another; or if the env's
+                observations or actions have another meaning.
 
         Warns:
             UserWarning: If the env has other costs or another fill than the one that the agent learnt in.
@@ -88,10 +93,13 @@ class Saved(Loop):
         whole = f"{path} does not hold a whole {cls.__name__}"
         with naming(whole):
             check_facts(facts, cls.Config, Counters._fields)
+            check_named(facts.get("network"))
         kept = facts["config"].get("buffer_size") if "training" in facts else None
         if kept is not None and changes.get("buffer_size", kept) != kept:
             raise ValueError(f"{path} holds a memory with buffer_size={kept}, it cannot be {changes['buffer_size']}")
         check_extractor(features_extractor, facts.get("features_dim"))
+        made_by = None if network is None else as_function(network)
+        check_same(made_by, facts.get("network"))
         if env is not None:
             as_source(env)
         with naming(f"{whole}: config"):
@@ -101,7 +109,7 @@ class Saved(Loop):
         with naming(f"{whole}{asked}"):
             spaces = checked_spaces(cls, config, facts, arrays)
             made_for = (check_seeds(facts["seeds"]), facts["n_envs"], spaces, as_device(device))
-            agent.set_up(Setup(config, *made_for, env, features_extractor))
+            agent.set_up(Setup(config, *made_for, env, features_extractor, made_by))
             restore(agent, arrays, facts)
         agent.set_shown(verbose, tensorboard_log, threads)
         agent.env_config, agent._check_env = facts.get("env_config"), check_env
@@ -129,6 +137,7 @@ def facts_of(agent: Learner) -> dict[str, Any]:
         "spaces": dataclasses.asdict(agent.spaces),
         "env_config": agent.env_config,
         "features_dim": None if agent.features is None else agent.features.dim,
+        "network": described(agent.network),
         "counters": agent.counters()._asdict(),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
@@ -191,7 +200,8 @@ def checked_spaces(
     spaces = spaces_type.from_facts(facts["spaces"])
     check_spaces(spaces)
     inputs = spaces.obs_size if facts["features_dim"] is None else facts["features_dim"]
-    check_arrays(arrays, S, kind._weight_shapes(config, spaces, inputs))
+    built_in = facts.get("network") is None
+    check_arrays(arrays, S, kind._weight_shapes(config, spaces, inputs) if built_in else ())
     check_room(config, S, facts["n_envs"], spaces.obs_size + math.prod(spaces.action_shape) + 3)
     return spaces
 

@@ -35,13 +35,12 @@ class Batch:
     action: torch.Tensor  # [S, B, K], int64
     reward: torch.Tensor  # [S, B * K], of n steps their discounted sum
     continues: torch.Tensor  # [S, B * K], 0 where the episode terminated, else 1, and after n steps gamma^(n - 1)
-    weight: torch.Tensor | None = None  # [S, B], how much each counts; None means 1
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; itself if it is there already."""
         if self.obs.device == device:
             return self
-        moved = {name: part.to(device) for name, part in vars(self).items() if part is not None}
+        moved = {name: part.to(device) for name, part in vars(self).items()}
         return Batch(**moved)
 
 
@@ -57,7 +56,6 @@ class Replay:
         outcomes: K.
         n_steps: Most steps of a drawn transition; more than 1 needs K = 1.
         gamma: Discount factor of n steps.
-        replacement: Whether a batch may hold a transition twice.
 
     Attributes:
         rows: The rings, [S, C, D + K (D + 3)].
@@ -76,7 +74,6 @@ class Replay:
         outcomes: int = 1,
         n_steps: int = 1,
         gamma: float = 1.0,
-        replacement: bool = True,
     ) -> None:
         self.buffer_size, self.n_steps, self.gamma = buffer_size, n_steps, gamma
         self.size = self.position = 0
@@ -84,7 +81,6 @@ class Replay:
         S, B, D, K = n_seeds, batch_size, obs_size, outcomes
         self.rows: Floats = np.zeros((S, 0, D + K * (D + 3)), np.float32)
         self._slots = np.zeros((S, B), np.int64)
-        self._pick = _with_replacement if replacement else _without_replacement
         self._packed = np.zeros((S, B, self.rows.shape[2]), np.float32)
         self._action, self._continues = np.zeros((S, B, K), np.int64), np.zeros((S, B, K), np.float32)
         self._device, self._batch = device, self._as_batch()
@@ -153,7 +149,7 @@ class Replay:
 
     def sample(self, uniform: npt.NDArray[np.float64]) -> Batch:
         """A batch drawn uniformly, each seed from its own ring, by numbers [S, B] in [0, 1)."""
-        self._pick(self.size, uniform, self._slots)
+        _draw(self.size, uniform, self._slots)
         return self.take(self._slots)
 
     def take(self, slots: Slots) -> Batch:
@@ -238,26 +234,11 @@ def _store_outcomes(rows: Any, position: int, obs: Any, next_obs: Any, reward: A
 
 
 @compiled
-def _with_replacement(size: int, uniform: npt.NDArray[np.float64], slots: Slots) -> None:
+def _draw(size: int, uniform: npt.NDArray[np.float64], slots: Slots) -> None:
     S, B = slots.shape
     for s in range(S):
         for b in range(B):
             slots[s, b] = int(uniform[s, b] * size)
-
-
-@compiled
-def _without_replacement(size: int, uniform: npt.NDArray[np.float64], slots: Slots) -> None:
-    """B different slots of `size`, every set of them equally likely (Floyd's algorithm)."""
-    S, B = slots.shape
-    for s in range(S):
-        for b in range(B):
-            newest = size - B + b
-            slot = int(uniform[s, b] * (newest + 1))
-            for before in range(b):
-                if slots[s, before] == slot:
-                    slot = newest
-                    break
-            slots[s, b] = slot
 
 
 @compiled

@@ -58,7 +58,10 @@ class Features:
         if isinstance(extractor, torch.nn.Module):
             learns = [name for name, parameter in extractor.named_parameters() if parameter.requires_grad]
             if learns:
-                raise ValueError(f"features_extractor must have nothing to learn, got {', '.join(learns)}")
+                raise ValueError(
+                    f"features_extractor must have nothing to learn, got {', '.join(learns)}: one that learns is "
+                    "part of the network, see agents.nn.networks.on_features"
+                )
             extractor.to(device)
         self.extractor, self._device = extractor, device
 

@@ -37,7 +37,16 @@ TANH = Activation(
 ACTIVATIONS = {"relu": RELU, "tanh": TANH}
 
 
-class SeedLinear(torch.nn.Module):
+class SeedModule(torch.nn.Module):
+    """A module that treats the seed axis itself: it maps [S, B, ...] to [S, B, ...], each seed by its own parameters.
+
+    Its parameters have a first axis of 1 when it is made, which becomes S once a `SeedNetwork` holds it. A network of a
+    user's own that derives from it runs as it is; any other module is run through `torch.func.vmap`, see
+    `agents.nn.networks`.
+    """
+
+
+class SeedLinear(SeedModule):
     """S linear layers. Initial weights and biases are uniform in +-1/sqrt(inputs), as `torch.nn.Linear` has them.
 
     Args:
@@ -45,7 +54,7 @@ class SeedLinear(torch.nn.Module):
         outputs: Numbers that go out.
 
     Attributes:
-        weight: [S, inputs, outputs], S being 1 until a `SeedNetwork` holds it.
+        weight: [S, inputs, outputs].
         bias: [S, 1, outputs].
     """
 
@@ -56,8 +65,36 @@ class SeedLinear(torch.nn.Module):
         self.bias = torch.nn.Parameter(torch.empty(1, 1, outputs).uniform_(-bound, bound))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Outputs [S, B, out] for x [S, B, in]."""
-        return torch.baddbmm(self.bias, x, self.weight)
+        """Outputs [S, ..., out] for x [S, ..., in]."""
+        if x.ndim == 3:
+            return torch.baddbmm(self.bias, x, self.weight)
+        rows = torch.baddbmm(self.bias, x.flatten(1, -2), self.weight)  # [S, B, out]
+        return rows.view(*x.shape[:-1], rows.shape[-1])
+
+
+class SeedLayerNorm(SeedModule):
+    """S layers that normalise the last axis to mean 0 and variance 1, then scale and shift it (Ba et al. 2016).
+
+    Args:
+        size: Length of the last axis.
+        eps: Added to the variance.
+    """
+
+    def __init__(self, size: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = torch.nn.Parameter(torch.ones(1, 1, size))
+        self.bias = torch.nn.Parameter(torch.zeros(1, 1, size))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The same shape as x [S, ..., size]."""
+        rows = x.flatten(1, -2)  # [S, B, size]
+        rows = torch.nn.functional.layer_norm(rows, rows.shape[-1:], eps=self.eps) * self.weight + self.bias
+        return rows.view(x.shape)
+
+
+class SeedSequential(torch.nn.Sequential, SeedModule):
+    """Seed-batched layers, and elementwise ones such as `torch.nn.ReLU`, one after the other."""
 
 
 def draw_uniform(layers: Sequence[Layer], seeds: Sequence[int]) -> None:

@@ -115,9 +115,16 @@ class SeedNetwork(Parameters, torch.nn.Module):
     def __init__(self) -> None:
         torch.nn.Module.__init__(self)
 
-    def flatten_parameters(self, n_seeds: int, device: torch.device) -> None:
-        """Moves all parameters [1, *shape] to the buffers, as [S, *shape]; they are zero until they are drawn."""
-        Parameters.__init__(self, n_seeds, {name: tuple(p.shape[1:]) for name, p in self.named_parameters()}, device)
+    def flatten_parameters(self, n_seeds: int, device: torch.device, seed_axis: bool = True) -> None:
+        """Moves all parameters to the buffers, as [S, *shape]; they are zero until they are drawn.
+
+        Args:
+            n_seeds: S.
+            device: Device of the buffers.
+            seed_axis: Whether parameters have a first axis of 1, as those of seed-batched layers, which becomes S.
+        """
+        shapes = {name: tuple(p.shape[1:] if seed_axis else p.shape) for name, p in self.named_parameters()}
+        Parameters.__init__(self, n_seeds, shapes, device)
         for name, parameter in self.named_parameters():
             parameter.data, parameter.grad = self.values[name], self.grads[name]
 

@@ -1,8 +1,8 @@
-"""``python -m benchmarks counterfactual``: the steps that DQN saves by learning from the actions not taken.
+"""``python -m benchmarks counterfactual``: the steps saved by learning from the actions not taken.
 
 The market does not react to one trader, so the outcome of every action can be computed. Two agents with the same seeds,
-network and hyperparameters are trained: one learns from the outcomes of the actions taken, the other from those of all
-actions (`counterfactual=True`). At each budget both are scored on an unseen market.
+network and hyperparameters are trained: DQN learns from the outcomes of the actions taken, CounterfactualDQN from those
+of all actions. At each budget both are scored on an unseen market.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import tyro
 
 from agents.base.commands import parse
+from benchmarks.contenders import ours
 from benchmarks.evaluation.tracks import ENV_ID
 from benchmarks.reports import table as tables
 from benchmarks.statistics.intervals import first_point_that_stays
@@ -29,8 +30,8 @@ from trading_env.envs.acting.policies import Policy
 Floats = npt.NDArray[np.float64]
 
 DESCRIPTION = """\
-Trains DQN with and without counterfactual=True on two simulated markets, and prints for each market the steps per seed
-after which the median seed reaches 95% of the target score. Scores are log growth per bar on an unseen path."""
+Trains DQN and CounterfactualDQN on two simulated markets, and prints for each market the steps per seed after which
+the median seed reaches 95% of the target score. Scores are log growth per bar on an unseen path."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Case:
         name: of the market.
         market: n_bars and seed -> a path.
         keywords: of TradingEnv.
-        options: of DQN.
+        options: of both agents.
         budgets: steps per seed after which agents are scored, rising.
         optimal: the optimal policy; None aims at the best score of either agent.
     """
@@ -76,7 +77,7 @@ class Scores:
     Attributes:
         case: the market and the budgets.
         plain: of DQN that learns from the actions taken.
-        counterfactual: of DQN that learns from all actions.
+        counterfactual: of CounterfactualDQN, which learns from all actions.
         aim: score of the optimum, or the best median of either.
     """
 
@@ -146,7 +147,7 @@ def compare(case: Case, seeds: int, quick: bool = False) -> Scores:
     bars = 2_000 if quick else 20_000
     train, test = (case.market(n_bars, seed) for n_bars, seed in ((bars, 1), (bars // 4, 2)))
     env = gym.make(ENV_ID, data=train, random_start=True, episode_length=200, **case.keywords)
-    plain, full = (_scores(case, env, test, seeds, counterfactual=on) for on in (False, True))
+    plain, full = (_scores(name, case, env, test, seeds) for name in ("DQN", "CounterfactualDQN"))
     if case.optimal is None:
         aim = max(float(np.median(scores, axis=1).max()) for scores in (plain, full))
     else:
@@ -154,11 +155,9 @@ def compare(case: Case, seeds: int, quick: bool = False) -> Scores:
     return Scores(case, plain, full, aim)
 
 
-def _scores(case: Case, env: Any, test: Market, seeds: int, counterfactual: bool) -> Floats:
+def _scores(name: str, case: Case, env: Any, test: Market, seeds: int) -> Floats:
     """Scores (budgets, seeds) of one training; the agent's schedules run to the last budget."""
-    from agents.dqn import DQN
-
-    agent = DQN(env, seeds=seeds, device="cpu", counterfactual=counterfactual, **case.options)
+    agent = ours.agent_class(name)(env, seeds=seeds, device="cpu", **case.options)
     scores: list[Floats] = []
 
     def score(agent: Any) -> None:

@@ -42,7 +42,6 @@ _SB3_DQN: dict[str, Any] = {
 }
 _REGIME_DQN: dict[str, Any] = {**_SB3_DQN, "normalize_reward": True, "target_update_interval": 400}
 _ALL_ACTIONS: dict[str, Any] = {
-    "counterfactual": True,
     "learning_rate": "lin_2e-3",
     "learning_starts": 1_000,
     "train_freq": 1,
@@ -124,40 +123,37 @@ ENTRIES: tuple[Entry, ...] = (
         note="his settings",
     ),
     Entry(
-        *("ritter", "DQN", "ours", 200_000, 4),
+        *("ritter", "CounterfactualDQN", "ours", 200_000, 4),
         {**_ALL_ACTIONS, "gamma": 0.9, "buffer_size": 200_000, "target_update_interval": 500},
         goal=0.95,
         keywords={"observation": "box"},
-        note="all actions",
     ),
     Entry(
-        *("cfm-linear", "DQN", "ours", 280_000, 4),
+        *("cfm-linear", "CounterfactualDQN", "ours", 280_000, 4),
         {**_ALL_ACTIONS, "gamma": 0.99, "adam_eps": 1e-4, "target_update_interval": 1_000},
         goal_reward=PUBLISHED_DDPG,
-        note="all actions",
     ),
     Entry("cfm-linear", "PPO", "ours", 200_000, 16, {**_CFM_PPO, "gamma": 0.99}),
     Entry("cfm-linear", "PPO", "sb3", 200_000, 16, {**_CFM_PPO, "gamma": 0.99}),
     Entry(
-        *("cfm-max-position", "DQN", "ours", 100_000, 4),
+        *("cfm-max-position", "CounterfactualDQN", "ours", 100_000, 4),
         {**_ALL_ACTIONS, "gamma": 0.99, "adam_eps": 1e-4, "target_update_interval": 1_000},
-        note="all actions",
     ),
     Entry("cfm-max-position", "PPO", "ours", 100_000, 16, {**_CFM_PPO, "gamma": 0.99}),
     Entry("cfm-max-position", "PPO", "sb3", 100_000, 16, {**_CFM_PPO, "gamma": 0.99}),
     Entry("cfm-quadratic", "PPO", "ours", 100_000, 16, _CFM_PPO, goal=0.97),
     Entry("cfm-quadratic", "PPO", "sb3", 100_000, 16, _CFM_PPO),
     Entry(
-        *("moody-saffell", "DQN", "ours", 100_000, 4),
+        *("moody-saffell", "CounterfactualDQN", "ours", 100_000, 4),
         {**_ALL_ACTIONS, "learning_rate": "lin_1e-3", "gamma": 0.9, "batch_size": 128, "target_update_interval": 500},
         goal=0.9,
         keywords={"window": 20},
-        note="window of 20, all actions",
+        note="window of 20",
     ),
     Entry(
-        *("moody-saffell", "DQN", "ours", 100_000, 4),
+        *("moody-saffell", "CounterfactualDQN", "ours", 100_000, 4),
         {**_ALL_ACTIONS, "learning_rate": "lin_1e-3", "gamma": 0.9, "batch_size": 128, "target_update_interval": 500},
-        note="no memory, all actions",
+        note="no memory",
     ),
     Entry("moody-saffell", "RecurrentA2C", "ours", 2_400_000, 16, _TREND_LSTM, goal=0.9),
     Entry("moody-saffell", "RecurrentDQN", "ours", 80_000, 32, _TREND_LSTM_DQN, goal=0.9),
@@ -166,7 +162,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("moody-saffell", "PPO", "sb3", 100_000, 16, _TREND_PPO, note="no memory"),
     Entry("moody-saffell", "PPO", "sb3", 100_000, 16, _TREND_PPO, keywords={"window": 20}, note="window of 20"),
     Entry(
-        *("regime-hidden", "DQN", "ours", 3_000_000, 128),
+        *("regime-hidden", "CounterfactualDQN", "ours", 3_000_000, 128),
         {
             **_ALL_ACTIONS,
             "learning_rate": "lin_1e-3",
@@ -181,7 +177,7 @@ ENTRIES: tuple[Entry, ...] = (
         },
         goal=0.9,
         keywords={"window": 60},
-        note="window of 60, all actions",
+        note="window of 60",
     ),
 )
 
@@ -192,8 +188,8 @@ QUICK: dict[tuple[str, str], int] = {
     ("regime", "TDLambda"): 40_000,
     ("drift", "PPO"): 16_000,
     ("null", "PPO"): 16_000,
-    ("ritter", "DQN, all actions"): 20_000,
+    ("ritter", "CounterfactualDQN"): 20_000,
     ("cfm-quadratic", "PPO"): 60_000,
-    ("moody-saffell", "DQN, window of 20, all actions"): 20_000,
+    ("moody-saffell", "CounterfactualDQN, window of 20"): 20_000,
 }
 """Problems and entries of the quick form, with their steps per seed."""

@@ -27,7 +27,7 @@ That earlier ones fail at dear costs was found at certified points (stay .9 and 
 
 TRAINED_ON: dict[str, tuple[str, ...]] = {
     "regime": ("DQN", "A2C", "PPO", "REINFORCE", "TDLambda"),
-    "moody-saffell": ("DQN, window of 20, all actions", "RecurrentA2C", "RecurrentDQN"),
+    "moody-saffell": ("CounterfactualDQN, window of 20", "RecurrentA2C", "RecurrentDQN"),
 }
 """By family: names of its agents, all ours. An agent without memory cannot reach the optimum of a hidden trend."""
 

@@ -85,7 +85,7 @@ REGIME: dict[str, Recipe] = {
 CARTPOLE: dict[str, dict[str, Any]] = {
     "DQN": {"learning_rate": "lin_2e-3", "n_steps": 1, "gradient_steps": 1, "exploration_final_eps": 0.1},
 }
-"""Differences from the preset: plain one-step DQN with half the updates."""
+"""Differences from the preset: one-step targets, with half the updates."""
 MOST_STEPS = 100_000  # in CartPole, where A2C's preset has 500,000: use --budget-scale 5
 
 

@@ -5,12 +5,10 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from agents.base.evaluation import evaluate
-from agents.dqn import DQN, q_gradient
-from agents.dqn_config import DQNConfig
+from agents.dqn import DQN, DQNConfig, dqn_gradient, dqn_loss
 from agents.envs.seed_envs import env_seeds
 from agents.memory.replay import Batch
 from agents.nn.fused.mlp import forward
-from agents.nn.losses import huber
 from agents.nn.mlp import MLP
 
 CPU = torch.device("cpu")
@@ -36,7 +34,16 @@ def row(batch: Batch, s: int) -> Batch:
 # ------------------------------------------------------------------------------------------------ numbers
 
 
-def test_errors_and_loss_by_a_plain_numpy_reference():
+def by_definition(net: MLP, target: MLP, batch: Batch, gamma: float) -> torch.Tensor:
+    """The errors, once autograd has written the gradient."""
+    net.zero_grad()
+    loss, error = dqn_loss(net, target, batch, gamma)
+    loss.backward()
+    return error
+
+
+@pytest.mark.parametrize("form", [by_definition, dqn_gradient])
+def test_errors_and_loss_by_a_plain_numpy_reference(form):
     net, target = MLP((4, 8, 3), (0,), CPU), MLP((4, 8, 3), (1,), CPU)
     batch = random_batch(1)
 
@@ -47,17 +54,17 @@ def test_errors_and_loss_by_a_plain_numpy_reference():
     reward, continues = batch.reward[0].numpy(), batch.continues[0].numpy()
     aim = reward + 0.9 * continues * q(target, batch.next_obs).max(1)
     expected = q(net, batch.obs)[np.arange(32), batch.action[0, :, 0]] - aim
-    error = q_gradient(batch, net, target, gamma=0.9)
-    np.testing.assert_allclose(error[0, :, 0], expected, rtol=1e-4, atol=1e-5)
-    loss = np.where(np.abs(expected) < 1, expected**2 / 2, np.abs(expected) - 0.5)
-    np.testing.assert_allclose(huber(error)[0, :, 0], loss, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(form(net, target, batch, 0.9)[0], expected, rtol=1e-4, atol=1e-5)
+    loss = np.where(np.abs(expected) < 1, expected**2 / 2, np.abs(expected) - 0.5).mean()
+    assert dqn_loss(net, target, batch, 0.9)[0].item() == pytest.approx(loss, rel=1e-4)
 
 
+@pytest.mark.parametrize("form", [by_definition, dqn_gradient])
 @pytest.mark.parametrize("S", [1, 3])
-def test_gradient_agrees_with_autograd_of_huber_mean_over_batch_and_sum_over_seeds(S):
+def test_the_gradient_is_that_of_huber_mean_over_batch_and_sum_over_seeds(S, form):
     net, target = MLP((4, 8, 8, 3), range(S), CPU), MLP((4, 8, 8, 3), range(S, 2 * S), CPU)
     batch = random_batch(S)
-    q_gradient(batch, net, target, gamma=0.9)
+    form(net, target, batch, 0.9)
     leaves = {name: value.clone().requires_grad_() for name, value in net.values.items()}
     hidden = batch.obs
     for i in range(3):
@@ -70,13 +77,35 @@ def test_gradient_agrees_with_autograd_of_huber_mean_over_batch_and_sum_over_see
         torch.testing.assert_close(net.grads[name], leaf.grad)
 
 
-def test_the_gradient_is_zero_where_the_prediction_is_right():
+@pytest.mark.parametrize("form", [by_definition, dqn_gradient])
+def test_the_gradient_is_zero_where_the_prediction_is_right(form):
     net = MLP((4, 8, 3), (0,), CPU)
     batch = random_batch(1)
     q = forward(batch.obs.clone(), net.layers)[-1].gather(-1, batch.action)[..., 0]
     right = Batch(batch.obs, batch.next_obs, batch.action, q, torch.zeros(1, 32))
-    q_gradient(right, net, net, gamma=0.9)
+    form(net, net, right, 0.9)
     assert net.grad.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("S", [1, 4])
+def test_after_50_updates_the_fused_form_has_the_weights_of_the_definition(S):
+    agents = [DQN("CartPole-v1", seeds=S, net_arch=(16, 16), fused=fused) for fused in (True, False)]
+    for k in range(50):
+        batch = random_batch(S, A=2, seed=k)
+        errors = [agent._update(batch, 1e-3) for agent in agents]
+        torch.testing.assert_close(*errors, rtol=1e-5, atol=1e-6)
+        for agent in agents * (k % 10 == 0):
+            agent._update_target()
+    torch.testing.assert_close(*(agent.q_net.flat for agent in agents), rtol=0, atol=1e-6)
+
+
+def test_the_fused_form_is_used_by_itself_and_not_if_it_is_switched_off(monkeypatch, match_env):
+    used = []
+    monkeypatch.setattr("agents.dqn.dqn_gradient", lambda *args: used.append(1) or dqn_gradient(*args))
+    DQN(match_env, fused=False, **SMALL).learn(60)
+    assert not used
+    DQN(match_env, **SMALL).learn(60)
+    assert len(used) == 10
 
 
 # ----------------------------------------------------------------------------------------------- seed axis
@@ -128,6 +157,16 @@ def test_truncation_bootstraps_and_termination_does_not(stop_or_go, truncates, b
     q = agent.q_net.act(np.ones((2, 1, 1), np.float32))[:, 0]  # [S, A]
     np.testing.assert_allclose(q, [worth, worth], rtol=0.03)
     assert (agent.predict(np.ones((2, 1)), deterministic=True)[0] == best).all()
+
+
+@pytest.mark.parametrize(("truncates", "worth"), [(False, [2.0, 10.0]), (True, [20.0, 19.0])])
+def test_several_steps_bootstrap_through_truncation_and_not_through_termination(stop_or_go, truncates, worth):
+    options = SMALL | {"gamma": 0.9, "exploration_initial_eps": 0.05, "learning_rate": "lin_1e-2", "n_steps": 3}
+    agent = DQN(lambda: stop_or_go(truncates), seeds=2, **options).learn(2_000)
+    q = agent.q_net.act(np.ones((2, 1, 1), np.float32))[:, 0]  # [S, A]
+    # Three rewards in a row hold some of random actions, each of which costs at most 8: nearly the whole worth.
+    np.testing.assert_allclose(q, [worth, worth], rtol=0.1)
+    assert (q.argmax(-1) == np.argmax(worth)).all()
 
 
 @pytest.mark.parametrize(
@@ -323,6 +362,9 @@ def test_evaluation_counts_one_episode_of_every_env_and_no_more():
         ({"adam_eps": 0.0}, ValueError),
         ({"net_arch": 64}, TypeError),
         ({"net_arch": (64, 0)}, ValueError),
+        ({"fused": 1}, TypeError),
+        ({"n_steps": 0}, ValueError),
+        ({"n_steps": 2.0}, TypeError),
         ({"n_envs": 0}, ValueError),
         ({"seeds": 0}, ValueError),
         ({"verbose": "loud"}, TypeError),

@@ -23,9 +23,11 @@ from agents.base.cli import main
 from agents.common import checkpoints
 from agents.common.locks import InUseError
 from agents.common.streams import Streams
+from agents.course_dqn import CourseDQN
 from agents.dqn import DQN
 from agents.ppo import PPO
 from agents.q_learning import QLearning
+from agents.rainbow import Rainbow
 from agents.recurrent_a2c import RecurrentA2C
 from agents.recurrent_dqn import RecurrentDQN
 from agents.reinforce import REINFORCE
@@ -45,12 +47,9 @@ LEARNERS = {
     "PPO": (PPO, {"net_arch": (8,), "n_steps": 32, "batch_size": 16, "n_epochs": 2, "clip_range": "lin_0.2"}),
     "REINFORCE": (REINFORCE, {"net_arch": (8,), "n_episodes": 3, "learning_rate": "lin_1e-2"}),
     "DQN": (DQN, {**SMALL_DQN, "learning_rate": "lin_1e-2", "tau": 0.5}),
-    "DQN, whole ring": (DQN, {**SMALL_DQN, "buffer_size": 90, "n_steps": 3, "dueling": True, "double_q": True}),
-    "DQN, prioritized": (DQN, {**SMALL_DQN, "prioritized_replay": True, "exploration": "exponential"}),
-    "DQN, without replacement": (
-        DQN,
-        {**SMALL_DQN, "replay_with_replacement": False, "target_network": False, "optimizer": "rmsprop"},
-    ),
+    "DQN, whole ring": (DQN, {**SMALL_DQN, "buffer_size": 90}),
+    "Rainbow": (Rainbow, {**SMALL_DQN, "buffer_size": 90}),
+    "CourseDQN": (CourseDQN, {"net_arch": (8,), "batch_size": 8, "exploration_decay": 0.99}),
     "RecurrentA2C": (RecurrentA2C, {"lstm_size": 6, "n_steps": 7, "learning_rate": "lin_1e-2"}),
     "RecurrentDQN": (
         RecurrentDQN,
@@ -226,7 +225,7 @@ def test_what_was_stored_of_an_episode_that_is_cut_off_ends_in_the_value_of_its_
 
 
 def test_transitions_of_n_steps_do_not_lead_from_an_episode_that_is_cut_off_into_the_next(tmp_path):
-    agent = interrupted(DQN, "CartPole-v1", 53, tmp_path / "run", n_envs=2, n_steps=3, **SMALL_DQN)
+    agent = interrupted(Rainbow, "CartPole-v1", 53, tmp_path / "run", n_envs=2, n_steps=3, **SMALL_DQN)
     last = agent.replay.rows[0, 52:54, -1]
     assert agent.replay.size == 54
     assert not last.any()

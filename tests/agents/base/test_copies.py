@@ -82,9 +82,8 @@ def test_a_copy_goes_on_to_the_last_bit_as_the_original_does(name, by, small, tm
 
 
 OPTIONS = {
-    "dueling": ("DQN", {"dueling": True, "double_q": True, "n_steps": 3}),
-    "prioritized": ("DQN", {"prioritized_replay": True}),
-    "rmsprop": ("DQN", {"optimizer": "rmsprop", "target_network": False}),
+    "autograd": ("DQN", {"fused": False}),
+    "target network": ("CourseDQN", {"target_update_interval": 0}),
     "shared": ("PPO", {"shared_network": True, "activation": "relu"}),
     "baseline": ("REINFORCE", {"value_baseline": True}),
     "box": ("A2C", {"env": "Pendulum-v1", "use_rms_prop": False}),

@@ -134,7 +134,7 @@ def test_other_seeds_begin_other_streams_with_the_same_weights(name, small):
 
 @pytest.mark.parametrize("name", ["DQN", "RecurrentDQN"])
 def test_a_replay_memory_has_a_file_of_its_own(name, small, tmp_path):
-    options = {"prioritized_replay": True} if name == "DQN" else {}
+    options = {}
     agent = small(name, seeds=2, n_envs=2, **options).learn(60)
     agent.save_replay_buffer(tmp_path / "replay")
     other = small(name, seeds=2, n_envs=2, **options)

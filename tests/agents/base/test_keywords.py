@@ -52,6 +52,7 @@ def test_a_policy_beside_the_env_is_answered():
         (A2C, "progress_bar", r"it goes to learn\(\.\.\., progress_bar=7\)"),
         (DQN, "n_epochs", "it is a hyperparameter of PPO"),
         (QLearning, "n_steps", "it is a hyperparameter of A2C, PPO and DQN"),
+        (DQN, "counterfactual", "it is an agent of its own, CounterfactualDQN"),
         (DQN, "learnig_rate", r"did you mean 'learning_rate'\?"),
         (DQN, "nonsense", "known are env, seeds, n_envs"),
     ],

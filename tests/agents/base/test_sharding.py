@@ -86,7 +86,9 @@ def test_blocks_of_seeds_learn_what_they_would_together(name, small):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("DQN", {"prioritized_replay": True, "normalize_reward": True, "n_steps": 3}),
+        ("DQN", {"normalize_reward": True, "n_steps": 3}),
+        ("Rainbow", {"normalize_reward": True}),
+        ("CourseDQN", {}),
         ("PPO", {"target_kl": 1e-4}),
         ("REINFORCE", {"value_baseline": True}),
         ("A2C", {"env": "Pendulum-v1", "normalize_reward": True}),

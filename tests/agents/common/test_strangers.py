@@ -14,9 +14,11 @@ from safetensors.torch import save_file
 import trading_env  # noqa: F401, registers the env
 from agents.a2c import A2C
 from agents.common import checkpoints
+from agents.course_dqn import CourseDQN
 from agents.dqn import DQN
 from agents.ppo import PPO
 from agents.q_learning import QLearning
+from agents.rainbow import Rainbow
 from agents.recurrent_a2c import RecurrentA2C
 from agents.recurrent_dqn import RecurrentDQN
 from agents.reinforce import REINFORCE
@@ -29,8 +31,9 @@ KINDS = {
     "PPO": (PPO, {"net_arch": (8,), "n_steps": 32, "batch_size": 16, "n_epochs": 2}),
     "PPO, a Box": (PPO, {"net_arch": (8,), "n_steps": 32, "batch_size": 16}),
     "REINFORCE": (REINFORCE, {"net_arch": (8,), "n_episodes": 3, "value_baseline": True}),
-    "DQN, prioritized": (DQN, {**SMALL_DQN, "prioritized_replay": True}),
-    "DQN, dueling": (DQN, {**SMALL_DQN, "buffer_size": 90, "n_steps": 3, "dueling": True}),
+    "DQN": (DQN, SMALL_DQN),
+    "Rainbow": (Rainbow, {**SMALL_DQN, "buffer_size": 90}),
+    "CourseDQN": (CourseDQN, {"net_arch": (8,), "batch_size": 8, "target_update_interval": 20}),
     "RecurrentA2C": (RecurrentA2C, {"lstm_size": 6, "n_steps": 7}),
     "RecurrentDQN": (RecurrentDQN, {"lstm_size": 6, **RECURRENT_DQN}),
     "TDLambda": (TDLambda, {"net_arch": (8,), "loss_column": -1}),

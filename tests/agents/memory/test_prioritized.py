@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from agents.dqn import DQN
 from agents.memory.prioritized import Priorities
+from agents.rainbow import Rainbow
 
 
 def with_errors(errors: list[list[float]], B: int = 4, alpha: float = 1.0, capacity: int = 8) -> Priorities:
@@ -79,8 +79,8 @@ def test_rounding_never_draws_an_empty_slot():
 
 
 def test_the_agents_priorities_are_the_errors_of_the_last_batch(match_env):
-    agent = DQN(match_env, seeds=2, prioritized_replay=True, learning_starts=20, train_freq=1).learn(60)
-    errors = agent._last.abs().mean(-1).numpy()
+    agent = Rainbow(match_env, seeds=2, learning_starts=20, train_freq=1).learn(60)
+    errors = agent._last.abs().numpy()
     for s in range(2):
         last = {slot: b for b, slot in enumerate(agent.priorities.slots[s])}
         for slot, b in last.items():
@@ -93,5 +93,5 @@ def test_beta_grows_to_one_until_the_end_of_training(match_env, monkeypatch):
     betas = []
     weights = Priorities.weights
     monkeypatch.setattr(Priorities, "weights", lambda self, n, beta: betas.append(beta) or weights(self, n, beta))
-    DQN(match_env, prioritized_replay=True, learning_starts=0, train_freq=25).learn(100)
+    Rainbow(match_env, learning_starts=0, train_freq=25).learn(100)
     assert betas == pytest.approx([0.55, 0.7, 0.85, 1.0])

@@ -87,25 +87,6 @@ def test_reserving_more_keeps_what_is_stored_and_stops_at_the_buffer_size():
     assert replay.sample(every_slot(replay)).obs[0, :5, 2].tolist() == [0, 1, 2, 77, 77]
 
 
-# --------------------------------------------------------------------------------------- without replacement
-
-
-def test_without_replacement_a_batch_holds_no_transition_twice_and_every_set_is_equally_likely():
-    replay = Replay(2, 5, 1, 2, CPU, replacement=False)
-    replay.reserve(5)
-    for k in range(5):
-        number, no = np.full((2, 1), k), np.zeros((2, 1), bool)
-        replay.add(np.full((2, 1, 1), k, np.float32), number, number, no, no, np.zeros((2, 1, 1), np.float32))
-    draw, counts = np.random.default_rng(0), {}
-    for _ in range(5_000):
-        pairs = replay.sample(draw.random((2, 2))).action[..., 0].tolist()
-        for pair in map(frozenset, pairs):
-            counts[pair] = counts.get(pair, 0) + 1
-    assert set(map(len, counts)) == {2}
-    assert len(counts) == 10
-    np.testing.assert_allclose([count / 10_000 for count in counts.values()], 0.1, atol=0.015)
-
-
 # ---------------------------------------------------------------------------------------------- several steps
 
 
@@ -181,9 +162,9 @@ def test_a_cut_ends_the_chains_of_episodes_that_were_left():
 
 
 def test_a_new_training_cuts_the_episodes_of_the_last_one(match_env):
-    from agents.dqn import DQN
+    from agents.rainbow import Rainbow
 
-    agent = DQN(match_env, n_steps=3, n_envs=2).learn(6).learn(6)
+    agent = Rainbow(match_env, n_steps=3, n_envs=2).learn(6).learn(6)
     assert agent.replay.rows[0, :, -1].tolist() == [0.0] * 4 + [2.0] * 2 + [0.0] * 6 + [0.0] * (
         agent.replay.capacity - 12
     )
