@@ -100,7 +100,7 @@ def _training_env(train: Market, config: EnvConfig) -> Any:
 
 
 def _option(text: str) -> tuple[str, Any]:
-    """A hyperparameter and its value: learning_rate=1e-3, net_arch=[64,64], dueling=true."""
+    """A hyperparameter and its value: learning_rate=1e-3, net_arch=[64,64], normalize_reward=true."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ValueError(f"{text!r} must be NAME=VALUE")
