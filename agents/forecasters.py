@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from agents.base.recurrent_agent import RecurrentNet
-from agents.common.checks import check_float, check_int, check_seeds
+from agents.common.checks import check_flag, check_float, check_int, check_seeds
 from agents.common.streams import generator
 from agents.nn.adam import Adam
 from agents.nn.parameters import Floats
+from agents.nn.recurrent import RecurrentNet
 
 Validation = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
@@ -87,6 +87,7 @@ class LSTMForecaster:
         batch_size: B.
         learning_rate: Adam's step size.
         max_grad_norm: Largest norm of one seed's gradient.
+        fused: Whether to use the compiled LSTM, which gives the same numbers sooner.
     """
 
     def __init__(
@@ -97,12 +98,14 @@ class LSTMForecaster:
         batch_size: int = 64,
         learning_rate: float = 1e-3,
         max_grad_norm: float = 1.0,
+        fused: bool = True,
     ) -> None:
         self.seeds = check_seeds(seeds)
         self.lstm_size, self.epochs = check_int("lstm_size", lstm_size, 1), check_int("epochs", epochs, 1)
         self.batch_size = check_int("batch_size", batch_size, 1)
         self.learning_rate = check_float("learning_rate", learning_rate, 0.0, above=True)
         self.max_grad_norm = check_float("max_grad_norm", max_grad_norm, 0.0, above=True)
+        self.fused = check_flag("fused", fused)
         self.net: RecurrentNet | None = None
         self._fitted: tuple[int, ...] | None = None  # (W, F)
         self.best_epoch = np.zeros(len(self.seeds), np.int64)  # [S], whose weights it has; 0 are the first ones
@@ -116,7 +119,8 @@ class LSTMForecaster:
         self._y_mean, self._y_std = float(y.mean()), float(_spread(np.array(y.std())))
         scaled = torch.from_numpy(self._scaled(X))  # [W, n, F]
         target = torch.from_numpy(((y - self._y_mean) / self._y_std).astype(np.float32))  # [n]
-        net = self.net = RecurrentNet(X.shape[2], self.lstm_size, [0.1], self.seeds, torch.device("cpu"))
+        sizes = (X.shape[2], self.lstm_size, [0.1])
+        net = self.net = RecurrentNet(*sizes, self.seeds, torch.device("cpu"), self.fused)
         optimizer = Adam(net, self.max_grad_norm)
         orders = [generator(seed, "replay") for seed in self.seeds]
         best = None if validation is None else (net.flat.clone(), self._errors(validation))
@@ -130,14 +134,14 @@ class LSTMForecaster:
             net.flat.copy_(best[0])
         return self
 
-    @torch.inference_mode()
     def _epoch(self, scaled: torch.Tensor, target: torch.Tensor, order: npt.NDArray[np.int64], optimizer: Adam) -> None:
         """One pass over scaled windows [W, n, F] and targets [n], each seed in its own order [S, n]."""
         assert self.net is not None
         for start in range(0, order.shape[1], self.batch_size):
             rows = torch.from_numpy(order[:, start : start + self.batch_size])  # [S, B]
             x = scaled[:, rows].transpose(0, 1)  # [S, W, B, F]
-            squared_error_gradient(self.net, x, target[rows])
+            self.net.zero_grad()
+            squared_error_loss(self.net, x, target[rows]).backward()
             optimizer.step(self.learning_rate)
 
     def _errors(self, validation: Validation) -> npt.NDArray[np.float64]:
@@ -171,7 +175,7 @@ class LSTMForecaster:
         scaled, S, parts = torch.from_numpy(self._scaled(X)), len(self.seeds), []
         for start in range(0, len(X), 512):
             x = scaled[:, start : start + 512].expand(S, -1, -1, -1)  # [S, W, B, F]
-            parts.append(self.net.head(self.net.lstm.forward(x)[:, -1])[..., 0].double())  # [S, B]
+            parts.append(forecast(self.net, x).double())  # [S, B]
         return self._y_mean + self._y_std * torch.cat(parts, 1).numpy()
 
     def _scaled(self, X: npt.NDArray[Any]) -> Floats:
@@ -180,24 +184,17 @@ class LSTMForecaster:
         return np.ascontiguousarray(scaled.swapaxes(0, 1))
 
 
-def squared_error_gradient(net: RecurrentNet, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Writes the gradient of the squared error, mean over B and sum over S, into the network's; returns errors [S, B].
+def squared_error_loss(net: RecurrentNet, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Squared error of the forecasts, mean over B and sum over S: x [S, W, B, F], target [S, B]."""
+    error = forecast(net, x) - target  # [S, B]
+    return error.square().mean(1).sum()  # []
 
-    Args:
-        net: Its one output after the last bar is the forecast.
-        x: [S, W, B, F].
-        target: [S, B].
-    """
-    out = net.lstm.forward(x)  # [S, W, B, H]
-    last = out[:, -1]  # [S, B, H]
-    error = net.head(last)[..., 0] - target  # [S, B]
-    d_forecast = error[..., None] * (2.0 / target.shape[1])  # [S, B, 1]
-    torch.bmm(last.mT, d_forecast, out=net.grads["head.weight"])
-    torch.sum(d_forecast, 1, keepdim=True, out=net.grads["head.bias"])
-    d_out = torch.zeros_like(out)
-    torch.bmm(d_forecast, net.weight.mT, out=d_out[:, -1])
-    net.lstm.backward(d_out)
-    return error
+
+def forecast(net: RecurrentNet, x: torch.Tensor) -> torch.Tensor:
+    """The network's one output after the last bar of windows x [S, W, B, F], [S, B]."""
+    last = net.lstm(x).hidden[:, -1]  # [S, B, H]
+    output: torch.Tensor = net.head(last)[..., 0]  # [S, B]
+    return output
 
 
 def check_windows(X: npt.ArrayLike, name: str = "X") -> npt.NDArray[Any]:

@@ -28,21 +28,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.distributions import Distribution
 
 from agents.base.agent import Preset
 from agents.base.learner import Actions, joined
-from agents.base.policy_agent import Losses, actor_critic_metrics
-from agents.base.recurrent_agent import Recalled, RecurrentActorCritic, RecurrentAgent
+from agents.base.policy_agent import Losses, Rollouts, actor_critic_metrics
+from agents.base.recurrent_agent import RecurrentAgent
 from agents.common.checks import check_flag, check_float, check_int, keep_plain
 from agents.common.returns import normalized
 from agents.common.schedules import Schedule, as_schedule
 from agents.common.streams import Streams
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
-from agents.memory.reward_scale import RewardScale, scaled
-from agents.memory.rollout import Rollout
+from agents.memory.reward_scale import scaled
 from agents.nn.adam import Adam
-from agents.nn.distributions import Distribution, distribution_for
+from agents.nn.distributions import distribution_for
 from agents.nn.lstm import State
+from agents.nn.recurrent import Recalled, RecurrentActorCritic
 from agents.nn.rmsprop import RMSprop
 
 
@@ -73,6 +74,8 @@ class RecurrentA2CConfig:
     """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
     lstm_size: int = 64
     """Width of each LSTM."""
+    fused: bool = True
+    """Whether to use the compiled LSTM on the CPU, which gives the same numbers sooner."""
     log_std_init: float = 0.0
     """Initial logarithm of the standard deviation of Box actions."""
 
@@ -87,7 +90,7 @@ class RecurrentA2CConfig:
         check_float("vf_coef", self.vf_coef, 0.0)
         check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
         check_float("log_std_init", self.log_std_init, -20.0, 20.0)
-        for field in ("use_rms_prop", "normalize_advantage", "normalize_reward"):
+        for field in ("use_rms_prop", "normalize_advantage", "normalize_reward", "fused"):
             check_flag(field, getattr(self, field))
 
 
@@ -101,23 +104,21 @@ episodes; those of seeds 4 and 7 for 218 and 173.
 """
 
 
-def recurrent_a2c_gradient(
-    net: RecurrentActorCritic,
-    distribution: Distribution,
-    outputs: torch.Tensor,
+def recurrent_a2c_loss(
+    policy: Distribution,
+    value: torch.Tensor,
     action: torch.Tensor,
     advantage: torch.Tensor,
     returns: torch.Tensor,
     alive: torch.Tensor,
     ent_coef: float,
     vf_coef: float,
-) -> Losses:
-    """Writes the gradient of the loss, mean over B and sum over S, into the network's; returns its terms.
+) -> tuple[torch.Tensor, Losses]:
+    """The loss of A2C, mean over T and N and sum over S, and its terms.
 
     Args:
-        net: The network, just after its pass forward.
-        distribution: Distribution of the actions.
-        outputs: Of that pass, [S, B, A + 1]: the policy's, and the value.
+        policy: The policy at the observations, given the past.
+        value: The critic's values of them, [S, B].
         action: [S, B, K].
         advantage: [S, B].
         returns: Targets of the critic, [S, B].
@@ -125,19 +126,14 @@ def recurrent_a2c_gradient(
         ent_coef: Weight of the entropy.
         vf_coef: Weight of the critic.
     """
-    B = advantage.shape[1]
-    advantage = advantage * alive
-    likelihood = distribution.likelihood(outputs[..., :-1], action, net.log_std)
-    d_pi, d_log_std = distribution.gradient(likelihood, advantage / -B, -ent_coef / B)
-    error = (outputs[..., -1] - returns) * alive  # [S, B]
-    if d_log_std is not None:
-        net.grads["log_std"][0::2].copy_(d_log_std)
-    d_value = error[..., None] * (2.0 * vf_coef / B)
-    net.backward(torch.cat((d_pi * alive[..., None], d_value), -1))
-    return Losses(-advantage * likelihood.log_prob, error.square(), likelihood.entropy)
+    gain = advantage * alive * policy.log_prob(action)  # [S, B]
+    error = ((value - returns) * alive).square()  # [S, B]
+    entropy = policy.entropy() * alive  # [S, B]
+    loss = (-gain - ent_coef * entropy + vf_coef * error).mean(1).sum()  # []
+    return loss, Losses(-gain, error, entropy)
 
 
-class RecurrentA2C(RecurrentAgent):
+class RecurrentA2C(Rollouts, RecurrentAgent):
     """A2C with an LSTM for one seed or several: see `SeedAgent` and `RecurrentA2CConfig`.
 
     Example:
@@ -155,10 +151,14 @@ class RecurrentA2C(RecurrentAgent):
         self.distribution = distribution_for(spaces)
         A = self.distribution.n_outputs
         log_std = [config.log_std_init] * A if self.distribution.normal else []
-        self.net = RecurrentActorCritic(spaces.obs_size, config.lstm_size, A, self.seeds, self.device, log_std)
+        sizes = (spaces.obs_size, config.lstm_size, A)
+        self.net = RecurrentActorCritic(*sizes, self.seeds, self.device, config.fused, log_std)
         self.optimizer = (RMSprop if config.use_rms_prop else Adam)(self.net, config.max_grad_norm, eps=1e-5)
         self._build_carried()
         self._build_rollout()
+        shape = (len(self.seeds), config.n_steps, self.n_envs)
+        self._starts, self._alive = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)  # [S, T, N]
+        self._first = np.stack(self._nothing(self.n_envs), 1)  # [S, 2, N, 2H], recurrent state before the rollout
         width, normal = self.n_envs * self.distribution.noise_size, self.distribution.normal
         self._acting = Streams(self.seeds, "explore", width, normal=normal)
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
@@ -166,37 +166,20 @@ class RecurrentA2C(RecurrentAgent):
         self._rate = 0.0  # learning rate of the last update
         self._entropy_weight = float(config.ent_coef) if isinstance(config.ent_coef, int | float) else 0.0
 
-    def _build_rollout(self) -> None:
-        shape = (len(self.seeds), self.config.n_steps, self.n_envs)
-        self.rollout = Rollout(*shape, self.spaces.obs_size, self.distribution.action_size)
-        self._starts, self._alive = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)  # [S, T, N]
-        self._first = np.stack(self._nothing(self.n_envs), 1)  # [S, 2, N, 2H], recurrent state before the rollout
-        sizes = (len(self.seeds), self.n_envs, self.config.gamma)
-        self._reward_scale = RewardScale(*sizes) if self.config.normalize_reward else None
-
     def parts(self) -> dict[str, Any]:
         """The state of training, with the LSTMs' state before the rollout and flags of its steps."""
         return super().parts() | {"_starts": self._starts, "_alive": self._alive, "_first": self._first}
 
+    def _value(self, obs: Floats) -> Floats:
+        return self.net.act(obs, self.carried.recalled)[0][..., -1]  # [S, N]
+
     def _begin(self, total_timesteps: int) -> None:
-        super()._begin(total_timesteps)
-        if self.num_timesteps == 0 or self._obs is None:
-            self.rollout.clear()
-            if self._reward_scale is not None:
-                self._reward_scale.begin()
+        Rollouts._begin(self, total_timesteps)
+        RecurrentAgent._begin(self, total_timesteps)
 
     def _cut(self, obs: Floats) -> None:
-        self.rollout.cut(self.net.act(obs, self.carried.recalled)[0][..., -1])
-        super()._cut(obs)
-        if self._reward_scale is not None:
-            self._reward_scale.begin()
-
-    def _break_off(self, obs: Floats) -> None:
-        super()._break_off(obs)
-        self.rollout.clear()
-
-    def _whole(self, total_timesteps: int) -> int:
-        return self.rollout.whole(total_timesteps)
+        Rollouts._cut(self, obs)
+        RecurrentAgent._cut(self, obs)
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Takes one step in every env, stores it, and learns once the rollout is full."""
@@ -211,8 +194,7 @@ class RecurrentA2C(RecurrentAgent):
         carried.step(after, step.ended)
         self.num_timesteps += self.n_envs
         if self.rollout.full:
-            last_value = self.net.act(step.obs, carried.recalled)[0][..., -1]  # [S, N]
-            self._train(last_value, max(1.0 - self.num_timesteps / goal, 0.0))
+            self._train(self._value(step.obs), max(1.0 - self.num_timesteps / goal, 0.0))
             self.rollout.clear()
         return step.obs
 
@@ -223,22 +205,19 @@ class RecurrentA2C(RecurrentAgent):
             return None
         return np.where(truncated, self.net.act(step.next_obs, after)[0][..., -1], np.float32(0.0))
 
-    @torch.inference_mode()
     def _train(self, last_value: Floats, remaining: float) -> None:
         """One update from the whole rollout."""
         config, rollout = self.config, self.rollout
-        S, T, N = rollout.reward.shape
         rows = torch.from_numpy(rollout.rows).to(self.device)  # [S, T, N, D + K]
-        first = State(*torch.from_numpy(self._first).to(self.device).unbind(1))
-        starts = torch.from_numpy(self._starts).to(self.device)
-        outputs = self.net.forward(rows[..., : rollout.obs_size], first, starts)  # [S, B, A + 1]
-        value = outputs[..., -1].cpu().numpy().reshape(S, T, N)
+        first = State(*torch.from_numpy(self._first).to(self.device).unbind(1))  # [S, N, 2H]
+        starts = torch.from_numpy(self._starts).to(self.device)  # [S, T, N]
+        outputs = self.net(rows[..., : rollout.obs_size], first, starts)[0]  # [S, T, N, A + 1]
+        value = outputs[..., -1].detach().cpu().numpy()  # [S, T, N]
         estimate = rollout.advantage(value, last_value, config.gamma, config.gae_lambda)  # [S, T, N]
-        advantage = torch.from_numpy(estimate).view(S, -1).to(self.device)  # [S, B]
-        alive = torch.from_numpy(self._alive).view(S, -1).float().to(self.device)  # [S, B]
-        action = rows[..., rollout.obs_size :].reshape(S, T * N, -1)  # [S, B, K]
+        advantage, alive = (torch.from_numpy(x).flatten(1).to(self.device) for x in (estimate, self._alive))  # [S, B]
         self._entropy_weight = self._ent_coef(remaining)
-        self._update(outputs, action, advantage, alive, self._learning_rate(remaining))
+        action = rows[..., rollout.obs_size :].flatten(1, 2)  # [S, B, K]
+        self._update(outputs.flatten(1, 2), action, advantage, alive.float(), self._learning_rate(remaining))
 
     def _update(
         self,
@@ -248,20 +227,23 @@ class RecurrentA2C(RecurrentAgent):
         alive: torch.Tensor,
         learning_rate: float,
     ) -> None:
-        """One step of the optimiser, just after a pass forward."""
-        returns = advantage + outputs[..., -1]  # [S, B]
+        """One step of the optimiser, from the outputs of a pass forward, [S, B, A + 1]."""
+        pi, value = outputs[..., :-1], outputs[..., -1]
+        returns = advantage + value.detach()  # [S, B]
         if self.config.normalize_advantage:
             advantage = normalized(advantage, alive)
-        coefs = (self._entropy_weight, self.config.vf_coef)
-        batch = (outputs, action, advantage, returns, alive)
-        losses = recurrent_a2c_gradient(self.net, self.distribution, *batch, *coefs)
+        policy = self.distribution.given(pi, self.net.policy_log_std)
+        batch, coefs = (action, advantage, returns, alive), (self._entropy_weight, self.config.vf_coef)
+        self.net.zero_grad()
+        loss, losses = recurrent_a2c_loss(policy, value, *batch, *coefs)
+        loss.backward()
         self.optimizer.step(learning_rate)
-        self._last = losses, outputs[..., -1], returns
+        self._last = Losses(*(term.detach() for term in losses)), value.detach(), returns
         self.n_updates += 1
         self._rate = learning_rate
 
     def _drawn(self, outputs: Floats, noise: np.ndarray[Any, np.dtype[np.float64]]) -> Actions:
-        log_std = None if self.net.log_std is None else self.net.log_std.cpu().numpy()
+        log_std = None if self.net.policy_log_std is None else self.net.policy_log_std.detach().cpu().numpy()
         return self.distribution.sample(np.ascontiguousarray(outputs[..., :-1]), noise, log_std)
 
     def _best(self, outputs: Floats) -> Actions:
@@ -277,7 +259,8 @@ class RecurrentA2C(RecurrentAgent):
         if self._last is None:
             return {}
         losses, value, returns = self._last
-        metrics = actor_critic_metrics(losses, value, returns, self.net.log_std)
+        log_std = None if self.net.policy_log_std is None else self.net.policy_log_std.detach()
+        metrics = actor_critic_metrics(losses, value, returns, log_std)
         return metrics | {"train/learning_rate": self._rate, "train/n_updates": self.n_updates}
 
     def state_dict(self) -> dict[str, torch.Tensor]:

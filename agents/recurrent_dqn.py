@@ -33,7 +33,7 @@ import torch
 from agents.base.agent import Preset
 from agents.base.facade import ReplayFiles
 from agents.base.learner import Actions, epsilon_greedy, joined
-from agents.base.recurrent_agent import RecurrentAgent, RecurrentNet
+from agents.base.recurrent_agent import RecurrentAgent
 from agents.common.checks import check_flag, check_float, check_int, keep_plain
 from agents.common.returns import td_target
 from agents.common.schedules import Schedule, as_schedule, linear
@@ -44,6 +44,7 @@ from agents.memory.sequence_replay import SequenceReplay, Sequences
 from agents.nn.adam import Adam
 from agents.nn.losses import huber
 from agents.nn.lstm import State, lstm_cell
+from agents.nn.recurrent import RecurrentNet
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class RecurrentDQNConfig:
     """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
     lstm_size: int = 64
     """Width of the LSTM."""
+    fused: bool = True
+    """Whether to use the compiled LSTM on the CPU, which gives the same numbers sooner."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -96,7 +99,8 @@ class RecurrentDQNConfig:
             check_float(field, getattr(self, field), 0.0, 1.0)
         check_float("tau", self.tau, 0.0, 1.0, above=True)
         check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
-        check_flag("normalize_reward", self.normalize_reward)
+        for field in ("normalize_reward", "fused"):
+            check_flag(field, getattr(self, field))
 
 
 _AT_LEAST_1 = (
@@ -125,35 +129,40 @@ episodes: they learn, and do not solve it in this budget.
 """
 
 
-def recurrent_q_gradient(
-    batch: Sequences, net: RecurrentNet, target_net: RecurrentNet, gamma: float, burn_in: int
-) -> torch.Tensor:
-    """Writes the gradient of the loss into the network's; returns the errors Q(past, action) - target, [S, T * B].
+def recurrent_dqn_loss(
+    net: RecurrentNet, target_net: RecurrentNet, batch: Sequences, gamma: float, burn_in: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Huber loss of the one-step TD errors after the burn-in, mean over T and B and sum over S; and the errors.
 
-    The loss is Huber's (threshold 1), mean over T * B and sum over S, T being the steps after `burn_in`; steps whose
-    action was ignored count as without error. No gradient flows through the target, or into the burn-in.
+    Steps whose action was ignored have no error.
     """
-    state, target_state = (_burnt_in(x, batch, burn_in) for x in (net, target_net))
+    first, target_first = (burnt_in(one, batch, burn_in) for one in (net, target_net))  # [S, B, H]
     obs, next_obs, action, reward, continues, starts, alive = (part[:, burn_in:] for part in batch[:-1])
-    target_net.forward(obs, target_state, starts)
-    after = State(*(part.flatten(1, 2) for part in target_net.lstm.states()))  # [S, T * B, H]
-    hidden = lstm_cell(next_obs.flatten(1, 2), after, target_net.lstm.weights).hidden  # [S, T * B, H]
-    next_q = target_net.head(hidden).amax(-1)  # [S, T * B]
-    target = td_target(reward.flatten(1), continues.flatten(1), next_q, gamma)  # [S, T * B]
-    q = net.forward(obs, state, starts)  # [S, T * B, A]
-    chosen = action.flatten(1, 2)  # [S, T * B, 1]
-    error = (q.gather(-1, chosen)[..., 0] - target) * alive.flatten(1)  # [S, T * B]
-    d_error = error.clamp(-1.0, 1.0).div_(error.shape[1])  # Huber's derivative
-    net.backward(torch.zeros_like(q).scatter_(-1, chosen, d_error[..., None]))
-    return error
+    with torch.no_grad():
+        after = target_net(obs, target_first, starts)[1]  # [S, T, B, H]
+        next_q = q_after(target_net, next_obs, after)  # [S, T, B, A]
+        target = td_target(reward, continues, next_q.amax(-1), gamma)  # [S, T, B]
+    q = net(obs, first, starts)[0].gather(-1, action)[..., 0]  # [S, T, B]
+    error = (q - target) * alive  # [S, T, B]
+    loss = huber(error).mean((1, 2)).sum()  # []
+    return loss, error.detach()
 
 
-def _burnt_in(net: RecurrentNet, batch: Sequences, steps: int) -> State:
-    """Recurrent state before the first step that is learnt from."""
+@torch.no_grad()
+def burnt_in(net: RecurrentNet, batch: Sequences, steps: int) -> State:
+    """Recurrent state after the first steps of the sequences, [S, B, H], without a gradient."""
     if steps == 0:
         return batch.state
-    net.lstm.forward(batch.obs[:, :steps], batch.state, batch.starts[:, :steps])
-    return State(*(part[:, -1].clone() for part in net.lstm.states()))
+    after = net.lstm(batch.obs[:, :steps], batch.state, batch.starts[:, :steps])
+    return State(*(part[:, -1].clone() for part in after))
+
+
+def q_after(net: RecurrentNet, next_obs: torch.Tensor, after: State) -> torch.Tensor:
+    """Q of each step's next observation, with what was seen up to that step, [S, T, B, A]."""
+    flat = State(*(part.flatten(1, 2) for part in after))  # [S, T * B, H]
+    hidden = lstm_cell(next_obs.flatten(1, 2), flat, net.lstm.weights).hidden  # [S, T * B, H]
+    q: torch.Tensor = net.head(hidden).unflatten(1, next_obs.shape[1:3])
+    return q
 
 
 class RecurrentDQN(ReplayFiles, RecurrentAgent):
@@ -170,7 +179,8 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
 
     def _build(self) -> None:
         config, spaces, S = self.config, self.spaces, len(self.seeds)
-        shape = (spaces.obs_size, config.lstm_size, [1.0] * spaces.n_actions, self.seeds, self.device)
+        gains = [1.0] * spaces.n_actions
+        shape = (spaces.obs_size, config.lstm_size, gains, self.seeds, self.device, config.fused)
         self.net, self.target_net = RecurrentNet(*shape), RecurrentNet(*shape)
         self.optimizer = Adam(self.net, config.max_grad_norm)
         self._build_carried()
@@ -220,7 +230,6 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
             self._train(self._learning_rate(remaining))
         return step.obs
 
-    @torch.inference_mode()
     def _train(self, learning_rate: float) -> None:
         for _ in range(self.config.gradient_steps):
             self._update(self._scaled(self.replay.sample(self._sampling.draw())), learning_rate)
@@ -234,7 +243,10 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
 
     def _update(self, batch: Sequences, learning_rate: float) -> None:
         """One step of Adam on one batch."""
-        self._last = recurrent_q_gradient(batch, self.net, self.target_net, self.config.gamma, self.config.burn_in)
+        config = self.config
+        self.net.zero_grad()
+        loss, self._last = recurrent_dqn_loss(self.net, self.target_net, batch, config.gamma, config.burn_in)
+        loss.backward()
         self.optimizer.step(learning_rate)
         self.n_updates += 1
         self._rate = learning_rate
@@ -250,7 +262,7 @@ class RecurrentDQN(ReplayFiles, RecurrentAgent):
     def _metrics(self) -> dict[str, Any]:
         metrics: dict[str, Any] = {"rollout/exploration_rate": self.exploration_rate}
         if self._last is not None:
-            loss = huber(self._last).mean(1).cpu().numpy()  # [S]
+            loss = huber(self._last).mean((1, 2)).cpu().numpy()  # [S]
             metrics |= {"train/loss": loss, "train/learning_rate": self._rate, "train/n_updates": self.n_updates}
         return metrics
 

@@ -21,7 +21,7 @@ from agents.memory.reward_scale import RewardScale, scaled
 from agents.memory.rollout import Rollout
 from agents.nn.actor_critic import ACTIVATIONS, ActorCritic
 from agents.nn.adam import Adam
-from agents.nn.distributions import distribution_for
+from agents.nn.distributions import Distribution, distribution_for
 from agents.nn.rmsprop import RMSprop
 
 
@@ -80,14 +80,20 @@ class PolicyAgent(SeedAgent):
         return joined(net=self.net.values, optimizer=self.optimizer.state())
 
 
-class RolloutAgent(PolicyAgent):
+class Rollouts(SeedAgent):
     """An agent that takes T steps in each of its envs, learns from them, and discards them."""
+
+    distribution: Distribution
 
     def _build_rollout(self) -> None:
         config, S = self.config, len(self.seeds)
         sizes = (self.spaces.obs_size, self.distribution.action_size)
         self.rollout = Rollout(S, config.n_steps, self.n_envs, *sizes)
         self._reward_scale = RewardScale(S, self.n_envs, config.gamma) if config.normalize_reward else None
+
+    @abstractmethod
+    def _value(self, obs: Floats) -> Floats:
+        """The critic's values [S, N] of the obs to act on next, [S, N, D]."""
 
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:
@@ -96,7 +102,7 @@ class RolloutAgent(PolicyAgent):
                 self._reward_scale.begin()
 
     def _cut(self, obs: Floats) -> None:
-        self.rollout.cut(self.net.value(obs))
+        self.rollout.cut(self._value(obs))
         if self._reward_scale is not None:
             self._reward_scale.begin()
 
@@ -107,6 +113,13 @@ class RolloutAgent(PolicyAgent):
     def _whole(self, total_timesteps: int) -> int:
         return self.rollout.whole(total_timesteps)
 
+
+class RolloutAgent(Rollouts, PolicyAgent):
+    """An agent that learns from rollouts of its policy, and whose critic sees the observation alone."""
+
+    def _value(self, obs: Floats) -> Floats:
+        return self.net.value(obs)
+
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Takes one step in every env, stores it, and learns once the rollout is full."""
         action = self._act(obs)  # [S, N] or [S, N, A]
@@ -114,7 +127,7 @@ class RolloutAgent(PolicyAgent):
         self.rollout.add(obs, action, step, self._values_of_truncated(step))
         self.num_timesteps += self.n_envs
         if self.rollout.full:
-            self._train(self.net.value(step.obs), max(1.0 - self.num_timesteps / goal, 0.0))
+            self._train(self._value(step.obs), max(1.0 - self.num_timesteps / goal, 0.0))
             self.rollout.clear()
         return step.obs
 

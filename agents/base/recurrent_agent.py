@@ -1,142 +1,21 @@
-"""Base classes of agents with an LSTM: networks, the recurrent state of each env, and acting.
+"""The base class of agents with an LSTM: the recurrent state of each env, and acting.
 
-Axis letters: S seeds, N envs per seed, B batch, T time, D observation, H hidden, K outputs of the network.
+Axis letters: S seeds, N envs per seed, B batch, D observation, H hidden, K outputs of the network.
 """
 
-import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from gymnasium.vector import AutoresetMode
 
 from agents.base.agent import SeedAgent
 from agents.base.learner import Actions, Recurrent
 from agents.common.state import Parts
-from agents.common.streams import generator
 from agents.envs.seed_envs import Floats
-from agents.nn.lstm import LSTM, State, draw_weights, lstm_shapes, weights_in
-from agents.nn.parameters import Flags, Parameters
-
-Recalled = tuple[Floats, Floats]  # recurrent state: hidden state and cell, [S, B, H] each
-
-
-class RecurrentNet(Parameters):
-    """S networks, each an LSTM and one linear layer on its hidden state.
-
-    Args:
-        obs_size: D.
-        hidden_size: H.
-        gains: One per output: its initial weights are uniform in +-gain/sqrt(H). Biases are 0.
-        seeds: One seed per network, from whose own stream weights are drawn.
-        device: Device of the parameters.
-        log_std: Initial logarithms of the standard deviations of Box actions.
-    """
-
-    def __init__(
-        self,
-        obs_size: int,
-        hidden_size: int,
-        gains: Sequence[float],
-        seeds: Sequence[int],
-        device: torch.device,
-        log_std: Sequence[float] = (),
-    ) -> None:
-        shapes = lstm_shapes(obs_size, hidden_size)
-        shapes |= {"head.weight": (hidden_size, len(gains)), "head.bias": (1, len(gains))}
-        shapes |= {"log_std": (1, len(log_std))} if log_std else {}
-        super().__init__(len(seeds), shapes, device)
-        self.memory_size = hidden_size
-        self.lstm = LSTM(weights_in(self.values), weights_in(self.grads))
-        self.weight, self.bias = self.values["head.weight"], self.values["head.bias"]
-        self.log_std = self.values.get("log_std")  # [S, 1, A]
-        bound = np.asarray(gains) / math.sqrt(hidden_size)
-        for s, seed in enumerate(seeds):
-            stream = generator(seed, "weights")
-            draw_weights(self.lstm.weights, s, stream)
-            drawn = stream.uniform(-1.0, 1.0, tuple(self.weight.shape[1:])) * bound
-            self.weight[s].copy_(torch.from_numpy(drawn.astype(np.float32)))
-        if self.log_std is not None:
-            self.log_std.copy_(torch.tensor(log_std))
-        self._on_cpu = (self.weight.numpy(), self.bias.numpy()) if device.type == "cpu" else None
-
-    def act(self, obs: Floats, before: Recalled) -> tuple[Floats, Recalled]:
-        """Outputs [S, B, K] for obs [S, B, D], and the recurrent state after them, NumPy to NumPy."""
-        after = self.lstm.act(obs, *before)
-        if self._on_cpu is not None:
-            return after[0] @ self._on_cpu[0] + self._on_cpu[1], after
-        with torch.inference_mode():
-            return self.head(torch.from_numpy(after[0]).to(self.flat.device)).cpu().numpy(), after
-
-    def head(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Outputs for hidden states, [S, B, H] -> [S, B, K]."""
-        return torch.baddbmm(self.bias, hidden, self.weight)
-
-    def forward(self, obs: torch.Tensor, state: State, starts: torch.Tensor) -> torch.Tensor:
-        """Outputs for sequences, [S, T * B, K]; arguments as in `LSTM.forward`."""
-        out = self.lstm.forward(obs, state, starts)  # [S, T, B, H]
-        return self.head(out.flatten(1, 2))
-
-    def backward(self, d_out: torch.Tensor) -> None:
-        """Writes the gradient of sum(d_out * outputs) of the last `forward`, d_out [S, T * B, K]."""
-        out = self.lstm.states().hidden  # [S, T, B, H]
-        torch.bmm(out.flatten(1, 2).mT, d_out, out=self.grads["head.weight"])
-        torch.sum(d_out, 1, keepdim=True, out=self.grads["head.bias"])
-        self.lstm.backward(torch.bmm(d_out, self.weight.mT).view(out.shape))
-
-
-class RecurrentActorCritic(RecurrentNet):
-    """S policies and S critics, each with an LSTM of its own: rows 2s and 2s + 1 of one network of 2S.
-
-    Outputs are [S, B, A + 1], the policy's and the value; recurrent states are [S, B, 2H], the policy's and the
-    critic's. So gradients of policy and critic are clipped separately. Their initial LSTMs are the same.
-
-    Args:
-        obs_size: D.
-        hidden_size: H.
-        n_outputs: A.
-        seeds: One seed per policy.
-        device: Device of the parameters.
-        log_std: Initial logarithms of the standard deviations of Box actions.
-    """
-
-    def __init__(
-        self,
-        obs_size: int,
-        hidden_size: int,
-        n_outputs: int,
-        seeds: Sequence[int],
-        device: torch.device,
-        log_std: Sequence[float] = (),
-    ) -> None:
-        gains = [0.01] * n_outputs + [1.0]  # the first policy hardly prefers an action
-        super().__init__(obs_size, hidden_size, gains, [seed for seed in seeds for _ in range(2)], device, log_std)
-        self.memory_size = 2 * hidden_size
-        if self.log_std is not None:
-            self.log_std = self.values["log_std"][0::2]  # [S, 1, A]
-
-    def act(self, obs: Floats, before: Recalled) -> tuple[Floats, Recalled]:
-        """Outputs [S, B, A + 1] for obs [S, B, D], and the recurrent state after them, NumPy to NumPy."""
-        S, B, _ = obs.shape
-        rows = [part.reshape(S, B, 2, -1).swapaxes(1, 2).reshape(2 * S, B, -1) for part in before]
-        out, after = super().act(np.repeat(obs, 2, 0), (rows[0], rows[1]))
-        both = [part.reshape(S, 2, B, -1).swapaxes(1, 2).reshape(S, B, -1) for part in after]
-        return np.concatenate((out[0::2, :, :-1], out[1::2, :, -1:]), -1), (both[0], both[1])
-
-    def forward(self, obs: torch.Tensor, state: State, starts: torch.Tensor) -> torch.Tensor:
-        """Outputs for sequences, [S, T * B, A + 1]; arguments as in `LSTM.forward`."""
-        S, B, _ = state.hidden.shape
-        rows = State(*(part.reshape(S, B, 2, -1).transpose(1, 2).reshape(2 * S, B, -1) for part in state))
-        out = super().forward(obs.repeat_interleave(2, 0), rows, starts.repeat_interleave(2, 0))
-        return torch.cat((out[0::2, :, :-1], out[1::2, :, -1:]), -1)
-
-    def backward(self, d_out: torch.Tensor) -> None:
-        """Writes the gradient of sum(d_out * outputs) of the last `forward`, d_out [S, T * B, A + 1]."""
-        rows = d_out.new_zeros(2 * len(d_out), *d_out.shape[1:])
-        rows[0::2, :, :-1], rows[1::2, :, -1] = d_out[..., :-1], d_out[..., -1]
-        super().backward(rows)
+from agents.nn.parameters import Flags
+from agents.nn.recurrent import Recalled, RecurrentNet
 
 
 class Carried(Parts):

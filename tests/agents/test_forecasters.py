@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.base.recurrent_agent import RecurrentNet
 from agents.common.devices import torch_threads
-from agents.forecasters import LastValue, LSTMForecaster, MeanOfLast, squared_error_gradient
-from agents.nn.lstm import State, lstm_cell, weights_in
+from agents.forecasters import LastValue, LSTMForecaster, MeanOfLast, squared_error_loss
+from agents.nn.lstm import State
+from agents.nn.recurrent import RecurrentNet
 
 W, F = 6, 3
 
@@ -29,21 +29,22 @@ def test_the_mean_of_the_last_returns_goes_on():
         MeanOfLast(bars=4).predict(X)
 
 
-@pytest.mark.parametrize("S", [1, 3])
-def test_the_lstms_gradient_agrees_with_autograd(S):
-    net = RecurrentNet(F, 5, [1.0], range(S), torch.device("cpu"))
+def test_the_loss_is_the_mean_squared_error_of_the_last_output_summed_over_seeds():
+    net = RecurrentNet(F, 5, [1.0], range(3), torch.device("cpu"))
     draw = torch.Generator().manual_seed(0)
-    x, target = torch.randn(S, W, 8, F, generator=draw), torch.randn(S, 8, generator=draw)
-    error = squared_error_gradient(net, x, target)
-    leaves = {name: value.clone().requires_grad_() for name, value in net.values.items()}
-    state = State(torch.zeros(S, 8, 5), torch.zeros(S, 8, 5))
-    for t in range(W):
-        state = lstm_cell(x[:, t], state, weights_in(leaves))
-    expected = (state.hidden @ leaves["head.weight"] + leaves["head.bias"])[..., 0] - target
-    torch.testing.assert_close(error, expected.detach(), rtol=1e-4, atol=1e-6)
-    expected.square().mean(1).sum().backward()
-    for name, leaf in leaves.items():
-        torch.testing.assert_close(net.grads[name], leaf.grad, rtol=1e-4, atol=1e-6)
+    x, target = torch.randn(3, W, 8, F, generator=draw), torch.randn(3, 8, generator=draw)
+    last = net(x, State(*torch.zeros(2, 3, 8, 5)), torch.zeros(3, W, 8, dtype=torch.bool))[0][:, -1, :, 0]
+    expected = np.square(last.detach().numpy() - target.numpy()).mean(1).sum()
+    assert squared_error_loss(net, x, target).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_fifty_updates_are_the_same_with_and_without_the_compiled_lstm():
+    X, y = remembered(250)
+    options = {"seeds": 2, "lstm_size": 6, "epochs": 5, "batch_size": 25}
+    one, other = (LSTMForecaster(**options, fused=fused).fit(X, y).net for fused in (True, False))
+    assert one.lstm._fused is not None
+    assert other.lstm._fused is None
+    torch.testing.assert_close(one.flat, other.flat, rtol=0, atol=1e-6)
 
 
 def test_the_lstm_learns_what_stands_at_the_beginning_of_the_window():

@@ -15,15 +15,16 @@ from agents import recurrent_a2c, recurrent_dqn
 from agents.a2c import A2C
 from agents.base.cli import main
 from agents.base.evaluation import evaluate
-from agents.base.recurrent_agent import Carried, RecurrentActorCritic, RecurrentNet
+from agents.base.recurrent_agent import Carried
 from agents.common.devices import torch_threads
 from agents.dqn import DQN
 from agents.envs.seed_envs import SeedEnvs, Step
 from agents.memory.sequence_replay import SequenceReplay, Sequences
 from agents.nn.distributions import Categorical, Gaussian
-from agents.nn.lstm import State, lstm_cell, weights_in
-from agents.recurrent_a2c import RecurrentA2C, recurrent_a2c_gradient
-from agents.recurrent_dqn import RecurrentDQN, recurrent_q_gradient
+from agents.nn.lstm import State, Weights, lstm_cell
+from agents.nn.recurrent import RecurrentNet
+from agents.recurrent_a2c import RecurrentA2C, recurrent_a2c_loss
+from agents.recurrent_dqn import RecurrentDQN, recurrent_dqn_loss
 
 CPU = torch.device("cpu")
 D, H, A, T, B = 3, 6, 2, 5, 4
@@ -106,21 +107,6 @@ def stirred(net: RecurrentNet) -> RecurrentNet:
     return net
 
 
-def leaves_of(net: RecurrentNet) -> dict[str, torch.Tensor]:
-    return {name: value.clone().requires_grad_() for name, value in net.values.items()}
-
-
-def unrolled(w, obs, state, starts):
-    """Outputs [S, T, B, K] of a plain loop over the cell, and the state after each step."""
-    weights, outputs, states = weights_in(w), [], []
-    for t in range(obs.shape[1]):
-        keep = (~starts[:, t, :, None]).float()
-        state = lstm_cell(obs[:, t], State(state.hidden * keep, state.cell * keep), weights)
-        outputs.append(state.hidden @ w["head.weight"] + w["head.bias"])
-        states.append(state)
-    return torch.stack(outputs, 1), states
-
-
 # ------------------------------------------------------------------------------------ what is carried
 
 
@@ -178,37 +164,46 @@ def test_learning_in_envs_that_reset_at_the_next_step_ignores_dead_rows(algorith
 
 
 @pytest.mark.parametrize("kind", [Categorical, Gaussian])
-@pytest.mark.parametrize("S", [1, 3])
-def test_a2cs_gradient_agrees_with_autograd(S, kind):
-    distribution = kind(A)
-    net = stirred(RecurrentActorCritic(D, H, A, range(S), CPU, [0.1] * A if kind is Gaussian else []))
-    obs, advantage = numbers(S, T, B, D), numbers(S, T * B, seed=2)
-    first, starts = State(numbers(S, B, 2 * H, seed=3), numbers(S, B, 2 * H, seed=4)), numbers(S, T, B, seed=5) > 0.8
-    alive = (numbers(S, T * B, seed=6) > -1.0).float()
-    assert 0 < alive.mean() < 1
-    box = numbers(S, T * B, A, seed=7)
-    action = box if kind is Gaussian else (box[..., :1] > 0).float()
-    returns = numbers(S, T * B, seed=8)
-    outputs = net.forward(obs, first, starts)
-    recurrent_a2c_gradient(net, distribution, outputs, action, advantage, returns, alive, 0.1, 0.7)
-
-    leaves = leaves_of(net)
-    halves = [
-        unrolled({name: leaf[k::2] for name, leaf in leaves.items()}, obs, State(*parts), starts)[0].flatten(1, 2)
-        for k, parts in enumerate(zip(*(part.chunk(2, -1) for part in first), strict=True))
-    ]
-    pi, value = halves[0][..., :-1], halves[1][..., -1]
-    torch.testing.assert_close(outputs, torch.cat((pi, value[..., None]), -1).detach(), rtol=1e-5, atol=1e-6)
+def test_a2cs_loss_by_hand(kind):
+    pi, value = torch.tensor([[[0.3, -0.2], [1.0, 0.5]]]), torch.tensor([[0.5, -1.0]])  # [S, B, A], [S, B]
+    action = torch.tensor([[[1.0], [0.0]]]) if kind is Categorical else torch.tensor([[[0.1, 0.2], [5.0, 5.0]]])
+    advantage, returns, alive = torch.tensor([[2.0, 7.0]]), torch.tensor([[1.5, 9.0]]), torch.tensor([[1.0, 0.0]])
+    policy = kind(2).given(pi, torch.tensor([[[0.1, -0.3]]]) if kind is Gaussian else None)
+    loss, terms = recurrent_a2c_loss(policy, value, action, advantage, returns, alive, 0.1, 0.7)
     if kind is Categorical:
-        reference = torch.distributions.Categorical(logits=pi)
-        log_prob, entropy = reference.log_prob(action[..., 0]), reference.entropy() * alive
+        p = np.exp([0.3, -0.2]) / np.exp([0.3, -0.2]).sum()
+        log_prob, entropy = np.log(p[1]), -(p * np.log(p)).sum()
     else:
-        reference = torch.distributions.Normal(pi, leaves["log_std"][0::2].exp().expand_as(pi))
-        log_prob, entropy = reference.log_prob(action).sum(-1), reference.entropy().sum(-1)
-    loss = -(advantage * log_prob * alive) - 0.1 * entropy + 0.7 * (value - returns).square() * alive
-    loss.mean(1).sum().backward()
-    for name, leaf in leaves.items():
-        torch.testing.assert_close(net.grads[name], leaf.grad, rtol=1e-4, atol=1e-6)
+        log_std, z = np.array([0.1, -0.3]), (np.array([0.1, 0.2]) - [0.3, -0.2]) / np.exp([0.1, -0.3])
+        log_prob = (-0.5 * z**2 - log_std - 0.5 * np.log(2 * np.pi)).sum()
+        entropy = (log_std + 0.5 + 0.5 * np.log(2 * np.pi)).sum()
+    expected = (-2.0 * log_prob - 0.1 * entropy + 0.7 * 1.0) / 2  # the mean over two steps, one of which is dead
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert terms.entropy[0].tolist() == pytest.approx([entropy, 0.0], rel=1e-5)
+
+
+def pair(fused, algorithm, **options):
+    return algorithm("Pendulum-v1" if options.pop("box", False) else "CartPole-v1", fused=fused, **options)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [
+        (RecurrentA2C, {"n_steps": 6, "ent_coef": 0.01}),
+        (RecurrentA2C, {"n_steps": 6, "box": True, "normalize_advantage": True}),
+        (RecurrentDQN, {"batch_size": 4, "burn_in": 3, "sequence_length": 5, "learning_starts": 12, "train_freq": 6}),
+        (RecurrentDQN, {"batch_size": 4, "burn_in": 0, "sequence_length": 5, "learning_starts": 12, "train_freq": 6}),
+    ],
+)
+def test_fifty_updates_are_the_same_with_and_without_the_compiled_lstm(algorithm, options):
+    shared = {"seeds": 2, "n_envs": 2, "lstm_size": 6, **options}
+    steps = 2 * 6 * 50 + 12
+    agents = [pair(fused, algorithm, **shared).learn(steps) for fused in (True, False)]
+    assert agents[0].net.lstm._fused is not None
+    assert agents[1].net.lstm._fused is None
+    assert agents[0].n_updates == agents[1].n_updates >= 50
+    for name, array in agents[0].net.values.items():
+        torch.testing.assert_close(array, agents[1].net.values[name], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("normalizes", [True, False])
@@ -217,9 +212,11 @@ def test_a2cs_policy_is_blind_to_the_rewards_unit_where_advantages_are_normalise
 
     def gradient(advantage, alive):
         agent = RecurrentA2C(RecallFlag, seeds=S, n_envs=4, normalize_advantage=normalizes, **SMALL[RecurrentA2C])
-        outputs = agent.net.forward(numbers(S, 12, 4, 2), *start)
+        outputs = agent.net(numbers(S, 12, 4, 2), *start)[0].flatten(1, 2)
         agent._update(outputs, (numbers(S, rows, 1, seed=1) > 0).long(), advantage, alive, 1e-2)
-        torch.testing.assert_close(agent._last[2], advantage + outputs[..., -1])  # the critic's unit is the reward's
+        torch.testing.assert_close(
+            agent._last[2], advantage + outputs[..., -1].detach()
+        )  # the critic's unit is the reward's
         return agent.net.grads["head.weight"][0::2].clone()  # of the policies
 
     start = State(torch.zeros(S, 4, 32), torch.zeros(S, 4, 32)), torch.zeros(S, 12, 4, dtype=torch.bool)
@@ -245,14 +242,26 @@ def sequences(S: int, length: int = T + 3, seed: int = 0) -> Sequences:
     )
 
 
+def unrolled(w, obs, state, starts):
+    """Outputs [S, T, B, K] of a plain loop over the cell, and the state after each step."""
+    weights, outputs, states = Weights(*(w[f"lstm.{name}"] for name in ("weight_x", "weight_h", "bias"))), [], []
+    for t in range(obs.shape[1]):
+        keep = (~starts[:, t, :, None]).float()
+        state = lstm_cell(obs[:, t], State(state.hidden * keep, state.cell * keep), weights)
+        outputs.append(state.hidden @ w["head.weight"] + w["head.bias"])
+        states.append(state)
+    return torch.stack(outputs, 1), states
+
+
 @pytest.mark.parametrize("burn_in", [0, 3])
 @pytest.mark.parametrize("S", [1, 3])
-def test_dqns_gradient_agrees_with_autograd_after_a_burn_in_without_gradient(S, burn_in):
+def test_dqns_loss_is_that_of_a_plain_loop_after_a_burn_in_without_gradient(S, burn_in):
     net, target_net = (stirred(RecurrentNet(D, H, [1.0] * A, range(k, k + S), CPU)) for k in (0, 50))
     batch = sequences(S, T + burn_in)
-    error = recurrent_q_gradient(batch, net, target_net, 0.9, burn_in)
+    loss, error = recurrent_dqn_loss(net, target_net, batch, 0.9, burn_in)
+    loss.backward()
 
-    leaves = leaves_of(net)
+    leaves = {name: value.detach().clone().requires_grad_() for name, value in net.values.items()}
     state, target_state = batch.state, batch.state
     if burn_in:
         with torch.no_grad():
@@ -266,8 +275,10 @@ def test_dqns_gradient_agrees_with_autograd_after_a_burn_in_without_gradient(S, 
         after = [unrolled(target_net.values, next_obs[:, t : t + 1], states[t], nothing)[0] for t in range(T)]
         target = reward + 0.9 * continues * torch.cat(after, 1).amax(-1)
     huber = torch.nn.functional.smooth_l1_loss(q, target, reduction="none")
-    (huber * alive).mean((1, 2)).sum().backward()
-    torch.testing.assert_close(error, ((q - target) * alive).flatten(1).detach(), rtol=1e-4, atol=1e-5)
+    expected = (huber * alive).mean((1, 2)).sum()
+    expected.backward()
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(error, ((q - target) * alive).detach(), rtol=1e-4, atol=1e-5)
     for name, leaf in leaves.items():
         torch.testing.assert_close(net.grads[name], leaf.grad, rtol=1e-4, atol=1e-6)
 
@@ -344,7 +355,7 @@ def test_on_one_stream_of_batches_a_seeds_weights_agree_after_500_updates(algori
                 agent._update(batch, 1e-3)
             else:
                 state = State(*(part.repeat(1, 1, 2) for part in batch.state))
-                outputs = agent.net.forward(batch.obs, state, batch.starts)
+                outputs = agent.net(batch.obs, state, batch.starts)[0].flatten(1, 2)
                 flat = (part.flatten(1, 2) for part in (batch.action.float(), batch.reward, batch.alive))
                 agent._update(outputs, *flat, 1e-3)
         return agent.net.values
