@@ -42,7 +42,7 @@ __all__ = [*AGENTS, "load"]
 
 
 def load(path: Any, env: Any = None, **options: Any) -> Any:
-    """The agent in a file that `save` wrote, of whichever algorithm; arguments and errors are those of its `load`."""
+    """The agent saved in a file, of any algorithm; arguments and errors are those of the algorithm's `load`."""
     from agents.common import checkpoints
     from agents.common.checks import short
 

@@ -8,15 +8,15 @@ where no gradient flows through advantage and return = advantage + V(obs). The a
 `agents.common.returns.gae`, and gae_lambda says which:
 
     0    the TD(0) error, reward + gamma * V(next_obs) - V(obs);
-    1    the n-step return less V(obs), n counting up to the end of the rollout (the default, and the paper's);
-    else a mean of both and all between, the generalised advantage estimate.
+    1    the n-step return minus V(obs), where the n steps end with the rollout (the default, and the paper's choice);
+    else a weighted mean of all n-step estimates, the generalised advantage estimate.
 
-V(next_obs) counts after a truncation and not after a termination. The loss is the mean over the batch and the sum
-over seeds, and each seed's gradient is clipped by its own norm, so S seeds are S independent runs in one pass.
+V(next_obs) is included after a truncation and left out after a termination. The loss is the mean over the batch and
+the sum over seeds, and each seed's gradient is clipped by its own norm, so S seeds are S independent runs in one pass.
 
-Differences from the paper, all as Stable-Baselines3 has them: (1) envs in step instead of asynchronous workers;
-(2) means over the batch instead of sums; (3) clipping of the gradient's norm; (4) policy and critic apart unless
-`shared_network`; (5) after the end of an episode within a rollout the next one follows.
+Differences from the paper, all shared with Stable-Baselines3: (1) synchronous envs instead of asynchronous workers;
+(2) means over the batch instead of sums; (3) clipping of the gradient's norm; (4) separate networks for policy and
+critic unless `shared_network`; (5) a rollout continues with the next episode when one ends.
 
     python -m agents.a2c --help
 

@@ -1,14 +1,14 @@
 """DQN that learns from the outcomes of all actions at once, for S seeds at once.
 
-A market does not react to one trader, so an env can compute what each action would have brought (`counterfactual()`,
+A market does not react to one trader, so an env can compute the outcome of each action (`counterfactual()`,
 see `agents.envs.counterfactuals`). The agent acts and learns as `agents.dqn` does, but it stores the outcomes of all
 actions of a step, and every update fits all A outputs of the network:
 
     loss = mean over the batch and the actions a of huber(Q(obs, a) - target_a),
     target_a = reward_a + gamma * continues_a * max_b Q_target(next_obs_a, b).
 
-What is learnt from a step does not depend on the action taken, so exploration only decides which observations are
-seen. With gamma = 0 it is a regression on the rewards of all actions.
+The update from a step does not depend on the action taken, so exploration only decides which observations are seen.
+With gamma = 0, the algorithm is a regression on the rewards of all actions.
 
     python -m agents.counterfactual_dqn --help
 

@@ -2,17 +2,17 @@
 
 The replay memory is a deque, from which batches are drawn without repetition
 (`agents/memory/deque_memory.py`). The network takes an observation and a
-mask of actions, by which it multiplies its outputs: a mask of ones asks for the values of all actions, and the one-hot
-mask of the action taken leaves every other output without an error. Each step, once a batch is stored, the network
-takes one step of RMSprop down the mean squared error between its masked outputs and the masked target
+mask of actions, and multiplies its outputs by the mask: a mask of ones gives the values of all actions, and with the
+one-hot mask of the action taken, every other output has no error. Each step, once a batch is stored, the network takes
+one step of RMSprop down the mean squared error between its masked outputs and the masked target
 
     reward                                           if the episode is done,
-    reward + gamma * max_a Q_target(next_obs, a)     if it goes on.
+    reward + gamma * max_a Q_target(next_obs, a)     otherwise.
 
 `target_update_interval` is the number of steps after which the network is copied to the target network; with 0 there
 is none, and the network itself values next_obs. The probability of a random action falls exponentially.
 
-An episode that is cut off by a time limit is not done: its last step bootstraps. Other agents do the same much faster.
+An episode that is cut off by a time limit is not done: its last step bootstraps. `agents.dqn` is much faster.
 
     python -m agents.course_dqn --help
 

@@ -10,11 +10,11 @@ rewards as its reward, and gamma^(n - 1) in its `continues` (`agents.memory.n_st
 batch and the sum over seeds, and each seed's gradient is clipped by its own norm, so S seeds are S independent runs in
 one pass.
 
-Differences from the paper, all as Stable-Baselines3 has them: (1) Adam in place of RMSprop; (2) the Huber
-loss in place of clipping the error, which has the same gradient; (3) clipping of the gradient's norm.
+Differences from the paper, all shared with Stable-Baselines3: (1) Adam instead of RMSprop; (2) the Huber loss instead
+of clipping the error, which has the same gradient; (3) clipping of the gradient's norm.
 
-Its relatives are files of their own: `agents.rainbow`, `agents.counterfactual_dqn`, and `agents.course_dqn`, the
-simpler form in which DQN is often taught.
+Variants of DQN have separate files: `agents.rainbow`, `agents.counterfactual_dqn`, and `agents.course_dqn`, the simpler
+form in which DQN is often taught.
 
     python -m agents.dqn --help
 

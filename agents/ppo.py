@@ -1,4 +1,4 @@
-"""PPO for S seeds at once: an actor-critic that learns from each rollout several times (Schulman et al. 2017).
+"""PPO for S seeds at once: an actor-critic that makes several updates from each rollout (Schulman et al. 2017).
 
 After every `n_steps` steps of its N envs, in each of `n_epochs` epochs, the rollout is shuffled and cut into batches;
 with ratio = pi(action | obs) / pi_old(action | obs), each batch takes the networks one step down the loss
@@ -7,14 +7,14 @@ with ratio = pi(action | obs) / pi_old(action | obs), each batch takes the netwo
         - ent_coef * mean(entropy) + vf_coef * mean((V(obs) - return)^2).
 
 Advantages are `agents.common.returns.gae`, normalised within each batch, and return = advantage + V_old(obs).
-V(next_obs) counts after a truncation and not after a termination. The loss is the mean over the batch and the sum over
-seeds, each seed's gradient is clipped by its own norm, and each seed shuffles and stops (`target_kl`) for itself, so S
-seeds are S independent runs in one pass.
+V(next_obs) is included after a truncation and left out after a termination. The loss is the mean over the batch and the
+sum over seeds, each seed's gradient is clipped by its own norm, and each seed has its own shuffling and early stopping
+(`target_kl`), so S seeds are S independent runs in one pass.
 
-Differences from the paper, all as Stable-Baselines3 has them: (1) advantages are normalised; (2) the gradient's norm
-is clipped; (3) policy and critic are apart unless `shared_network`; (4) the critic's step may be clipped too
-(`clip_range_vf`); (5) an epoch may be the last (`target_kl`). Differences from Stable-Baselines3: (6) `n_updates`
-counts batches, not epochs; (7) what is reported are means over the last epoch; (8) `clip_range_vf` is no schedule.
+Differences from the paper, all shared with Stable-Baselines3: (1) advantages are normalised; (2) the gradient's norm is
+clipped; (3) policy and critic have separate networks unless `shared_network`; (4) `clip_range_vf` can clip the critic's
+step too; (5) `target_kl` can end the epochs early. Differences from Stable-Baselines3: (6) `n_updates` counts batches,
+not epochs; (7) logged values are means over the last epoch; (8) `clip_range_vf` cannot be a schedule.
 
     python -m agents.ppo --help
 
@@ -121,7 +121,7 @@ episodes.
 
 
 class Batch(NamedTuple):
-    """Some steps of a rollout."""
+    """A minibatch: steps drawn from a rollout."""
 
     obs: torch.Tensor  # [S, B, D]
     action: torch.Tensor  # [S, B, K]
@@ -137,7 +137,7 @@ class Batch(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The terms of the loss, whose means are reported."""
+    """The terms of the loss; their means are logged."""
 
     policy: torch.Tensor  # [S, B]
     value: torch.Tensor  # [S, B]
@@ -173,7 +173,7 @@ def approx_kl(log_ratio: torch.Tensor) -> torch.Tensor:
 
 
 class Report(NamedTuple):
-    """The last epoch, as it is reported."""
+    """The metrics of the last epoch."""
 
     losses: list[Losses]  # of each batch
     value: Floats  # [S, M], by the critic before

@@ -1,4 +1,4 @@
-"""Q-learning for S seeds at once: a table of values and nothing else (Watkins and Dayan 1992).
+"""Q-learning for S seeds at once, with a table of action values (Watkins and Dayan 1992).
 
 Every step acts epsilon-greedily and moves one entry of the table towards the return estimated from that step,
 
@@ -9,9 +9,9 @@ The tables of S seeds are stacked; each seed has its own envs and random stream.
 
 Observations are Discrete, MultiDiscrete, or a Tuple of Discrete; the table has a row for each combination.
 
-Differences from the paper: (1) the rate is constant unless asked otherwise, as is usual; the paper's proof needs
-rates whose sum diverges and whose squares' sum does not: `visit_power` in (0.5, 1] with a constant
-`learning_rate`; (2) with N envs per seed their N transitions are learnt one after the other.
+Differences from the paper: (1) the rate is constant by default, as is usual; the paper's proof of convergence needs
+rates whose sum diverges while the sum of their squares converges, as with `visit_power` in (0.5, 1] and a constant
+`learning_rate`; (2) with N envs per seed, the N transitions of a step are learnt one after the other.
 
     python -m agents.q_learning --help
 
@@ -101,7 +101,7 @@ class TableSpaces(Spaces):
 
     @classmethod
     def of(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> "TableSpaces":
-        """The spaces of an env; ValueError if no table has room for them."""
+        """The spaces of an env; ValueError if they cannot be tabulated, or the table would be too large."""
         if not isinstance(action_space, gym.spaces.Discrete):
             raise ValueError(f"action_space must be Discrete, got {action_space}")
         counts, first = _counts(observation_space)

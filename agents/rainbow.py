@@ -1,20 +1,20 @@
 """Rainbow for S seeds at once: four improvements of DQN in one agent (Hessel et al. 2018).
 
-It acts and learns as `agents.dqn` does, but for
+It acts and learns as `agents.dqn` does, with four changes:
 
     double Q-learning    the network chooses the best next action, the target network values it (van Hasselt et al.
                          2016);
     dueling networks     Q = V + Adv - mean_a Adv, from two streams (Wang et al. 2016), see `agents.nn.dueling`;
     n-step targets       n discounted rewards before the target bootstraps (Sutton 1988), see `agents.memory.n_step`;
-    prioritized replay   transitions with large errors are drawn more often, and weighed down in the loss by how much
-                         more often (Schaul et al. 2016), see `agents.memory.prioritized`.
+    prioritized replay   transitions with large errors are drawn more often, and importance weights in the loss
+                         correct for that (Schaul et al. 2016), see `agents.memory.prioritized`.
 
 Each seed's loss is the mean over its batch of weight * huber(error), with
 
     error = Q(obs, action) - (return of n steps + gamma^n * continues * Q_target(next_obs, argmax_a Q(next_obs, a))).
 
 Differences from the paper: (1) no distribution of returns; (2) exploration is epsilon-greedy, not by noisy networks;
-(3) the Huber loss of the TD error, whose size is the priority.
+(3) the Huber loss of the TD error instead of a cross-entropy; the size of the TD error is also the priority.
 
     python -m agents.rainbow --help
 

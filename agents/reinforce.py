@@ -5,15 +5,15 @@ Whenever a seed has finished `n_episodes` episodes, its policy takes one step do
     -mean(advantage * log pi(action | obs)) - ent_coef * mean(entropy) [+ vf_coef * mean((V(obs) - G)^2)],
 
 where G_t = reward_t + gamma * G_{t+1} is the discounted return, and the advantage is G, or G - V(obs) with
-`value_baseline`; it is normalised over the episodes of the update. Episodes of different seeds end at different
-times, so each seed learns by itself, while the others rest; they act together.
+`value_baseline`; it is normalised over the episodes of the update. All seeds act together, but their episodes end at
+different times, so each seed is updated separately.
 
-Differences from the sources: (1) the advantage is normalised; (2) the factor gamma^t before each term is left out, as
-everywhere; (3) Adam, and clipping of the gradient's norm; (4) the mean over the steps of `n_episodes` episodes instead
-of one step after each episode; (5) an optional entropy term; (6) where an episode was truncated, G goes on with
-V(final observation) if there is a baseline; without one nothing says what is still to come, and G counts the rewards
-seen; (7) with several envs per seed, episodes that run during an update are learnt from later as if the new policy
-had acted in them from the start: with one, as by default, the policy that acts is the one that learns.
+Differences from the sources: (1) the advantage is normalised; (2) the factor gamma^t of each term is left out, as is
+usual; (3) Adam, and clipping of the gradient's norm; (4) one update from the mean over all steps of `n_episodes`
+episodes instead of an update after each step; (5) an optional entropy term; (6) after a truncation, G bootstraps from
+V(final observation) if there is a baseline, and otherwise sums only the rewards seen; (7) with several envs per seed,
+an episode can be running during an update, and when it ends, it is treated as if the new policy had acted from its
+start. With one env per seed, the default, every episode is learnt from by the policy that acted in it.
 
     python -m agents.reinforce --help
 

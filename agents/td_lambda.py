@@ -1,29 +1,29 @@
-"""TD(lambda) on afterstates for S seeds at once: what TD-Gammon did for backgammon (Tesauro 1995).
+"""TD(lambda) on afterstates for S seeds at once, the method of TD-Gammon (Tesauro 1995).
 
-An action first has an effect that is known before anything else happens: the board after the move, the account
-after the trade. The observation of that moment is the action's afterstate z. Two actions that lead to the same
-afterstate are worth the same from there on, so one network of the value V(z) says what all actions are worth:
+The immediate effect of an action is known before anything else happens: the board after the move, the account after
+the trade. The observation at that moment is the action's afterstate z. Two actions that lead to the same afterstate
+have the same value from there on, so one network V(z) gives the values of all actions:
 
     Q(obs, a) = c(obs, a) + V(z(obs, a)),      act by argmax_a Q(obs, a).
 
-c is the part of the reward that the action itself brings. In backgammon it is 0. A trade pays its costs at once,
-and the env's reward, which comes later, includes them: the same position is worth the same however it was reached,
-but reaching it is not. Left out, V would have to average over both ways, and the agent would trade too often. The
-observation says what has been lost so far: where a loss d, as a fraction, moves to d' by the action, c is
-log((1 - d') / (1 - d)), known exactly before the step (`loss_column`). After the action from obs to z, the step's
-reward and the next obs, the value learns from its error by online TD(lambda):
+c is the part of the reward that the action itself causes. In backgammon it is 0. In trading it is minus the cost of the
+trade, which is paid at once and included in the env's later reward. A position has the same value however it was
+reached, but reaching it has different costs. Without c, V would average over these costs, and the agent would trade too
+often. An observation can contain the fraction of wealth lost so far (`loss_column`): if the action changes it from d to
+d', c is log((1 - d') / (1 - d)), known exactly before the step. After the action, which leads from obs to z, and the
+step, which brings the reward and next_obs, V is updated by online TD(lambda):
 
     delta = reward - c(obs, a) + gamma * continues * max_b [c(next_obs, b) + V(z(next_obs, b))] - V(z)
     e     <- gamma * lambda * e + grad V(z)
     theta <- theta + learning_rate * delta * e
 
-where `continues` is 0 only where the episode terminated: one that was cut off goes on in the value of the best
-afterstate of its last observation. The eligibility trace e starts at 0 in every episode, and after a random action
-that was not the best one, because what follows says nothing of what went before (Watkins 1989).
+where `continues` is 0 only if the episode terminated; a truncated episode bootstraps from the best action at its last
+observation. The eligibility trace e is reset to 0 at the start of every episode, and after every non-greedy action,
+because the rewards after such an action do not measure the value of the greedy policy before it (Watkins 1989).
 
-Differences from the paper: (1) V is a discounted return instead of the chance to win, so its output is linear, and
-starts at 0; (2) ReLU in place of sigmoid units; (3) actions are random now and then, since not every env throws
-dice; (4) with N envs per seed, each has its trace, and the step is the mean of theirs.
+Differences from the paper: (1) V is a discounted return instead of a probability of winning, so its output is linear,
+and starts at 0; (2) ReLU instead of sigmoid units; (3) actions are random with probability epsilon, since not every env
+has dice; (4) with N envs per seed, each has its own trace, and the update is the mean of theirs.
 
     python -m agents.td_lambda --help
 
@@ -184,7 +184,7 @@ class TDLambda(SeedAgent):
         return obs.reshape(*obs.shape[:2], self.spaces.n_actions, -1)  # [S, B, A, D]
 
     def _worth(self, obs: Floats) -> npt.NDArray[Any]:
-        """Log wealth left after each action plus the value of its afterstate, [S, B, A] for obs [S, B, A * D]."""
+        """log(1 - loss) after each action plus the value of its afterstate, [S, B, A] for obs [S, B, A * D]."""
         options = self._split(obs)
         value = self.v_net.act(options.reshape(len(obs), -1, options.shape[-1]))  # [S, B * A, 1]
         worth: npt.NDArray[Any] = self._kept(options) + value.reshape(options.shape[:3])
@@ -244,13 +244,13 @@ class Acting:
         self._afterstates = afterstates_of(env)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For copies and pickles, which ask the env that was copied."""
+        """Support for copies and pickles: the copy asks the copied env."""
         return Acting, (self.agent, self._env)
 
     def predict(
         self, observation: npt.ArrayLike, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Actions, Any]:
-        """Actions for the env as it stands; of `observation`, what the env shows now, only the shape matters."""
+        """Actions for the env's present state; `observation`, the present one, is used for its shape only."""
         shape = self.agent.spaces.obs_shape  # [A, *obs]
         lead = np.shape(observation)[: np.ndim(observation) - len(shape) + 1]
         options = np.reshape(self._afterstates(), (*lead, *shape))
