@@ -68,6 +68,8 @@ class TDLambdaConfig:
     loss_column: int | None = None
     """Column of an observation that shows a loss as a fraction, whose change by an action is what the action costs:
     TradingEnv's drawdown is -1. None: actions cost nothing by themselves."""
+    clip_obs: float | None = None
+    """The network sees observations clipped to [-clip_obs, clip_obs]; None: as they are. Costs are never clipped."""
     exploration_fraction: float = 0.5
     """Fraction of training over which exploration decreases."""
     exploration_initial_eps: float = 0.5
@@ -87,6 +89,8 @@ class TDLambdaConfig:
         check_widths("net_arch", self.net_arch)
         if self.loss_column is not None:
             check_int("loss_column", self.loss_column, -(2**31))
+        if self.clip_obs is not None:
+            check_float("clip_obs", self.clip_obs, 0.0, above=True)
 
 
 PRESETS: dict[str, tuple[int, TDLambdaConfig]] = {
@@ -186,9 +190,14 @@ class TDLambda(SeedAgent):
     def _worth(self, obs: Floats) -> npt.NDArray[Any]:
         """log(1 - loss) after each action plus the value of its afterstate, [S, B, A] for obs [S, B, A * D]."""
         options = self._split(obs)
-        value = self.v_net.act(options.reshape(len(obs), -1, options.shape[-1]))  # [S, B * A, 1]
+        value = self.v_net.act(self._inputs(options.reshape(len(obs), -1, options.shape[-1])))  # [S, B * A, 1]
         worth: npt.NDArray[Any] = self._kept(options) + value.reshape(options.shape[:3])
         return worth
+
+    def _inputs(self, obs: Floats) -> Floats:
+        """Observations [..., D] as the network sees them, within `clip_obs`."""
+        bound = self.config.clip_obs
+        return obs if bound is None else np.clip(obs, -bound, bound)
 
     def _kept(self, obs: Floats) -> npt.NDArray[np.float64] | float:
         """Log of the fraction left after the loss in `loss_column` of observations [..., D], [...]."""
@@ -201,7 +210,7 @@ class TDLambda(SeedAgent):
     @torch.inference_mode()
     def _remember(self, obs: Floats, decay: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Multiplies the traces by `decay` [S, N] and adds the gradients of V; returns V, [S, N]."""
-        x = torch.from_numpy(np.ascontiguousarray(obs)).to(self.device)  # [S, N, D]
+        x = torch.from_numpy(np.ascontiguousarray(self._inputs(obs))).to(self.device)  # [S, N, D]
         self.trace.mul_(torch.from_numpy(decay.astype(np.float32)).to(self.device)[..., None])
         return add_gradients(x, self.v_net.layers, self._traces).cpu().numpy().astype(np.float64)
 

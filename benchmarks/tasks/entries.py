@@ -98,7 +98,14 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("regime", "REINFORCE", "ours", 240_000, 8, _REGIME_REINFORCE, goal=0.99),
     Entry(
         *("regime", "TDLambda", "ours", 80_000, 4),
-        {"learning_rate": "lin_0.1", "gamma": 0.9, "loss_column": -1, "exploration_final_eps": 0.02},
+        {
+            "learning_rate": "lin_0.03",
+            "gamma": 0.8,
+            "loss_column": -1,
+            "clip_obs": 1.0,
+            "exploration_final_eps": 0.02,
+            "net_arch": (256,),
+        },
         goal=0.99,
     ),
     Entry("regime", "DQN", "sb3", 60_000, 1, _SB3_DQN),

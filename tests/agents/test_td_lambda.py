@@ -122,9 +122,10 @@ class Slow:
 
     def __init__(self, agent, s=0):
         self.parameters = [v[s].double().clone().requires_grad_() for v in agent.v_net.values.values()]
+        self.bound = agent.config.clip_obs or math.inf
 
     def value(self, x):
-        hidden = torch.as_tensor(np.array(x, np.float64)).reshape(1, -1)
+        hidden = torch.as_tensor(np.array(x, np.float64)).reshape(1, -1).clamp(-self.bound, self.bound)
         for i in range(0, len(self.parameters), 2):
             hidden = (torch.relu(hidden) if i else hidden) @ self.parameters[i] + self.parameters[i + 1]
         return hidden.sum()
@@ -143,9 +144,10 @@ def start_somewhere(agent, seed=0):
 # ------------------------------------------------------------------------------------------------ numbers
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.7, 1.0])
-def test_learning_is_that_of_a_slow_reference_with_autograd_and_explicit_traces(decay):
+@pytest.mark.parametrize(("decay", "bound"), [(0.0, None), (0.7, None), (1.0, None), (0.7, 0.4)])
+def test_learning_is_that_of_a_slow_reference_with_autograd_and_explicit_traces(decay, bound):
     options = {"gamma": 0.9, "trace_decay": decay, "learning_rate": 0.02, "loss_column": 1, "net_arch": (8, 8)}
+    options |= {"clip_obs": bound}
     agent = start_somewhere(
         TDLambda(Wander, seeds=[5], exploration_initial_eps=0.3, exploration_final_eps=0.3, **options)
     )
@@ -457,6 +459,8 @@ def test_an_env_without_afterstates_or_behind_a_wrapper_that_may_change_them_is_
         ({"loss_column": 5}, ValueError),
         ({"loss_column": -6}, ValueError),
         ({"loss_column": 0.5}, TypeError),
+        ({"clip_obs": 0.0}, ValueError),
+        ({"clip_obs": "1"}, TypeError),
         ({"exploration_fraction": 1.5}, ValueError),
         ({"net_arch": 64}, TypeError),
         ({"net_arch": (0,)}, ValueError),
