@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ except ImportError:  # Windows, where an open file cannot be replaced: two write
 
 def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     """Writes the content as JSON: whoever reads the file finds the old content or the new one, whatever happens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with part.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=1, allow_nan=False)
@@ -34,11 +35,11 @@ def write_whole(path: Path, content: Mapping[str, Any]) -> None:
             os.close(folder)
 
 
-def read_whole(path: Path, kind: str) -> dict[str, Any] | None:
+def read_whole(path: Path, kind: str, names: Collection[str] = ()) -> dict[str, Any] | None:
     """The content of a file of this kind; None if there is no file.
 
     Raises:
-        ValueError: it is damaged, or of another kind or version.
+        ValueError: it is damaged, of another kind or version, or lacks one of the names.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -48,6 +49,8 @@ def read_whole(path: Path, kind: str) -> dict[str, Any] | None:
         raise ValueError(f"{path} must be a {kind} file, but it is no JSON: {error}") from error
     if not isinstance(content, dict) or content.get("kind") != kind:
         raise ValueError(f"{path} must be a {kind} file, got {brief(content)}")
+    if missing := [name for name in names if name not in content]:
+        raise ValueError(f"{path} must be a {kind} file, but it has no {', '.join(map(repr, missing))}")
     return content
 
 

@@ -53,7 +53,7 @@ class PaperBroker:
         self.config = EnvConfig(**terms, features=_no_features, window=1)
         state = new_state(given.initial_cash, 0.0)[: len(STATE)].tolist()
         new = {"kind": KIND, "time": None, "close": None, "state": state, "order": None, "fills": [], "ruined": False}
-        self._kept = read_whole(self.path, KIND) or new
+        self._kept = read_whole(self.path, KIND, new) or new
 
     def update(self, market: Market) -> None:
         """Fills the order at the bars since the last call, and moves the account on to the last bar.

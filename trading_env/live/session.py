@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from trading_env._checks import brief
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
 from trading_env.envs.acting.learnt import config_for
@@ -41,8 +42,8 @@ class Session:
         **keywords: of TradingEnv, in place of the config's.
 
     Raises:
-        TypeError: a keyword is wrong.
-        ValueError: the file is damaged, or was begun with other keywords.
+        TypeError: a keyword is wrong, or the broker lacks a method.
+        ValueError: the file is damaged, is the broker's own, or was begun with other keywords.
     """
 
     @shows_keywords
@@ -57,12 +58,13 @@ class Session:
         **keywords: Any,
     ) -> None:
         self.path, self.policy, self.broker, self.check_env = Path(path), policy, broker, check_env
+        _check_broker(broker, self.path)
         given = config_for(Session, policy, config, keywords, learnt=check_env)
         self.config = replace(given, random_start=False, episode_length=None)
         plain, left_out = json_keywords(self.config)
         begun = {"keywords": plain, "left_out": left_out}
         new: dict[str, Any] = {"kind": KIND, "config": begun, "account": None, "decisions": [], "fills": []}
-        self._kept = read_whole(self.path, KIND) or new
+        self._kept = read_whole(self.path, KIND, new) or new
         _check_same(self._kept["config"], begun, self.path)
 
     def step(self, frame: Any, as_of: Any = None, max_missed: int = 0) -> Decision:
@@ -83,7 +85,7 @@ class Session:
         check_fresh(market, as_of, max_missed)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.path):
-            self._kept = read_whole(self.path, KIND) or self._kept
+            self._kept = read_whole(self.path, KIND, self._kept) or self._kept
             return self._step(market, str(market.time[-1]))
 
     def _step(self, market: Market, key: str) -> Decision:
@@ -173,6 +175,16 @@ def _decision(entry: Mapping[str, Any]) -> Decision:
     names = ("target", "order_units", "close", "reason")
     action = np.array([entry["action"]], np.float32) if isinstance(entry["action"], float) else entry["action"]
     return Decision(pd.Timestamp(entry["time"]), action, *(entry[name] for name in names))
+
+
+def _check_broker(broker: Any, path: Path) -> None:
+    """Raises TypeError if the broker lacks a method, and ValueError if it keeps its account in the session's file."""
+    methods = ("update", "fills", "account", "submit")
+    if missing := [name for name in methods if not callable(getattr(broker, name, None))]:
+        raise TypeError(f"broker must have the methods of Broker, but {brief(broker)} has no {', '.join(missing)}")
+    own = getattr(broker, "path", None)
+    if isinstance(own, Path) and own.resolve() == path.resolve():
+        raise ValueError(f"path must be another file than the broker's, got {path} for both")
 
 
 def _check_same(kept: Mapping[str, Any], given: Mapping[str, Any], path: Path) -> None:

@@ -18,6 +18,7 @@ from trading_env.envs.standing import Account, account_in
 from trading_env.live.broker import Fill
 
 ROOT = Path(__file__).parents[3]
+CHEAP = {"window": 4, "features": ["log_return_1"]}
 CONFIGS = [
     {},
     {"allow_short": True, "sizing": "rebalance", "min_trade": 0.05, "fill": "next_close"},
@@ -265,3 +266,27 @@ def test_a_session_that_is_killed_again_and_again_goes_on_to_the_same_end(tmp_pa
     assert len(session.fills) == trades.sum() > 5
     assert len({fill.key for fill in session.fills}) == len(session.fills)
     assert not list(tmp_path.glob(".*.part")) or kills
+
+
+def test_a_session_refuses_a_file_that_lacks_a_part_and_names_it(tmp_path):
+    path, paper = tmp_path / "session.json", tmp_path / "paper.json"
+    path.write_text('{"kind": "session", "account": null, "fills": []}')
+    with pytest.raises(ValueError, match=r"session.json must be a session file, but it has no 'config', 'decisions'"):
+        Session(path, lambda obs: 1, PaperBroker(paper), **CHEAP)
+    paper.write_text('{"kind": "paper account"}')
+    with pytest.raises(ValueError, match=r"paper.json must be a paper account file, but it has no 'time'"):
+        PaperBroker(paper)
+
+
+def test_a_session_refuses_what_is_no_broker_and_the_brokers_own_file(tmp_path):
+    with pytest.raises(TypeError, match="has no update, fills, account, submit"):
+        Session(tmp_path / "session.json", lambda obs: 1, object(), **CHEAP)
+    broker = PaperBroker(tmp_path / "account.json")
+    with pytest.raises(ValueError, match="another file than the broker's"):
+        Session(tmp_path / "." / "account.json", lambda obs: 1, broker, **CHEAP)
+
+
+def test_both_files_may_lie_in_folders_that_are_not_there_yet(tmp_path):
+    broker = PaperBroker(tmp_path / "new" / "folder" / "paper.json", **CHEAP)
+    Session(tmp_path / "other" / "session.json", lambda obs: 1, broker, **CHEAP).step(FRAME)
+    assert sorted(path.name for path in tmp_path.glob("*/**/[!.]*.json")) == ["paper.json", "session.json"]
