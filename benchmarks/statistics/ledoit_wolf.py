@@ -18,6 +18,7 @@ from benchmarks.statistics.intervals import Floats, numbers
 from benchmarks.statistics.sharpe import sharpe_ratios
 from trading_env._checks import integer
 
+_FEWEST = 10  # bars
 _CHUNK = 2_000_000  # numbers that a part of the bootstrap holds at once
 
 
@@ -47,13 +48,15 @@ def sharpe_difference(
         circular block bootstrap, and the length of its blocks.
 
     Raises:
-        ValueError: The lengths differ, a return is not finite, or a series does not vary.
+        ValueError: The lengths differ or are below 10, a return is not finite, or a series does not vary.
     """
     pair = [numbers(name, values, 1) for name, values in (("a", a), ("b", b))]
     if pair[0].size != pair[1].size:
         raise ValueError(f"a and b must have the same bars, got {pair[0].size} and {pair[1].size}")
     returns = np.stack(pair)  # [2, T]
     samples, seed, T = integer("samples", samples, 1), integer("seed", seed, 0), returns.shape[1]
+    if T < _FEWEST:
+        raise ValueError(f"a and b must have at least {_FEWEST} bars, got {T}")
     ratio, influence = sharpe_ratios(returns)
     if np.isnan(ratio).any():
         raise ValueError("a and b must both vary: a series of equal returns has no Sharpe ratio")
@@ -98,7 +101,8 @@ def block_length(series: npt.ArrayLike) -> int:
     from arch.bootstrap import optimal_block_length
 
     values = numbers("series", series, 1)
-    chosen = float(optimal_block_length(values)["circular"].iloc[0])
+    with np.errstate(divide="ignore", invalid="ignore"):  # autocorrelations of a handful of bars
+        chosen = float(optimal_block_length(values)["circular"].iloc[0])
     return int(np.clip(math.ceil(chosen) if math.isfinite(chosen) else 1, 1, max(values.size // 5, 1)))
 
 

@@ -18,6 +18,7 @@ from benchmarks.statistics.ledoit_wolf import block_length
 from trading_env._checks import integer, number
 
 _MOST_SPLITS = 200_000
+_ROUNDING = 1e-28  # a variance below this share of the largest return, squared, is rounding
 
 
 class Superior(NamedTuple):
@@ -87,19 +88,16 @@ def superior(
     step = StepM(base, tested, size=1.0 - level, **options)
     step.compute()
     better = [name for name, moves in zip(names, moving, strict=True) if moves]
-    everything = np.column_stack([tested, base])
-    kept = MCS(everything, size=1.0 - level, method="R", **options)
+    distinct, places = np.unique(np.column_stack([models, base]) + 0.0, axis=1, return_inverse=True)
+    kept = MCS(distinct, size=1.0 - level, method="R", **options)
     kept.compute()
     included = {int(i) for i in kept.included}
-    named = [*better, "benchmark"]
-    last = len(named) - 1
-    alike = [name for name, moves in zip(names, moving, strict=True) if not moves and last in included]
     return Superior(
         float(spa.pvalues["consistent"]),
         float(spa.pvalues["lower"]),
         float(spa.pvalues["upper"]),
         tuple(better[int(i)] for i in step.superior_models),
-        (*(named[i] for i in sorted(included)), *alike),
+        tuple(name for name, place in zip((*names, "benchmark"), places, strict=True) if int(place) in included),
         block,
     )
 
@@ -126,27 +124,29 @@ def probability_of_backtest_overfitting(returns: npt.ArrayLike, n_blocks: int = 
         raise ValueError(
             f"returns must be finite, of at least 2 configurations and {2 * n_blocks} bars, got shape {values.shape}"
         )
-    blocks = np.array_split(values, n_blocks)
+    scaled = values / np.where(np.any(values, axis=0), np.abs(values).max(0), 1.0)
+    level = scaled.mean(0)  # [N], taken off before squares are summed, which would lose the deviation beside it
+    blocks = np.array_split(scaled - level, n_blocks)
     totals = np.array([[len(part) * np.ones(N), part.sum(0), (part**2).sum(0)] for part in blocks])  # [blocks, 3, N]
     halves = np.array(list(combinations(range(n_blocks), n_blocks // 2)))
     chosen = np.zeros((len(halves), n_blocks))
     np.put_along_axis(chosen, halves, 1.0, 1)  # [C, blocks]
     below = 0.0
     for part in np.array_split(chosen, max(len(chosen) * N // 1_000_000, 1)):
-        inside, outside = (_sharpe(np.einsum("cb,bkn->kcn", use, totals)) for use in (part, 1.0 - part))
+        inside, outside = (_sharpe(np.einsum("cb,bkn->kcn", use, totals), level) for use in (part, 1.0 - part))
         best = inside == inside.max(1, keepdims=True)  # [C, N]
         lost = 2.0 * _ranks(outside) <= N + 1  # [C, N], no better than the median
         below += float(((lost & best).sum(1) / best.sum(1)).sum())
     return below / len(chosen)
 
 
-def _sharpe(totals: Floats) -> Floats:
-    """Sharpe ratios [C, N] from counts, sums, and sums of squares [3, C, N]; 0 without deviation."""
+def _sharpe(totals: Floats, level: Floats) -> Floats:
+    """Sharpe ratios [C, N] from counts, sums and sums of squares [3, C, N] about a level [N]; 0 without deviation."""
     count, first, second = totals
     mean = first / count
     variance = second / count - mean**2
-    moves = variance > 1e-14 * np.maximum(second / count, 1e-300)
-    return np.divide(mean, np.sqrt(np.maximum(variance, 0.0)), out=np.zeros_like(mean), where=moves)
+    moves = variance > 1e-14 * second / count + _ROUNDING
+    return np.divide(mean + level, np.sqrt(np.maximum(variance, 0.0)), out=np.zeros_like(mean), where=moves)
 
 
 def _ranks(values: Floats) -> Floats:

@@ -78,8 +78,8 @@ def probability_of_improvement(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     one, other = _tasks("a", a), _tasks("b", b)
     if one.shape[1] != other.shape[1]:
         raise ValueError(f"a and b must have the same tasks, got {one.shape[1]} and {other.shape[1]}")
-    gaps = one[:, None, :] - other[None, :, :]
-    return float(((gaps > 0).mean((0, 1)) + 0.5 * (gaps == 0).mean((0, 1))).mean())
+    ours, theirs = one[:, None, :], other[None, :, :]
+    return float((ours > theirs).mean() + 0.5 * (ours == theirs).mean())
 
 
 def performance_profile(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> Floats:
@@ -88,6 +88,7 @@ def performance_profile(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> Flo
     return np.asarray((array[..., None] > limits).mean((0, 1)))
 
 
+@within_float64("scores")
 def tolerance_interval(
     scores: npt.ArrayLike, content: float = 0.9, level: float = 0.95, method: str = "order"
 ) -> tuple[float, float]:

@@ -139,6 +139,7 @@ def _annual(returns: npt.ArrayLike, bars_per_year: float) -> tuple[Floats, Float
 # -- one ratio, and the best of many ---------------------------------------------------------------------------
 
 
+@within_float64("sharpe", "benchmark", "n_bars", "skew", "kurtosis")
 def probabilistic_sharpe(sharpe: float, benchmark: float, n_bars: int, skew: float, kurtosis: float) -> float:
     """Probability that the true Sharpe ratio per bar exceeds ``benchmark``, given the one measured on independent bars.
 
@@ -194,6 +195,7 @@ def deflated_sharpe(sharpe: float, n_bars: int, skew: float, kurtosis: float, n_
     return probabilistic_sharpe(sharpe, expected_maximum_sharpe(n_trials, variance), n_bars, skew, kurtosis)
 
 
+@within_float64("sharpe", "benchmark", "skew", "kurtosis")
 def minimum_track_record(sharpe: float, benchmark: float, skew: float, kurtosis: float, level: float = 0.95) -> float:
     """Bars needed for `probabilistic_sharpe` to reach ``level``; infinite unless the ratio exceeds the benchmark.
 

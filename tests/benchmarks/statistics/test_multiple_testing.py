@@ -76,3 +76,18 @@ def test_an_array_names_its_rows_by_number():
     losses, benchmark = rows(better=0.5)
     found = superior(np.column_stack(list(losses.values())), benchmark, samples=200)
     assert found.better == ("2",)
+
+
+@pytest.mark.parametrize(("scale", "level"), [(1e-160, 0.0), (1e200, 0.0), (1e-6, 1.0)])
+def test_overfitting_depends_on_no_unit_and_survives_a_high_level(scale, level):
+    returns = np.random.default_rng(4).normal(size=(203, 5)) + level / scale
+    assert probability_of_backtest_overfitting(returns * scale, 8) == pytest.approx(slow_pbo(returns, 8))
+
+
+def test_rows_with_the_same_losses_share_their_fate():
+    losses, benchmark = rows(better=0.5)
+    doubled = {**losses, "again": losses["row 2"], "idle": losses["row 0"], "held": benchmark}
+    found, alone = superior(doubled, benchmark), superior(losses, benchmark)
+    assert found.better == (*alone.better, "again") == ("row 2", "again")
+    assert found.confidence_set == ("row 2", "again")
+    assert superior({"a": losses["row 2"], "b": losses["row 2"]}, benchmark).confidence_set == ("a", "b")

@@ -75,3 +75,8 @@ def test_tolerance_limits_contain_their_share_as_often_as_they_say(method, S):
         low, high = tolerance_interval(rng.normal(size=S), 0.9, 0.9, method)
         held += stats.norm.cdf(high) - stats.norm.cdf(low) >= 0.9
     assert 0.87 < held / 1000 < 0.97
+
+
+def test_infinite_scores_are_compared_as_they_are():
+    assert probability_of_improvement([np.inf, 1.0], [np.inf, 2.0]) == pytest.approx(0.375)
+    assert probability_of_improvement([1e308], [-1e308]) == 1.0
