@@ -1,10 +1,10 @@
-"""Forecasters of returns from windows of features: all with `fit(X, y)` and `predict(X)`.
+"""Forecasters of returns from windows of features, with the interface `fit(X, y)` and `predict(X)`.
 
-X [n, W, F] are windows of W bars, oldest first; y [n] is the return from the window's last price to the one to
-forecast; lists will do as well as arrays. `predict` gives a forecast of each seed, [S, n], one row where there is no
-chance in it, for windows like the fitted ones. A forecaster sees the rows it is fitted on and nothing else: means and
-deviations for scaling are theirs. `validation`, later rows (X, y) that are not fitted, serves to choose what a
-forecaster has to choose, such as when to stop.
+X [n, W, F] are windows of W bars, oldest first; y [n] are the returns from the last bar of each window to the bar that
+is forecast. Arrays and lists are accepted. `predict` takes windows of the same shape (W, F) and returns one row of
+forecasts per seed, [S, n]; S is 1 for deterministic forecasters. Forecasters learn only from the rows given to `fit`;
+means and deviations for scaling come from these rows too. `validation` is a pair (X, y) of later rows, used only to
+select hyperparameters or the epoch at which to stop.
 
 Axis letters: S seeds, n windows, W bars of a window, F features, B batch, H hidden.
 """
@@ -25,7 +25,7 @@ Validation = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
 class Forecaster(Protocol):
-    """What forecasts returns."""
+    """Interface of forecasters."""
 
     def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Self:
         """Learns from windows X [n, W, F] and their returns y [n], and returns itself."""
@@ -35,7 +35,7 @@ class Forecaster(Protocol):
 
 
 class LastValue:
-    """The price stays where it is: every return is 0. What skill is measured against."""
+    """Forecasts no change: every return is 0. The reference against which skill is measured."""
 
     def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any], validation: Validation | None = None) -> Self:
         """Nothing is learnt."""
@@ -48,12 +48,12 @@ class LastValue:
 
 
 class MeanOfLast:
-    """The mean of the last returns goes on.
+    """Forecasts the mean of the last returns.
 
     Args:
-        bars: How many returns it is the mean of.
+        bars: Number of returns in the mean.
         horizon: Bars that the forecast return covers.
-        column: Which feature is the return of one bar.
+        column: Index of the feature that is the return of one bar.
     """
 
     def __init__(self, bars: int = 20, horizon: int = 1, column: int = 0) -> None:
@@ -77,14 +77,15 @@ class MeanOfLast:
 class LSTMForecaster:
     """An LSTM over the window and one linear layer on its last hidden state, for one seed or several at once.
 
-    It minimises the squared error by Adam, in shuffled batches. With a validation it keeps each seed's weights of the
-    epoch that forecasts that best, the first ones included, which hardly say anything but the mean.
+    It minimises the squared error with Adam, in shuffled batches. If validation rows are given, it keeps, for each
+    seed, the weights of the epoch with the lowest validation error. The initial weights, whose forecasts are close to
+    the mean return, take part in this selection.
 
     Args:
         seeds: n for 0..n-1, or a sequence of ints: each draws its own weights and order of batches.
-        lstm_size: H.
+        lstm_size: Hidden units, H.
         epochs: Passes over all windows.
-        batch_size: B.
+        batch_size: Windows per update, B.
         learning_rate: Adam's step size.
         max_grad_norm: Largest norm of one seed's gradient.
         fused: Whether to use the compiled LSTM, which gives the same numbers sooner.
@@ -153,7 +154,7 @@ class LSTMForecaster:
     def _keep_best(
         self, best: tuple[torch.Tensor, npt.NDArray[np.float64]], errors: npt.NDArray[np.float64], epoch: int
     ) -> None:
-        """Takes the weights of the seeds that have become better into `best`."""
+        """Copies into `best` the weights of the seeds whose error has fallen."""
         assert self.net is not None
         flat, lowest = best
         better = errors < lowest  # [S]
@@ -191,7 +192,7 @@ def squared_error_loss(net: RecurrentNet, x: torch.Tensor, target: torch.Tensor)
 
 
 def forecast(net: RecurrentNet, x: torch.Tensor) -> torch.Tensor:
-    """The network's one output after the last bar of windows x [S, W, B, F], [S, B]."""
+    """Forecasts [S, B]: the output of the network after the last bar of windows x [S, W, B, F]."""
     last = net.lstm(x).hidden[:, -1]  # [S, B, H]
     output: torch.Tensor = net.head(last)[..., 0]  # [S, B]
     return output
@@ -201,7 +202,7 @@ def check_windows(X: npt.ArrayLike, name: str = "X") -> npt.NDArray[Any]:
     """X as an array [n, W, F].
 
     Raises:
-        ValueError: If it is none, or not finite.
+        ValueError: If it has another shape, no windows, or values that are not finite numbers.
     """
     windows = np.asarray(X)
     if windows.ndim != 3 or len(windows) == 0 or windows.dtype.kind not in "fiu" or not np.isfinite(windows).all():
@@ -211,10 +212,10 @@ def check_windows(X: npt.ArrayLike, name: str = "X") -> npt.NDArray[Any]:
 
 
 def check_rows(X: npt.ArrayLike, y: npt.ArrayLike, of: str = "") -> Validation:
-    """Windows X [n, W, F] and their returns y [n] as arrays; `of` says whose they are.
+    """Windows X [n, W, F] and their returns y [n] as arrays; `of` precedes their names in error messages.
 
     Raises:
-        ValueError: If they are not, or not finite.
+        ValueError: If they have other shapes, or values that are not finite numbers.
     """
     windows, returns = check_windows(X, f"{of}X"), np.asarray(y)
     if returns.shape != windows.shape[:1] or returns.dtype.kind not in "fiu" or not np.isfinite(returns).all():
@@ -229,10 +230,10 @@ def check_validation(validation: Validation | None) -> Validation | None:
 
 
 def check_fitted(windows: npt.NDArray[Any], fitted: tuple[int, ...] | None) -> None:
-    """Checks windows [n, W, F] against the (W, F) of those fitted.
+    """Checks that windows [n, W, F] have the shape (W, F) of the fitted windows.
 
     Raises:
-        ValueError: If they have others, or none were fitted.
+        ValueError: If they have another shape, or the forecaster is not fitted.
     """
     if fitted is None:
         raise ValueError("the forecaster is not fitted: call fit(X, y) first")
@@ -242,5 +243,5 @@ def check_fitted(windows: npt.NDArray[Any], fitted: tuple[int, ...] | None) -> N
 
 
 def _spread(deviation: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Deviations to divide by: 1 where there is none."""
+    """Deviations to divide by: 1 in place of 0."""
     return np.where(deviation > 0.0, deviation, 1.0)

@@ -1,22 +1,23 @@
 """A2C with an LSTM for S seeds at once: policy and critic see the past through its hidden state (Mnih et al. 2016).
 
-Policy and critic are each an LSTM on the observation, and one linear layer on its hidden state. (Sharing one LSTM, the
-critic's large errors drown the policy's gradient: on CartPole neither this nor sb3-contrib's RecurrentPPO with
-`shared_lstm` got anywhere.) Every `n_steps` steps of its N envs they take one step down the loss
+Policy and critic are each an LSTM on the observation, and one linear layer on its hidden state. (If they share an LSTM,
+the critic's large errors dominate the policy's gradient: on CartPole neither this agent with a shared LSTM nor
+sb3-contrib's RecurrentPPO with `shared_lstm` learnt.) Every `n_steps` steps of its N envs they take one step down the
+loss
 
     -mean(advantage * log pi(action | past)) - ent_coef * mean(entropy) + vf_coef * mean((V(past) - return)^2),
 
 where no gradient flows through advantage and return = advantage + V(past). The advantage is an estimate by
-`agents.common.returns.gae`. The gradient goes back through time to the first step of the rollout, and no further: what
-was remembered there counts as given. So `n_steps` bounds how far apart a cause and its effect may be.
+`agents.common.returns.gae`. The gradient flows back through time to the first step of the rollout and treats the hidden
+state there as constant, so `n_steps` limits the number of steps over which the agent can learn what to remember.
 
-The memory of an env is zero where an episode begins. V(next_obs) counts after a truncation, with the memory of the
-episode that was cut off, and not after a termination. The loss is the mean over the batch and the sum over seeds, and
-each network's gradient is clipped by its own norm, so S seeds are S independent runs in one pass.
+The hidden state of an env is zero at the start of an episode. V(next_obs) is included after a truncation, with the
+hidden state of the truncated episode, and left out after a termination. The loss is the mean over the batch and the sum
+over seeds, and each network's gradient is clipped by its own norm, so S seeds are S independent runs in one pass.
 
-Differences from the paper: (1) envs in step instead of asynchronous workers; (2) means over the batch instead of
-sums; (3) clipping of the gradient's norm; (4) Adam unless `use_rms_prop`; (5) within a rollout the next episode
-follows the end of one.
+Differences from the paper: (1) synchronous envs instead of asynchronous workers; (2) means over the batch instead of
+sums; (3) clipping of the gradient's norm; (4) Adam unless `use_rms_prop`; (5) a rollout continues with the next episode
+when one ends.
 
     python -m agents.recurrent_a2c --help
 
@@ -117,12 +118,12 @@ def recurrent_a2c_loss(
     """The loss of A2C, mean over T and N and sum over S, and its terms.
 
     Args:
-        policy: The policy at the observations, given the past.
-        value: The critic's values of them, [S, B].
+        policy: Distribution of the actions, given all observations so far.
+        value: The critic's values, given the same, [S, B].
         action: [S, B, K].
         advantage: [S, B].
         returns: Targets of the critic, [S, B].
-        alive: 0 for steps whose action was ignored, which enter no term, else 1, [S, B].
+        alive: 0 for steps whose action the env ignored (they enter no term), else 1, [S, B].
         ent_coef: Weight of the entropy.
         vf_coef: Weight of the critic.
     """

@@ -1,23 +1,23 @@
 """DQN with an LSTM for S seeds at once: Q-learning on sequences from a replay memory (Hausknecht and Stone 2015).
 
-The network is an LSTM on the observation, and on its hidden state one linear layer that gives Q. Every step acts
-epsilon-greedily and stores the transition with what was remembered before it. An update draws sequences of
-`burn_in + sequence_length` steps, sets the memory to what it was before the first, and lets the present network go
-over the first `burn_in` steps, so that it remembers what it itself would have (Kapturowski et al. 2019, "stored state
-with burn-in"). On the rest it takes one step down the Huber loss of
+The network is an LSTM on the observation, and one linear layer that maps its hidden state to Q. Every step acts
+epsilon-greedily and stores the transition together with the hidden state before it. An update draws sequences of
+`burn_in + sequence_length` steps, restores the hidden state stored before the first step of each, and runs the present
+network over the first `burn_in` steps, so that the hidden state becomes the present network's own (Kapturowski et al.
+2019, "stored state with burn-in"). On the remaining steps it takes one step down the Huber loss of
 
     Q(past, action) - (reward + gamma * continues * max_a Q_target(past and next_obs, a)),
 
-where `continues` is 0 only where the episode terminated. Both networks burn in on their own; no gradient passes into
-those steps. Where an episode begins within a sequence, memory is zero. The last observation of a truncated
-episode is judged with the memory of that episode.
+where `continues` is 0 only if the episode terminated. The network and the target network burn in separately; no
+gradient flows into those steps. If an episode begins within a sequence, the hidden state is reset to zero. The last
+observation of a truncated episode is valued with the hidden state of that episode.
 
 The loss is the mean over steps and sequences and the sum over seeds, and each seed's gradient is clipped by its own
 norm, so S seeds are S independent runs in one pass.
 
 Differences from Hausknecht and Stone: (1) stored states and burn-in, and the loss of every step after it, instead of
-zero states; (2) Adam in place of AdaDelta, and the Huber loss; (3) no convolutions. From Kapturowski et al.: uniform
-replay, one-step targets, one actor, and no rescaling of values.
+zero states; (2) Adam instead of AdaDelta, and the Huber loss; (3) no convolutions. Differences from Kapturowski et al.:
+(4) uniform replay, one-step targets, one actor, and no rescaling of values.
 
     python -m agents.recurrent_dqn --help
 

@@ -31,7 +31,8 @@ class Estimate(NamedTuple):
     """A number and the independent parts of its variance, from which intervals and tests are made.
 
     The half-width of an interval is the root of the sum of the parts' squared half-widths, each by Student's t with its
-    own degrees of freedom: with a part of one or two degrees of freedom, Satterthwaite's formula covers less.
+    own degrees of freedom. If a part has one or two degrees of freedom, intervals by Satterthwaite's formula contain
+    the true number less often.
     """
 
     value: float
@@ -54,7 +55,7 @@ class Estimate(NamedTuple):
 
     @property
     def p_value(self) -> float:
-        """Two-sided p-value of the hypothesis that the true number is 0; NaN where nothing varies."""
+        """Two-sided p-value of the hypothesis that the true number is 0; NaN if the standard error is 0 or NaN."""
         if not self.standard_error > 0.0:
             return math.nan
         most = 1.0 - 1e-9
@@ -63,7 +64,7 @@ class Estimate(NamedTuple):
         return 1.0 - float(optimize.brentq(lambda level: self.reach(level) - abs(self.value), 0.0, most))
 
     def detectable(self, power: float = 0.8, level: float = 0.95) -> float:
-        """The smallest true size that a two-sided test at 1 - level finds with this probability, above a half."""
+        """The smallest true size that a two-sided test at 1 - level detects with probability ``power``, above 0.5."""
         number("power", power, above=0.5, most=0.999999)
         number("level", level, above=0.0, most=0.999999)
         return self.reach(level) + self.reach(2.0 * power - 1.0)
@@ -84,8 +85,9 @@ def estimate(value: float, *parts: Variance) -> Estimate:
 def time_variance(series: npt.ArrayLike) -> Variance:
     """Variance of the mean of a dependent series [T], by the mean square of its lowest cosine transforms (EWC).
 
-    There are 0.41 T^(2/3) of them, which are the degrees of freedom, so that Student's t accounts for the noise of the
-    variance itself. Percentile limits of a block bootstrap cover less: see ``python -m benchmarks coverage``.
+    It uses 0.41 T^(2/3) transforms, which is the number of degrees of freedom, so Student's t accounts for the noise of
+    the variance itself. Percentile intervals of a block bootstrap contain the truth less often: see
+    ``python -m benchmarks coverage``.
     """
     values = numbers("series", series, 1)
     return Variance(float(_time_variances(values[None])[0]), _frequencies(values.size))
@@ -105,7 +107,7 @@ def _time_variances(rows: Floats) -> Floats:
 
 
 def seed_variance(values: npt.ArrayLike) -> Variance:
-    """Variance of the mean of independent seeds [S]; none is known of a single one."""
+    """Variance of the mean of independent seeds [S]; unknown for a single seed."""
     array = numbers("values", values, 1)
     if array.size < 2:
         return Variance(math.nan, math.nan)

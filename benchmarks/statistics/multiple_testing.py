@@ -22,7 +22,7 @@ _ROUNDING = 1e-28  # a variance below this share of the largest return, squared,
 
 
 class Superior(NamedTuple):
-    """Which rows are better than the benchmark, counting that there were N of them."""
+    """Rows that are better than the benchmark, after a correction for their number N."""
 
     p_value: float
     """Of "no row has a smaller expected loss than the benchmark" (SPA, consistent)."""
@@ -105,8 +105,9 @@ def superior(
 def probability_of_backtest_overfitting(returns: npt.ArrayLike, n_blocks: int = 16) -> float:
     """Probability that the best configuration of one half of the bars is no better than the median in the other half.
 
-    Best is the highest Sharpe ratio. The bars are cut into ``n_blocks`` blocks, and each half of them chooses once
-    (CSCV). A choice among equal ratios counts in equal parts; a configuration that never moves has a ratio of 0.
+    The best configuration is that of the highest Sharpe ratio. The bars are cut into ``n_blocks`` blocks; for every
+    choice of half the blocks, the best one is selected there and ranked in the other half (CSCV). Configurations with
+    equal ratios share a selection equally; a configuration whose returns do not vary has a ratio of 0.
 
     Args:
         returns: Returns per bar of N configurations on the same bars, [T, N].

@@ -44,8 +44,8 @@ def iqm(scores: npt.ArrayLike, axis: int | None = None) -> Floats:
 def iqm_estimate(scores: npt.ArrayLike) -> Estimate:
     """Interquartile mean over seeds of scores [S], with the interval of a trimmed mean.
 
-    Its variance is the winsorised scores' sum of squares over h (h - 1), with h - 1 degrees of freedom, h scores being
-    kept. With fewer than four seeds it is the mean with Student's interval.
+    Its variance is the winsorised scores' sum of squared deviations over h (h - 1), with h - 1 degrees of freedom,
+    where h is the number of scores kept. With fewer than four seeds it is the mean with Student's interval.
 
     Source:
         Tukey and McLaughlin (1963); Yuen (1974).

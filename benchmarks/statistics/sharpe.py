@@ -24,7 +24,7 @@ _EULER = 0.5772156649015329
 
 
 class Ratios(NamedTuple):
-    """Sharpe ratios and how each bar moves them."""
+    """Sharpe ratios and their influence functions."""
 
     ratio: Floats  # [S], per bar; NaN where all returns are equal
     influence: Floats  # [S, T], mean 0
@@ -54,7 +54,7 @@ def sharpe_ratios(returns: npt.ArrayLike) -> Ratios:
 def mean_sharpe(returns: npt.ArrayLike, bars_per_year: float) -> Estimate:
     """Mean over seeds of the annual Sharpe ratio of returns [S, T] on the same bars; seeds and time are both random.
 
-    Seeds whose returns are all equal have no ratio and are left out; without any other the estimate is NaN.
+    Seeds whose returns are all equal have no ratio and are left out; if no seed is left, the estimate is NaN.
     """
     return mean_sharpe_over(_one_track(returns, bars_per_year))
 
@@ -165,7 +165,7 @@ def probabilistic_sharpe(sharpe: float, benchmark: float, n_bars: int, skew: flo
 def expected_maximum_sharpe(n_trials: int, variance: float) -> float:
     """Expected largest Sharpe ratio of ``n_trials`` independent trials of no skill, whose ratios have this variance.
 
-    The ratio has the unit of the variance's root. With one trial it is 0: nothing was chosen.
+    The ratio has the unit of the variance's square root. With one trial it is 0, since nothing was selected.
 
     Source:
         Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio, equation 1.

@@ -1,4 +1,4 @@
-"""What the rows of a study say: Sharpe ratios over datasets, folds and seeds, and tests that count the attempts.
+"""Statistics of a study's rows: Sharpe ratios over datasets, folds and seeds, and tests corrected for all attempts.
 
 Axis letters: S seeds, T bars, U bars of all datasets together.
 """
@@ -55,7 +55,7 @@ def pooled(tracks: Tracks) -> dict[Any, float]:
 
 
 def matrix_of(tracks: Mapping[str, Tracks]) -> tuple[list[str], Floats]:
-    """Names and pooled log returns of the contenders on the bars that all have, [U, N]."""
+    """Names and pooled log returns [U, N] of the contenders, on the bars that all of them have."""
     series = {name: pooled(one) for name, one in tracks.items()}
     common = sorted(set.intersection(*(set(values) for values in series.values())))
     return list(series), np.column_stack([[values[bar] for bar in common] for values in series.values()])
@@ -130,7 +130,7 @@ def gaps_of(tracks: Mapping[str, Tracks], benchmark: str) -> dict[str, Estimate]
 def tested_together(tracks: Mapping[str, Tracks], benchmark: str) -> tuple[Superior | None, float]:
     """SPA, StepM and MCS of all contenders against the benchmark, and the probability of backtest overfitting.
 
-    NaN, or None, where too few bars or contenders are there.
+    NaN, or None, if there are too few bars or contenders.
     """
     names, returns = matrix_of(tracks)
     others = [name for name in names if name != benchmark]

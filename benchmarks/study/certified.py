@@ -27,7 +27,7 @@ _SURE = 0.99  # level at which a score above the optimum is an error: one agent 
 
 
 class AboveOptimumError(AssertionError):
-    """A whole interval lies above the optimum: there is a leak, or a mistake in the optimum."""
+    """An interval lies entirely above the optimum: data leaked, or the optimum is wrong."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Certificate:
     def met(self) -> bool | None:
         """True if the lower end of the interval, or at a point of a family the worst seed, reaches the goal.
 
-        Where the optimum is 0, no agent can win, and a lower end above 0 would show a leak: True if it is not above.
+        If the optimum is 0, no agent can win, and a lower end above 0 would show a leak: True if it is at most 0.
         """
         if self.difference:
             return self.interval[0] <= 0.0

@@ -1,7 +1,7 @@
 """Runs the jobs of a study: a process per core, each row kept as soon as it is whole, and none computed twice.
 
-Killed at any moment, a study goes on where it was. Several programs may work on one study at once, on one machine or in
-a shared folder with locks: a job that another program runs is left to it.
+If a study is killed at any moment, the next run continues it. Several programs may work on one study at once, on one
+machine or in a shared folder with locks: each skips the jobs that another program is running.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class EngineError(RuntimeError):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a study lives.
+    """The files of a study.
 
     Attributes:
         folder: of the study.
@@ -52,7 +52,7 @@ class Place:
         return self.folder / "rows" / f"{job.id}.npz"
 
     def failure(self, job: Job) -> Path:
-        """The file that tells why the job failed."""
+        """The file with the error of a failed job."""
         return self.folder / "failed" / f"{job.id}.json"
 
     def command(self, job: Job) -> str:
@@ -64,7 +64,7 @@ def shard_of(jobs: Sequence[Job], shard: str) -> list[Job]:
     """The i-th of n parts of the jobs, ``shard`` being "i/n" with i from 1 to n.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it has another form.
     """
     first, _, count = shard.partition("/")
     if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):

@@ -17,7 +17,7 @@ class Plan:
         test: share of the market's bars that all test stretches cover together.
         validation: bars of each validation stretch, which ends a purge before its test.
         train: bars of each training stretch, if it is to roll; None begins each at the market's first bar (expanding).
-        horizon: bars that an outcome reaches ahead. Between stretches, ``window + horizon`` bars are purged.
+        horizon: bars from a decision to its outcome. Between stretches, ``window + horizon`` bars are purged.
     """
 
     folds: int = 5
@@ -44,7 +44,7 @@ class Fold:
     test: tuple[int, int]
 
     def markets(self, market: Market) -> tuple[Market, Market, Market]:
-        """The stretches as markets; each shows earlier bars as history, and training shows none of before its start."""
+        """The stretches as markets; each shows earlier bars as history, and training shows none before its start."""
         return tuple(stretch(market, *bounds) for bounds in (self.train, self.validation, self.test))  # type: ignore
 
 

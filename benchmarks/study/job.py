@@ -1,7 +1,7 @@
 """Jobs: one contender with a block of seeds on one fold of one dataset.
 
-A job is a function of its description alone: no clock, no global randomness, no file but its row. Its id is the hash of
-description, data and version.
+The result of a job depends on its description alone: it uses no clock, no global randomness, and no file except its
+row. Its id is the hash of description, data and version.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from trading_env import FeatureScaler, Market, __version__, backtest, load
 
 @dataclass(frozen=True)
 class Job:
-    """What is run: see the module."""
+    """One contender with a block of seeds on one fold of one dataset."""
 
     suite: Suite
     dataset: str
@@ -105,7 +105,7 @@ def validated(policy: Any, *, runs: int, market: Market, keywords: Mapping[str, 
 
 
 def open_test(job: Job, ready: Ready, test: Market, ledger: Ledger) -> Row:
-    """The only function that shows a test stretch to a policy: the ledger has the opening before anything is scored."""
+    """The only function that shows a test stretch to a policy; it writes to the ledger before anything is scored."""
     fold, market = fold_of(job), data(job.dataset)
     stretch = {"first": market.time_of(fold.test[0]), "last": market.time_of(fold.test[1] - 1)}
     facts = {"study": job.suite.name, "job": job.id, "contender": job.contender, "dataset": job.dataset, **stretch}

@@ -1,7 +1,7 @@
 """The ledger: one line for each configuration that was ever scored on a test stretch.
 
-The number of different configurations is the N by which the best one is deflated. Lines are appended under a lock, and
-are never changed.
+The number of different configurations is the N of the deflated Sharpe ratio of the best one. Lines are appended under a
+lock, and are never changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPENED, SCORED = "opened", "scored"
 
 
 class Trials(NamedTuple):
-    """What the ledger knows of the trials on some data."""
+    """Trials on given data, as recorded in the ledger."""
 
     count: int
     """Different configurations that have seen the test."""

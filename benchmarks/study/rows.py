@@ -1,4 +1,4 @@
-"""Rows: what a job brings, in one file each, written whole or not at all. S seeds, T bars, P points."""
+"""Rows: the results of jobs, one file each, written whole or not at all. S seeds, T bars, P points."""
 
 from __future__ import annotations
 

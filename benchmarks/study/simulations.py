@@ -25,7 +25,7 @@ DRIFT_GAP = 0.5 / 252**0.5  # per bar: a difference of 0.5 a year
 
 
 class Case(NamedTuple):
-    """One simulation: a data set is drawn, and an answer is right or wrong."""
+    """One simulation: it draws a data set, and its answer is right or wrong."""
 
     what: str
     case: str
@@ -138,7 +138,7 @@ def _ledoit_wolf(name: str, T: int) -> Callable[[np.random.Generator], bool]:
 
 
 def _scored(rng: np.random.Generator, S: int, K: int = 20) -> Floats:
-    """Scores [S, K] around 0: seeds, paths, and what is left of each."""
+    """Scores [S, K] with mean 0: effects of seeds, of paths, and residuals."""
     return np.asarray(rng.standard_normal((S, 1)) + rng.standard_normal((1, K)) + rng.standard_normal((S, K)))
 
 
