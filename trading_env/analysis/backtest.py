@@ -49,9 +49,9 @@ def backtest(
               `trading_env.analysis.strategies`: Market -> target exposures (T,). Without ``actions`` it trades with
               buy_hold_sell if its exposures are 0 and 1, else with "continuous";
             - any other function: one observation -> action;
-            - a list of them: a run each.
+            - a list of these, one run for each.
         data: a dataset's name, a path, a DataFrame, rows or a Market, as `load` takes them, or an env, whose data and
-            keywords are taken. The test part of `Market.split` trades its own bars alone.
+            keywords are taken. The test part of `Market.split` is traded from its own first bar.
         config: keywords of TradingEnv, as an EnvConfig or a mapping; by default those of the env that the policy learnt
             in, if it keeps them. random_start and episode_length are left out, since they are for training.
         check_env: True to refuse a policy that learnt from other observations or actions, if it keeps their meaning.

@@ -1,4 +1,4 @@
-"""A check for look-ahead: whether anything shown at a bar changes with later bars. T = bars, D = columns compared.
+"""A check for look-ahead: nothing shown at a bar may change with later bars. T = bars, D = columns compared.
 
 check_causality("default", market)                                # named features
 check_causality(lambda market: my_features(market), market)       # a feature callable
@@ -67,11 +67,11 @@ def check_causality(
 ) -> CausalityReport:
     """A report on ``subject`` if everything it shows up to a bar is independent of later bars; raises otherwise.
 
-    After each of many cuts, all later prices, volumes and further columns are changed, first upwards, then downwards,
-    and then the data is truncated. Everything shown up to the cut must stay the same: for an env every feature, and
-    in episodes that reach the cut every observation, reward, end and info. A fill at the open of bar t + 1 is
-    reported with bar t + 1 and is not look-ahead. Dates are not changed, since a calendar is known in advance. Values
-    computed outside ``subject`` cannot change, so compute them inside.
+    A cut is a bar after which the data is changed. For each of many cuts, all later prices, volumes and further columns
+    are changed, first upwards, then downwards, and then the data is truncated. Everything shown up to the cut must stay
+    the same: for an env every feature, and in episodes that reach the cut every observation, reward, end and info. A
+    fill at the open of bar t + 1 is reported with bar t + 1 and is not look-ahead. Dates are not changed, since a
+    calendar is known in advance. Values computed outside ``subject`` cannot change, so compute them inside.
 
     Args:
         subject: features as for TradingEnv (a callable, names, "default"); or a TradingEnv, bare or with the wrappers

@@ -1,6 +1,6 @@
 """The hindsight bound: the best result possible with all prices known, and the actions that reach it.
 
-A higher score is a bug or a leak. T = bars, W = targets, A = actions.
+A policy with a higher result shows a bug or a leak. T = bars, W = targets, A = actions.
 """
 
 from __future__ import annotations

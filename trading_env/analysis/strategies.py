@@ -1,4 +1,4 @@
-"""Causal trading rules, the baselines for every agent. T = bars.
+"""Causal trading rules, used as baselines for agents. T = bars.
 
 A strategy is a function of a Market that returns the target exposure at each bar (T,), computed from bars up to it
 only; it is 0 where the strategy lacks history. `trading_env.backtest` trades one; `StrategyPolicy` turns exposures into
@@ -52,7 +52,7 @@ def buy_and_hold(market: Market) -> Floats:
 def random_policy(market: Market, turnover: float, seed: int = 0) -> Floats:
     """Exposures 0 or 1 (T,) that change at random bars, with an expected ``turnover`` per year.
 
-    Entering trades the whole equity once, and so does leaving, so the exposure changes at each bar with probability
+    Each change of exposure trades the whole equity once, so the exposure changes at each bar with probability
     turnover / bars_per_year. The first exposure is 0 or 1 with equal probability, which adds half a trade on average
     at the beginning of an episode.
 

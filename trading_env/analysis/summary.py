@@ -61,7 +61,7 @@ def table_of(
 
 
 def notes(tracks: Tracks, config: EnvConfig) -> list[str]:
-    """What the numbers rest on, a line each."""
+    """The assumptions behind the numbers, one per line."""
     costs = as_config(Costs, config.costs, "costs")
     rates = [f"commission {1e4 * costs.commission:g} bps", f"spread and slippage {1e4 * costs.spread:g} bps"]
     rates += [] if costs.proportional else ["fees per trade or unit"]

@@ -56,7 +56,7 @@ class Fill(NamedTuple):
 
 @dataclass
 class _Position:
-    """The open position, and the trades that it has been in so far."""
+    """The open position, and the trades closed so far."""
 
     units: float = 0.0
     entry_bar: int = 0

@@ -1,4 +1,4 @@
-"""Broker: the four methods that a `Session` needs of whoever executes its orders."""
+"""Broker: the four methods that a `Session` needs to have its orders executed."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ class Fill(NamedTuple):
 class Broker(Protocol):
     """Executes the orders of one account in one instrument.
 
-    A session calls `update`, `fills` and `account` before a decision, and `submit` after it. Every method may be called
-    again after a kill, with the same arguments, and must then change nothing more.
+    A session calls `update`, `fills` and `account` before a decision, and `submit` after it. If the program is killed,
+    every method may be called again with the same arguments, and must then have no further effect.
     """
 
     def update(self, market: Market) -> None:
-        """Takes note of all bars up to now. A paper broker fills at them; a real one has nothing to do here."""
+        """Takes note of all bars up to now. A paper broker fills orders at them; a real one does nothing here."""
 
     def fills(self, after: int) -> Sequence[Fill]:
         """All fills but the first ``after``, oldest first; the order in which they are listed never changes."""
 
     def account(self) -> Account:
-        """Units and cash as they are now. What is None of the rest, the session keeps itself."""
+        """The present units and cash. The session itself tracks the other fields that are None."""
 
     def submit(self, key: str, decision: Decision) -> None:
         """Places the order of a decision, once for each key, however often it is called.
 
-        The key is the bar's time: a real broker takes it as the client's order id, and trades decision.order_units, or,
-        better, as many units as reach decision.target at its own price.
+        The key is the bar's time. A real broker uses it as the client's order id, and trades decision.order_units, or,
+        better, the number of units that reaches decision.target at its own price.
         """

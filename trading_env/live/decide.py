@@ -1,4 +1,4 @@
-"""`decide`: what an env would have asked for at the last bar of fresh data, with a given account."""
+"""`decide`: a policy's decision at the last bar of fresh data with a given account, as it would be in the env."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Decision:
         time: of the bar, a pandas Timestamp; None if the data has no times.
         action: of the env's action space: an int, or an array (1,) if continuous.
         target: the target exposure that the order asks for, with lots the exposure that it would reach; None: hold.
-        order_units: units to trade, negative = sell, if the order filled at this close. At another price, the env would
-            trade as many as reach the target there.
+        order_units: units to trade if the order fills at this close, negative = sell. At another fill price, the number
+            of units that reaches the target is different.
         close: of the bar.
-        reason: for this many units, in words.
+        reason: the order in words, or why there is none.
     """
 
     time: Any
@@ -73,19 +73,19 @@ def decide(
     check_env: bool = True,
     **keywords: Any,
 ) -> Decision:
-    """The greedy decision of a policy after the last bar of the data: exactly the env's at that bar with that account.
+    """The greedy decision of a policy after the last bar of the data, exactly as in the env with the same account.
 
     Args:
-        policy: as for `backtest`, of one run. One with memory, whose `predict` returns a state, first runs through the
-            data in an episode of its own that begins at their first decision bar.
+        policy: as for `backtest`, but with only one run. A recurrent policy, whose `predict` returns a state, first
+            runs through the data in a separate episode that begins at the first decision bar.
         frame: bars up to now, as `load` takes them: at least as many as features and window need.
         units: held now; negative = short.
         cash: in the account; the config's initial_cash unless given.
         target: exposure chosen last and reached; by default that of the actions nearest to the exposure now.
         entry: average entry price of the position, spread included; by default the last close.
         peak: highest equity so far; by default equity now.
-        as_of: the time now. Data that are older than they could be, or whose last bar is unfinished then, are refused;
-            see `trading_env.live.fresh.check_fresh`. None: they are not checked.
+        as_of: the present time. Data that are stale, or whose last bar is unfinished at that time, are refused; see
+            `trading_env.live.fresh.check_fresh`. None: nothing is checked.
         max_missed: number of bars that may be missing at ``as_of``, for holidays.
         config: keywords of TradingEnv, as for `backtest`; by default those that the policy learnt with, if it keeps
             them.
@@ -171,7 +171,7 @@ def _predict_for(policy: Any, env: TradingEnv, obs: Any, mask: Any, state: Any, 
 
 
 def _state_before(policy: Any, task: Task) -> Any:
-    """The policy's state before the last bar, at the end of an episode of its own over the bars before."""
+    """The policy's state before the last bar, at the end of a separate episode over the earlier bars."""
     env = TradingEnv.of_task(task, {})
     obs, info = env.reset()
     state, start, ended = None, True, False

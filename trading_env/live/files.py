@@ -18,7 +18,7 @@ except ImportError:  # Windows, where an open file cannot be replaced: two write
 
 
 def write_whole(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes the content as JSON: whoever reads the file finds the old content or the new one, whatever happens."""
+    """Writes the content as JSON; a reader finds either the old content or the new one, whatever happens."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with part.open("w", encoding="utf-8") as file:
@@ -56,10 +56,10 @@ def read_whole(path: Path, kind: str, names: Collection[str] = ()) -> dict[str, 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keeps other programs from entering such a block for the same file.
+    """A context that only one program at a time can be in for the same file.
 
     Raises:
-        RuntimeError: another program is in it.
+        RuntimeError: another program is in this context.
     """
     handle = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o666)
     try:

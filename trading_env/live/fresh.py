@@ -1,4 +1,4 @@
-"""Whether bars are as fresh as they can be, and finished. T = bars."""
+"""A check that bars are finished and not stale. T = bars."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ LONGEST = 400  # days after which bars are stale in any case
 
 
 def check_fresh(market: Market, as_of: Any, max_missed: int = 0) -> None:
-    """Checks that the last bar is finished at a time, and that no newer finished bar could be there.
+    """Checks that the last bar is finished at the given time, and that no newer finished bar is missing.
 
-    Daily bars go by their dates. A date as ``as_of`` stands for any time of that day: its own bar counts as finished,
-    and need not be there yet. A time of day leaves the bar of that day unfinished. Intraday bars are stamped at their
-    beginning and last until the next. Weekly and monthly bars are stamped at their first day if that is a Monday or one
-    of the first three of a month, else at their last.
+    Daily bars are checked by their dates. A date as ``as_of`` stands for any time of that day: the bar of that day
+    counts as finished, but need not be there. If ``as_of`` has a time of day, the bar of that day is unfinished.
+    Intraday bars are stamped at their beginning and last until the next. Weekly and monthly bars are stamped at their
+    first day if that is a Monday or one of the first three of a month, else at their last.
 
-    Newer bars are expected at the weekdays and times of day at which at least half of the last 26 weeks have a bar;
-    where bars are not that regular, no later than after the longest gap so far.
+    Newer bars are expected at the weekdays and times of day at which at least half of the last 26 weeks have a bar. If
+    bars are not that regular, the next one is expected no later than after the longest gap so far.
 
     Args:
         market: the bars.

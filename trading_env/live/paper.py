@@ -1,4 +1,4 @@
-"""PaperBroker: fills orders at the coming bars by the env's own kernel, costs, financing and margin calls included."""
+"""PaperBroker: fills orders at the following bars with the env's kernel, with costs, financing and margin calls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MORE = ("bars_per_year", "initial_cash")
 class PaperBroker:
     """A broker that fills at the prices of the coming bars, exactly as the env with the same keywords does.
 
-    The account begins with initial_cash at the first bar that it sees. A bar without an order is held through.
+    The account begins with initial_cash at the first bar that it sees. Without an order, the position is held.
 
     Args:
         path: the file that keeps the account; it is made if there is none.
@@ -56,10 +56,10 @@ class PaperBroker:
         self._kept = read_whole(self.path, KIND, new) or new
 
     def update(self, market: Market) -> None:
-        """Fills the order at the bars since the last call, and moves the account on to the last bar.
+        """Fills the order at the bars since the last call, and updates the account to the last bar.
 
         Raises:
-            ValueError: the bars do not go on from those of the last call.
+            ValueError: the bars do not continue those of the last call.
         """
         if market.time is None:
             raise ValueError(f"{market.name!r} has no times, so a paper account cannot tell which bars are new")
@@ -80,7 +80,7 @@ class PaperBroker:
         return [Fill(*fill) for fill in self._kept["fills"][after:]]
 
     def account(self) -> Account:
-        """The account at the last bar: everything is known."""
+        """The account at the last bar, with all fields."""
         return account_in(np.array(self._kept["state"]))
 
     @property
@@ -143,13 +143,13 @@ class PaperBroker:
 
 
 def key_of(time: Any) -> str:
-    """The text of a bar's time by which orders are told apart: in UTC, as NumPy writes it."""
+    """The key of an order: the bar's time in UTC, as NumPy writes it."""
     stamp = time if time.tzinfo is None else time.tz_convert("UTC").tz_localize(None)
     return str(np.datetime64(stamp.to_datetime64(), "ns"))
 
 
 def _no_features(market: Market) -> Floats:
-    """A table of nothing: a broker observes nothing."""
+    """An empty feature table: a broker does not observe features."""
     return np.zeros((len(market), 1))
 
 

@@ -1,4 +1,4 @@
-"""Session: decides bar after bar, keeps account and decisions in a file, and goes on after a kill."""
+"""Session: decides bar after bar, keeps account and decisions in a file, and continues after a kill."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ KIND = "session"
 class Session:
     """Decisions of one policy for one account, bar after bar.
 
-    `step` is called with all bars up to now, once for each new bar: again for the same bar, it gives the same decision
-    without a second order. Account, decisions and fills are in a file that is written whole before an order leaves, and
-    under a key that the broker takes once, so a kill at any moment loses nothing and repeats nothing: the next `step`
-    goes on. An order whose bar is over was decided for a price that is gone; it is never sent late.
+    Call `step` with all bars up to now, once for each new bar; a second call for the same bar returns the same decision
+    and sends no second order. Account, decisions and fills are in a file that is written whole before an order is sent,
+    and the broker accepts the order's key once. If the program is killed at any moment, nothing is lost or repeated:
+    the next `step` continues. An order is never sent after its bar is over, since its price is out of date.
 
     Args:
         path: the file; it is made at the first step.
@@ -68,11 +68,11 @@ class Session:
         _check_same(self._kept["config"], begun, self.path)
 
     def step(self, frame: Any, as_of: Any = None, max_missed: int = 0) -> Decision:
-        """The decision after the last bar, whose order is with the broker now.
+        """The decision after the last bar; its order has been sent to the broker.
 
         Args:
             frame: all bars up to now, as `load` takes them, with their times.
-            as_of: the time now, by which stale or unfinished bars are refused, as in `decide`.
+            as_of: the present time; bars that are stale or unfinished then are refused, as in `decide`.
             max_missed: as in `decide`.
 
         Raises:
@@ -107,7 +107,7 @@ class Session:
         return decision
 
     def _settled(self, account: Account, fills: list[list[Any]], close: float) -> Account:
-        """The broker's account; what it does not know is taken from the last step and the fills since."""
+        """The broker's account, with its missing fields taken from the last step and the fills since."""
         equity = account.cash + account.units * close
         known = self.account or Account(0.0, 0.0, peak=equity)
         return Account(
@@ -119,9 +119,9 @@ class Session:
         )
 
     def _target(self, account: Account, known: Account, filled: set[str]) -> float:
-        """The target exposure of the last order that was sent; 0 before the first, and where a position was closed.
+        """The target exposure of the last order that was sent; 0 before the first, and after a position was closed.
 
-        An order with a fill was sent, even if a kill came before that was written down.
+        An order with a fill was sent, even if the program was killed before it recorded that.
         """
         if account.units == 0.0 and known.units != 0.0:
             return 0.0
