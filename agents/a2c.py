@@ -158,7 +158,7 @@ class A2C(RolloutAgent):
         coefs = (self._entropy_weight, config.vf_coef)
         if self._fused:
             batch = (self._seen(rows), returns, advantage, config.normalize_advantage)
-            losses = Losses(*advantage_gradient(self.net.for_kernels(), range(len(self.seeds)), *batch, *coefs))
+            losses = Losses(*advantage_gradient(self._kernels, range(len(self.seeds)), *batch, *coefs))
         else:
             policy, value = self.net(rows[..., : self.spaces.obs_size])
             if config.normalize_advantage:

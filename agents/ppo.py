@@ -241,7 +241,7 @@ class PPO(RolloutAgent):
         clips, coefs = (self._range, config.clip_range_vf), (self._entropy_weight, config.vf_coef)
         if self._fused:
             where = (rows, index, config.normalize_advantage)
-            losses = Losses(*clipped_gradient(self.net.for_kernels(), *where, *clips, *coefs))
+            losses = Losses(*clipped_gradient(self._kernels, *where, *clips, *coefs))
         else:
             chosen = rows[torch.arange(len(rows))[:, None], torch.from_numpy(index)]  # [S, B, D + K + 4]
             batch = Batch.of(chosen, self.spaces.obs_size)

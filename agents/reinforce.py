@@ -189,7 +189,7 @@ class REINFORCE(PolicyAgent):
         options = (config.normalize_advantage, self._entropy_weight, config.vf_coef)
         if self._fused:
             batch = (self._seen(rows), returns, None)
-            losses = Losses(*advantage_gradient(self.net.for_kernels(), [s], *batch, *options))
+            losses = Losses(*advantage_gradient(self._kernels, [s], *batch, *options))
         else:
             policy, value = self.net.of_seed(s, rows[..., :D])
             loss, losses = reinforce_loss(policy, value, rows[..., D:], returns, *options)

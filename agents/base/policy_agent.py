@@ -21,7 +21,9 @@ from agents.memory.reward_scale import RewardScale, scaled
 from agents.memory.rollout import Rollout
 from agents.nn.actor_critic import ACTIVATIONS, ActorCritic
 from agents.nn.adam import Adam
+from agents.nn.built_actor_critic import BuiltActorCritic
 from agents.nn.distributions import Distribution, distribution_for
+from agents.nn.fused.actor_critics import Networks
 from agents.nn.rmsprop import RMSprop
 
 
@@ -29,22 +31,36 @@ class PolicyAgent(SeedAgent):
     """An agent that samples its actions from a policy; its configuration has the fields of `check_policy`."""
 
     takes_box_actions = True
-    takes_features = True
+    takes_features = takes_network = True
+    net: ActorCritic | BuiltActorCritic
     optimizer: Adam | RMSprop
 
     def _build_policy(self, critic: str) -> None:
         """Makes the networks and the random streams of actions; `critic` as in `ActorCritic`."""
         config, spaces = self.config, self.spaces
         self.distribution = distribution_for(spaces)
-        shape = (self.input_size, config.net_arch, self.distribution, self.seeds, self.device)
-        self.net = ActorCritic(*shape, critic, config.activation, config.log_std_init, self.features)
+        self.net = self._network(critic)
         width, normal = self.n_envs * self.distribution.noise_size, self.distribution.normal
         self._acting = Streams(self.seeds, "explore", width, normal=normal)
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
         self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
-        self._fused = config.fused and self.device.type == "cpu"
+        self._fused = config.fused and self.network is None and self.device.type == "cpu"
         self._rate = 0.0  # learning rate of the last update
         self._entropy_weight = float(config.ent_coef) if isinstance(config.ent_coef, int | float) else 0.0
+
+    def _network(self, critic: str) -> ActorCritic | BuiltActorCritic:
+        """Networks of the user's function, or else perceptrons of `net_arch`."""
+        config, shared = self.config, (self.distribution, self.seeds, self.device, critic)
+        if self.network is not None:
+            return BuiltActorCritic(self.network, self.input_size, *shared, config.log_std_init, self.features)
+        options = (config.activation, config.log_std_init, self.features)
+        return ActorCritic(self.input_size, config.net_arch, *shared, *options)
+
+    @property
+    def _kernels(self) -> Networks:
+        """The networks as compiled gradients take them."""
+        assert isinstance(self.net, ActorCritic)
+        return self.net.for_kernels()
 
     def _act(self, obs: Floats) -> Actions:
         """Actions sampled from the policy for obs [S, N, D]: ints [S, N] or floats [S, N, A]."""
@@ -57,7 +73,7 @@ class PolicyAgent(SeedAgent):
     @property
     def _log_std(self) -> torch.Tensor | None:
         """Logarithms of the standard deviations of Box actions, [S, 1, A]; None for Discrete ones."""
-        return self.net.values.get("log_std")
+        return self.net.log_std_values
 
     def _greedy(self, obs: Floats) -> Actions:
         return self._shaped(self.distribution.mode(self.net.act(obs)))

@@ -43,7 +43,8 @@ class ActorCritic(SeedNetwork):
     Attributes:
         pi: The policy's layers; if they are shared, the last output is the value.
         vf: The critic's layers, if it has its own.
-        log_std: For Box actions, [S, 1, A].
+        log_std: Logarithms of the standard deviations of Box actions, [S, 1, A], else None.
+        log_std_values: The same without a gradient.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class ActorCritic(SeedNetwork):
         self.vf = _linear((*hidden, 1)) if critic == "separate" else None
         self.log_std = torch.nn.Parameter(torch.empty(1, 1, A)) if distribution.normal else None
         self.flatten_parameters(len(seeds), device)
+        self.log_std_values = self.values.get("log_std")
         self._draw(seeds, log_std_init)
         self._compiled = device.type == "cpu"
         self._tables = layers_table(self, "pi."), layers_table(self, "vf.")
@@ -119,7 +121,7 @@ class ActorCritic(SeedNetwork):
 
     def for_kernels(self) -> Networks:
         """The networks as `agents.nn.fused` takes them; on the CPU."""
-        log_std = -1 if self.log_std is None else int(self.values["log_std"].storage_offset())
+        log_std = -1 if self.log_std_values is None else int(self.log_std_values.storage_offset())
         A, tanh = self.distribution.n_outputs, self.activation == "tanh"
         return Networks(self.flat.numpy(), self.grad.numpy(), *self._tables, A, log_std, tanh)
 
@@ -129,8 +131,8 @@ class ActorCritic(SeedNetwork):
             for name, value in self.values.items():
                 if name.endswith("weight"):
                     value[s].copy_(self._drawn(name, stream, *value.shape[1:]))
-        if self.log_std is not None:
-            self.values["log_std"].fill_(log_std_init)
+        if self.log_std_values is not None:
+            self.log_std_values.fill_(log_std_init)
 
     def _drawn(self, name: str, stream: np.random.Generator, n_in: int, n_out: int) -> torch.Tensor:
         """A seed's first weight of that name."""
