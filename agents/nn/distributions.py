@@ -8,7 +8,7 @@ Axis letters: S seeds, N envs per seed, B batch, A outputs, K numbers per action
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,22 +21,6 @@ from agents.common.compiled import compiled
 from agents.envs.seed_envs import Spaces
 
 Floats = npt.NDArray[np.float32]
-LOG_ROOT_2_PI = 0.5 * math.log(2.0 * math.pi)
-
-
-class Likelihood(NamedTuple):
-    """Likelihood of actions under a policy."""
-
-    log_prob: torch.Tensor  # [S, B]
-    entropy: torch.Tensor  # [S, B]
-    parts: tuple[torch.Tensor, ...]  # for the gradient
-
-
-class Gradient(NamedTuple):
-    """Gradient of sum(d_log_prob * log_prob + d_entropy * entropy)."""
-
-    pi: torch.Tensor  # [S, B, A]
-    log_std: torch.Tensor | None  # [S, 1, A]; None where there is none
 
 
 class Distribution(ABC):
@@ -71,14 +55,6 @@ class Distribution(ABC):
     def given(self, pi: torch.Tensor, log_std: torch.Tensor | None) -> TorchDistribution:
         """Torch's distribution of actions [S, B, K], whose log_prob and entropy are [S, B]: pi [S, B, A]."""
 
-    @abstractmethod
-    def likelihood(self, pi: torch.Tensor, action: torch.Tensor, log_std: torch.Tensor | None) -> Likelihood:
-        """Log-probabilities and entropies: pi [S, B, A], action [S, B, action_size], log_std [S, 1, A]."""
-
-    @abstractmethod
-    def gradient(self, likelihood: Likelihood, d_log_prob: torch.Tensor, d_entropy: float) -> Gradient:
-        """Gradient of sum(d_log_prob * log_prob + d_entropy * entropy), d_log_prob [S, B]."""
-
 
 class Categorical(Distribution):
     """Discrete actions, pi(a) = exp(logit_a) / sum_b exp(logit_b)."""
@@ -103,22 +79,6 @@ class Categorical(Distribution):
         """A softmax over the logits pi."""
         return Independent(TorchCategorical(logits=pi[..., None, :], validate_args=False), 1, validate_args=False)
 
-    def likelihood(self, pi: torch.Tensor, action: torch.Tensor, log_std: torch.Tensor | None) -> Likelihood:
-        """The logarithms of p(a), and -sum_b p(b) log p(b)."""
-        index = action.long()  # [S, B, 1]
-        log_p = torch.log_softmax(pi, -1)  # [S, B, A]
-        p = log_p.exp()  # [S, B, A]
-        entropy = (p * log_p).sum(-1).neg_()  # [S, B]
-        return Likelihood(log_p.gather(-1, index)[..., 0], entropy, (log_p, p, index))
-
-    def gradient(self, likelihood: Likelihood, d_log_prob: torch.Tensor, d_entropy: float) -> Gradient:
-        """By d log p(a) / d logit_b = [a = b] - p(b); d entropy / d logit_b = -p(b) (log p(b) + entropy)."""
-        log_p, p, index = likelihood.parts
-        d_pi = (p * -d_log_prob[..., None]).scatter_add_(-1, index, d_log_prob[..., None])  # [S, B, A]
-        if d_entropy:
-            d_pi.addcmul_(p, log_p + likelihood.entropy[..., None], value=-d_entropy)
-        return Gradient(d_pi, None)
-
 
 class Gaussian(Distribution):
     """Actions of a Box, independent normal numbers; their standard deviations do not depend on the observation."""
@@ -142,22 +102,6 @@ class Gaussian(Distribution):
         """Independent normal numbers with means pi."""
         assert log_std is not None
         return Independent(Normal(pi, log_std.exp(), validate_args=False), 1, validate_args=False)
-
-    def likelihood(self, pi: torch.Tensor, action: torch.Tensor, log_std: torch.Tensor | None) -> Likelihood:
-        """Log densities, and entropy sum(log std + 1/2 + log(2 pi) / 2), the same for every action."""
-        assert log_std is not None
-        inverse = (-log_std).exp()  # [S, 1, A]
-        z = (action - pi).mul_(inverse)  # [S, B, A]
-        log_prob = (z.square().mul_(-0.5) - log_std - LOG_ROOT_2_PI).sum(-1)  # [S, B]
-        entropy = (log_std + (0.5 + LOG_ROOT_2_PI)).sum(-1)  # [S, 1]
-        return Likelihood(log_prob, entropy.expand_as(log_prob), (z, inverse))
-
-    def gradient(self, likelihood: Likelihood, d_log_prob: torch.Tensor, d_entropy: float) -> Gradient:
-        """By d log p / d mean = z / std; d log p / d log std = z^2 - 1; d entropy / d log std = 1."""
-        z, inverse = likelihood.parts
-        weighted = z * d_log_prob[..., None]  # [S, B, A]
-        d_log_std = (weighted * z - d_log_prob[..., None]).sum(1, keepdim=True)  # [S, 1, A]
-        return Gradient(weighted * inverse, d_log_std + d_entropy * z.shape[1])
 
 
 def distribution_for(spaces: Spaces) -> Distribution:

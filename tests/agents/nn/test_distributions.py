@@ -1,6 +1,5 @@
 import gymnasium as gym
 import numpy as np
-import pytest
 import torch
 
 from agents.envs.seed_envs import Spaces
@@ -12,42 +11,6 @@ S, B, A = 3, 7, 4
 def draws(seed: int = 0):
     stream = torch.Generator().manual_seed(seed)
     return lambda *shape: torch.randn(*shape, generator=stream)
-
-
-def test_categorical_agrees_with_torch():
-    pi, action = 3 * draws()(S, B, A), torch.randint(A, (S, B, 1)).float()
-    likelihood = Categorical(A).likelihood(pi, action, None)
-    reference = torch.distributions.Categorical(logits=pi)
-    torch.testing.assert_close(likelihood.log_prob, reference.log_prob(action[..., 0]))
-    torch.testing.assert_close(likelihood.entropy, reference.entropy())
-
-
-def test_gaussian_agrees_with_torch():
-    draw = draws()
-    pi, action, log_std = draw(S, B, A), draw(S, B, A), draw(S, 1, A)
-    likelihood = Gaussian(A).likelihood(pi, action, log_std)
-    reference = torch.distributions.Normal(pi, log_std.exp().expand(S, B, A))
-    torch.testing.assert_close(likelihood.log_prob, reference.log_prob(action).sum(-1))
-    torch.testing.assert_close(likelihood.entropy, reference.entropy().sum(-1))
-
-
-@pytest.mark.parametrize("d_entropy", [0.0, 0.3])
-@pytest.mark.parametrize("kind", [Categorical, Gaussian])
-def test_the_gradient_agrees_with_autograd(kind, d_entropy):
-    draw = draws(1)
-    pi, d_log_prob = draw(S, B, A).requires_grad_(), draw(S, B)
-    log_std = draw(S, 1, A).requires_grad_()
-    action = draw(S, B, A) if kind is Gaussian else torch.randint(A, (S, B, 1)).float()
-    likelihood = kind(A).likelihood(pi, action, log_std)
-    ((likelihood.log_prob * d_log_prob).sum() + d_entropy * likelihood.entropy.sum()).backward()
-    with torch.no_grad():
-        likelihood = kind(A).likelihood(pi, action, log_std)
-        gradient = kind(A).gradient(likelihood, d_log_prob, d_entropy)
-    torch.testing.assert_close(gradient.pi, pi.grad)
-    if kind is Gaussian:
-        torch.testing.assert_close(gradient.log_std, log_std.grad)
-    else:
-        assert gradient.log_std is None
 
 
 def test_torchs_distributions_take_actions_as_they_are_stored():
