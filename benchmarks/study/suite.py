@@ -107,10 +107,12 @@ class Suite:
         _known("walk_forward", plan, Plan)
         if not isinstance(entries, Sequence) or not all(isinstance(entry, Mapping) for entry in entries):
             raise ValueError("contenders must be tables [[contenders]]")
-        if not isinstance(found["data"], Sequence) or isinstance(found["data"], str):
+        if not isinstance(found["data"], list) or not all(isinstance(name, str) for name in found["data"]):
             raise ValueError(f"data must be a list of names, got {brief(found['data'])}")
+        if not isinstance(keywords := found.get("env", {}), Mapping):
+            raise ValueError(f"env must be a table, got {brief(keywords)}")
         contenders = tuple(Contender.of(i, entry) for i, entry in enumerate(entries))
-        env = {key: tuple(value) if isinstance(value, list) else value for key, value in found.get("env", {}).items()}
+        env = {key: tuple(value) if isinstance(value, list) else value for key, value in keywords.items()}
         parts = {"data": tuple(found["data"]), "contenders": contenders, "walk_forward": Plan(**plan), "env": env}
         return cls(**{**found, **parts})
 

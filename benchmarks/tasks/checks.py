@@ -23,7 +23,7 @@ def check_counts(settings: Any, names: Sequence[str]) -> None:
 
 def check_name(name: str) -> None:
     """Raises ValueError unless the name is that of a direct subfolder, without a path."""
-    if name in ("", ".", "..") or "\0" in name or os.path.basename(name) != name:
+    if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name or os.path.basename(name) != name:
         raise ValueError(f"name must be the name of a folder, without a path, got {name!r}")
 
 

@@ -223,8 +223,11 @@ class Backtest:
         for j, equity in enumerate(self.tracks.equity):
             if j != k:
                 panel.plot(x, equity[: len(x)], color="#0072B2", alpha=0.25, linewidth=0.6, zorder=1)
+        shown = self.tracks.equity
+        if panel.get_yscale() == "log":  # has no place for the equity of a ruined run
+            shown = shown[shown > 0.0]
         low, high = panel.get_ylim()
-        panel.set_ylim(min(low, self.tracks.equity.min()), max(high, self.tracks.equity.max()))
+        panel.set_ylim(min(low, shown.min()), max(high, shown.max()))
 
     def __repr__(self) -> str:
         runs = "" if len(self) == 1 else f"{len(self)} runs, "

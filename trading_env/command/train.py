@@ -104,6 +104,8 @@ def _option(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ValueError(f"{text!r} must be NAME=VALUE")
+    if name in ("env", "seeds"):
+        raise ValueError(f"{name} is no hyperparameter, it has an option or argument of its own")
     try:
         return name, json.loads(value)
     except ValueError:

@@ -317,3 +317,13 @@ def test_the_env_config_is_kept(market):
 def test_tracks_say_how_many_runs_and_bars_they_hold(market):
     tracks = backtest(Coins(3), market).tracks
     assert repr(tracks).startswith(f"<Tracks: 3 runs of {len(market) - 1 - market.first} bars; equity at the end ")
+
+
+def test_a_ruined_run_is_drawn_beside_one_whose_equity_grows_on_a_log_scale():
+    growing = Market.from_arrays(np.r_[np.ones(5), np.geomspace(3.0, 90.0, 55)], bars_per_year=252.0)
+    keywords = {"features": np.zeros((60, 1)), "window": 1, "fill": "next_close", "actions": (-1.0, 1.0)}
+    result = backtest([lambda obs: 0, lambda obs: 1], growing, **keywords)
+    assert result.equity[0].min() < 0.0
+    panel = result.plot(seed=1).axes[2]
+    assert panel.get_yscale() == "log"
+    assert panel.get_ylim()[0] > 0.0

@@ -220,6 +220,7 @@ WRONG = {
     "window": ([*TRAIN, "--window", "0"], 2, "must be at least 1, got 0"),
     "hyperparameter": ([*TRAIN, "--set", "lr=1"], 2, "--agent DQN: "),
     "no value": ([*TRAIN, "--set", "gamma"], 2, "--set: 'gamma' must be NAME=VALUE"),
+    "seeds": ([*TRAIN, "--set", "seeds=4"], 2, "--set: seeds is no hyperparameter"),
     "actions": ([*TRAIN, "--actions", "up"], 2, "--actions: "),
     "rates": ([*TRAIN, "--slippage", "2"], 2, "Costs.slippage"),
     "folder": (["train", "prices.csv", "--split", "0.5", "--save", "prices.csv/x"], 1, "--save cannot be written"),
