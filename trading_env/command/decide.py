@@ -35,7 +35,16 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         say_json({**decision.to_dict(), "votes": votes})
         return
-    _say(market, decision, {"votes": _counted(votes, decision.to_dict()["action"])} if len(agent) > 1 else {})
+    cash = EnvConfig.of(agent).initial_cash if arguments.cash is None else arguments.cash
+    more = {"account": _held(cash, arguments.units)}
+    if len(agent) > 1:
+        more["votes"] = _counted(votes, decision.to_dict()["action"])
+    _say(market, decision, more)
+
+
+def _held(cash: float, units: float) -> str:
+    """Cash and units of an account, in words."""
+    return f"cash {cash:,.2f}, units {units:,.8g}"
 
 
 def _counted(votes: dict[str, Any], action: Any) -> str:
@@ -102,14 +111,13 @@ def _account(session: Session, config: EnvConfig, close: float) -> dict[str, str
     account = session.account
     assert account is not None
     equity = account.cash + account.units * close
-    held = f"cash {account.cash:,.2f}, units {account.units:,.8g}"
     fills = [f"{len(session.fills):,}"]
     if session.fills:
         last = session.fills[-1]
         verb = "bought" if last.units > 0.0 else "sold"
         fills.append(f"last {last.time[:16]}: {verb} {abs(last.units):,.8g} at {last.price:,.8g}")
     return {
-        "account": held,
+        "account": _held(account.cash, account.units),
         "equity": f"{equity:,.2f}, {equity / config.initial_cash - 1.0:+.2%} since the account began",
         "fills": ", ".join(fills),
     }

@@ -167,7 +167,8 @@ class Market:
             if not bounds[i - 1] < row < len(self):
                 raise ValueError(
                     f"split: cut {at[i - 1]!r} falls on row {row}, it must lie after row {bounds[i - 1]} "
-                    f"and before row {len(self)}: every part needs a bar"
+                    f"and before row {len(self)}: every part needs a bar; the bars run from {self.time_of(self.first)} "
+                    f"to {self.time_of(-1)}"
                 )
         return tuple(self._part(start, stop) for start, stop in itertools.pairwise(bounds))
 
@@ -191,7 +192,9 @@ class Market:
             dates, zone = parse_times([cut], dates=not zoned and go_by_dates(days, time == days))
             date = as_times(dates)[0]
         except (TypeError, ValueError) as error:
-            raise type(error)(f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}") from error
+            raise type(error)(
+                f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}; write a date as 2024-12-31"
+            ) from error
         if np.isnat(date):
             raise ValueError(f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}")
         if zoned and zone is None:  # local time repeats an hour in autumn, so it is not sorted for a binary search

@@ -158,6 +158,7 @@ def test_decide_says_what_the_votes_of_all_seeds_would_do(run, folder):
     text = run("decide", "my", "prices.csv", "--units", "3", "--cash", "200")[1]
     assert text.startswith("prices, after the bar of 2021-02-23, close ")
     assert expected.reason in text
+    assert "  account    cash 200.00, units 3\n" in text
     assert "of 2 seeds choose this action" in text
 
 
@@ -166,6 +167,7 @@ def test_decide_lets_one_seed_act_and_knows_the_time(run, folder):
     code, out, err = run("decide", "my", "prices.csv", "--seed", "1", "--json", "--as-of", "2021-02-23")
     assert (code, err) == (0, "")
     assert {**json.loads(out), "votes": None} == {**decide(agent, folder / "prices.csv").to_dict(), "votes": None}
+    assert "  account    cash 100,000.00, units 0\n" in run("decide", "my", "prices.csv")[1]  # as in training
     code, _, err = run("decide", "my", "prices.csv", "--as-of", "now")
     assert code == 1
     assert "the data are stale" in err

@@ -60,6 +60,8 @@ def read_file(path: str | Path, reader: Callable[[Path], Any]) -> Any:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text: save it as UTF-8"
     known = isinstance(error, (ValueError, OSError, EOFError))
     return brief_text(str(error) if known and str(error) else f"{type(error).__name__}: {error}", 600)
 

@@ -156,7 +156,7 @@ def recognise_file(labels: Sequence[Any], first: Sequence[Any]) -> Layout | None
     """
     dates = ("Date", "Time") if "Time" in labels else ("Date",)
     if tuple(labels) == (*dates, "Open", "High", "Low", "Close", "Volume"):
-        return Layout("Stooq (web) or alike", time=tuple(map(str.lower, dates)))
+        return Layout("common names, as in Stooq (web)", time=tuple(map(str.lower, dates)))
     return recognise(labels, first)
 
 

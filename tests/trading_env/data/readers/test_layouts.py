@@ -180,7 +180,7 @@ FORMS = {
     "metatrader 5, daily": ("MetaTrader 5", metatrader5(daily=True), DAYS),
     "histdata": ("HistData", histdata(), HOURS),
     "stooq": (
-        "Stooq (web) or alike",
+        "common names, as in Stooq (web)",
         table("Date,Open,High,Low,Close,Volume", [[DAYS[i], *bars(i)] for i in range(4)]),
         DAYS,
     ),
@@ -318,6 +318,12 @@ def test_a_volume_that_a_source_leaves_empty_is_none(tmp_path, missing):
 def test_german_and_utf_16_files_are_decoded(tmp_path, encoding):
     (tmp_path / "a.csv").write_bytes(german().encode(encoding))
     check(load(tmp_path / "a.csv"), "German export", DAYS)
+
+
+def test_an_unknown_header_in_another_encoding_than_utf_8_says_so(tmp_path):
+    (tmp_path / "a.csv").write_bytes("Zeitpunkt;Kurs;Größe\n2024-01-02;1;2\n".encode("cp1252"))
+    with pytest.raises(ValueError, match="cannot read '.*a.csv': it is not UTF-8 text: save it as UTF-8"):
+        load(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize("label", ["Local time", "time"])
