@@ -322,7 +322,7 @@ def test_german_and_utf_16_files_are_decoded(tmp_path, encoding):
 
 def test_an_unknown_header_in_another_encoding_than_utf_8_says_so(tmp_path):
     (tmp_path / "a.csv").write_bytes("Zeitpunkt;Kurs;Größe\n2024-01-02;1;2\n".encode("cp1252"))
-    with pytest.raises(ValueError, match="cannot read '.*a.csv': it is not UTF-8 text: save it as UTF-8"):
+    with pytest.raises(ValueError, match=r"cannot read '.*a\.csv': it is not UTF-8 text: save it as UTF-8"):
         load(tmp_path / "a.csv")
 
 
