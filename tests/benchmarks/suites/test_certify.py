@@ -167,7 +167,7 @@ def test_the_quick_form_certifies_and_keeps_what_it_found(tmp_path, capsys, monk
     for agent in ("a2c", "ppo", "reinforce", "tdlambda"):
         assert last[f"regime/{agent}.json"] >= 0.99
     assert last["cfm-quadratic/ppo.json"] >= 0.95
-    assert last["moody-saffell/dqn-window-of-20-all-actions.json"] >= 0.85
+    assert last["moody-saffell/counterfactualdqn-window-of-20.json"] >= 0.85
     capsys.readouterr()
 
     def never(*_):
