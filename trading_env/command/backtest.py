@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from trading_env.analysis.backtest import Backtest, backtest
@@ -30,8 +31,10 @@ def run(arguments: argparse.Namespace) -> None:
 def plot(arguments: argparse.Namespace) -> None:
     """Draws the median seed, or the one asked for, into a file."""
     _, result = _tested(arguments)
-    result.plot().savefig(arguments.out)
-    say(f"{result.policy} on {result.period}: drawn in {arguments.out}")
+    out = Path(arguments.out)
+    out = out if out.suffix else out.with_name(f"{out.name}.png")
+    result.plot().savefig(out)
+    say(f"{result.policy} on {result.period}: drawn in {out}")
 
 
 def _tested(arguments: argparse.Namespace) -> tuple[Any, Backtest]:

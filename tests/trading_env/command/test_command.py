@@ -145,6 +145,12 @@ def test_plot_draws_a_file(run, folder):
     assert (folder / "my.png").stat().st_size > 10_000
 
 
+def test_plot_names_the_file_that_it_wrote(run, folder):
+    out = run("plot", "my", "prices.csv", "--out", "plain")[1]
+    assert (folder / "plain.png").exists()
+    assert "drawn in plain.png" in " ".join(out.split())
+
+
 def test_decide_says_what_the_votes_of_all_seeds_would_do(run, folder):
     agent = agents.load(folder / "my")
     expected = decide(Vote(agent), folder / "prices.csv", 3.0, 200.0)
