@@ -6,7 +6,7 @@ of its benchmark; `features` is as in TradingEnv. A control changes one of the t
     null       both markets have unpredictable returns: the interval of the edge must contain 0 or lie below it.
     late       further columns arrive a bar late: half of the edge must remain.
     shuffled   the training returns are reordered, the test stays: the same must hold.
-    peek       the next bar's return is a feature: the interval must lie above the honest one's.
+    peek       the next bar's return is a feature: the edge and its gain over the honest one must lie above 0.
     hindsight  nothing changes: no seed may earn more than the best path with all prices known.
 
 A further column that was computed from future prices moves with its bar, so that shuffling destroys its edge together
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.statistics.estimates import Estimate, mean_over_seeds, mean_over_seeds_and_bars
+from benchmarks.statistics.estimates import Estimate, gap_over_seeds_and_bars, mean_over_seeds, mean_over_seeds_and_bars
 from trading_env import Market, hindsight
 from trading_env._checks import integer
 
@@ -139,14 +139,14 @@ def peek_control(
     """The study with the next bar's return among its features; ``honest`` are its results without that feature."""
     honest = study(train, test, features) if honest is None else honest
     growth = study(train, test, with_peek(features))
-    interval, (_, bar) = _interval(growth), _interval(honest)
-    bar = max(bar, 0.0)
+    interval, gain = _interval(growth), gap_over_seeds_and_bars(growth, honest)
+    low, high = (end / 1e-4 for end in gain.interval())
     return Control(
         "one-bar peek",
         float(growth.mean()),
         interval,
-        f"the interval must lie above 0 and the honest one's upper end, {bar / 1e-4:.2f} basis points",
-        interval[0] > bar,
+        f"it must lie above 0, and so must the gain over the honest study, {low:.2f} to {high:.2f} basis points",
+        interval[0] > 0.0 and low > 0.0,
     )
 
 

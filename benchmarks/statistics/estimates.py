@@ -153,13 +153,29 @@ def centred_estimate(statistics: Floats, influence: Floats) -> Estimate:
     Time contributes the long-run variance of the mean influence. Seeds differ by the chance of their training and by
     that of their own bars: only the former is added, because the variance over time contains the latter.
     """
-    over_time = time_variance(influence.mean(0))
+    return estimate(float(statistics.mean()), time_variance(influence.mean(0)), *seed_parts(statistics, influence))
+
+
+def seed_parts(statistics: Floats, influence: Floats) -> tuple[Variance, ...]:
+    """The variance of the mean of a statistic [S] by training alone, given its influence [S, T]; none of one seed."""
     S = len(statistics)
     if S == 1:
-        return estimate(float(statistics[0]), over_time)
+        return ()
     own = float(_time_variances(influence - influence.mean(0)).mean()) * S / (S - 1)
     seeds = seed_variance(statistics)
-    return estimate(float(statistics.mean()), over_time, seeds._replace(value=seeds.value - own / S))
+    return (seeds._replace(value=seeds.value - own / S),)
+
+
+def gap_over_seeds_and_bars(a: npt.ArrayLike, b: npt.ArrayLike) -> Estimate:
+    """Mean of a [S, T] less that of b [S', T] on the same T dependent bars; their seeds are independent."""
+    pair = [_finite(values, 2) for values in (a, b)]
+    if pair[0].shape[1] != pair[1].shape[1]:
+        raise ValueError(f"a and b must have the same bars, got {pair[0].shape[1]} and {pair[1].shape[1]}")
+    means = [values.mean(1) for values in pair]
+    moves = [values - own[:, None] for values, own in zip(pair, means, strict=True)]
+    seeds = [part for own, moved in zip(means, moves, strict=True) for part in seed_parts(own, moved)]
+    over_time = time_variance(moves[0].mean(0) - moves[1].mean(0))
+    return estimate(float(means[0].mean() - means[1].mean()), over_time, *seeds)
 
 
 def failure_rate(failures: int, runs: int, level: float = 0.95) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from benchmarks.statistics.estimates import Estimate, centred_estimate, estimate, time_variance
+from benchmarks.statistics.estimates import Estimate, Variance, estimate, seed_parts, time_variance
 from benchmarks.statistics.intervals import Floats, check_bars_per_year, numbers
 from trading_env._checks import integer, number, within_float64
 
@@ -82,36 +82,44 @@ def mean_sharpe_over(tracks: Mapping[str, Track]) -> Estimate:
 
     Bars of the same timestamp move together, whatever the dataset; seeds of different datasets are independent.
     """
-    return _over({name: (track.bars, *_annual(track.returns, track.bars_per_year)) for name, track in tracks.items()})
+    found = {name: (track.bars, *_annual(track.returns, track.bars_per_year)) for name, track in tracks.items()}
+    if not _defined(found):
+        return Estimate(math.nan, ())
+    return estimate(_mean(found), time_variance(_moves(found)[1]), *_seeds(found))
 
 
 def sharpe_gap_over(a: Mapping[str, Track], b: Mapping[str, Track]) -> Estimate:
     """`mean_sharpe_over` of a less that of b, on the same datasets and bars."""
     if a.keys() != b.keys():
         raise ValueError(f"a and b must have the same datasets, got {sorted(a)} and {sorted(b)}")
-    first, second = mean_sharpe_over(a), mean_sharpe_over(b)
-    if math.isnan(first.value) or math.isnan(second.value):
+    found = [{name: (t.bars, *_annual(t.returns, t.bars_per_year)) for name, t in x.items()} for x in (a, b)]
+    if not all(map(_defined, found)):
         return Estimate(math.nan, ())
-    moves = [_moves({name: (t.bars, *_annual(t.returns, t.bars_per_year)) for name, t in x.items()}) for x in (a, b)]
+    moves = [_moves(one) for one in found]
     bars = np.union1d(moves[0][0], moves[1][0])
     series = np.zeros(bars.size)
     for sign, (own, values) in zip((1.0, -1.0), moves, strict=True):
         series[np.searchsorted(bars, own)] += sign * values * (bars.size / own.size)
-    return estimate(first.value - second.value, time_variance(series), *first.parts[1:], *second.parts[1:])
+    gap = _mean(found[0]) - _mean(found[1])
+    return estimate(gap, time_variance(series), *_seeds(found[0]), *_seeds(found[1]))
 
 
 Influences = Mapping[str, tuple[npt.NDArray[Any], Floats, Floats]]  # bars [T], annual ratios [S], influence [S, T]
 
 
-def _over(found: Influences) -> Estimate:
-    if not found or any(not len(ratios) for _, ratios, _ in found.values()):
-        return Estimate(math.nan, ())
-    seeds = []
-    for _, ratios, influence in found.values():
-        parts = centred_estimate(ratios, influence).parts[1:] if len(ratios) > 1 else ()
-        seeds += [part._replace(value=part.value / len(found) ** 2) for part in parts]
-    value = float(np.mean([ratios.mean() for _, ratios, _ in found.values()]))
-    return Estimate(value, (time_variance(_moves(found)[1]), *seeds))
+def _defined(found: Influences) -> bool:
+    """True if every dataset, of at least one, has a seed with a ratio."""
+    return bool(found) and all(len(ratios) for _, ratios, _ in found.values())
+
+
+def _mean(found: Influences) -> float:
+    return float(np.mean([ratios.mean() for _, ratios, _ in found.values()]))
+
+
+def _seeds(found: Influences) -> list[Variance]:
+    """The variances of the mean over datasets by training, which is independent from dataset to dataset."""
+    parts = [part for _, ratios, influence in found.values() for part in seed_parts(ratios, influence)]
+    return [part._replace(value=part.value / len(found) ** 2) for part in parts]
 
 
 def _moves(found: Influences) -> tuple[npt.NDArray[Any], Floats]:

@@ -9,6 +9,7 @@ from benchmarks.statistics.estimates import (
     Variance,
     centred_estimate,
     failure_rate,
+    gap_over_seeds_and_bars,
     mean_over_seeds,
     mean_over_seeds_and_bars,
     mean_over_seeds_and_paths,
@@ -101,3 +102,17 @@ def test_the_interval_of_a_failure_rate_is_exact(failures, runs):
     assert failures == runs or stats.binom.cdf(failures, runs, high) == pytest.approx(0.025)
     assert (low == 0.0) == (failures == 0)
     assert (high == 1.0) == (failures == runs)
+
+
+def test_a_gap_knows_shared_bars_and_independent_seeds():
+    rng = np.random.default_rng(6)
+    market = rng.normal(size=600)
+    a, b = (market + 0.1 * rng.normal(size=(4, 600)) + shift for shift in (0.5, 0.0))
+    gap = gap_over_seeds_and_bars(a, b)
+    assert gap.value == pytest.approx(a.mean() - b.mean())
+    assert gap.interval()[0] > 0.4
+    assert gap.standard_error < 0.2 * mean_over_seeds_and_bars(a).standard_error
+    apart = gap_over_seeds_and_bars(np.repeat([[0.0], [1.0]], 50, 1), np.zeros((1, 50)))  # only seeds vary
+    assert apart.interval() == pytest.approx(mean_over_seeds([0.0, 1.0]).interval())
+    with pytest.raises(ValueError, match="same bars"):
+        gap_over_seeds_and_bars(a, b[:, :-1])
