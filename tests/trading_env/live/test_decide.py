@@ -48,7 +48,7 @@ def known(env):
     return {**account, "entry": account["entry"] or None}
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+@pytest.mark.parametrize("scheme", SCHEMES, ids=range(len(SCHEMES)))
 def test_every_decision_of_a_history_is_the_envs(scheme):
     config = EnvConfig(**{"window": 4, "features": ["log_return_1", "range"], **scheme})
     env = TradingEnv(MARKET, **vars(config))
