@@ -155,7 +155,8 @@ class Contender:
             judge: Scores models on the validation stretch.
             points: Number of scores.
         """
-        rule = {**keywords, "allow_short": False}
+        named = isinstance(keywords.get("actions", ""), str)  # a tuple names its exposures itself
+        rule = {**keywords, **({"allow_short": False} if named else {})}
         if self.strategy is not None:
             fractions = FRACTIONS if self.strategy == "volatility_target" else {}
             return Ready(getattr(strategies, self.strategy), {**rule, **fractions})

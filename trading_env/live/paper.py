@@ -58,12 +58,16 @@ class PaperBroker:
     def update(self, market: Market) -> None:
         """Fills the order at the bars since the last call, and updates the account to the last bar.
 
+        Bars that end before the account's change nothing: a program that was killed may show them again.
+
         Raises:
             ValueError: the bars do not continue those of the last call.
         """
         if market.time is None:
             raise ValueError(f"{market.name!r} has no times, so a paper account cannot tell which bars are new")
         kept = dict(self._kept)
+        if kept["time"] is not None and np.datetime64(kept["time"]) > np.asarray(market.time)[-1]:
+            return
         last = len(market) - 1
         row = last if kept["time"] is None else self._row(market)
         if kept["time"] is None:

@@ -101,8 +101,8 @@ class Session:
             last = {"key": key, **decision.to_dict(), "sent": False}
             self._keep(**settled, decisions=[*self._kept["decisions"], last])
         decision = _decision(last)
-        self.broker.submit(key, decision)
         if not last["sent"]:
+            self.broker.submit(key, decision)
             self._keep(**settled, decisions=[*self._kept["decisions"][:-1], {**last, "sent": True}])
         return decision
 

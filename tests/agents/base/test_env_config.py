@@ -303,7 +303,7 @@ def test_load_finds_the_algorithm_in_the_file(tmp_path):
     arrays, facts = checkpoints.read(tmp_path / "agent")
     for other in ("PPO2", None, ["DQN"]):
         checkpoints.write(tmp_path / "agent", arrays, {**facts, "algorithm": other})
-        with pytest.raises(ValueError, match=r"agent holds .* as its algorithm, known are A2C, DQN"):
+        with pytest.raises(ValueError, match=r"agent holds .* as its algorithm, known are A2C, .*DQN"):
             agents.load(tmp_path / "agent")
 
 

@@ -261,11 +261,10 @@ import os, sys, time, pathlib
 from agents.common.locks import Lock
 lock = Lock(pathlib.Path(sys.argv[1]) / "run")
 lock.acquire()
-child = os.fork()
-if child == 0:
+if os.fork() == 0:
+    print(os.getpid(), flush=True)  # after the locks of its parent are closed in it
     time.sleep(60)
     os._exit(0)
-print(child, flush=True)
 time.sleep(60)
 """
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)

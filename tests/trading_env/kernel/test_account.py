@@ -176,7 +176,7 @@ def cases(draw, proportional):
         "costs": costs,
         "margin": margin,
         "actions": targets,
-        "allow_short": targets == "buy_hold_sell" and draw(st.booleans()),
+        "allow_short": draw(st.booleans()) if targets == "buy_hold_sell" else None,
         "fill": draw(st.sampled_from(["next_open", "next_close", "close"])),
         "sizing": draw(st.sampled_from(["drift", "rebalance"])),
         "bars_per_year": draw(st.sampled_from([1.0, 12.0, 252.0])),

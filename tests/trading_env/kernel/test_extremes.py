@@ -52,7 +52,7 @@ def worlds(draw):
         "features": ["close", "log_return_1"],
         "window": draw(st.sampled_from([1, 2, n - 2])) if n > 4 else 1,
         "actions": actions,
-        "allow_short": actions == "buy_hold_sell" and draw(st.booleans()),
+        "allow_short": draw(st.booleans()) if actions == "buy_hold_sell" else None,
         "sizing": draw(st.sampled_from(["drift", "rebalance"])) if isinstance(actions, tuple) else None,
         "lot_size": draw(
             st.sampled_from([None, *(cash / lowest * x for x in (1e-300, 1e-25, 1e-13, 1e-3, 0.3, 10.0))])

@@ -290,3 +290,20 @@ def test_both_files_may_lie_in_folders_that_are_not_there_yet(tmp_path):
     broker = PaperBroker(tmp_path / "new" / "folder" / "paper.json", **CHEAP)
     Session(tmp_path / "other" / "session.json", lambda obs: 1, broker, **CHEAP).step(FRAME)
     assert sorted(path.name for path in tmp_path.glob("*/**/[!.]*.json")) == ["paper.json", "session.json"]
+
+
+def test_a_kill_after_the_brokers_update_loses_no_bar(tmp_path):
+    config = {"actions": (0.0, 1.0), "window": 1, "features": ["close"]}
+
+    def run(folder, killed):
+        session = Session(folder / "s.json", lambda obs: 1, PaperBroker(folder / "p.json", **config), **config)
+        session.step(FRAME.iloc[:30])
+        if killed:
+            session.broker.update(load(FRAME.iloc[:31]))  # and no decision at that bar
+            session = Session(folder / "s.json", lambda obs: 1, PaperBroker(folder / "p.json", **config), **config)
+            assert session.step(FRAME.iloc[:30]) == session.decisions[0]
+        session.step(FRAME.iloc[:31])
+        session.step(FRAME.iloc[:32])
+        return session.account, session.decisions, session.fills
+
+    assert run(tmp_path / "killed", True) == run(tmp_path / "whole", False)
