@@ -75,7 +75,7 @@ class CounterfactualDQNConfig:
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
     fused: bool = True
-    """Whether to use the gradient by hand on the CPU, which is the same and sooner; False: always autograd."""
+    """Whether to use the gradient by hand on the CPU, which is the same and faster; False: always autograd."""
 
     def __post_init__(self) -> None:
         keep_plain(self)

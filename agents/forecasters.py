@@ -88,7 +88,7 @@ class LSTMForecaster:
         batch_size: Windows per update, B.
         learning_rate: Adam's step size.
         max_grad_norm: Largest norm of one seed's gradient.
-        fused: Whether to use the compiled LSTM, which gives the same numbers sooner.
+        fused: Whether to use the compiled LSTM, which gives the same numbers faster.
     """
 
     def __init__(

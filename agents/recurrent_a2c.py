@@ -76,7 +76,7 @@ class RecurrentA2CConfig:
     lstm_size: int = 64
     """Width of each LSTM."""
     fused: bool = True
-    """Whether to use the compiled LSTM on the CPU, which gives the same numbers sooner."""
+    """Whether to use the compiled LSTM on the CPU, which gives the same numbers faster."""
     log_std_init: float = 0.0
     """Initial logarithm of the standard deviation of Box actions."""
 

@@ -86,7 +86,7 @@ class RecurrentDQNConfig:
     lstm_size: int = 64
     """Width of the LSTM."""
     fused: bool = True
-    """Whether to use the compiled LSTM on the CPU, which gives the same numbers sooner."""
+    """Whether to use the compiled LSTM on the CPU, which gives the same numbers faster."""
 
     def __post_init__(self) -> None:
         keep_plain(self)

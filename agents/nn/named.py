@@ -8,7 +8,7 @@ import functools
 import json
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from agents.common.checks import short
 
@@ -32,7 +32,7 @@ def as_function(network: Any) -> Callable[..., Any]:
         network = found
     if not callable(network):
         raise TypeError(f'network must be a function of (obs_size, n_out), or "module:function", got {network!r}')
-    return network  # type: ignore[no-any-return]
+    return cast(Callable[..., Any], network)
 
 
 def described(network: Callable[..., Any] | None) -> Named | None:

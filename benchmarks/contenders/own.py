@@ -13,7 +13,7 @@ import importlib
 import inspect
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.contenders.setup import Row, Setup
 
@@ -39,7 +39,7 @@ def function_of(name: str) -> Make:
         inspect.signature(found).bind(*ARGUMENTS)
     except (TypeError, ValueError) as error:
         raise ValueError(f"contender {name!r} must take {', '.join(ARGUMENTS)}: {error}") from error
-    return found  # type: ignore[no-any-return]
+    return cast(Make, found)
 
 
 def row(name: str, make: Make, setup: Setup) -> Row:

@@ -23,7 +23,7 @@ from benchmarks.statistics.intervals import Floats
 from benchmarks.statistics.sharpe import sharpe_ratios
 from benchmarks.study import provenance
 from benchmarks.study.folds import Fold, folds_of
-from benchmarks.study.ledger import OPENED, SCORED, Ledger, line_of
+from benchmarks.study.ledger import OPENED, SCORED, Ledger
 from benchmarks.study.rows import CURVES, Row
 from benchmarks.study.suite import Suite
 from trading_env import FeatureScaler, Market, __version__, backtest, load
@@ -109,7 +109,7 @@ def open_test(job: Job, ready: Ready, test: Market, ledger: Ledger) -> Row:
     fold, market = fold_of(job), data(job.dataset)
     stretch = {"first": market.time_of(fold.test[0]), "last": market.time_of(fold.test[1] - 1)}
     facts = {"study": job.suite.name, "job": job.id, "contender": job.contender, "dataset": job.dataset, **stretch}
-    line = line_of(facts, job.config, market.fingerprint, provenance.commit() or __version__)
+    line = {**facts, "config": job.config, "data": market.fingerprint, "code": provenance.commit() or __version__}
     ledger.append(event=OPENED, **line)
     tested = backtest(ready.policy, test, check_env=False, **ready.keywords)
     ratios = sharpe_ratios(tested.tracks.returns).ratio

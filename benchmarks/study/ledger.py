@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,8 +89,3 @@ class Ledger:
         centre = sum(means) / len(means) if means else 0.0
         variance = sum((mean - centre) ** 2 for mean in means) / (len(means) - 1) if len(means) > 1 else 0.0
         return Trials(len({line["config"] for line in lines if "config" in line}), variance)
-
-
-def line_of(job: Mapping[str, Any], config: str, data: str, code: str) -> dict[str, Any]:
-    """The facts of a line: which configuration opened which stretch, by which code."""
-    return {**job, "config": config, "data": data, "code": code}

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from benchmarks.contenders.forecast_trader import aligned, choose_margin, round_trip_cost, traded
 from benchmarks.forecasting.windows import Fold, Windows, folds
+from benchmarks.study.folds import stretch
 from benchmarks.study.forecast_settings import ForecastSettings
 from trading_env import Market, backtest, load
 from trading_env.analysis import strategies
@@ -70,7 +71,7 @@ def study(market: Market, settings: ForecastSettings, tick: Callable[[], Any] = 
     parts = parts_of(windows, settings)
     tests = slice(parts[0].test.start, parts[-1].test.stop)
     begin, end = windows.bar[tests][[0, -1]] + [0, 1]
-    tested = between(market, begin, end)
+    tested = stretch(market, begin, end)
     forecasts, margins, tracks = {}, {}, {}
     for name, maker in settings.makers().items():
         forecasts[name], margins[name] = _all_folds(maker, windows, parts, market, settings, tick)
@@ -113,13 +114,6 @@ def walked(
     validation = windows.part(fold.validation)
     forecaster.fit(*windows.part(fold.train), validation=validation)
     first, last = windows.bar[fold.validation][[0, -1]]
-    period = between(market, first, last + 1)
+    period = stretch(market, first, last + 1)
     margin = choose_margin(aligned(forecaster.predict(validation[0]), period), period, margins, keywords)
     return forecaster.predict(windows.X[fold.test]), margin
-
-
-def between(market: Market, first: int, stop: int) -> Market:
-    """The market's bars from ``first`` up to ``stop``; earlier bars serve as history."""
-    bars = len(market) - market.first
-    cuts = [(bar - market.first) / bars for bar in (first, stop) if bar < len(market)]
-    return market.split(*map(float, cuts))[1]

@@ -1,41 +1,5 @@
-import gymnasium as gym
-import numpy as np
-from gymnasium.vector import SyncVectorEnv
-
 from benchmarks.evaluation.episodes import episode_returns
-
-
-class Ends(gym.Env):
-    """An episode of a given number of steps, with reward 1 each; observes the steps that are left."""
-
-    observation_space = gym.spaces.Box(0.0, 9.0, (1,))
-    action_space = gym.spaces.Discrete(2)
-
-    def __init__(self, length):
-        self.length = length
-
-    def reset(self, *, seed=None, options=None):
-        self.left = self.length
-        return np.array([self.left], np.float32), {}
-
-    def step(self, action):
-        self.left -= 1
-        return np.array([self.left], np.float32), 1.0, self.left == 0, False, {}
-
-
-class Watches:
-    """Keeps the shapes that it is given, and counts its steps in its state."""
-
-    def __init__(self):
-        self.seen = []
-
-    def predict(self, observation, state=None, episode_start=None, deterministic=True):
-        self.seen.append((observation.shape, state, episode_start.copy()))
-        return np.zeros(observation.shape[:-1], int), (0 if state is None else state) + 1
-
-
-def envs_of(*lengths):
-    return SyncVectorEnv([lambda length=length: Ends(length) for length in lengths])
+from tests.trading_env.envs.acting.test_greedy import Watches, envs_of
 
 
 def test_only_the_first_episode_of_each_env_counts():
