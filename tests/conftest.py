@@ -16,7 +16,7 @@ SLOW = {  # files that take more than about five seconds of a core; `make test-f
     "agents/base/test_commands.py",
     "agents/base/test_copies.py",
     "agents/base/test_policy_agents.py",
-    "agents/base/test_sharding.py",
+    "agents/base/processes/test_sharding.py",
     "agents/common/test_strangers.py",
     "agents/nn/test_extractors.py",
     "agents/test_a2c.py",

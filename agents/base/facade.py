@@ -18,8 +18,8 @@ from gymnasium.vector import VectorEnv
 from agents.base.env_config import check_fits, env_config_of
 from agents.base.evaluation import one_of
 from agents.base.learner import Learner
-from agents.base.loggers import check_logger
 from agents.base.loop import Loop
+from agents.base.reports.loggers import check_logger
 from agents.common import checkpoints
 from agents.common.checks import check_flag, check_seeds
 from agents.common.state import DAMAGE

@@ -21,7 +21,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from agents.base.env_config import EnvConfig
-from agents.base.loggers import Logger
+from agents.base.reports.loggers import Logger
 from agents.common.state import State, get_parts, has_state, part, set_parts
 from agents.common.streams import generator
 from agents.envs.seed_envs import EnvLike, Floats, SeedEnvs, Spaces

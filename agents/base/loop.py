@@ -10,11 +10,11 @@ from typing import Any, Literal, Self
 
 import gymnasium as gym
 
-from agents.base.blocks import Blocks
 from agents.base.calls import Callback, Callbacks, as_callbacks, call_all, during_training
 from agents.base.env_config import check_fits, env_config_of
-from agents.base.reporting import Reporter
-from agents.base.sharding import train
+from agents.base.processes.blocks import Blocks
+from agents.base.processes.sharding import train
+from agents.base.reports.reporting import Reporter
 from agents.common.checks import check_flag, check_int
 from agents.common.devices import check_threads, torch_threads
 from agents.common.processes import check_processes
@@ -63,7 +63,7 @@ class Loop(Blocks):
                 Weights are kept in any case.
             log_interval: Timesteps between reports, for `verbose` and TensorBoard; the end of training has one too.
             processes: Over how many processes to spread the seeds, each with one torch thread; "auto" means one per
-                usable core. Callbacks are then called every `log_interval` steps: see `agents.base.sharding`.
+                usable core. Callbacks are then called every `log_interval` steps: see `agents.base.processes.sharding`.
         """
         callbacks = as_callbacks(callback)
         check_flag("progress_bar", progress_bar)  # Stable-Baselines3's third argument is log_interval

@@ -19,12 +19,12 @@ import torch
 import agents
 from agents.base.callbacks import Checkpoint, CheckpointCallback, EvalCallback
 from agents.base.cli import main
-from agents.base.sharding import edges
-from agents.base.workers import Meter
+from agents.base.processes.sharding import edges
+from agents.base.processes.workers import Meter
 from agents.common.processes import check_processes, interrupts_noted, usable_cores
 from agents.common.rows import cut, join, join_last
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 LEARNERS = [name for name in agents.__all__ if hasattr(getattr(agents, name), "learn")]
 STEPS = 90
 SEEDS = [4, 1, 7, 2]

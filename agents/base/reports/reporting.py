@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from agents.base.loggers import Logger, write_to
+from agents.base.reports.loggers import Logger, write_to
 from agents.common.extras import naming_extra
 from agents.common.files import check_folder
 from agents.envs.seed_envs import SeedEnvs
@@ -44,7 +44,8 @@ class Reporter:
         tensorboard_log: Folder for TensorBoard, or None.
         bar: Length of the progress bar in timesteps, or None.
         num_timesteps: Steps per seed taken so far.
-        logger: An `agents.base.loggers.Logger`, whose values are reported too; or another one, to send each report to.
+        logger: A `Logger` of `agents.base.reports.loggers`, whose values are reported too; or another one, to send each
+            report to.
     """
 
     def __init__(

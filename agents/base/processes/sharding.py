@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 
-from agents.base.blocks import Blocks
 from agents.base.calls import Callback, call_all, next_call
-from agents.base.reporting import LastEpisodes, Reporter
-from agents.base.workers import Report, Workers
+from agents.base.processes.blocks import Blocks
+from agents.base.processes.workers import Report, Workers
+from agents.base.reports.reporting import LastEpisodes, Reporter
 
 
 def train(agent: Blocks, n_blocks: int, callbacks: Sequence[Callback], log_interval: int, progress_bar: bool) -> None:

@@ -1,0 +1,1 @@
+"""Training seeds in several processes: how they are cut, run and merged."""
