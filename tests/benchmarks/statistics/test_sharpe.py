@@ -12,6 +12,7 @@ from benchmarks.statistics import (
     probabilistic_sharpe,
     sharpe_gap,
 )
+from benchmarks.statistics.sharpe import sharpe_ratios
 from trading_env.analysis import metrics
 
 
@@ -74,3 +75,10 @@ def test_seeds_that_never_move_are_left_out():
     assert mean_sharpe(with_idle, 252) == mean_sharpe(returns, 252)
     assert math.isnan(mean_sharpe(np.zeros((2, 100)), 252).value)
     assert math.isnan(sharpe_gap(np.zeros((2, 100)), returns, 252).value)
+
+
+def test_the_influence_of_a_bar_is_what_the_ratio_loses_without_it():
+    returns = np.random.default_rng(5).normal(1.0, 1.0, 2000)
+    found = sharpe_ratios(returns[None])
+    without = np.array([sharpe_ratios(np.delete(returns, t)[None]).ratio[0] for t in range(50)])
+    np.testing.assert_allclose(1999 * (found.ratio[0] - without), found.influence[0, :50], atol=0.01)
