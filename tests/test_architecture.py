@@ -168,6 +168,17 @@ def test_importing_trading_env_loads_none_of_the_heavy_libraries():
     assert result.stdout.strip() == "[]"
 
 
+def test_one_step_loads_only_what_it_needs():
+    later = ("envs.checked_state", "envs.what_if", "envs.rendering.replay", "data.readers", "features.indicators")
+    code = (
+        "import sys, gymnasium; env = gymnasium.make('trading_env:TradingEnv-v0', data='us-stocks/AAPL');"
+        "env.reset(seed=0); env.step(1);"
+        f"print([m for m in {later} if 'trading_env.' + m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"
+
+
 def test_public_names_resolve():
     import trading_env
 

@@ -17,7 +17,6 @@ from trading_env._checks import brief, choice
 from trading_env._extras import optional
 from trading_env.data.bars import ON_MISSING
 from trading_env.data.market import Market
-from trading_env.data.readers.files import PACKED_SUFFIXES, TEXT_OPTIONS, is_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,6 +104,8 @@ def _check_known(options: dict[str, Any]) -> None:
 
 def _read(data: Any, **options: Any) -> Market:
     """The Market of a file, a frame or rows."""
+    from trading_env.data.readers.files import TEXT_OPTIONS
+
     if isinstance(data, (str, os.PathLike)):
         return _from_file(os.fspath(data), **options)
     wrong = [key for key in options if key in (*TEXT_OPTIONS, "max_bytes")]
@@ -130,6 +131,8 @@ def _are_rows(data: Any) -> bool:
 
 
 def _from_file(path: str, **options: Any) -> Market:
+    from trading_env.data.readers.files import PACKED_SUFFIXES, is_text
+
     if path.lower().endswith(".parquet"):
         return Market.from_parquet(path, **options)
     if is_text(path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +108,8 @@ def name_of(zone: tzinfo) -> str | None:
     if offset is not None:
         return offset_name(offset / timedelta(seconds=1))
     key = getattr(zone, "key", None) or getattr(zone, "zone", None) or str(zone).rpartition("zoneinfo/")[2].strip("')")
+    from zoneinfo import ZoneInfo  # here, since most markets have no zone
+
     try:
         return ZoneInfo(key).key
     except (ValueError, OSError, LookupError):  # no such zone

@@ -31,10 +31,9 @@ from trading_env.kernel.layout import (
     UNITS,
     YEARS,
 )
-from trading_env.kernel.measure import INFO
+from trading_env.kernel.measure import KEYS
 from trading_env.kernel.rules import Bools, Floats, Ints
 
-KEYS = (*INFO, "bar")
 _STREAM_ERRORS = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
 _ROUNDING = 1e-9  # relative to the holdings of an account
 

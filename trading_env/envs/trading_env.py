@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Mapping
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -13,7 +13,6 @@ from gymnasium.error import ResetNeeded
 from trading_env._checks import RenderModes, choice
 from trading_env.envs import state as env_state
 from trading_env.envs.arguments import check_options, continuous_action, discrete_action
-from trading_env.envs.checked_state import KEYS, check_episode, check_streams
 from trading_env.envs.declaration import declaration
 from trading_env.envs.keywords import config_of, shows_keywords
 from trading_env.envs.rendering.shows_episode import ShowsEpisode
@@ -21,12 +20,15 @@ from trading_env.envs.rewards import call_reward
 from trading_env.envs.spec import HasSpec
 from trading_env.envs.task import Task
 from trading_env.envs.turns import Turn, beyond_float64, new_turn, refusal
-from trading_env.envs.what_if import Counterfactual, afterstates, counterfactual, first_env
 from trading_env.kernel.compiled import Bound
 from trading_env.kernel.layout import PAST_ROW, ROW
+from trading_env.kernel.measure import KEYS
 from trading_env.kernel.observe import observe_rows
 from trading_env.kernel.rules import Bools
 from trading_env.kernel.scalar import step_one
+
+if TYPE_CHECKING:
+    from trading_env.envs.what_if import Counterfactual
 
 
 class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
@@ -309,6 +311,8 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
             ValueError: the state belongs to another env or is invalid: an index outside the data, a number that is
                 not finite, parts that contradict each other. The env is unchanged then.
         """
+        from trading_env.envs.checked_state import check_episode, check_streams
+
         episode = check_episode(self.task, state)
         streams = check_streams([self.np_random], state["streams"])
         self._set_episode([], self._state, self._clock, self._asked)  # no step until the reset is complete
@@ -376,6 +380,8 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
             ResetNeeded: no episode has begun.
             ValueError: the actions are continuous.
         """
+        from trading_env.envs.what_if import afterstates, first_env
+
         self._started("afterstates")
         return first_env(afterstates(self.task, self._state[None], self._clock))
 
@@ -388,6 +394,8 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
             ResetNeeded: no step has been made.
             ValueError: the actions are continuous.
         """
+        from trading_env.envs.what_if import Counterfactual, counterfactual, first_env
+
         if self._opened is None or self._clock[0, PAST_ROW] < 0:
             raise ResetNeeded("call step before counterfactual: no step has been made")
         reward, obs, terminated = counterfactual(self.task, self._state[None], self._clock, _as_arrays(self._before))

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from trading_env._checks import brief
 from trading_env.envs import state as env_state
 from trading_env.envs.arguments import as_array, check_kind
-from trading_env.envs.checked_state import KEYS, array_of, check_running, info_of
+from trading_env.envs.checked_state import array_of, check_running, info_of
 from trading_env.envs.declaration import declaration
 from trading_env.envs.keywords import config_of, shows_keywords
 from trading_env.envs.rewards import call_reward
@@ -24,7 +24,7 @@ from trading_env.envs.what_if import Counterfactual, afterstates, counterfactual
 from trading_env.kernel.compiled import Bound
 from trading_env.kernel.lanes import step_rows
 from trading_env.kernel.layout import PAST_ROW, SCRATCH, STATE, get_accounts, new_blocks, set_accounts
-from trading_env.kernel.measure import INFO
+from trading_env.kernel.measure import INFO, KEYS
 from trading_env.kernel.observe import observe_rows
 from trading_env.kernel.rules import Bools, Floats, Ints
 

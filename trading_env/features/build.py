@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from trading_env._checks import brief
 from trading_env.data.market import Market
 from trading_env.data.zones import local_time
-from trading_env.features import calendars, indicators
 from trading_env.features.named import DEFAULT_FEATURES, NAMED_FEATURES
 from trading_env.features.table import FeatureTable, checked_table
 
@@ -78,6 +77,8 @@ def _columns(name: Any, market: Market) -> list[tuple[str, Writer]]:
         return [(name, _writer(market.column(name)))]
     if isinstance(name, str) and name in NAMED_FEATURES:
         return [(name, _named_writer(name, market))]
+    from trading_env.features import calendars, indicators
+
     if isinstance(name, str) and name in calendars.CALENDAR_FEATURES:
         return [(name, _writer(calendars.market_column(market, name)))]
     if indicators.is_spelled_like_one(name):

@@ -16,10 +16,10 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 from trading_env._checks import choice
-from trading_env.envs.checked_state import KEYS
 from trading_env.envs.task import Task
 from trading_env.envs.trading_vector_env import TradingVectorEnv
 from trading_env.integrations.sub_env import SubEnv, row_of
+from trading_env.kernel.measure import KEYS
 
 try:
     from stable_baselines3.common.monitor import Monitor

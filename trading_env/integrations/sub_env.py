@@ -9,12 +9,12 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
 from trading_env.envs import state as env_state
-from trading_env.envs.checked_state import KEYS
 from trading_env.envs.task import Task
 from trading_env.envs.trading_env import TradingEnv
 from trading_env.envs.trading_vector_env import TradingVectorEnv
 from trading_env.envs.what_if import Counterfactual
 from trading_env.kernel.layout import OFFSET, ROW
+from trading_env.kernel.measure import KEYS
 from trading_env.kernel.rules import Floats
 
 

@@ -49,6 +49,7 @@ class Info(NamedTuple):
 
 
 INFO = Info._fields
+KEYS = (*INFO, "bar")  # of the info of a step
 
 
 @inlined

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from trading_env.data.zones import pandas_index
-from trading_env.envs.checked_state import KEYS
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.task import Task
 from trading_env.kernel.compiled import Bound
 from trading_env.kernel.layout import TARGET
+from trading_env.kernel.measure import KEYS
 from trading_env.kernel.rules import Floats
 from trading_env.kernel.scalar import STEP, step_one
 

@@ -9,7 +9,6 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
 
-from trading_env.envs.rendering.replay import history
 from trading_env.envs.task import Task
 from trading_env.kernel.layout import LAST, OFFSET, ROW
 
@@ -59,7 +58,7 @@ class ShowsEpisode:
         The kernel runs the orders of the episode again, so that the env stores only 8 bytes a step. Columns: time (if
         the market has it), close, action, order (target exposure or lots, NaN = hold), reward, and the keys of info.
         """
-        return history(self.task, self._started("history"), self._run()).drop(columns=["target", "exit"])
+        return self._history("history").drop(columns=["target", "exit"])
 
     def render(self) -> Any:
         """Rendering of the episode so far, by ``render_mode``; None, with a warning, without one.
@@ -92,5 +91,10 @@ class ShowsEpisode:
         """The episode so far; `trading_env.envs.rendering.render.figure` makes a figure of it to save."""
         from trading_env.envs.rendering.episode import Episode
 
-        opened = self._started("episode")
-        return Episode.of(self.task, opened, history(self.task, opened, self._run()))
+        return Episode.of(self.task, self._started("episode"), self._history("episode"))
+
+    def _history(self, name: str) -> Any:
+        """The episode so far, every column, for the method of this name."""
+        from trading_env.envs.rendering.replay import history
+
+        return history(self.task, self._started(name), self._run())
