@@ -8,7 +8,8 @@ check_causality({"features": my_features, "window": 10}, market)  # the same, by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from trading_env._checks import integer, number
+from trading_env.analysis.futures import changed_future, with_other_values
 from trading_env.analysis.probes import EnvProbe, FeatureProbe, Shown, resolve
-from trading_env.data.bars import BAR_COLUMNS, Floats
+from trading_env.analysis.screen import Screened, screen
+from trading_env.analysis.unjudged import unjudged
 from trading_env.data.market import Market
 
 _LAST_CUTS = 8  # number of these at the very end of the data
@@ -40,20 +43,54 @@ class LookAheadError(ValueError):
         self.name, self.bar, self.cut = name, bar, cut
 
 
+class CausalityWarning(UserWarning):
+    """Some inputs could not be judged, because they were made before the check; the message names them."""
+
+
 @dataclass(frozen=True)
 class CausalityReport:
-    """The result of a check that found no look-ahead.
+    """The result of a check that found no look-ahead in what it can judge.
 
     Attributes:
         names: names of the features and, for an env, of everything else compared.
         cuts: bars after which the future was changed.
         unmoved: features that did not react to any change, even of their own bar, like dates and constants. The
             check says nothing about values computed beforehand, which are also listed here.
+        judged: features, scaler and reward that are made of the market alone, by code that was run on changed futures.
+        not_judged: inputs made before the check -> the reason why it cannot judge them. They are columns of the market
+            that the features read, features without a reaction, the scaler, and callables that hold data.
+        screen: the market's further columns, the features, and the reward of a callable against the returns of the
+            next bars, most telling first. An honest column that predicts is possible, and so is a leak that does not
+            show.
+        level: p-values up to it make an input that was not judged a suspect.
     """
 
     names: tuple[str, ...]
     cuts: tuple[int, ...]
     unmoved: tuple[str, ...]
+    judged: tuple[str, ...]
+    not_judged: Mapping[str, str]
+    screen: tuple[Screened, ...]
+    level: float = 0.05
+
+    @property
+    def suspects(self) -> tuple[Screened, ...]:
+        """Inputs that were not judged and predict the next returns, or were standardised over the whole market."""
+        telling = (one for one in self.screen if one.p_value <= self.level or one.standardised)
+        return tuple(one for one in telling if self._doubtful(one.name))
+
+    def _doubtful(self, name: str) -> bool:
+        """True if an input was not judged, or if something that makes it was not."""
+        makers = {name for name in self.not_judged if not name.startswith(("column ", "feature "))}
+        of_features = {"scaler", "features"}
+        shared = makers & of_features if name.startswith("feature ") else makers - of_features
+        return name in self.not_judged or (not name.startswith("column ") and bool(shared))
+
+    def __str__(self) -> str:
+        first = f"{len(self.names)} values compared, {len(self.cuts)} times the future changed: none of them knew it"
+        rest = self.not_judged.items()
+        lines = [first, f"judged: {', '.join(self.judged)}", *(f"not judged: {name}: {why}" for name, why in rest)]
+        return "\n".join([*lines, *(f"suspect: {one.name}: {one}" for one in self.suspects)])
 
 
 def check_causality(
@@ -71,7 +108,11 @@ def check_causality(
     are changed, first upwards, then downwards, and then the data is truncated. Everything shown up to the cut must stay
     the same: for an env every feature, and in episodes that reach the cut every observation, reward, end and info. A
     fill at the open of bar t + 1 is reported with bar t + 1 and is not look-ahead. Dates are not changed, since a
-    calendar is known in advance. Values computed outside ``subject`` cannot change, so compute them inside.
+    calendar is known in advance.
+
+    Values computed before the check cannot change: a market's further columns, a fitted scaler, arrays that a feature
+    or reward callable brings along. The report names them in `not_judged`, a warning does too, and `screen` tests
+    whether they predict the next returns. Compute them inside ``subject`` to have them judged.
 
     Args:
         subject: features as for TradingEnv (a callable, names, "default"); or a TradingEnv, bare or with the wrappers
@@ -86,6 +127,9 @@ def check_causality(
 
     Returns:
         The report on what was compared.
+
+    Warns:
+        CausalityWarning: some inputs were made before the check; the message names them, and those that predict.
 
     Raises:
         LookAheadError: a value changed; the error names the first one and its bar.
@@ -109,49 +153,43 @@ def check_causality(
                 _raise_if_moved(before, after, cut, market, tolerance)
             for name in _moved_later(probe.features, probe.latest, cut):
                 unmoved.pop(name, None)
-    return CausalityReport(tuple(probe.names), tuple(rows), tuple(unmoved))
+    everywhere = changed_future(market, -1, rng)
+    not_judged = unjudged(probe, market, unmoved, everywhere, lambda name: with_other_values(market, name, rng))
+    report = _report(probe, market, rows, tuple(unmoved), not_judged)
+    if not_judged:
+        warnings.warn(_words(report), CausalityWarning, stacklevel=2)
+    return report
 
 
-def changed_future(
-    market: Market, cut: int, rng: np.random.Generator, *, up: bool = True, stop: int | None = None
-) -> Market:
-    """The market up to ``stop``, with different bars after ``cut``.
-
-    Prices and volumes are multiplied (or divided) by random factors from 1.5 to 4, which also change the shape of
-    each bar; further columns get other values that occur in them. The result is valid: prices stay positive and in
-    order, and NaN stays NaN.
-    """
-    stop = len(market) if stop is None else stop
-    later, n = slice(cut + 1, stop), stop - cut - 1
-    bars = {name: values[:stop].copy() for name in BAR_COLUMNS if (values := getattr(market, name)) is not None}
-    factors = rng.uniform(1.5, 4.0, n) ** (1.0 if up else -1.0)
-    for values in bars.values():
-        values[later] *= factors * rng.uniform(0.9, 1.1, n)
-    prices = np.array([values[later] for name, values in bars.items() if name != "volume"])
-    for name, extreme in (("high", prices.max(axis=0)), ("low", prices.min(axis=0))):
-        if name in bars:
-            bars[name][later] = extreme
-    if "volume" in bars:
-        bars["volume"][later] += 1.0  # a volume of 0 changes too
-    return Market(
-        **bars,
-        time=None if market.time is None else market.time[:stop],
-        columns={name: _other_values(values[:stop], later, rng) for name, values in market.columns.items()},
-        name=market.name,
-        metadata=market.metadata,
-        first=min(market.first, stop - 1),
-        bars_per_year=market.bars_per_year,
-    )
+def _report(
+    probe: FeatureProbe | EnvProbe,
+    market: Market,
+    cuts: Sequence[int],
+    unmoved: tuple[str, ...],
+    not_judged: Mapping[str, str],
+) -> CausalityReport:
+    table = probe.features
+    raw = set() if callable(probe.given.features) else {*market.columns}  # features that are columns, unchanged
+    known = np.where(np.isnan(table.values).any(1)[:, None], np.nan, table.values)  # a scaler is fitted on whole rows
+    features = {f"feature {name!r}": known[:, i] for i, name in enumerate(table.names) if name not in raw}
+    columns = {**{f"column {name!r}": values for name, values in market.columns.items()}, **features}
+    rewards = probe.rewards()
+    if rewards is not None:
+        columns["reward"] = rewards
+    scaler = ["scaler"] if probe.given.scaler is not None else []
+    reward = ["reward"] if "reward" in probe.names[len(table.names) :] else []
+    made = [] if {"scaler", "features"} & set(not_judged) else [*features]
+    code = [name for name in probe.given.code if name in not_judged]
+    judged = tuple(name for name in (*made, *scaler, *reward * (not code)) if name not in not_judged)
+    screened = sorted(screen(columns, market.close), key=lambda one: (np.isnan(one.p_value), one.p_value))
+    return CausalityReport(tuple(probe.names), tuple(cuts), unmoved, judged, dict(not_judged), tuple(screened))
 
 
-def _other_values(values: Floats, later: slice, rng: np.random.Generator) -> Floats:
-    """The column with each later value replaced by another of its values; NaN stays."""
-    known = np.unique(values[~np.isnan(values)])
-    changed, now = values.copy(), values[later]
-    if len(known) > 1:
-        others = known[(np.searchsorted(known, now) + rng.integers(1, len(known), len(now))) % len(known)]
-        changed[later] = np.where(np.isnan(now), np.nan, others)
-    return changed
+def _words(report: CausalityReport) -> str:
+    """The text of the warning."""
+    unseen = "; ".join(f"{name} ({why})" for name, why in report.not_judged.items())
+    suspects = "; ".join(f"{one.name} ({one})" for one in report.suspects)
+    return f"not judged for look-ahead: {unseen}." + f" Suspect: {suspects}." * bool(suspects)
 
 
 def _cuts(cuts: int | Sequence[int] | None, first: int, last: int, default: int) -> list[int]:

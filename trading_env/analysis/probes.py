@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from trading_env._checks import brief
+from trading_env.data.bars import Floats
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
 from trading_env.envs.trading_env import TradingEnv
 from trading_env.features.scaler import scaled_features
+from trading_env.features.table import FeatureTable
 
 _FEATURE_CUTS, _ENV_CUTS = 120, 30
 _STEPS = 12  # number of steps that an env makes before a cut
@@ -30,6 +32,23 @@ class Shown:
     values: npt.NDArray[np.floating[Any]]
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a user gave for computing what is shown.
+
+    Attributes:
+        features: names, or a callable.
+        scaler: a fitted FeatureScaler, its dict, or None.
+        reward: a name, a reward object, or a callable.
+        code: wrappers and subclasses of the env, by name.
+    """
+
+    features: Any
+    scaler: Any
+    reward: Any = "log_return"
+    code: Mapping[str, Any] = field(default_factory=dict)
+
+
 class FeatureProbe:
     """The feature tables of a market and of its changed copies."""
 
@@ -39,12 +58,20 @@ class FeatureProbe:
         self._arguments = features, scaler
         table = scaled_features(market, *self._arguments)
         self.first, self.names = max(table.warmup, market.first), table.names  # earlier rows are history
-        self.features = self.latest = Shown(table.names, 0, table.values)
+        self.features = self.latest = _shown(table)
+        self.given = Given(features, scaler)
+
+    def given_on(self, market: Market) -> tuple[Given, Shown]:
+        """What computes the features of another market, and those features."""
+        return self.given, _shown(scaled_features(market, *self._arguments))
+
+    def rewards(self) -> Floats | None:
+        """Without an env there is no reward."""
+        return None
 
     def pairs(self, changed: Market, cut: int) -> Iterator[tuple[Shown, Shown]]:
         """What is shown up to the cut, before and after the change."""
-        table = scaled_features(changed, *self._arguments)
-        self.latest = Shown(table.names, 0, table.values)
+        self.latest = _shown(scaled_features(changed, *self._arguments))
         yield _until(self.features, cut), _until(self.latest, cut)
 
 
@@ -61,6 +88,25 @@ class EnvProbe:
         self.least = max(task.firsts[0] + (task.episode_length or 1) + 1, task.window + 2)
         self.features = self.latest = _features_of(self._env)
         self.names: Sequence[str] = self.features.names
+        self.given = _given_to(self._env)
+
+    def given_on(self, market: Market) -> tuple[Given, Shown]:
+        """What computes features and rewards in the env of another market, and its features."""
+        env = self._make(market)
+        return _given_to(env), _features_of(env)
+
+    def rewards(self) -> Floats | None:
+        """The reward shown at each bar under random actions (T,), NaN where none is; None for the kernel's own."""
+        if not callable(self.given.reward) and not self.given.code:
+            return None
+        found = np.full(len(self.features.values), np.nan)
+        start, last = self.first - 1, len(found) - 1
+        while start < last:
+            shown = _episode(self._env, start, last, self._seed + start)
+            rewards = shown.values[1:, shown.names.index("reward")]
+            found[start + 1 : start + 1 + len(rewards)] = rewards
+            start += max(len(rewards), 1)
+        return found
 
     def pairs(self, changed: Market, cut: int) -> Iterator[tuple[Shown, Shown]]:
         """What is shown up to the cut, before and after the change: features, then episodes."""
@@ -83,6 +129,22 @@ class EnvProbe:
             if start + steps == cut:
                 return shown
             start = cut - steps  # the episode ended early: start later
+
+
+def _shown(table: FeatureTable) -> Shown:
+    return Shown(table.names, 0, table.values)
+
+
+def _given_to(env: Any) -> Given:
+    """What the user gave to an env: keywords, and code of his own around it or in it."""
+    config, code = env.unwrapped.task.config, {}
+    if type(env.unwrapped) is not TradingEnv:
+        code[type(env.unwrapped).__name__] = env.unwrapped
+    while env is not env.unwrapped:
+        if not type(env).__module__.startswith("gymnasium."):
+            code[type(env).__name__] = env
+        env = env.env
+    return Given(config.features, config.scaler, config.reward, code)
 
 
 def _features_of(env: Any) -> Shown:

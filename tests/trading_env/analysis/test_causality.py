@@ -7,7 +7,7 @@ import pytest
 
 from tests.trading_env.markets import random_market
 from trading_env import FeatureScaler, Market, TradingEnv, TradingVectorEnv, check_causality, load
-from trading_env.analysis.causality import LookAheadError, changed_future
+from trading_env.analysis.causality import CausalityWarning, LookAheadError, changed_future
 from trading_env.features.named import DEFAULT_FEATURES
 from trading_env.sb3 import TradingVecEnv
 
@@ -169,8 +169,9 @@ INDICATORS = [
     ],
     ids=lambda features: str(features)[:20],
 )
-def test_the_bundled_features_are_causal(features):
+def test_the_bundled_features_are_causal(features, recwarn):
     report = check_causality(features, small_market(), cuts=8 if "doy" in features else None)
+    assert [*report.not_judged] == (["column 'news'"] if "news" in features else [])
     assert set(report.unmoved) <= {"doy", "dom", "month", "year", "n_holidays"}
     assert len(report.cuts) >= 8
 
@@ -202,8 +203,9 @@ ENVS = [
 
 
 @pytest.mark.parametrize("keywords", ENVS)
-def test_every_env_option_is_causal(keywords):
+def test_every_env_option_is_causal(keywords, recwarn):
     report = check_causality(keywords, small_market())
+    assert set(report.not_judged) == ({"column 'news'"} if "news" in keywords.get("features", ()) else set())
     assert report.unmoved == ()
     assert {"reward", "terminated", "truncated", "info['equity']", "info['price']"} <= set(report.names)
     assert {"observation 'exposure'", "observation 'drawdown'"} <= set(report.names)
@@ -224,7 +226,11 @@ def test_values_made_beforehand_are_reported_as_unmoved():
     def features(data):
         return known.iloc[: len(data)].assign(now=data.close)
 
-    assert check_causality(features, market).unmoved == ("made before",)
+    with pytest.warns(CausalityWarning, match=r"feature 'made before' \(it reacts to no change.*features \(it holds"):
+        report = check_causality(features, market)
+    assert report.unmoved == ("made before",)
+    assert [*report.not_judged] == ["feature 'made before'", "features"]
+    assert report.judged == ()
 
 
 @pytest.mark.parametrize("up", [True, False])
