@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from trading_env.config import Costs, Margin
     from trading_env.data.datasets import load
     from trading_env.data.market import Market
+    from trading_env.data.panel import Panel
+    from trading_env.data.panel_datasets import load_panel
     from trading_env.envs.config import EnvConfig
     from trading_env.envs.rewards import DifferentialSharpe, MeanVariance
     from trading_env.envs.trading_env import TradingEnv
@@ -39,6 +41,7 @@ _HOMES = {
     "Margin": "config",
     "Market": "data.market",
     "MeanVariance": "envs.rewards",
+    "Panel": "data.panel",
     "PaperBroker": "live.paper",
     "Session": "live.session",
     "TradingEnv": "envs.trading_env",
@@ -48,6 +51,7 @@ _HOMES = {
     "decide": "live.decide",
     "hindsight": "analysis.hindsight",
     "load": "data.datasets",
+    "load_panel": "data.panel_datasets",
 }
 
 __version__ = "0.1.0"
@@ -62,6 +66,7 @@ __all__ = [
     "Margin",
     "Market",
     "MeanVariance",
+    "Panel",
     "PaperBroker",
     "Session",
     "TradingEnv",
@@ -71,6 +76,7 @@ __all__ = [
     "decide",
     "hindsight",
     "load",
+    "load_panel",
 ]
 
 

@@ -1,8 +1,8 @@
-"""Random markets, and bars with a changed value, for tests."""
+"""Random markets and panels, and bars with a changed value, for tests."""
 
 import numpy as np
 
-from trading_env import Market
+from trading_env import Market, Panel
 
 
 def random_bars(seed=0, n=60, volatility=0.05):
@@ -34,3 +34,17 @@ def changed(values, row, value):
     values = np.array(values, dtype=float)
     values[row] = value
     return values
+
+
+def gappy_panel(seed=0, n=60, instruments=4, gaps=0.1, **fields):
+    """A panel of random daily bars with gaps, in which the second instrument is listed late and the third delisted."""
+    rng = np.random.default_rng(seed)
+    days = np.datetime64("2020-01-01", "ns") + np.arange(n).astype("timedelta64[D]")
+    markets = []
+    for k in range(instruments):
+        own = rng.random(n) >= gaps
+        own[: n // 3 if k == 1 else 0] = False
+        own[2 * n // 3 if k == 2 else n :] = False
+        own[[n // 3, n // 2]] = True
+        markets.append(random_market(seed + k, int(own.sum()), whole=True, time=days[own], name="ABCDEFGH"[k]))
+    return Panel.from_markets(markets, **fields)

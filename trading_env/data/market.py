@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +13,10 @@ import numpy as np
 
 from trading_env._checks import brief
 from trading_env.data.bars import BAR_COLUMNS, Bars, Floats, checked_bars
+from trading_env.data.cuts import parts
 from trading_env.data.metadata import FrozenDict
-from trading_env.data.times import as_times, parse_times, row_label
-from trading_env.data.zones import Times, go_by_dates, local_time, pandas_index, zone_of
+from trading_env.data.times import row_label
+from trading_env.data.zones import Times, local_time, pandas_index, zone_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,48 +159,7 @@ class Market:
             TypeError: a cut is neither a date nor a float.
             ValueError: there are no cuts, one is out of range, or they do not increase.
         """
-        if not at:
-            raise ValueError("split needs at least one cut: a date, or a fraction in (0, 1)")
-        cuts = [self._cut(cut) for cut in at]
-        bounds = [self.first, *cuts, len(self)]
-        for i, row in enumerate(cuts, start=1):
-            if not bounds[i - 1] < row < len(self):
-                raise ValueError(
-                    f"split: cut {at[i - 1]!r} falls on row {row}, it must lie after row {bounds[i - 1]} "
-                    f"and before row {len(self)}: every part needs a bar; the bars run from {self.time_of(self.first)} "
-                    f"to {self.time_of(-1)}"
-                )
-        return tuple(self._part(start, stop) for start, stop in itertools.pairwise(bounds))
-
-    def _cut(self, cut: Any) -> int:
-        """The row at which the part after ``cut`` begins."""
-        if isinstance(cut, (float, np.floating)):
-            if not 0.0 < cut < 1.0:
-                raise ValueError(f"split: a fraction must lie in (0, 1), got {brief(cut)}")
-            return self.first + round(cut * (len(self) - self.first))
-        if isinstance(cut, (bool, int, np.number)):
-            raise TypeError(f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}")
-        if self.time is None:
-            raise ValueError(f"split: {self.name!r} has no timestamps, so {cut!r} must be a fraction in (0, 1)")
-        return self._date_row(self.time, cut)
-
-    def _date_row(self, timestamps: Times, cut: Any) -> int:
-        """The first row at or after the date ``cut``; len(self) if there is none."""
-        zoned, time = self.tz is not None, np.asarray(timestamps)
-        days = time.astype("datetime64[D]")
-        try:
-            dates, zone = parse_times([cut], dates=not zoned and go_by_dates(days, time == days))
-            date = as_times(dates)[0]
-        except (TypeError, ValueError) as error:
-            raise type(error)(
-                f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}; write a date as 2024-12-31"
-            ) from error
-        if np.isnat(date):
-            raise ValueError(f"split: a cut must be a date or a float in (0, 1), got {brief(cut)}")
-        if zoned and zone is None:  # local time repeats an hour in autumn, so it is not sorted for a binary search
-            reached = local_time(timestamps) >= date
-            return int(reached.argmax()) if reached.any() else len(self)
-        return int(np.searchsorted(time, date))
+        return tuple(self._part(*rows) for rows in parts(at, self.name, self.time, self.first, len(self)))
 
     def _part(self, start: int, stop: int) -> Market:
         """The rows before ``stop``, as views, with decisions from ``start`` on."""

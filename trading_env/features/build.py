@@ -26,7 +26,7 @@ def default_features(market: Market) -> tuple[str, ...]:
     return tuple(name for name in DEFAULT_FEATURES if known.issuperset(NAMED_FEATURES[name].needs))
 
 
-def feature_table(market: Market, features: Features = "default") -> FeatureTable:
+def feature_table(market: Market, features: Features = "default", *, short: bool = False) -> FeatureTable:
     """The features of each bar of ``market``, float32 (T, F).
 
     Args:
@@ -42,6 +42,7 @@ def feature_table(market: Market, features: Features = "default") -> FeatureTabl
               ("RSI", {"timeperiod": 14}), see `trading_env.features.indicators`;
             - a callable Market -> DataFrame or array (T, F);
             - an array (T, F).
+        short: True to allow a market that is too short for a feature; all its rows are then incomplete.
 
     Raises:
         TypeError: a wrong type or dtype.
@@ -49,26 +50,27 @@ def feature_table(market: Market, features: Features = "default") -> FeatureTabl
             the message names the column and the row.
     """
     if isinstance(features, str) and features == "default":
-        return _from_columns([(name, _named_writer(name, market)) for name in default_features(market)], market)
+        columns = [(name, _named_writer(name, market)) for name in default_features(market)]
+        return _from_columns(columns, market, short)
     if callable(features):
-        return _from_values(features(market), market, "the feature callable's result")
+        return _from_values(features(market), market, "the feature callable's result", short)
     if isinstance(features, np.ndarray):
-        return _from_values(features, market, "features")
+        return _from_values(features, market, "features", short)
     if isinstance(features, Sequence) and not isinstance(features, str):
-        return _from_columns([column for name in features for column in _columns(name, market)], market)
+        return _from_columns([column for name in features for column in _columns(name, market)], market, short)
     raise TypeError(
         f"features must be 'default', a list of names, a callable or an array (T, F), got {brief(features)}"
     )
 
 
-def _from_columns(columns: Sequence[tuple[str, Writer]], market: Market) -> FeatureTable:
+def _from_columns(columns: Sequence[tuple[str, Writer]], market: Market, short: bool) -> FeatureTable:
     if not columns:
         raise ValueError("features must have at least one name, got none")
     values = np.empty((len(market), len(columns)), np.float32)
     for j, (_, write) in enumerate(columns):
         with np.errstate(all="ignore"):  # checked_table reports values that are not finite, with their rows
             write(values[:, j])
-    return checked_table(values, [name for name, _ in columns], market.time)
+    return checked_table(values, [name for name, _ in columns], market.time, short=short)
 
 
 def _columns(name: Any, market: Market) -> list[tuple[str, Writer]]:
@@ -115,7 +117,7 @@ def _named_writer(name: str, market: Market) -> Writer:
     return write
 
 
-def _from_values(values: Any, market: Market, what: str) -> FeatureTable:
+def _from_values(values: Any, market: Market, what: str, short: bool) -> FeatureTable:
     """The table of a DataFrame or an array (T, F); ``what`` names it in messages."""
     names = None
     if hasattr(values, "columns"):  # a DataFrame; isinstance would import pandas
@@ -133,7 +135,8 @@ def _from_values(values: Any, market: Market, what: str) -> FeatureTable:
         raise TypeError(f"{what} must hold real numbers, got dtype {array.dtype}")
     with np.errstate(over="ignore"):
         table = np.array(array, dtype=np.float32, order="C")
-    return checked_table(table, names or [f"feature_{j}" for j in range(array.shape[1])], market.time)
+    names = names or [f"feature_{j}" for j in range(array.shape[1])]
+    return checked_table(table, names, market.time, short=short)
 
 
 def _check_index(frame: Any, market: Market, what: str) -> None:

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trading_env._checks import brief
 from trading_env.data.bars import Floats, as_column
 from trading_env.data.market import Market
+from trading_env.data.panel import Panel
 from trading_env.data.zones import Times
 from trading_env.features.build import Features, feature_table
+from trading_env.features.instruments import instrument_tables
 from trading_env.features.table import FeatureTable, checked_table
 
 _CHUNK = 1 << 16
@@ -41,28 +44,26 @@ class FeatureScaler:
         """True once `fit` has been called."""
         return bool(self.names_)
 
-    def fit(self, data: Market | FeatureTable, features: Features = "default") -> FeatureScaler:
+    def fit(self, data: Market | Panel | FeatureTable, features: Features = "default") -> FeatureScaler:
         """The scaler itself, fitted to the training data.
 
         Args:
-            data: the training Market, of which the complete rows from `first` on are used; or a FeatureTable, of
-                which the complete rows are used.
-            features: the Market's features, as for `feature_table`.
+            data: the training Market, of which the complete rows from `first` on are used; or a Panel, of which
+                those of all instruments are used, so that a column has one mean and one deviation for all; or a
+                FeatureTable, of which the complete rows are used.
+            features: of the Market or the Panel, as for `feature_table` or `instrument_tables`.
 
         Raises:
-            TypeError: data is neither.
+            TypeError: data is none of these.
             ValueError: the scaler is already fitted, or no row is complete.
         """
         if self.fitted:
             raise ValueError("the scaler is fitted already: it belongs to one training split, make a new one")
-        table, first = _as_table(data, features)
-        rows = table.values[max(first, table.warmup) :]
-        if len(rows) == 0:
-            raise ValueError(f"no row to fit on: {len(table)} rows, of which {table.warmup} are incomplete")
+        names, rows = _fitting_rows(data, features)
         mean = rows.mean(axis=0, dtype=np.float64)
         most, least = rows.max(axis=0), rows.min(axis=0)  # one number rounded twice may give float32 neighbours
         spread = most - least > np.finfo(np.float32).eps * np.maximum(np.abs(most), np.abs(least))
-        self._freeze(table.names, mean, np.where(spread, _deviation(rows, mean), 1.0))
+        self._freeze(names, mean, np.where(spread, _deviation(rows, mean), 1.0))
         return self
 
     def transform(self, table: FeatureTable) -> FeatureTable:
@@ -89,7 +90,7 @@ class FeatureScaler:
                 rows = slice(start, start + _CHUNK)
                 values[rows] = (table.values[rows] - self.mean_) / self.scale_
         try:
-            return checked_table(values, table.names, time)
+            return checked_table(values, table.names, time, short=table.warmup == len(table))
         except ValueError as error:
             raise ValueError(f"after the scaler: {error}") from error
 
@@ -154,27 +155,44 @@ def scaled_features(
     Raises:
         TypeError, ValueError: as `feature_table` and `FeatureScaler.transform`.
     """
-    table = feature_table(market, features)
+    table, fitted = feature_table(market, features), checked_scaler(scaler)
+    return table if fitted is None else fitted.transform_at(table, market.time)
+
+
+def checked_scaler(scaler: Any) -> FeatureScaler | None:
+    """The scaler of a FeatureScaler, of its ``to_dict()`` or of None; TypeError for anything else."""
     if isinstance(scaler, Mapping):
-        scaler = FeatureScaler.from_dict(scaler)
-    if scaler is None:
-        return table
-    if not isinstance(scaler, FeatureScaler):
+        return FeatureScaler.from_dict(scaler)
+    if scaler is not None and not isinstance(scaler, FeatureScaler):
         raise TypeError(f"scaler must be a FeatureScaler, its to_dict() or None, got {brief(scaler)}")
-    return scaler.transform_at(table, market.time)
+    return scaler
 
 
 def _typed(value: Any) -> str:
     return f"{type(value).__name__}: {brief(value)}"
 
 
-def _as_table(data: Market | FeatureTable, features: Features) -> tuple[FeatureTable, int]:
-    """The table, and its first row at which a decision may be made."""
+def _fitting_rows(data: Any, features: Features) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Names of the columns, and the rows to fit on (n, F)."""
+    parts = _parts(data, features)
+    rows = [table.values[max(first, table.warmup) :] for table, first in parts]
+    if not any(map(len, rows)):
+        total, incomplete = (sum(counts) for counts in zip(*((len(t), t.warmup) for t, _ in parts), strict=True))
+        raise ValueError(f"no row to fit on: {total} rows, of which {incomplete} are incomplete")
+    return parts[0][0].names, rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+
+def _parts(data: Any, features: Features) -> list[tuple[FeatureTable, int]]:
+    """The tables, each with its first row at which a decision may be made."""
     if isinstance(data, Market):
-        return feature_table(data, features), data.first
+        return [(feature_table(data, features), data.first)]
     if isinstance(data, FeatureTable):
-        return data, 0
-    raise TypeError(f"a scaler is fitted on a Market or a FeatureTable, got {type(data).__name__}")
+        return [(data, 0)]
+    if isinstance(data, Panel):
+        firsts = data.tradable[: data.first].sum(axis=0).tolist()
+        tables = instrument_tables(data, features)
+        return [(table, first) for table, first in zip(tables, firsts, strict=True) if table is not None]
+    raise TypeError(f"a scaler is fitted on a Market, a Panel or a FeatureTable, got {type(data).__name__}")
 
 
 def _deviation(rows: Any, mean: Floats) -> Floats:

@@ -41,8 +41,12 @@ class FeatureTable:
         return len(self.values)
 
 
-def checked_table(values: NDArray[np.float32], names: Sequence[str], time: Times | None = None) -> FeatureTable:
+def checked_table(
+    values: NDArray[np.float32], names: Sequence[str], time: Times | None = None, *, short: bool = False
+) -> FeatureTable:
     """The table of ``values`` (T, F), which are not copied, with its warmup.
+
+    ``short=True`` allows a column without any value, as of a market that is too short for a feature.
 
     Raises:
         ValueError: two columns have one name, or a column is infinite anywhere, NaN after its leading rows, or
@@ -51,11 +55,11 @@ def checked_table(values: NDArray[np.float32], names: Sequence[str], time: Times
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
         raise ValueError(f"features must have different names, got {twice[0]!r} twice")
-    warmup = max((_leading_nan(name, values[:, j], time) for j, name in enumerate(names)), default=0)
+    warmup = max((_leading_nan(name, values[:, j], time, short) for j, name in enumerate(names)), default=0)
     return FeatureTable(values, tuple(names), warmup)
 
 
-def _leading_nan(name: str, column: NDArray[np.float32], time: Times | None) -> int:
+def _leading_nan(name: str, column: NDArray[np.float32], time: Times | None, short: bool) -> int:
     """Number of leading NaN of a column (T,) that is finite after them."""
     count, bad = leading_nan(column)
     if bad is not None:
@@ -63,6 +67,6 @@ def _leading_nan(name: str, column: NDArray[np.float32], time: Times | None) -> 
             f"feature {name!r} must be finite (NaN in leading rows excepted), "
             f"got {column[bad]} at {row_label(time, bad)}"
         )
-    if count == len(column):
+    if count == len(column) and not short:
         raise ValueError(f"feature {name!r} has no value: {len(column)} rows are too few for it")
     return count

@@ -152,7 +152,7 @@ def test_something_else_than_a_table_is_not_transformed(table):
 
 
 def test_fit_refuses_other_data_and_no_rows():
-    with pytest.raises(TypeError, match="fitted on a Market or a FeatureTable, got DataFrame"):
+    with pytest.raises(TypeError, match="fitted on a Market, a Panel or a FeatureTable, got DataFrame"):
         FeatureScaler().fit(pd.DataFrame())
     incomplete = FeatureTable(np.full((2, 1), np.nan, np.float32), ("a",), 2)
     with pytest.raises(ValueError, match="no row to fit on: 2 rows, of which 2 are incomplete"):

@@ -139,13 +139,8 @@ def read_csv(path: str | Path, **options: Any) -> Bars:
             for a file without one) and names (of the columns) as in pandas.read_csv; max_bytes, the largest allowed
             size of the uncompressed file, by default 1,000,000,000; None for no limit.
     """
-    check_known(options)
-    reading = checked_text(**{key: options.pop(key) for key in TEXT_OPTIONS if key in options})
-    limit = checked_limit(options.pop("max_bytes", MAX_BYTES))
-    check_marks(options.get("decimal"), options.get("thousands"))
-    text = options.get("decimal") is not None or options.get("thousands") is not None
-    frame, layout = read_file(path, lambda p: text_frame(p, **reading, text=text, max_bytes=limit))
-    return _from_file(frame, layout, path, options)
+    frame, rest = file_frame(path, options)
+    return read_frame(frame, **{"name": name_of_file(path), **rest})
 
 
 def read_parquet(path: str | Path, **options: Any) -> Bars:
@@ -156,18 +151,35 @@ def read_parquet(path: str | Path, **options: Any) -> Bars:
         options: those of `read_frame`; max_bytes, the largest allowed size of its columns in memory, by default
             1,000,000,000; None for no limit.
     """
+    frame, rest = file_frame(path, options, parquet=True)
+    return read_frame(frame, **{"name": name_of_file(path), **rest})
+
+
+def file_frame(
+    path: str | Path, options: Mapping[str, Any], parquet: bool = False
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A file's rows, for `read_frame`, and those of the options that remain for it."""
     check_known(options)
-    wrong = [key for key in options if key in TEXT_OPTIONS]
-    if wrong:
-        raise TypeError(f"load: {wrong} apply to text files only")
-    limit = checked_limit(options.pop("max_bytes", MAX_BYTES))
-    return _from_file(read_file(path, lambda p: parquet_frame(p, limit)), None, path, options)
-
-
-def _from_file(frame: pd.DataFrame, layout: Layout | None, path: str | Path, options: dict[str, Any]) -> Bars:
+    limit = checked_limit(options.get("max_bytes", MAX_BYTES))
+    reading = {key: options[key] for key in TEXT_OPTIONS if key in options}
+    if parquet and reading:
+        raise TypeError(f"load: {list(reading)} apply to text files only")
+    layout = None
+    if parquet:
+        frame = read_file(path, lambda p: parquet_frame(p, limit))
+    else:
+        reading = checked_text(**reading)
+        check_marks(options.get("decimal"), options.get("thousands"))
+        text = options.get("decimal") is not None or options.get("thousands") is not None
+        frame, layout = read_file(path, lambda p: text_frame(p, **reading, text=text, max_bytes=limit))
     frame.attrs[_SOURCE] = (True, layout)
+    return frame, {key: value for key, value in options.items() if key not in (*TEXT_OPTIONS, "max_bytes")}
+
+
+def name_of_file(path: str | Path) -> str:
+    """The name of a file up to its first dot."""
     file = Path(path).name
-    return read_frame(frame, **{"name": file.split(".")[0] or file, **options})
+    return file.split(".")[0] or file
 
 
 def read_rows(rows: Any, **options: Any) -> Bars:

@@ -41,6 +41,34 @@ def one_ticker(frame: pd.DataFrame, ticker: Any) -> tuple[pd.DataFrame, str | No
     return frame, None
 
 
+def column_of_tickers(frame: pd.DataFrame, name: Any = None) -> tuple[pd.DataFrame, int]:
+    """The frame with single-level rows, and the position of its column of tickers.
+
+    Args:
+        frame: single-level columns.
+        name: of the column, or of a level of the index; None to find it.
+
+    Raises:
+        ValueError: there is no such column, or several could be it.
+    """
+    import pandas as pd
+
+    if isinstance(frame.index, pd.MultiIndex):
+        frame = frame.reset_index(_ticker_level(frame.index))
+    elif name is not None and frame.index.name == name:
+        frame = frame.reset_index()
+    labels = list(frame.columns)
+    found = [i for i, label in enumerate(labels) if label == name]
+    if name is None:
+        found = [i for i, label in enumerate(labels) if _names_tickers(label, frame.iloc[:, i], None)]
+    if len(found) != 1:
+        which = f"several columns of symbols: {[labels[i] for i in found]}" if found else "no column of symbols"
+        if name is not None and not found:
+            which = f"no column {brief(name)}"
+        raise ValueError(f"the frame has {which}; symbol= names it, among {brief(labels, 400)}")
+    return frame, found[0]
+
+
 def _names_tickers(label: Any, column: pd.Series[Any], ticker: Any) -> bool:
     """True if a column holds tickers: its name says so, and it is text or the caller gives a ticker."""
     import pandas as pd
@@ -76,6 +104,8 @@ def _of_rows(frame: pd.DataFrame, ticker: Any, position: int) -> tuple[pd.DataFr
 
 
 def _chosen(tickers: list[Any], ticker: Any) -> Any:
+    if not tickers:
+        raise ValueError("the frame has no rows")
     if ticker is None and len(tickers) > 1:
         raise ValueError(f"the frame holds several tickers, choose one with load(frame, ticker=...): {_some(tickers)}")
     if ticker is not None and ticker not in tickers:
@@ -88,8 +118,24 @@ def _some(names: list[Any]) -> str:
     return str(names) if len(names) <= 20 else f"{str(names[:20])[:-1]}, ... {len(names)} in all]"
 
 
+def tickers_of_columns(frame: pd.DataFrame) -> list[Any]:
+    """The tickers of a frame with two levels of columns."""
+    _, tickers, _ = _two_levels(frame)
+    return tickers
+
+
 def _of_two_levels(frame: pd.DataFrame, ticker: Any) -> tuple[pd.DataFrame, str]:
     """One instrument of a frame like yfinance's, with a level of tickers and one of prices, and its ticker."""
+    price_level, tickers, times = _two_levels(frame)
+    chosen = _chosen(tickers, ticker)
+    labels = _joined_labels(frame)
+    fields = np.where(times, labels, frame.columns.get_level_values(price_level))
+    rows = (frame.columns.get_level_values(1 - price_level) == chosen) | times
+    return frame.loc[:, rows].set_axis(fields[rows], axis=1), str(chosen)
+
+
+def _two_levels(frame: pd.DataFrame) -> tuple[int, list[Any], Any]:
+    """The level of prices in a frame's columns, its tickers, and True for each column that is a time."""
     levels = [
         {str(label).strip().lower() for label in frame.columns.get_level_values(i)}
         for i in range(frame.columns.nlevels)
@@ -98,9 +144,10 @@ def _of_two_levels(frame: pd.DataFrame, ticker: Any) -> tuple[pd.DataFrame, str]
     if frame.columns.nlevels != 2 or len(prices) != 1:
         raise ValueError(f"columns must have a level of tickers and one with 'Close', got {list(frame.columns)[:6]}")
     names = frame.columns.get_level_values(1 - prices[0])
-    labels = ["".join(map(str, label)).strip() for label in frame.columns]
-    times = np.array([label.lower() in TIME_NAMES for label in labels])  # reset_index leaves their other level empty
-    chosen = _chosen(list(dict.fromkeys(names[~times])), ticker)
-    fields = np.where(times, labels, frame.columns.get_level_values(prices[0]))
-    rows = (names == chosen) | times
-    return frame.loc[:, rows].set_axis(fields[rows], axis=1), str(chosen)
+    times = np.array([label.lower() in TIME_NAMES for label in _joined_labels(frame)])
+    return prices[0], list(dict.fromkeys(names[~times])), times
+
+
+def _joined_labels(frame: pd.DataFrame) -> list[str]:
+    """Both levels of each column's label as one; reset_index leaves the second level of a time empty."""
+    return ["".join(map(str, label)).strip() for label in frame.columns]
