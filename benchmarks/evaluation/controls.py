@@ -4,69 +4,36 @@ A study is a function (train, test, features) -> log growth per bar [S, T] of it
 of its benchmark; `features` is as in TradingEnv. A control changes one of the three and states what must follow:
 
     null       both markets have unpredictable returns: the interval of the edge must contain 0 or lie below it.
-    late       further columns arrive a bar late: half of the edge must remain.
+    late       further columns, all and each, arrive a bar late: half of the edge must remain.
     shuffled   the training returns are reordered, the test stays: the same must hold.
     peek       the next bar's return is a feature: the edge and its gain over the honest one must lie above 0.
-    hindsight  nothing changes: no seed may earn more than the best path with all prices known.
+    future     the second half of the test is another: growth in its first half must stay.
 
 A further column that was computed from future prices moves with its bar, so that shuffling destroys its edge together
 with the honest one; a delay of one bar destroys its edge alone. Training and test must have no bars in common.
+`benchmarks.evaluation.track_controls` has the controls of results: the hindsight bound, costs, and selection.
 
 Axis letters: S seeds, T bars.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.evaluation.control import Control
+from benchmarks.evaluation.control_markets import late, null_like, shuffled, with_peek
 from benchmarks.statistics.estimates import Estimate, gap_over_seeds_and_bars, mean_over_seeds, mean_over_seeds_and_bars
-from trading_env import Market, hindsight
+from trading_env import Market
 from trading_env._checks import integer
+from trading_env.analysis.futures import changed_future
 
 Floats = npt.NDArray[np.float64]
 Study = Callable[[Market, Market, Any], Floats]
 _ROUNDING = 1e-9
-
-
-class ControlFailedError(AssertionError):
-    """A control failed."""
-
-
-@dataclass(frozen=True)
-class Control:
-    """The outcome of a control.
-
-    Attributes:
-        name: of the control.
-        edge: mean log growth per bar.
-        interval: its 95% interval, over seeds and time.
-        expected: the condition, in words.
-        passed: True if it holds.
-    """
-
-    name: str
-    edge: float
-    interval: tuple[float, float]
-    expected: str
-    passed: bool
-
-    def require(self) -> None:
-        """Raises unless the control passed.
-
-        Raises:
-            ControlFailedError: it failed.
-        """
-        if not self.passed:
-            low, high = self.interval
-            raise ControlFailedError(
-                f"{self.name}: the edge is {self.edge:.3g} [{low:.3g}, {high:.3g}] a bar, but {self.expected}"
-            )
 
 
 def null_control(
@@ -117,20 +84,59 @@ def shuffled_control(
 
 
 def late_control(
-    study: Study, train: Market, test: Market, features: Any = "default", *, honest: Floats | None = None
+    study: Study,
+    train: Market,
+    test: Market,
+    features: Any = "default",
+    *,
+    honest: Floats | None = None,
+    column: str | None = None,
 ) -> Control:
-    """The study with every further column of both markets a bar late; ``honest`` are its results without the delay.
+    """The study with a further column of both markets, or with all of them, a bar late.
 
     It fails if less than half of an edge remains and the loss is no noise: either the columns were not known at their
     bar's close, or what they say is worth nothing a bar later, which only their source can tell.
+
+    Args:
+        study: as described in the module.
+        train: the market to train on.
+        test: the market to test on.
+        features: of both.
+        honest: the study's results without the delay, if they are known.
+        column: the column to delay; all of them if None.
     """
     honest = study(train, test, features) if honest is None else honest
-    growth = study(late(train), late(test), features)
+    growth = study(*(late(market, *([column] if column else [])) for market in (train, test)), features)
     lost = mean_over_seeds_and_bars(honest.mean(0, keepdims=True) - growth.mean(0, keepdims=True)).interval()
     before, after = float(honest.mean()), float(growth.mean())
     expected = f"half of the edge of {before / 1e-4:.2f} basis points must remain, or the loss be within noise"
     passed = not (lost[0] > 0.0 and after < 0.5 * before)
-    return Control("columns a bar late", after, _interval(growth), expected, passed)
+    name = "columns a bar late" if column is None else f"column {column!r} a bar late"
+    return Control(name, after, _interval(growth), expected, passed)
+
+
+def future_control(
+    study: Study,
+    train: Market,
+    test: Market,
+    features: Any = "default",
+    *,
+    honest: Floats | None = None,
+    seed: int = 0,
+) -> Control:
+    """The study with other bars in the second half of the test: what it earns in the first half must not change.
+
+    A study that trains, scales or selects on its test fails, and so does one that is not reproducible.
+    """
+    honest = study(train, test, features) if honest is None else honest
+    half = honest.shape[1] // 2
+    changed = changed_future(test, len(test) - 1 - honest.shape[1] + half, np.random.default_rng(seed))
+    growth = study(train, changed, features)[:, :half]
+    gaps = np.abs(growth - honest[:, :half])
+    moved = np.flatnonzero(gaps.max(0) > _ROUNDING)
+    where = f", but it differs from bar {moved[0]} on" if moved.size else ""
+    expected = f"growth before a change of the test's later half must stay as it was{where}"
+    return Control("changed future", float(growth.mean()), _interval(growth), expected, not moved.size)
 
 
 def peek_control(
@@ -150,29 +156,6 @@ def peek_control(
     )
 
 
-def hindsight_control(growth: Floats, test: Market, **keywords: Any) -> Control:
-    """The check that no seed's log growth [S, T] on ``test`` exceeds the hindsight bound.
-
-    Args:
-        growth: log growth of equity, without subtracting a benchmark.
-        test: the market.
-        keywords: of TradingEnv, as in the test.
-
-    Raises:
-        ValueError: growth does not cover the bars of the bound.
-    """
-    best_path = hindsight(test, **keywords)
-    if growth.ndim != 2 or growth.shape[1] != len(best_path.actions):
-        raise ValueError(
-            f"growth must have shape (S, {len(best_path.actions)}), one column per bar of the test: {growth.shape}"
-        )
-    bound = best_path.log_growth
-    best = float(growth.sum(1).max())
-    passed = best <= bound + _ROUNDING * max(1.0, abs(bound))
-    expected = f"the best seed's sum, {best:.4g}, must not exceed the hindsight bound {bound:.4g}"
-    return Control("hindsight bound", float(growth.mean()), _interval(growth), expected, passed)
-
-
 def run_controls(
     study: Study, train: Market, test: Market, features: Any = "default", *, shuffles: int = 8
 ) -> list[Control]:
@@ -185,8 +168,15 @@ def run_controls(
         null_control(study, train, test, features, draws=shuffles),
         shuffled_control(study, train, test, features, shuffles=shuffles),
         peek_control(study, train, test, features, honest=honest),
-        *([late_control(study, train, test, features, honest=honest)] if train.columns or test.columns else []),
+        future_control(study, train, test, features, honest=honest),
+        *late_controls(study, train, test, features, honest=honest),
     ]
+
+
+def late_controls(study: Study, train: Market, test: Market, features: Any, honest: Floats) -> list[Control]:
+    """All further columns a bar late together, and each alone if there are several; none without such columns."""
+    names: list[str | None] = [None, *test.columns] if len(test.columns) > 1 else [None] * len(test.columns)
+    return [late_control(study, train, test, features, honest=honest, column=name) for name in names]
 
 
 def _interval(growth: Floats) -> tuple[float, float]:
@@ -214,72 +204,3 @@ def check_apart(train: Market, test: Market, run: int = 20) -> None:
             raise ValueError(
                 f"train and test must have no bars in common: {run} returns from bar {i} of train are in test"
             )
-
-
-# -- markets and features ----------------------------------------------------------------------------------------
-
-
-def null_like(market: Market, seed: int) -> Market:
-    """A market with the same volatility and independent, unpredictable returns; simple returns have mean 0."""
-    sigma = float(np.log(market.close[1:] / market.close[:-1]).std())
-    rng = np.random.default_rng(seed)
-    returns = rng.normal(-0.5 * sigma**2, sigma, len(market) - 1)
-    close = market.close[0] * np.exp(np.concatenate([[0.0], np.cumsum(returns)]))
-    opened = np.concatenate([close[:1], close[:-1]])
-    high, low = np.maximum(opened, close), np.minimum(opened, close)
-    bars = {"open": opened, "high": high, "low": low, "close": close, "volume": market.volume}
-    return Market(**bars, columns=market.columns, **_kept(market))
-
-
-def shuffled(market: Market, seed: int) -> Market:
-    """The market's bars, each relative to the close before it, in random order; dates and first close stay.
-
-    Returns keep their distribution and lose their order. Further columns move with their bars.
-    """
-    known = max((int(np.isnan(values).sum()) for values in market.columns.values()), default=0)  # NaN come first
-    order = np.arange(1, len(market))
-    order[known:] = np.random.default_rng(seed).permutation(order[known:])
-    before = market.close[:-1]
-    returns = np.log(market.close[1:] / before)[order - 1]
-    close = market.close[0] * np.exp(np.concatenate([[0.0], np.cumsum(returns)]))
-    bars: dict[str, Any] = {"close": close}
-    for name in ("open", "high", "low"):
-        values = getattr(market, name)
-        if values is not None:
-            relative = (values[1:] / before)[order - 1]
-            bars[name] = np.concatenate([values[:1], close[:-1] * relative])
-    if "high" in bars and "low" in bars:  # rounding must not put a close outside its bar
-        ends = np.maximum(bars.get("open", close), close), np.minimum(bars.get("open", close), close)
-        bars["high"], bars["low"] = np.maximum(bars["high"], ends[0]), np.minimum(bars["low"], ends[1])
-    if market.volume is not None:
-        bars["volume"] = np.concatenate([market.volume[:1], market.volume[order]])
-    columns = {name: np.concatenate([values[:1], values[order]]) for name, values in market.columns.items()}
-    return Market(**bars, columns=columns, **_kept(market))
-
-
-def late(market: Market) -> Market:
-    """The market with each further column's values moved to the next bar; the first is unknown."""
-    columns = {name: np.append(np.nan, values[:-1]) for name, values in market.columns.items()}
-    bars = {name: getattr(market, name) for name in ("open", "high", "low", "close", "volume")}
-    return Market(**bars, columns=columns, **_kept(market))
-
-
-def with_peek(features: Any) -> Callable[[Market], Any]:
-    """The features and, beside them, the log return of the next bar, which no honest study can see."""
-
-    def peeking(market: Market) -> Any:
-        import pandas as pd
-
-        from trading_env.features.build import feature_table
-
-        table = feature_table(market, features)
-        values = pd.DataFrame(table.values, columns=list(table.names), dtype=np.float64)
-        values.iloc[: table.warmup] = math.nan
-        values["peek"] = np.append(np.log(market.close[1:] / market.close[:-1]), 0.0)
-        return values
-
-    return peeking
-
-
-def _kept(market: Market) -> dict[str, Any]:
-    return {"time": market.time, "name": market.name, "first": market.first, "bars_per_year": market.bars_per_year}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from agents.base.commands import printable
 from agents.common import files
-from benchmarks.evaluation.controls import Control
+from benchmarks.evaluation.control import Control
 from benchmarks.reports import table as tables
 from benchmarks.reports.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, new_figure, picture, show_grid
 from benchmarks.study.certified import Certificate

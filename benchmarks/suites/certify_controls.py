@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.ppo import PPO
-from benchmarks.evaluation.controls import Control, hindsight_control, run_controls
+from benchmarks.evaluation.control import Control
+from benchmarks.evaluation.controls import run_controls
+from benchmarks.evaluation.track_controls import hindsight_control
 from benchmarks.evaluation.tracks import ENV_ID
 from trading_env import Market, backtest
 from trading_env.data import simulators

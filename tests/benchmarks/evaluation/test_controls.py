@@ -1,12 +1,15 @@
+from functools import partial
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
-from benchmarks.evaluation import controls
-from benchmarks.evaluation.controls import ControlFailedError
+from benchmarks.evaluation import control_markets, controls
+from benchmarks.evaluation.control import ControlFailedError
+from benchmarks.evaluation.track_controls import cost_control, hindsight_control, selection_control
 from benchmarks.evaluation.tracks import ENV_ID
 from benchmarks.statistics.estimates import mean_over_seeds_and_bars
-from trading_env import Market, hindsight, load
+from trading_env import Market, backtest, hindsight, load
 from trading_env.data import simulators
 
 TASK = {"actions": (0.0, 1.0), "window": 2, "features": ["log_return_1"]}
@@ -42,7 +45,7 @@ def peeker(train, test, features):
 
 def test_a_shuffled_market_has_the_same_bars_in_another_order():
     before = market()
-    after = controls.shuffled(before, 1)
+    after = control_markets.shuffled(before, 1)
     np.testing.assert_allclose(np.sort(log_returns(after)), np.sort(log_returns(before)), atol=1e-12)
     assert not np.allclose(log_returns(after), log_returns(before))
     assert (after.time == before.time).all()
@@ -55,12 +58,12 @@ def test_a_shuffled_market_has_the_same_bars_in_another_order():
 
 @pytest.mark.parametrize("name", ["us-stocks/AAPL", "us-stocks/IBM"])
 def test_real_prices_can_be_shuffled_and_stay_valid(name):
-    assert len(controls.shuffled(load(name), 0)) == len(load(name))  # Market checks each bar
+    assert len(control_markets.shuffled(load(name), 0)) == len(load(name))  # Market checks each bar
 
 
 def test_a_null_market_is_as_long_and_as_volatile():
     before = market(5000)
-    after = controls.null_like(before, 3)
+    after = control_markets.null_like(before, 3)
     assert len(after) == len(before)
     assert log_returns(after).std() == pytest.approx(log_returns(before).std(), rel=0.05)
     assert abs(np.expm1(log_returns(after)).mean()) < 4 * log_returns(after).std() / np.sqrt(5000)
@@ -68,14 +71,14 @@ def test_a_null_market_is_as_long_and_as_volatile():
 
 
 def test_the_peek_is_the_next_log_return():
-    frame = controls.with_peek(["log_return_5", "news"])(market())
+    frame = control_markets.with_peek(["log_return_5", "news"])(market())
     np.testing.assert_allclose(frame["peek"][:-1], log_returns(market()))
     assert frame["peek"].iloc[-1] == 0.0
     assert list(frame) == ["log_return_5", "news", "peek"]
 
 
 def test_an_agent_that_trades_on_the_peek_sees_it_in_its_observations():
-    env = gym.make(ENV_ID, data=market(), **{**TASK, "features": controls.with_peek(["log_return_1"])})
+    env = gym.make(ENV_ID, data=market(), **{**TASK, "features": control_markets.with_peek(["log_return_1"])})
     obs, info = env.reset()
     assert obs[3] == np.float32(log_returns(market())[info["bar"]])
 
@@ -107,7 +110,7 @@ def test_a_side_learnt_by_chance_from_one_order_is_no_edge():
         side = np.sign(r[1:] @ r[:-1])
         return np.append(0.0, side * np.sign(ahead[:-1]) * ahead[1:])[None]
 
-    alone = [one_sided(controls.shuffled(trending, seed), test, None) for seed in range(8)]
+    alone = [one_sided(control_markets.shuffled(trending, seed), test, None) for seed in range(8)]
     assert any(mean_over_seeds_and_bars(growth).interval()[0] > 0.0 for growth in alone)
     assert controls.shuffled_control(one_sided, trending, test).passed
     with pytest.raises(ValueError, match="shuffles must be at least 2, got 1"):
@@ -172,13 +175,82 @@ def test_the_hindsight_bound_holds_for_its_own_path_and_not_above_it():
     best = hindsight(test, **TASK)
     growth = np.zeros((2, len(best.actions)))
     growth[0, 0] = best.log_growth
-    assert controls.hindsight_control(growth, test, **TASK).passed
+    assert hindsight_control(growth, test, **TASK).passed
     growth[1, 3] = best.log_growth * 1.001
     with pytest.raises(ControlFailedError, match="hindsight bound"):
-        controls.hindsight_control(growth, test, **TASK).require()
+        hindsight_control(growth, test, **TASK).require()
 
 
 def test_growth_of_other_bars_than_the_bounds_is_refused():
     test = market()
     with pytest.raises(ValueError, match=r"growth must have shape \(S, 394\)"):
-        controls.hindsight_control(np.zeros((2, 10)), test, **TASK)
+        hindsight_control(np.zeros((2, 10)), test, **TASK)
+
+
+# -- trained on the test, costs left out, the best of many --------------------------------------------------------
+
+
+def linear(train, test, features, on_test=False):
+    """Follows the sign of a linear forecast by the last three returns, fitted on the training or on the test."""
+    known, asked = (np.lib.stride_tricks.sliding_window_view(log_returns(one), 4) for one in (train, test))
+    fitted = asked if on_test else known
+    line = np.linalg.lstsq(fitted[:, :3], fitted[:, 3])[0]
+    return (np.sign(asked[:, :3] @ line) * asked[:, 3])[None]
+
+
+def test_a_study_that_learns_from_its_test_is_caught_by_another_future():
+    assert controls.future_control(linear, market(), market(seed=1)).passed
+    found = controls.future_control(partial(linear, on_test=True), market(), market(seed=1))
+    assert not found.passed
+    assert "differs from bar" in found.expected
+    with pytest.raises(ControlFailedError, match="changed future"):
+        found.require()
+
+
+def test_each_column_is_delayed_alone_and_all_are_together():
+    def leaking(seed):
+        base = market(600, seed)
+        ahead = np.append(np.diff(np.log(base.close)), 0.0)
+        return Market(base.close, columns={"leak": ahead, "other": np.ones(600)})
+
+    def follower(train, test, features):
+        return (np.sign(np.nan_to_num(test.columns["leak"][:-1])) * log_returns(test))[None]
+
+    found = {one.name: one.passed for one in controls.run_controls(follower, leaking(0), leaking(1), shuffles=2)}
+    assert not found["columns a bar late"]
+    assert not found["column 'leak' a bar late"]
+    assert found["column 'other' a bar late"]
+
+
+@pytest.mark.parametrize("fill", ["close", "next_open"])
+def test_costs_left_out_are_caught_and_costs_paid_are_not(fill):
+    test = simulators.regime_switching(2000, 2, stay=0.95, step=0.005, sigma=0.005)
+    options = {"costs": {"commission": 5e-4, "slippage": 5e-4}, "fill": fill}
+    side = (log_returns(test)[:-1] > 0.0).astype(float)[None]  # chosen at the close before each bar but the first
+    task = {"actions": "continuous", "allow_short": False, "features": ["close"], "window": 1}
+    path = np.concatenate([[0.0], side[0], side[0, -1:]])
+    honest, free = (
+        np.diff(np.log(backtest(lambda market: path, test, **task, **{**options, **costs}).tracks.equity))[:, 1:]
+        for costs in ({}, {"costs": {"commission": 0.0, "slippage": 0.0}})
+    )
+    assert cost_control(honest, side, test, **options).passed
+    found = cost_control(free, side, test, **options)
+    assert not found.passed
+    assert free.mean() > honest.mean() > 0.0  # an edge that is real, and overstated
+    assert "the claim exceeds what they leave" in found.expected
+
+
+def test_a_claim_of_another_shape_than_its_exposures_is_refused():
+    with pytest.raises(ValueError, match="one shape"):
+        cost_control(np.zeros((1, 5)), np.zeros((2, 5)), market())
+
+
+def test_the_best_of_many_random_traders_is_called_skill_at_the_nominal_rate():
+    rng = np.random.default_rng(0)
+    called = [selection_control(rng.standard_normal(20), rng.standard_normal(100)).passed for _ in range(2000)]
+    assert 0.03 < np.mean(called) < 0.07
+    assert selection_control([0.0, 6.0], rng.standard_normal(100)).passed
+    assert not selection_control([2.2], rng.standard_normal(100), trials=100).passed
+    assert selection_control([2.8], rng.standard_normal(100)).passed
+    with pytest.raises(ValueError, match="at least 20 random traders"):
+        selection_control([1.0], [0.0, 1.0])

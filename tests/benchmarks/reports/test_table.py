@@ -63,7 +63,7 @@ FORECAST = {
 PROGRAM = """
 import json, sys
 import numpy as np
-from benchmarks.evaluation.controls import Control
+from benchmarks.evaluation.control import Control
 from benchmarks.reports import certify, compare, curves, forecast
 from benchmarks.reports import table as tables
 from benchmarks.speed import agents, envs, lstm, run, scale, sb3
