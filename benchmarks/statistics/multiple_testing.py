@@ -5,10 +5,10 @@ Axis letters: T bars, N rows, C ways to split the bars in two halves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import comb
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,9 @@ def superior(
 ) -> Superior:
     """Compares rows with a benchmark on the same bars; losses are negative log returns, squared errors, ...
 
+    Rows whose losses differ by the same constant on all bars are decided by it, without a test: a row that is so below
+    the benchmark is better, with a p-value of 0, and one that equals it is neither better nor worse.
+
     Args:
         losses: Each row's loss per bar: name -> [T], or an array [T, N] whose rows are named "0", "1", ...
         benchmark: The benchmark's loss per bar, [T]; "benchmark" in the confidence set.
@@ -61,7 +64,7 @@ def superior(
         Hansen (2005), A Test for Superior Predictive Ability; Romano and Wolf (2005), Stepwise Multiple Testing;
         Hansen, Lunde and Nason (2011), The Model Confidence Set. Computed by `arch.bootstrap`.
     """
-    from arch.bootstrap import MCS, SPA, StepM
+    from arch.bootstrap import SPA, StepM
 
     names, models = _columns("losses", losses)  # [T, N]
     base = numbers("benchmark", benchmark, 1)
@@ -76,30 +79,68 @@ def superior(
     number("level", level, above=0.0, most=0.999999)
     samples, seed = integer("samples", samples, 1), integer("seed", seed, 0)
     gaps = base[:, None] - models
-    moving = np.ptp(gaps, axis=0) > 0.0  # a row equal to the benchmark is neither better nor worse
-    if not moving.any():
-        return Superior(1.0, 1.0, 1.0, (), (*names, "benchmark"), 1)
+    moving = ~_constant(gaps, np.abs(models).max(0) + np.abs(base).max())
+    ahead = [bool(gap > 0.0) for gap in np.where(moving, 0.0, np.round(gaps.mean(0) / _scale(models, base), 12))]
     lengths = [block_length(column) for column in gaps[:, moving].T]
-    block = max(lengths) if block is None else integer("block", block, 1, base.size)
+    block = max(lengths, default=1) if block is None else integer("block", block, 1, base.size)
     options = {"block_size": block, "reps": samples, "bootstrap": "stationary", "seed": seed}
-    tested = models[:, moving]
-    spa = SPA(base, tested, **options)
-    spa.compute()
-    step = StepM(base, tested, size=1.0 - level, **options)
-    step.compute()
-    better = [name for name, moves in zip(names, moving, strict=True) if moves]
-    distinct, places = np.unique(np.column_stack([models, base]) + 0.0, axis=1, return_inverse=True)
-    kept = MCS(distinct, size=1.0 - level, method="R", **options)
-    kept.compute()
-    included = {int(i) for i in kept.included}
+    p_values, found = {"consistent": 1.0, "lower": 1.0, "upper": 1.0}, set[int]()
+    if moving.any():
+        tested, places = models[:, moving], np.flatnonzero(moving)
+        spa = SPA(base, tested, **options)
+        spa.compute()
+        step = StepM(base, tested, size=1.0 - level, **options)
+        step.compute()
+        p_values = {name: float(spa.pvalues[name]) for name in p_values}
+        found = {int(places[int(i)]) for i in step.superior_models}
+    if any(ahead):
+        p_values = dict.fromkeys(p_values, 0.0)
     return Superior(
-        float(spa.pvalues["consistent"]),
-        float(spa.pvalues["lower"]),
-        float(spa.pvalues["upper"]),
-        tuple(better[int(i)] for i in step.superior_models),
-        tuple(name for name, place in zip((*names, "benchmark"), places, strict=True) if int(place) in included),
+        p_values["consistent"],
+        p_values["lower"],
+        p_values["upper"],
+        tuple(name for i, name in enumerate(names) if i in found or ahead[i]),
+        _confidence_set((*names, "benchmark"), np.column_stack([models, base]), level, options),
         block,
     )
+
+
+def _constant(differences: Floats, scale: Floats) -> npt.NDArray[np.bool_]:
+    """True where a column of differences [T, N] of numbers as large as ``scale`` [N] does not vary."""
+    result: npt.NDArray[np.bool_] = np.ptp(differences, axis=0) <= 1e-12 * scale
+    return result
+
+
+def _scale(models: Floats, base: Floats) -> float:
+    return max(float(np.abs(models).max()), float(np.abs(base).max()), 1e-300)
+
+
+def _confidence_set(names: Sequence[str], losses: Floats, level: float, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the rows [T, N] that contain the best one with probability ``level``.
+
+    Of rows whose losses differ by constants, which have no difference to be tested, only the lowest can be the best.
+    """
+    from arch.bootstrap import MCS
+
+    size = np.abs(losses).max(0)
+    kinds: list[list[int]] = []  # rows that differ by constants
+    for i in range(len(names)):
+        mine = (k for k in kinds if _constant(losses[:, [k[0]]] - losses[:, [i]], size[[k[0]]] + size[i])[0])
+        kind = next(mine, None)
+        if kind is None:
+            kinds.append([i])
+        else:
+            kind.append(i)
+    means = losses.mean(0)
+    lowest = [min(kind, key=lambda i: means[i]) for kind in kinds]
+    included = {0}
+    if len(kinds) > 1:
+        kept = MCS(losses[:, lowest] + 0.0, size=1.0 - level, method="R", **options)
+        kept.compute()
+        included = {int(i) for i in kept.included}
+    equal = 1e-12 * max(float(size.max()), 1e-300)
+    chosen = {i for k in included for i in kinds[k] if means[i] <= means[lowest[k]] + equal}
+    return tuple(name for i, name in enumerate(names) if i in chosen)
 
 
 def probability_of_backtest_overfitting(returns: npt.ArrayLike, n_blocks: int = 16) -> float:

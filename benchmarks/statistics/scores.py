@@ -85,6 +85,8 @@ def probability_of_improvement(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 def performance_profile(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> Floats:
     """Share of runs [P] whose score exceeds each threshold [P], over all seeds and tasks of scores [S] or [S, M]."""
     array, limits = _tasks("scores", scores), numbers("thresholds", thresholds, 1)
+    if np.isnan(limits).any():
+        raise ValueError(f"thresholds must not be NaN, got {int(np.isnan(limits).argmax())} as the first index of one")
     return np.asarray((array[..., None] > limits).mean((0, 1)))
 
 

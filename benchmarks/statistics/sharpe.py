@@ -21,6 +21,7 @@ from trading_env._checks import integer, number, within_float64
 
 _FLAT = 1e-7  # a deviation below this share of the largest return is rounding
 _EULER = 0.5772156649015329
+_MOST_TRIALS = 10**18  # beyond, 1 / N is lost in float64
 
 
 class Ratios(NamedTuple):
@@ -178,7 +179,7 @@ def expected_maximum_sharpe(n_trials: int, variance: float) -> float:
     Source:
         Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio, equation 1.
     """
-    n_trials = integer("n_trials", n_trials, 1)
+    n_trials = integer("n_trials", n_trials, 1, _MOST_TRIALS)
     variance = number("variance", variance, least=0.0)
     if n_trials == 1:
         return 0.0

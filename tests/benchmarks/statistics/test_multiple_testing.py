@@ -91,3 +91,24 @@ def test_rows_with_the_same_losses_share_their_fate():
     assert found.better == (*alone.better, "again") == ("row 2", "again")
     assert found.confidence_set == ("row 2", "again")
     assert superior({"a": losses["row 2"], "b": losses["row 2"]}, benchmark).confidence_set == ("a", "b")
+
+
+def test_rows_that_differ_by_a_constant_are_decided_by_it():
+    losses, benchmark = rows(better=0.5)
+    dearer = losses["row 2"] + 1e-6  # the same row, after a fee
+    found = superior({**losses, "dearer": dearer}, benchmark, samples=300)
+    assert found.confidence_set == ("row 2",)
+    assert found.better == ("row 2", "dearer")
+    cheaper = superior({"a": benchmark + 0.1, "b": benchmark - 0.1, "c": benchmark}, benchmark)
+    assert (cheaper.p_value, cheaper.better, cheaper.confidence_set) == (0.0, ("b",), ("b",))
+    fees = {str(fee): benchmark + fee for fee in (0.0, 0.1, 0.2)}
+    assert superior(fees, benchmark).confidence_set == ("0.0", "benchmark")
+    assert superior({"a": benchmark + 0.1}, benchmark).p_value == 1.0
+
+
+def test_a_constant_ahead_of_the_benchmark_counts_beside_rows_that_move():
+    losses, benchmark = rows()
+    found = superior({**losses, "ahead": benchmark - 0.01}, benchmark, samples=200)
+    assert "ahead" in found.better
+    assert (found.p_lower, found.p_value, found.p_upper) == (0.0, 0.0, 0.0)
+    assert "benchmark" not in found.confidence_set

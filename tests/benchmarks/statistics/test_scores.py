@@ -80,3 +80,8 @@ def test_tolerance_limits_contain_their_share_as_often_as_they_say(method, S):
 def test_infinite_scores_are_compared_as_they_are():
     assert probability_of_improvement([np.inf, 1.0], [np.inf, 2.0]) == pytest.approx(0.375)
     assert probability_of_improvement([1e308], [-1e308]) == 1.0
+
+
+def test_a_threshold_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="thresholds must not be NaN, got 1"):
+        performance_profile([0.5, 1.0], [0.2, float("nan")])

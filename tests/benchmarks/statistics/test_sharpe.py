@@ -82,3 +82,10 @@ def test_the_influence_of_a_bar_is_what_the_ratio_loses_without_it():
     found = sharpe_ratios(returns[None])
     without = np.array([sharpe_ratios(np.delete(returns, t)[None]).ratio[0] for t in range(50)])
     np.testing.assert_allclose(1999 * (found.ratio[0] - without), found.influence[0, :50], atol=0.01)
+
+
+def test_more_trials_than_float64_can_tell_apart_are_refused():
+    assert expected_maximum_sharpe(10**18, 1.0) > 8.0
+    for function in (lambda: expected_maximum_sharpe(10**400, 1.0), lambda: deflated_sharpe(0.1, 9, 0, 3, 10**400, 1)):
+        with pytest.raises(ValueError, match="n_trials must be in"):
+            function()
