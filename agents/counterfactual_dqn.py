@@ -17,7 +17,7 @@ Axis letters: S seeds, B batch, D observation, A actions.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 
@@ -31,8 +31,7 @@ from agents.envs.counterfactuals import CounterfactualEnvs
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
 from agents.memory.replay import Batch, Replay
 from agents.nn.fused.td_error import td_gradient
-from agents.nn.losses import huber, huber_derivative, squared_derivative
-from agents.nn.mlp import MLP
+from agents.nn.losses import huber
 from agents.nn.parameters import SeedNetwork
 
 
@@ -75,7 +74,7 @@ class CounterfactualDQNConfig:
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
     fused: bool = True
-    """Whether to use the gradient by hand on the CPU, which is the same and faster; False: always autograd."""
+    """Whether to use the compiled gradient, by hand, in place of autograd's where there is one: on the CPU."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -89,14 +88,8 @@ PRESETS: dict[str, Preset] = {}
 Elementwise = Callable[[torch.Tensor], torch.Tensor]
 
 
-class Loss(NamedTuple):
-    """A loss of one error, elementwise, and its derivative."""
-
-    value: Elementwise
-    derivative: Elementwise
-
-
-LOSSES = {"huber": Loss(huber, huber_derivative), "mse": Loss(torch.square, squared_derivative)}
+LOSSES: dict[str, Elementwise] = {"huber": huber, "mse": torch.square}
+"""The loss of one error, elementwise."""
 
 
 def counterfactual_loss(
@@ -110,16 +103,6 @@ def counterfactual_loss(
     error = q - target.view(q.shape)  # [S, B, A]
     loss = loss_of(error).mean((1, 2)).sum()  # []
     return loss, error.detach()
-
-
-@torch.inference_mode()
-def counterfactual_gradient(
-    q_net: MLP, target_net: MLP, batch: Batch, gamma: float, derivative: Elementwise = huber_derivative
-) -> torch.Tensor:
-    """Writes the gradient of `counterfactual_loss` into `q_net.grad`, by hand; returns the errors, [S, B, A]."""
-    next_q = target_net.cached(batch.next_obs)[-1].amax(-1)  # [S, B * A]
-    target = td_target(batch.reward, batch.continues, next_q, gamma)  # [S, B * A]
-    return td_gradient(q_net, batch.obs, batch.action, target.view(batch.action.shape), derivative)
 
 
 class CounterfactualDQN(QAgent):
@@ -153,16 +136,16 @@ class CounterfactualDQN(QAgent):
     def _update(self, batch: Batch, learning_rate: float) -> torch.Tensor:
         nets, gamma = (self.q_net, self.q_net_target), self.config.gamma
         if self._fused:
-            errors = counterfactual_gradient(*nets, batch, gamma, self._loss.derivative)  # [S, B, A]
+            errors = td_gradient(*nets, batch, gamma, squared=self.config.loss == "mse")  # [S, B, A]
         else:
             self.q_net.zero_grad()
-            loss, errors = counterfactual_loss(*nets, batch, gamma, self._loss.value)  # [], [S, B, A]
+            loss, errors = counterfactual_loss(*nets, batch, gamma, self._loss)  # [], [S, B, A]
             loss.backward()
         self.optimizer.step(learning_rate)
         return errors
 
     def _loss_of(self, error: torch.Tensor) -> torch.Tensor:
-        return self._loss.value(error)
+        return self._loss(error)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,7 @@ from agents.common.returns import td_target
 from agents.common.schedules import Schedule
 from agents.memory.replay import Batch, Replay
 from agents.nn.fused.td_error import td_gradient
-from agents.nn.losses import huber, huber_derivative
-from agents.nn.mlp import MLP
+from agents.nn.losses import huber
 from agents.nn.parameters import SeedNetwork
 
 
@@ -76,7 +75,7 @@ class DQNConfig:
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
     fused: bool = True
-    """Whether to use the gradient by hand on the CPU, which is the same and faster; False: always autograd."""
+    """Whether to use the compiled gradient, by hand, in place of autograd's where there is one: on the CPU."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -122,14 +121,6 @@ def dqn_loss(
     return loss, error.detach()
 
 
-@torch.inference_mode()
-def dqn_gradient(q_net: MLP, target_net: MLP, batch: Batch, gamma: float) -> torch.Tensor:
-    """Writes the gradient of `dqn_loss` into `q_net.grad`, by hand; returns the error, [S, B]."""
-    next_q = target_net.cached(batch.next_obs)[-1].amax(-1)  # [S, B]
-    target = td_target(batch.reward, batch.continues, next_q, gamma)  # [S, B]
-    return td_gradient(q_net, batch.obs, batch.action, target[..., None], huber_derivative)[..., 0]
-
-
 class DQN(QAgent):
     """DQN for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `DQNConfig`.
 
@@ -152,7 +143,7 @@ class DQN(QAgent):
     def _update(self, batch: Batch, learning_rate: float) -> torch.Tensor:
         nets = (self.q_net, self.q_net_target)
         if self._fused:
-            error = dqn_gradient(*nets, batch, self.config.gamma)  # [S, B]
+            error = td_gradient(*nets, batch, self.config.gamma)[..., 0]  # [S, B]
         else:
             self.q_net.zero_grad()
             loss, error = dqn_loss(*nets, batch, self.config.gamma)  # [], [S, B]

@@ -48,7 +48,7 @@ from agents.common.schedules import Schedule, as_schedule, linear
 from agents.common.streams import Streams
 from agents.envs.afterstates import AfterstateEnvs, afterstates_of
 from agents.envs.seed_envs import Floats, SeedEnvs
-from agents.nn.fused.mlp import forward
+from agents.nn.layers import layer_outputs
 from agents.nn.mlp import MLP
 from agents.nn.parameters import Layer
 
@@ -278,7 +278,7 @@ def trace_layers(trace: torch.Tensor, net: MLP) -> list[Layer]:
 
 def add_gradients(x: torch.Tensor, layers: Sequence[Layer], traces: Sequence[Layer]) -> torch.Tensor:
     """Adds the gradient of each V(x) to its own trace; returns V, [S, N], of afterstates [S, N, D]."""
-    outputs = forward(x, layers)
+    outputs = layer_outputs(x, layers)
     d_out = torch.ones_like(outputs[-1])  # [S, N, 1]
     for i in range(len(layers) - 1, -1, -1):
         weight, bias = traces[i]

@@ -19,8 +19,10 @@ def gather_n_steps(
     n_envs: int,
     n_steps: int,
     gamma: float,
-    batch: Any,
+    obs: Any,
+    next_obs: Any,
     action: Any,
+    reward: Any,
     continues: Any,
 ) -> None:
     """Writes the transitions that begin in `slots`, each at most `n_steps` long.
@@ -39,18 +41,20 @@ def gather_n_steps(
         n_envs: N.
         n_steps: Most steps of a transition.
         gamma: Discount factor.
-        batch: Output, [S, B, 2D + 3].
+        obs: Output, [S, B, D].
+        next_obs: Output, [S, B, D].
         action: Output, [S, B, 1].
-        continues: Output, [S, B, 1].
+        reward: Output, [S, B].
+        continues: Output, [S, B].
     """
-    S, B, width = batch.shape
-    C, D = rows.shape[1], (width - 3) // 2
+    S, B, D = obs.shape
+    C = rows.shape[1]
     for s in range(S):
         for b in range(B):
             at = slots[s, b]
-            row, copy = rows[s, at], batch[s, b]
-            for i in range(D + D + 1):
-                copy[i] = row[i]
+            row = rows[s, at]
+            for i in range(D):
+                obs[s, b, i] = row[i]
             action[s, b, 0] = int(row[2 * D])
             age, total, discount = (at - oldest) % C, float(row[2 * D + 1]), 1.0
             for _ in range(1, n_steps):
@@ -61,7 +65,7 @@ def gather_n_steps(
                 row = rows[s, at]
                 discount *= gamma
                 total += discount * row[2 * D + 1]
-            for i in range(D, 2 * D):
-                copy[i] = row[i]
-            copy[2 * D + 1], copy[2 * D + 2] = total, row[2 * D + 2]
-            continues[s, b, 0] = 0.0 if row[2 * D + 2] == 1.0 else discount
+            for i in range(D):
+                next_obs[s, b, i] = row[D + i]
+            reward[s, b] = total
+            continues[s, b] = 0.0 if row[2 * D + 2] == 1.0 else discount

@@ -81,8 +81,9 @@ class Replay:
         S, B, D, K = n_seeds, batch_size, obs_size, outcomes
         self.rows: Floats = np.zeros((S, 0, D + K * (D + 3)), np.float32)
         self._slots = np.zeros((S, B), np.int64)
-        self._packed = np.zeros((S, B, self.rows.shape[2]), np.float32)
-        self._action, self._continues = np.zeros((S, B, K), np.int64), np.zeros((S, B, K), np.float32)
+        obs, next_obs = np.zeros((S, B, D), np.float32), np.zeros((S, B * K, D), np.float32)
+        reward, continues = np.zeros((2, S, B * K), np.float32)
+        self._arrays = (obs, next_obs, np.zeros((S, B, K), np.int64), reward, continues)  # of the batch
         self._device, self._batch = device, self._as_batch()
 
     @property
@@ -155,26 +156,15 @@ class Replay:
     def take(self, slots: Slots) -> Batch:
         """The batch of the transitions in `slots` [S, B], or that begin there if they have n steps."""
         if self.n_steps == 1:
-            _gather(self.rows, slots, self._packed, self._action, self._continues)
+            _gather(self.rows, slots, *self._arrays)
         else:
             chain = ((self.position - self.size) % self.capacity, self.size, self.n_envs, self.n_steps, self.gamma)
-            gather_n_steps(self.rows, slots, *chain, self._packed, self._action, self._continues)
-        batch = self._batch if self._action.shape[2] == 1 else self._as_batch()
-        return batch.to(self._device)
+            gather_n_steps(self.rows, slots, *chain, *self._arrays)
+        return self._batch.to(self._device)
 
     def _as_batch(self) -> Batch:
-        """The batch gathered last; with one outcome it shares memory with the next one."""
-        S, B, K = self._action.shape
-        D = (self._packed.shape[2] - 3 * K) // (K + 1)
-        packed = torch.from_numpy(self._packed)
-        outcome = packed[..., D:].view(S, B, K, D + 3)
-        return Batch(
-            obs=packed[..., :D],
-            next_obs=outcome[..., :D].flatten(1, 2),
-            action=torch.from_numpy(self._action),
-            reward=outcome[..., D + 1].flatten(1, 2),
-            continues=torch.from_numpy(self._continues).flatten(1, 2),
-        )
+        """The arrays that a sample is gathered into, as tensors."""
+        return Batch(*map(torch.from_numpy, self._arrays))
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: all but the batch, which looks at other memory."""
@@ -242,16 +232,16 @@ def _draw(size: int, uniform: npt.NDArray[np.float64], slots: Slots) -> None:
 
 
 @compiled
-def _gather(rows: Floats, slots: Slots, batch: Floats, action: npt.NDArray[np.int64], continues: Floats) -> None:
-    S, B, K = action.shape
-    width = batch.shape[2]
-    last = (width - 3 * K) // (K + 1) + 3  # D + 3, the width of an outcome
+def _gather(rows: Any, slots: Any, obs: Any, next_obs: Any, action: Any, reward: Any, continues: Any) -> None:
+    (S, B, K), D = action.shape, obs.shape[2]
     for s in range(S):
         for b in range(B):
-            row, copy = rows[s, slots[s, b]], batch[s, b]
-            for i in range(width):  # element by element: twice as fast as an assignment of slices
-                copy[i] = row[i]
+            row = rows[s, slots[s, b]]
+            for i in range(D):  # element by element: twice as fast as an assignment of slices
+                obs[s, b, i] = row[i]
             for k in range(K):
-                end = width - (K - 1 - k) * last
-                action[s, b, k] = int(row[end - 3])
-                continues[s, b, k] = 0.0 if row[end - 1] == 1.0 else 1.0
+                outcome, at = row[D + k * (D + 3) :], b * K + k
+                for i in range(D):
+                    next_obs[s, at, i] = outcome[i]
+                action[s, b, k], reward[s, at] = int(outcome[D]), outcome[D + 1]
+                continues[s, at] = 0.0 if outcome[D + 2] == 1.0 else 1.0

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
+import numpy as np
 import torch
 
 from agents.nn.extractors import Features
-from agents.nn.fused.mlp import backward, forward
-from agents.nn.layers import SeedLinear, draw_uniform, forward_numpy
+from agents.nn.fused.perceptrons import layers_table, outputs
+from agents.nn.layers import SeedLinear, draw_uniform
 from agents.nn.parameters import Floats, SeedNetwork
 
 
@@ -29,20 +30,19 @@ class MLP(SeedNetwork):
 
     Attributes:
         layers: Weights and biases as plain views of the buffer, for code that needs no autograd.
-        layer_grads: Their gradients, the same.
+        table: Where they begin in it, for compiled code, see `agents.nn.fused.perceptrons`.
     """
 
     def __init__(
         self, sizes: Sequence[int], seeds: Sequence[int], device: torch.device, features: Features | None = None
     ) -> None:
         super().__init__()
-        for i, (inputs, outputs) in enumerate(pairwise(sizes)):
-            self.add_module(str(i), SeedLinear(inputs, outputs))
+        for i, (n_in, n_out) in enumerate(pairwise(sizes)):
+            self.add_module(str(i), SeedLinear(n_in, n_out))
         self.flatten_parameters(len(seeds), device)
         self.features = features
-        self.layers, self.layer_grads = self.layers_of(self.values), self.layers_of(self.grads)
+        self.layers, self.table = self.layers_of(self.values), layers_table(self)
         draw_uniform(self.layers, seeds)
-        self._on_cpu = [(w.numpy(), b.numpy()) for w, b in self.layers] if device.type == "cpu" else None
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:
         """Outputs [S, B, A] for obs [S, B, D], differentiable in the parameters."""
@@ -55,17 +55,12 @@ class MLP(SeedNetwork):
         """Inputs of the first layer [S, B, D] for observations."""
         return obs if self.features is None else self.features(obs)
 
-    def cached(self, obs: torch.Tensor) -> list[torch.Tensor]:
-        """The input and the output of each layer, as `agents.nn.fused.mlp.forward`, without a graph."""
-        return forward(self.inputs(obs), self.layers)
-
-    def backward(self, outputs: Sequence[torch.Tensor], d_out: torch.Tensor) -> None:
-        """Writes the gradient of sum(d_out * last output) into `grads`, given what `cached` returned."""
-        backward(outputs, d_out, self.layers, self.layer_grads)
-
     def act(self, obs: Floats) -> Floats:
         """Outputs [S, B, A] for observations [S, B, D], NumPy to NumPy."""
-        if self._on_cpu is None:
+        if self.flat.device.type != "cpu":
             with torch.inference_mode():
                 return cast(Floats, self(torch.from_numpy(obs).to(self.flat.device)).cpu().numpy())
-        return forward_numpy(obs if self.features is None else self.features.of(obs), self._on_cpu)
+        x = np.ascontiguousarray(obs if self.features is None else self.features.of(obs))
+        out = np.empty((*x.shape[:2], self.table[-1, 3]), np.float32)
+        outputs(self.flat.numpy(), self.table, x, False, out)
+        return out

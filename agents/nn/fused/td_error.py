@@ -1,36 +1,75 @@
-"""The gradient of a loss of TD errors by hand, for `agents.nn.mlp.MLP`.
+"""The gradient of losses of TD errors by hand, for `agents.nn.mlp.MLP` on the CPU.
 
-Axis letters: S seeds, B batch, K outcomes per transition (1, or one of every action), A actions.
+The losses are defined in the algorithms' files; tests hold these gradients to autograd's. One compiled call takes each
+seed in turn through its batch: target network, network, loss and backward pass, while its numbers are in the cache.
+
+Axis letters: S seeds, B batch, D inputs, K outcomes per transition (1, or one of every action), A actions.
 """
 
-from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 
+from agents.common.compiled import compiled
+from agents.nn.fused.perceptrons import backward, forward
 from agents.nn.mlp import MLP
 
+ZERO, ONE = np.float32(0.0), np.float32(1.0)
 
-def td_gradient(
-    q_net: MLP,
-    obs: torch.Tensor,
-    action: torch.Tensor,
-    target: torch.Tensor,
-    derivative: Callable[[torch.Tensor], torch.Tensor],
-) -> torch.Tensor:
-    """Writes the gradient of a loss into `q_net.grad`; returns the errors Q(obs, action) - target, [S, B, K].
 
-    The loss is the mean over B and K, and the sum over S.
+def td_gradient(q_net: MLP, target_net: MLP, batch: Any, gamma: float, squared: bool = False) -> torch.Tensor:
+    """Writes the gradient of a loss into `q_net.grad`; returns the errors, [S, B, K].
+
+    The loss is `agents.dqn.dqn_loss`, or with K = A `agents.counterfactual_dqn.counterfactual_loss`.
 
     Args:
         q_net: The networks.
-        obs: [S, B, D].
-        action: [S, B, K].
-        target: [S, B, K], through which no gradient flows.
-        derivative: That of the loss of one error, elementwise, as a new tensor.
+        target_net: The target networks.
+        batch: An `agents.memory.replay.Batch`.
+        gamma: Discount factor.
+        squared: Whether the loss of one error is its square in place of Huber's.
     """
-    outputs = q_net.cached(obs)
-    q = outputs[-1]  # [S, B, A]
-    error = q.gather(-1, action).sub_(target)  # [S, B, K]
-    d_error = derivative(error).div_(error[0].numel())
-    q_net.backward(outputs, torch.zeros_like(q).scatter_(-1, action, d_error))
-    return error
+    obs, next_obs = (q_net.inputs(part).contiguous().numpy() for part in (batch.obs, batch.next_obs))
+    outcome = (part.numpy() for part in (batch.action, batch.reward, batch.continues))
+    buffers = (net.numpy() for net in (q_net.flat, target_net.flat, q_net.grad))
+    error = np.empty(batch.action.shape, np.float32)
+    _td_gradient(*buffers, q_net.table, obs, next_obs, *outcome, np.float32(gamma), squared, error)
+    return torch.from_numpy(error)
+
+
+@compiled
+def _td_gradient(
+    flat: Any,
+    target_flat: Any,
+    grad: Any,
+    layers: Any,
+    obs: Any,
+    next_obs: Any,
+    action: Any,
+    reward: Any,
+    continues: Any,
+    gamma: Any,
+    squared: bool,
+    error: Any,
+) -> None:
+    (S, B, K), A = action.shape, layers[-1, 3]
+    kept, spare = np.empty(B * K * layers[:, 3].sum(), np.float32), np.empty((2, B * layers[:, 2].max()), np.float32)
+    target, d_q, share = np.empty(B * K, np.float32), np.empty((B, A), np.float32), ONE / np.float32(B * K)
+    for s in range(S):
+        next_q = forward(target_flat, layers, s, next_obs[s], kept, False)
+        for i in range(B * K):
+            best = next_q[i, 0]
+            for a in range(1, A):
+                best = max(best, next_q[i, a])
+            target[i] = reward[s, i] + gamma * continues[s, i] * best
+        q = forward(flat, layers, s, obs[s], kept, False)
+        d_q[:] = ZERO
+        for b in range(B):
+            for k in range(K):
+                a = action[s, b, k]
+                wrong = q[b, a] - target[b * K + k]
+                error[s, b, k] = wrong
+                slope = wrong + wrong if squared else min(max(wrong, -ONE), ONE)
+                d_q[b, a] += slope * share
+        backward(flat, grad, layers, s, obs[s], kept, d_q, spare, False)

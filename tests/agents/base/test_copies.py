@@ -240,8 +240,8 @@ def test_networks_and_optimisers_copied_together_stay_together(by):
     optimizer.step(0.1)
     assert optimizer.parameters is net
     assert not np.array_equal(net.act(obs), before)
-    assert np.allclose(net.act(obs), net.cached(torch.from_numpy(obs))[-1].numpy(), atol=1e-6)
-    assert (net.layer_grads[0][0] == 1.0).all()
+    assert np.allclose(net.act(obs), net(torch.from_numpy(obs)).detach().numpy(), atol=1e-6)
+    assert (net.grads["0.weight"] == 1.0).all()
 
 
 def test_a_copied_memory_gives_what_it_holds_itself():

@@ -110,7 +110,7 @@ def chains(ends: str, n_steps: int, gamma: float = 0.5, N: int = 1, size: int = 
 def drawn(replay: Replay) -> dict[int, tuple[float, float, float]]:
     """By obs: reward, continues, next_obs."""
     slots = np.arange(replay.rows.shape[1]) % replay.size
-    batch = replay.take(np.resize(slots, replay._action.shape[:2]))
+    batch = replay.take(np.resize(slots, replay._slots.shape))
     columns = (batch.obs[0, :, 0], batch.reward[0], batch.continues[0], batch.next_obs[0, :, 0])
     return {int(obs): tuple(rest) for obs, *rest in zip(*(c.tolist() for c in columns), strict=True)}
 

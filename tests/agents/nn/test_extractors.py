@@ -76,8 +76,8 @@ def test_q_values_are_the_same_too_and_the_memory_keeps_five_numbers():
     seen, plain = DQN(compact, features_extractor=extractor, **SMALL).learn(60), DQN(flat, **SMALL).learn(60)
     obs, expanded = seen.replay.rows[:, :50, :5], plain.replay.rows[:, :50, : extractor.features_dim]
     assert np.array_equal(seen.q_net.act(obs), plain.q_net.act(expanded))
-    learns = seen.q_net.cached(torch.from_numpy(obs))[-1]
-    assert torch.equal(learns, plain.q_net.cached(torch.from_numpy(expanded))[-1])
+    learns = seen.q_net(torch.from_numpy(obs))
+    assert torch.equal(learns, plain.q_net(torch.from_numpy(expanded)))
 
 
 def test_a_million_compact_transitions_take_52_megabytes():

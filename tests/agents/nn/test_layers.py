@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from agents.nn.adam import Adam
-from agents.nn.fused.mlp import backward, forward
-from agents.nn.layers import TANH, forward_numpy
+from agents.nn.layers import layer_outputs
 from agents.nn.mlp import MLP
 from agents.nn.parameters import clip_per_seed_
 
@@ -43,7 +42,8 @@ def test_first_weights_are_uniform_in_one_over_root_of_inputs():
 
 def test_forward_and_act_agree_with_torch_layers_seed_by_seed():
     net, x = MLP(SIZES, range(4), CPU), torch.randn(4, 7, 5)
-    out = forward(x.clone(), net.layers)[-1]
+    out = layer_outputs(x, net.layers)[-1]
+    torch.testing.assert_close(net(x).detach(), out)
     for s in range(4):
         torch.testing.assert_close(out[s], one_by_one(net, s)(x[s]))
     np.testing.assert_allclose(net.act(x.numpy()), out.numpy(), rtol=1e-4, atol=1e-6)
@@ -52,18 +52,8 @@ def test_forward_and_act_agree_with_torch_layers_seed_by_seed():
 def test_act_leaves_the_observations_as_they_were():
     net, x = MLP((5, 3), (0,), CPU), -torch.ones(1, 2, 5)
     net.act(x.numpy())
-    forward(x, net.layers)
+    layer_outputs(x, net.layers)
     assert torch.equal(x, -torch.ones(1, 2, 5))
-
-
-def test_backward_agrees_with_autograd_seed_by_seed():
-    net, x, d_out = MLP(SIZES, range(4), CPU), torch.randn(4, 7, 5), torch.randn(4, 7, 3)
-    backward(forward(x, net.layers), d_out, net.layers, net.layer_grads)
-    for s in range(4):
-        reference = one_by_one(net, s)
-        reference(x[s]).backward(d_out[s])
-        for mine, theirs in zip(net.grads.values(), flat_gradient(reference), strict=True):
-            torch.testing.assert_close(mine[s], theirs)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -77,7 +67,8 @@ def test_adam_with_clipping_agrees_with_torch_seed_by_seed(compiled):
     x = torch.randn(3, 7, 5)
     for scale in (0.1, 10.0, 1.0, 3.0):  # some gradients are clipped, some are not
         d_out = scale * torch.randn(3, 7, 3)
-        backward(forward(x, net.layers), d_out, net.layers, net.layer_grads)
+        net.zero_grad()
+        net(x).backward(d_out)
         adam.step(0.01)
         for s, (reference, optimizer) in enumerate(zip(references, optimizers, strict=True)):
             optimizer.zero_grad()
@@ -120,22 +111,6 @@ def test_moments_of_an_inactive_unit_end_at_zero_not_among_subnormals():
     for _ in range(900):
         adam.step(0.01)
     assert (adam.mean == 0).all()
-
-
-def test_forward_and_backward_with_tanh_agree_with_autograd():
-    net, x, d_out = MLP(SIZES, range(3), CPU), torch.randn(3, 7, 5), torch.randn(3, 7, 3)
-    outputs = forward(x, net.layers, TANH)
-    backward(outputs, d_out, net.layers, net.layer_grads, TANH)
-    leaves = [(w.clone().requires_grad_(), b.clone().requires_grad_()) for w, b in net.layers]
-    y = x
-    for i, (weight, bias) in enumerate(leaves):
-        y = torch.baddbmm(bias, torch.tanh(y) if i else y, weight)
-    y.backward(d_out)
-    torch.testing.assert_close(outputs[-1], y.detach())
-    for leaf, grad in zip(leaves, net.layer_grads, strict=True):
-        torch.testing.assert_close(grad, (leaf[0].grad, leaf[1].grad))
-    on_cpu = forward_numpy(x.numpy(), [(w.numpy(), b.numpy()) for w, b in net.layers], TANH)
-    np.testing.assert_allclose(on_cpu, y.detach().numpy(), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
