@@ -169,7 +169,8 @@ def test_importing_trading_env_loads_none_of_the_heavy_libraries():
 
 
 def test_one_step_loads_only_what_it_needs():
-    later = ("envs.checked_state", "envs.what_if", "envs.rendering.replay", "data.readers", "features.indicators")
+    later = ("envs.checked_state", "envs.what_if", "envs.rendering.replay")
+    later = (*later, "data.readers", "data.panel", "features.indicators")
     code = (
         "import sys, gymnasium; env = gymnasium.make('trading_env:TradingEnv-v0', data='us-stocks/AAPL');"
         "env.reset(seed=0); env.step(1);"

@@ -13,7 +13,6 @@ import numpy as np
 
 from trading_env._checks import brief
 from trading_env.data.bars import BAR_COLUMNS, Bars, Floats, checked_bars
-from trading_env.data.cuts import parts
 from trading_env.data.metadata import FrozenDict
 from trading_env.data.times import row_label
 from trading_env.data.zones import Times, local_time, pandas_index, zone_of
@@ -159,6 +158,8 @@ class Market:
             TypeError: a cut is neither a date nor a float.
             ValueError: there are no cuts, one is out of range, or they do not increase.
         """
+        from trading_env.data.cuts import parts
+
         return tuple(self._part(*rows) for rows in parts(at, self.name, self.time, self.first, len(self)))
 
     def _part(self, start: int, stop: int) -> Market:

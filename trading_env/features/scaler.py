@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from trading_env._checks import brief
 from trading_env.data.bars import Floats, as_column
 from trading_env.data.market import Market
-from trading_env.data.panel import Panel
 from trading_env.data.zones import Times
 from trading_env.features.build import Features, feature_table
-from trading_env.features.instruments import instrument_tables
 from trading_env.features.table import FeatureTable, checked_table
+
+if TYPE_CHECKING:
+    from trading_env.data.panel import Panel
 
 _CHUNK = 1 << 16
 
@@ -188,6 +189,9 @@ def _parts(data: Any, features: Features) -> list[tuple[FeatureTable, int]]:
         return [(feature_table(data, features), data.first)]
     if isinstance(data, FeatureTable):
         return [(data, 0)]
+    from trading_env.data.panel import Panel  # loaded for panels alone, as the next one
+    from trading_env.features.instruments import instrument_tables
+
     if isinstance(data, Panel):
         firsts = data.tradable[: data.first].sum(axis=0).tolist()
         tables = instrument_tables(data, features)
