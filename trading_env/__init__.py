@@ -113,6 +113,7 @@ register(
 _register("reference/CFMLinear-v0", "cfm", "CFM")
 _register("reference/CFMMaxPosition-v0", "cfm", "CFM", risk=0.0, limit=2.0)
 _register("reference/CFMQuadratic-v0", "cfm", "CFM", cost="quadratic", psi=1.0)
+_register("reference/GarleanuPedersen-v0", "garleanu_pedersen", "GarleanuPedersen")
 _register("reference/Ritter-v0", "ritter", "Ritter")
 _register("reference/MoodySaffell-v0", "moody_saffell", "MoodySaffell")
 _register("reference/RegimeHidden-v0", "regime", "Regime")

@@ -125,7 +125,8 @@ class ReferenceEnv(_Known, gym.Env[Any, Any]):
         return Counterfactual(reward[0], obs[0], pair.terminated[0])
 
     def _info(self) -> dict[str, Any]:
-        return {key: values[0].item() for key, values in self._episodes.info().items()}
+        firsts = {key: values[0] for key, values in self._episodes.info().items()}
+        return {key: value.item() if value.ndim == 0 else value for key, value in firsts.items()}
 
 
 class ReferenceVectorEnv(_Known, SeededVectorEnv):
@@ -230,7 +231,8 @@ def _checked_actions(actions: Any, space: spaces.Space[Any], n: int) -> Any:
         check_kind(values, "iu", f"integers of shape {(n,)}", (n,))
         inside = (values >= 0) & (values < space.n)
     else:
-        check_kind(values, "f", f"floats of shape {(n, 1)}", (n, 1))
+        shape = (n, *(space.shape or ()))
+        check_kind(values, "f", f"floats of shape {shape}", shape)
         inside = np.abs(values) <= 1.0
     if not inside.all():
         raise ValueError(f"actions must be in {space}, got {values[~inside][0]}")

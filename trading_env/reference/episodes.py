@@ -29,9 +29,9 @@ class Episodes:
 
     def __init__(self, problem: Problem, n: int) -> None:
         self.problem, self.n = problem, n
-        self.paths: Floats = np.zeros((0, 0, 0))  # [N, L, K]
+        self.paths: Floats = np.zeros((0, 0, 0))  # [N, L, C]
         self.row, self.noise_seed = np.zeros(n, np.int64), np.zeros(n, np.int64)
-        self.position, self.cost = np.zeros(n), np.zeros(n)
+        self.position, self.cost = np.zeros((n, *problem.position_shape)), np.zeros(n)
         self._last: tuple[Any, ...] | None = None  # rows, now, then, position before, and rows seen after the step
 
     def begin(self, rows: Any, noise_seeds: Iterable[int]) -> None:
@@ -44,7 +44,7 @@ class Episodes:
         self.row[rows], self.position[rows], self.cost[rows] = self.problem.lead, 0.0, 0.0
 
     def seen(self, rows: Any) -> Floats:
-        """Last rows of the paths, up to now (R, lead + 1, K)."""
+        """Last rows of the paths, up to now (R, lead + 1, C)."""
         window = self.row[rows][:, None] + np.arange(-self.problem.lead, 1)
         result: Floats = self.paths[rows[:, None], window]
         return result
@@ -99,7 +99,8 @@ class Episodes:
             raise ValueError(f"state['noise_seed'] must be in [0, 2^32), got {seeds.tolist()}")
         episodes.begin(np.flatnonzero(begun), seeds[begun].tolist())
         episodes.row, episodes.noise_seed = row, seeds
-        episodes.position, episodes.cost = (finite_of(state, name, (self.n,)) for name in ("position", "cost"))
+        episodes.position = finite_of(state, "position", (self.n, *self.problem.position_shape))
+        episodes.cost = finite_of(state, "cost", (self.n,))
         now = episodes._now()
         if not np.array_equal(now, array_of(state, "now", np.float64, now.shape)):
             raise ValueError(f"state is that of an env with other keywords: its paths stand at {state['now']}")
@@ -107,7 +108,7 @@ class Episodes:
         return episodes
 
     def _last_of(self, last: Any, begun: Bools) -> tuple[Any, ...] | None:
-        """The last step, checked: rows (R,), now and then (R, K), position before (R,), seen (R, lead + 1, K)."""
+        """The last step, checked: rows (R,), now and then (R, C), position before (R,), seen (R, lead + 1, C)."""
         if last is None:
             return None
         if not isinstance(last, (list, tuple)) or len(last) != 5:
@@ -116,12 +117,12 @@ class Episodes:
         rows = array_of(parts, "last 0", np.int64, (min(np.size(last[0]), self.n),))
         if not (np.isin(rows, np.flatnonzero(begun)).all() and len(set(rows.tolist())) == len(rows)):
             raise ValueError(f"state['last'] must be of sub-envs that have begun, got {rows.tolist()}")
-        r, k = len(rows), self.paths.shape[2]
-        shapes = ((r, k), (r, k), (r,), (r, self.problem.lead + 1, k))
+        r, c = len(rows), self.paths.shape[2]
+        shapes = ((r, c), (r, c), (r, *self.problem.position_shape), (r, self.problem.lead + 1, c))
         return rows, *(finite_of(parts, f"last {i}", shape) for i, shape in enumerate(shapes, start=1))
 
     def _now(self) -> Floats:
-        """The current row of each path (N, K)."""
+        """The current row of each path (N, C)."""
         return self.paths[np.arange(self.n), self.row] if self.paths.size else np.zeros((0, 0))
 
     def afterstates(self) -> Any:

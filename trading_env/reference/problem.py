@@ -3,7 +3,8 @@
 A Problem has an exogenous path, drawn for each episode from one seed, and a position that the actions change. Its envs
 are in `trading_env.reference.envs`. `optimum()` is the best mean reward per step, `optimal_policy()` earns it.
 
-Letters: N sub-envs, A actions, D observation, L length of a path, K its columns, W rows seen at once.
+Letters: N sub-envs, A actions, D observation, L length of a path, C its columns, K instruments, W rows seen
+at once.
 """
 
 from __future__ import annotations
@@ -79,13 +80,18 @@ class Problem(ABC):
         """Rows of a path before the first decision, which the first observation may show."""
         return 0
 
+    @property
+    def position_shape(self) -> tuple[int, ...]:
+        """Shape of a position: () for one number; (K,) where N below means (N, K)."""
+        return ()
+
     @abstractmethod
     def path(self, noise_seed: int) -> Floats:
-        """The exogenous rows of an episode (lead + episode_length + 1, K)."""
+        """The exogenous rows of an episode (lead + episode_length + 1, C)."""
 
     @abstractmethod
     def action_space(self) -> spaces.Space[Any]:
-        """Action space of one env: Discrete, or Box(-1, 1, (1,))."""
+        """Action space of one env: Discrete, or Box(-1, 1, (k,))."""
 
     @abstractmethod
     def observation_space(self) -> spaces.Space[Any]:
@@ -93,15 +99,15 @@ class Problem(ABC):
 
     @abstractmethod
     def moved(self, position: Floats, actions: Any) -> Floats:
-        """Positions (N,) after the actions (N,), continuous (N, 1)."""
+        """Positions (N,) after the actions (N,), continuous (N, k)."""
 
     @abstractmethod
     def reward(self, now: Floats, then: Floats, before: Floats, after: Floats) -> tuple[Floats, Floats]:
-        """Rewards (N,), and the costs (N,) in them, of a step between two rows (N, K) with these positions (N,)."""
+        """Rewards (N,), and the costs (N,) in them, of a step between two rows (N, C) with these positions (N,)."""
 
     @abstractmethod
     def observe(self, seen: Floats, position: Floats) -> Any:
-        """Observations (N, D) of the last rows (N, lead + 1, K), up to now, and the positions (N,)."""
+        """Observations (N, D) of the last rows (N, lead + 1, C), up to now, and the positions (N,)."""
 
     @abstractmethod
     def optimum(self) -> float:

@@ -17,6 +17,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from trading_env.reference.cfm import QUARTER_TRADES, CFMEnv
+from trading_env.reference.garleanu_pedersen import GarleanuPedersenEnv
 from trading_env.reference.markets import DriftEnv, NullEnv, RegimeObservedEnv
 from trading_env.reference.moody_saffell import MoodySaffellEnv
 from trading_env.reference.regime import RegimeEnv
@@ -27,6 +28,7 @@ CASES = {
     "CFMLinear": {"n_bars": 12},
     "CFMMaxPosition": {"n_bars": 12, "actions": (-4.0, -2.0, 0.0, 2.0, 4.0)},
     "CFMQuadratic": {"n_bars": 12, "actions": QUARTER_TRADES},
+    "GarleanuPedersen": {"n_steps": 10},
     "Ritter": {"n_steps": 10},
     "MoodySaffell": {"n_steps": 10, "window": 3},
     "RegimeHidden": {"n_steps": 10},
@@ -185,7 +187,7 @@ def test_reset_restores_everything_and_an_ended_episode_wants_one(name):
     np.testing.assert_equal(env.reset(options={"noise_seed": 7}), start)
 
 
-@pytest.mark.parametrize("name", [name for name in OWN if name != "CFMLinear"])
+@pytest.mark.parametrize("name", [name for name in OWN if name not in ("CFMLinear", "GarleanuPedersen")])
 def test_counterfactual_holds_what_each_action_would_have_given(name):
     keywords = CASES[name]
     env = gym.make(id_of(name), **keywords).unwrapped
@@ -267,6 +269,19 @@ WRONG = [
     (CFMEnv, {"actions": (0.0, 1.0), "max_trade": 2.0}, ValueError, "max_trade"),
     (CFMEnv, {"n_bars": 2}, ValueError, "n_bars"),
     (CFMEnv, {"unknown": 2}, TypeError, "unknown"),
+    (GarleanuPedersenEnv, {"S": [[1.0, 2.0], [2.0, 1.0]]}, ValueError, "S must be symmetric and positive definite"),
+    (GarleanuPedersenEnv, {"S": [[1.0, 0.1], [0.2, 1.0]]}, ValueError, "S must be symmetric"),
+    (GarleanuPedersenEnv, {"Omega": [[-1.0, 0.0], [0.0, 1.0]]}, ValueError, "Omega must be symmetric"),
+    (GarleanuPedersenEnv, {"Phi": [[0.0, 0.0], [0.0, 0.1]]}, ValueError, "Phi must make the factors stationary"),
+    (GarleanuPedersenEnv, {"Phi": 0.1}, ValueError, r"Phi must be 2 x 2, since B is 2 x 2 .* got shape \(1, 1\)"),
+    (GarleanuPedersenEnv, {"B": [[1.0, np.nan]]}, ValueError, "B must be a matrix of finite numbers"),
+    (GarleanuPedersenEnv, {"B": [[1.0], [2.0, 3.0]]}, TypeError, "B must be a matrix of numbers"),
+    (GarleanuPedersenEnv, {"B": [[0.0, 0.0], [0.0, 0.0]]}, ValueError, "B must load on factors that move"),
+    (GarleanuPedersenEnv, {"gamma": 0.0}, ValueError, "gamma"),
+    (GarleanuPedersenEnv, {"lam": -1.0}, ValueError, "lam"),
+    (GarleanuPedersenEnv, {"max_trade": 1.0}, ValueError, "max_trade must be at least 1.33504, 5 standard dev"),
+    (GarleanuPedersenEnv, {"limit": 1.0}, ValueError, "limit must be at least 5.00999"),
+    (GarleanuPedersenEnv, {"n_steps": 0}, ValueError, "n_steps"),
     (RitterEnv, {"half_life": 0.0}, ValueError, "half_life"),
     (RitterEnv, {"mean": 101.0}, ValueError, "mean"),
     (RitterEnv, {"observation": "flat"}, ValueError, "observation"),
@@ -306,7 +321,9 @@ HEADINGS = (
 
 
 @pytest.mark.parametrize(
-    "env", [CFMEnv, RitterEnv, MoodySaffellEnv, RegimeEnv, NullEnv, DriftEnv, RegimeObservedEnv], ids=str
+    "env",
+    [CFMEnv, GarleanuPedersenEnv, RitterEnv, MoodySaffellEnv, RegimeEnv, NullEnv, DriftEnv, RegimeObservedEnv],
+    ids=str,
 )
 def test_a_docstring_has_all_headings_and_tables_that_markdown_reads(env):
     lines = [line.strip() for line in env.__doc__.splitlines()]
