@@ -65,6 +65,8 @@ SLOW = {  # files that take more than about five seconds of a core; `make test-f
     "trading_env/live/test_decide.py",
     "trading_env/live/test_session.py",
     "trading_env/reference/test_envs.py",
+    "trading_env/report/test_in_browser.py",
+    "trading_env/report/test_tear_sheet.py",
     "trading_env/reference/test_optima.py",
 }
 

@@ -18,6 +18,7 @@ ALLOWED = {"trading_env.command": {"agents"}}  # one room may import another hou
 LAW = {  # of each house: a room imports only from rooms further down, and from its own
     "trading_env": [
         {"command"},
+        {"report"},
         {"reference", "analysis", "integrations", "live"},
         {"envs"},
         {"features"},

@@ -21,8 +21,9 @@ HIDDEN = {hidden}
 sys.meta_path.insert(0, Hiding())
 """
 ENV = "import gymnasium; env = gymnasium.make('trading_env:TradingEnv-v0'{0}); env.reset(); env.step(2)"
+SHEET = "import trading_env as t; t.tear_sheet(t.backtest(lambda market: market.close * 0.0), 'a.html')"
 ALL = ("torch", "safetensors", "cloudpickle", "tqdm", "tyro", "rich", "tensorboard", "matplotlib", "sklearn", "arch")
-ALL += ("stable_baselines3", "sb3_contrib", "pyarrow", "talib", "scipy", "threadpoolctl")
+ALL += ("stable_baselines3", "sb3_contrib", "pyarrow", "talib", "scipy", "threadpoolctl", "jinja2", "plotly")
 NEEDS = [  # the packages that are hidden, what needs them, the extra
     ("torch", "from agents import DQN", "agents"),
     ("torch", "import agents.dqn", "agents"),
@@ -37,6 +38,8 @@ NEEDS = [  # the packages that are hidden, what needs them, the extra
     ("matplotlib", ENV.format(", render_mode='rgb_array'") + "; env.render()", "render"),
     ("arch", "import trading_env; trading_env.load('sp500')", "arch"),
     ("arch", "from trading_env.data import simulators; simulators.garch(n_bars=9, seed=0)", "arch"),
+    ("plotly", SHEET, "report"),
+    ("jinja2", SHEET, "report"),
     ("talib", ENV.format(", features=['RSI_14']"), "talib"),
     ("pyarrow", "import trading_env; open('a.parquet', 'wb').close(); trading_env.load('a.parquet')", "parquet"),
     ("stable_baselines3", "import trading_env.sb3", "sb3"),

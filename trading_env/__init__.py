@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trading_env.live.decide import Decision, decide
     from trading_env.live.paper import PaperBroker
     from trading_env.live.session import Session
+    from trading_env.report.tear_sheet import tear_sheet
 
 _HOMES = {
     "Backtest": "analysis.backtest",
@@ -52,6 +53,7 @@ _HOMES = {
     "hindsight": "analysis.hindsight",
     "load": "data.datasets",
     "load_panel": "data.panel_datasets",
+    "tear_sheet": "report.tear_sheet",
 }
 
 __version__ = "0.1.0"
@@ -77,6 +79,7 @@ __all__ = [
     "hindsight",
     "load",
     "load_panel",
+    "tear_sheet",
 ]
 
 

@@ -160,11 +160,11 @@ class Backtest:
 
     def trades(self) -> pd.DataFrame:
         """A row for each trade, as `trading_env.analysis.trades` defines it; with a column seed for several runs."""
-        return self._joined(self._trades)
+        return self._joined(self.trades_of_runs)
 
     def summary(self) -> Summary:
         """A table of the main metrics: a row for each run, median and range of several, and holding without costs."""
-        trades, close = [len(trades) for trades in self._trades], self.market.close[self.first :]
+        trades, close = [len(trades) for trades in self.trades_of_runs], self.market.close[self.first :]
         names = [seed if isinstance(seed, str) else f"seed {seed}" for seed in self.seeds]
         lines = table_of(self.tracks, trades, names, close, alike=names != list(self.seeds))
         return Summary(f"{self.policy} on {self.period}", HEADINGS, lines, notes(self.tracks, self.config))
@@ -178,7 +178,8 @@ class Backtest:
         return [Episode.of(self._task, opened, history(self._task, opened, orders)) for orders in self._orders]
 
     @cached_property
-    def _trades(self) -> list[pd.DataFrame]:
+    def trades_of_runs(self) -> list[pd.DataFrame]:
+        """The trades of each run (K,)."""
         from trading_env.analysis.trades import trades_table
 
         return [trades_table(self._task, episode) for episode in self._episodes]

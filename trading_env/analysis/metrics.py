@@ -31,7 +31,7 @@ def simple_returns(equity: npt.ArrayLike) -> Floats:
     Raises:
         ValueError: equity has another shape, is not finite, or is not positive before its last value.
     """
-    curve = _curve(equity)
+    curve = curve_of(equity)
     result: Floats = curve[1:] / curve[:-1] - 1.0
     return result
 
@@ -42,7 +42,7 @@ def simple_returns(equity: npt.ArrayLike) -> Floats:
 @within_float64("equity")
 def total_return(equity: npt.ArrayLike) -> float:
     """Return over the whole curve: last value over first value, minus 1."""
-    curve = _curve(equity)
+    curve = curve_of(equity)
     return float(curve[-1] / curve[0] - 1.0)
 
 
@@ -179,16 +179,16 @@ def sortino_ratio(returns: npt.ArrayLike, bars_per_year: float, target: float = 
 @within_float64("equity")
 def max_drawdown(equity: npt.ArrayLike) -> float:
     """Largest loss from an earlier peak, as a positive fraction of the peak: 0.25 is a loss of a quarter."""
-    return float(_drawdowns(_curve(equity)).max())
+    return float(drawdowns(curve_of(equity)).max())
 
 
 @within_float64("equity")
 def max_drawdown_length(equity: npt.ArrayLike) -> int:
     """Bars from the peak before the largest drawdown to its recovery, or to the end; 0 without a drawdown."""
-    curve = _curve(equity)
-    drawdowns = _drawdowns(curve)
-    trough = int(drawdowns.argmax())
-    if drawdowns[trough] == 0.0:
+    curve = curve_of(equity)
+    losses = drawdowns(curve)
+    trough = int(losses.argmax())
+    if losses[trough] == 0.0:
         return 0
     peak = trough - int(curve[trough::-1].argmax())  # the last bar at that height
     back = np.flatnonzero(curve[trough:] >= curve[peak])
@@ -240,7 +240,7 @@ def break_even_cost(equity: npt.ArrayLike, turnover: npt.ArrayLike, costs: npt.A
     Returns:
         A fraction of the notional (5e-4 is 5 bps), comparable with the rate charged; NaN without a trade.
     """
-    curve, traded, paid = _curve(equity), finite_column("turnover", turnover), finite_column("costs", costs)
+    curve, traded, paid = curve_of(equity), finite_column("turnover", turnover), finite_column("costs", costs)
     for name, values in (("turnover", traded), ("costs", paid)):
         if values.size != curve.size - 1:
             raise ValueError(f"{name} must have {curve.size - 1} bars as equity has, got {values.size}")
@@ -251,8 +251,8 @@ def break_even_cost(equity: npt.ArrayLike, turnover: npt.ArrayLike, costs: npt.A
 # -- shared -------------------------------------------------------------------------------------------
 
 
-def _curve(equity: npt.ArrayLike) -> Floats:
-    """A checked equity curve (T+1,)."""
+def curve_of(equity: npt.ArrayLike) -> Floats:
+    """A checked equity curve (T+1,), of two values or more, positive before the last."""
     curve = finite_column("equity", equity)
     if curve.size < 2:
         raise ValueError(f"equity must have at least two values, got {curve.size}")
@@ -274,7 +274,7 @@ def _deviation(values: Floats) -> float:
     return deviation if deviation > ROUNDING else 0.0
 
 
-def _drawdowns(curve: Floats) -> Floats:
+def drawdowns(curve: Floats) -> Floats:
     """Loss from the running peak (T+1,), as a fraction of the peak; 0 if it is only rounding."""
     losses = 1.0 - curve / np.maximum.accumulate(curve)
     return np.where(losses > ROUNDING, losses, 0.0)

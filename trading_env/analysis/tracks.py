@@ -49,9 +49,10 @@ class Tracks:
 
     def metric(self, name: str) -> Floats:
         """A metric of each run (K,), by its name in `METRICS`."""
-        return np.array([METRICS[name](self._run(k)) for k in range(len(self.equity))], np.float64)
+        return np.array([METRICS[name](self.run(k)) for k in range(len(self.equity))], np.float64)
 
-    def _run(self, k: int) -> Run:
+    def run(self, k: int) -> Run:
+        """Run k as the metrics take it."""
         equity, costs = self.equity[k], self.commission[k] + self.slippage[k]
         until = _end(equity)
         return Run(

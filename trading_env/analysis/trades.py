@@ -13,6 +13,7 @@ units' part of those of its entry, so pnl - costs of all trades is the gain of t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -99,24 +100,29 @@ def trades_table(task: Task, episode: Episode) -> pd.DataFrame:
     entry_price (average), exit_price, pnl before costs, costs, net = pnl - costs, bars_held, and closed_by: "order",
     "broker" (a liquidation), or "open" for the position still open at the end, whose exit is the last close.
     """
-    import pandas as pd
-
     from trading_env.data.zones import pandas_index
 
-    position = _Position()
-    for fill in fills_of(task, episode):
-        position.add(fill)
-    if position.units != 0.0:
-        last = int(episode.bars[-1])
-        position.close(abs(position.units), last, float(episode.market.close[last]), 0.0, "open")
-    frame = pd.DataFrame(position.trades, columns=COLUMNS[2:])
-    frame = frame.astype({"entry_bar": np.int64, "exit_bar": np.int64, "bars_held": np.int64})
-    frame = frame.astype({"side": str, "closed_by": str})
-    frame = frame.astype(dict.fromkeys(("units", "entry_price", "exit_price", "pnl", "costs", "net"), np.float64))
+    last = int(episode.bars[-1])
+    frame = table_of_fills(fills_of(task, episode), last, float(episode.market.close[last]))
     if episode.market.time is not None:
         for i, name in enumerate(("entry", "exit")):
             frame.insert(i, f"{name}_time", pandas_index(episode.market.time[frame[f"{name}_bar"].to_numpy()]))
     return frame
+
+
+def table_of_fills(fills: Iterable[Fill], last: int, close: float) -> pd.DataFrame:
+    """The trades of these fills, without times; a position that is open at the last bar is valued at its close."""
+    import pandas as pd
+
+    position = _Position()
+    for fill in fills:
+        position.add(fill)
+    if position.units != 0.0:
+        position.close(abs(position.units), last, close, 0.0, "open")
+    frame = pd.DataFrame(position.trades, columns=COLUMNS[2:])
+    frame = frame.astype({"entry_bar": np.int64, "exit_bar": np.int64, "bars_held": np.int64})
+    frame = frame.astype({"side": str, "closed_by": str})
+    return frame.astype(dict.fromkeys(("units", "entry_price", "exit_price", "pnl", "costs", "net"), np.float64))
 
 
 def fills_of(task: Task, episode: Episode) -> list[Fill]:

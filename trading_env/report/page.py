@@ -1,0 +1,216 @@
+"""One self-contained HTML page: sections of charts and tables, plotly's script once, no network.
+
+Names and data are text everywhere: Jinja2 escapes them in the markup, `embedded` in the script, `literal` in charts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from trading_env._extras import optional
+from trading_env.report.arrays import Arrays
+from trading_env.report.colours import THEMES
+
+Figure = Mapping[str, Any]
+EXTRA, PURPOSE = "report", "a report"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: what is shown, and the number behind it, by which columns are sorted."""
+
+    text: str
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart, of which the choices of the page show one figure.
+
+    Attributes:
+        name: unique on the page.
+        title: above the chart.
+        help: definition and units, one click away.
+        figures: plotly figures, by the indices of the options chosen, as "2/0"; "" for one that has no choice. Each has
+            an entry alt, its content in words.
+        by: names of the choices that it follows.
+        height: in pixels.
+        zoom: True for buttons that move along the time axis.
+        half: True to stand beside another one where there is room.
+    """
+
+    name: str
+    title: str
+    help: str
+    figures: Mapping[str, Figure]
+    by: Sequence[str] = ()
+    height: int = 320
+    zoom: bool = False
+    half: bool = False
+    kind: str = "chart"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, of which the choices of the page show one set of rows.
+
+    Attributes:
+        name, title, help, by, half: as of a chart.
+        headings: pairs of a column's heading and its definition.
+        rows: cells, by the indices of the options chosen.
+        sortable: True for buttons that sort.
+    """
+
+    name: str
+    title: str
+    help: str
+    headings: Sequence[tuple[str, str]]
+    rows: Mapping[str, Sequence[Sequence[Cell]]]
+    by: Sequence[str] = ()
+    sortable: bool = False
+    half: bool = False
+    kind: str = "table"
+
+
+@dataclass(frozen=True)
+class Words:
+    """Paragraphs; a pair is a term and its text, behind which a third entry is shown on a click."""
+
+    paragraphs: Sequence[str] = ()
+    facts: Sequence[tuple[str, str, str]] = ()
+    code: str = ""
+    kind: str = "words"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A list of options in the bar at the top of the page."""
+
+    name: str
+    label: str
+    options: Sequence[str]
+    chosen: int = 0
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with a heading."""
+
+    title: str
+    blocks: Sequence[Chart | Table | Words]
+    lead: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole page.
+
+    Attributes:
+        title: of the document.
+        sentence: what is to be concluded, first on the page.
+        sections: in order.
+        choices: in the bar at the top.
+        arrays: to which the figures refer.
+        numbers: any further numbers that the page embeds, as JSON values.
+        notes: small print at the end.
+    """
+
+    title: str
+    sentence: str
+    sections: Sequence[Section]
+    arrays: Arrays
+    choices: Sequence[Choice] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def html(self) -> str:
+        """The page as one document.
+
+        Raises:
+            ImportError: Jinja2 or plotly is missing; the message names the extra.
+        """
+        jinja2 = optional("jinja2", EXTRA, PURPOSE)
+        plotly = optional("plotly.offline", EXTRA, PURPOSE)
+        here = files(__package__)
+        scripts = [plotly.get_plotlyjs(), (here / "page.js").read_text(encoding="utf-8")]
+        scripts = [script.replace("\r\n", "\n").replace("\r", "\n") for script in scripts]
+        env = jinja2.Environment(
+            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        template = env.from_string((here / "page.html").read_text(encoding="utf-8"))
+        text: str = template.render(
+            page=self,
+            style=(here / "page.css").read_text(encoding="utf-8"),
+            scripts=scripts,
+            policy=_policy(scripts),
+            data=embedded(self._data()),
+        )
+        return text
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the page, whole or not at all, and returns its path; its folder is made if there is none."""
+        target, content = Path(path), self.html().encode()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        try:
+            with open(handle, "wb") as file:
+                file.write(content)
+            os.chmod(part, 0o666 & ~_umask())
+            os.replace(part, target)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+        return target
+
+    def _data(self) -> dict[str, Any]:
+        blocks = [block for section in self.sections for block in section.blocks]
+        charts = [block for block in blocks if isinstance(block, Chart)]
+        tables = [block for block in blocks if isinstance(block, Table)]
+        names = [one.name for one in charts] + [one.name for one in tables]
+        assert len(set(names)) == len(names), names
+        return {
+            "arrays": self.arrays.kept,
+            "charts": {one.name: {"by": list(one.by), "figures": one.figures} for one in charts},
+            "tables": {one.name: {"by": list(one.by), "rows": _rows(one)} for one in tables if one.by},
+            "themes": THEMES,
+            "numbers": self.numbers,
+        }
+
+
+def embedded(value: Any) -> str:
+    """JSON that may stand in a script element: nothing in it ends the element or begins a comment."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def literal(name: object) -> str:
+    """A name as plotly shows it literally: plotly reads a few tags and entities in its texts."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(name)).split())
+    return html.escape(text, quote=False)
+
+
+def _rows(table: Table) -> dict[str, Any]:
+    return {key: [[[cell.text, cell.value] for cell in row] for row in rows] for key, rows in table.rows.items()}
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """A content security policy: no network, and no script but these."""
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
+    return f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src {allowed}"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

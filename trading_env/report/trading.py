@@ -1,0 +1,97 @@
+"""The trading chart: candles with beams from entry to exit, over equity, drawdown and exposure on one time axis.
+
+Long series are kept at several resolutions; the page's script shows the one that fits the part that is looked at. T =
+closes, n = trades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from trading_env.analysis.metrics import drawdowns
+from trading_env.report.arrays import Arrays, Floats, Ints, coarser
+
+COARSEST = 600  # points of the coarsest resolution, at most
+STEP = 4  # bars of a resolution in one of the next
+FINEST = 200_000  # points of the finest resolution, over all runs
+
+
+def levels_of(
+    columns: Mapping[str, Floats], arrays: Arrays, runs: int = 1, finest: int = FINEST
+) -> list[dict[str, Any]]:
+    """The columns (T,) at resolutions from the finest to the coarsest: {"bars": bars a point, "columns": arrays}.
+
+    With many runs the finest one has more than one bar a point, so that the page stays small.
+    """
+    count = len(next(iter(columns.values())))
+    size, found = max(-(-count * runs // finest), 1), []
+    while True:
+        level = columns if size == 1 else coarser(columns, size)
+        found.append({"bars": size, "columns": {name: arrays.add(values) for name, values in level.items()}})
+        if -(-count // size) <= COARSEST:
+            return found
+        size *= STEP
+
+
+def market_columns(time: Any, prices: Mapping[str, Floats], count: int) -> dict[str, Any]:
+    """Columns of the market (T,): x, and open, high, low, close as far as they are known."""
+    x = np.arange(count, dtype=np.float64) if time is None else np.asarray(time)
+    return {"x": x, **prices}
+
+
+def account_columns(equity: Floats, exposure: Floats | None) -> dict[str, Floats]:
+    """Columns of a run (T,): equity relative to its start, drawdown <= 0, and the exposure after each close."""
+    columns = {"equity": equity / equity[0], "drawdown": -falls_of(equity)}
+    if exposure is not None:
+        columns["exposure"] = np.concatenate([[0.0], exposure])
+    return columns
+
+
+def falls_of(equity: Floats) -> Floats:
+    """Drawdown at each close (T,), >= 0; after a ruin, that of the ruin."""
+    gone = np.flatnonzero(equity <= 0.0)
+    until = int(gone[0]) + 1 if gone.size else equity.size
+    found = drawdowns(equity[:until])
+    return np.concatenate([found, np.full(equity.size - until, found[-1])])
+
+
+def trades_of(table: Any, arrays: Arrays, count: int) -> dict[str, Any]:
+    """Entries and exits as bars (n,), with prices, side, net gain and how they were closed: arrays of the page."""
+    entry, exit_ = (table[name].to_numpy(np.int64) for name in ("entry_bar", "exit_bar"))
+    return packed_trades(
+        arrays,
+        count,
+        entry,
+        exit_,
+        np.where(table["side"] == "long", 1, -1),
+        table["net"].to_numpy(np.float64),
+        (table["entry_price"].to_numpy(np.float64), table["exit_price"].to_numpy(np.float64)),
+        np.where(table["closed_by"] == "broker", 1, np.where(table["closed_by"] == "open", 2, 0)),
+    )
+
+
+def packed_trades(
+    arrays: Arrays,
+    count: int,
+    entry: Ints,
+    exit_: Ints,
+    side: Ints,
+    net: Floats,
+    prices: tuple[Floats, Floats] | None = None,
+    closed_by: Ints | None = None,
+) -> dict[str, Any]:
+    """The same from arrays (n,); without ``prices``, those of the market's column "fill" are meant.
+
+    ``count`` is the number of closes, and ``closed_by`` 0 for an order, 1 for the broker, 2 for an open position.
+    """
+    places = "u2" if count < 2**16 else "u4"
+    found = {"entry": arrays.add(entry, places), "exit": arrays.add(exit_, places), "net": arrays.add(net)}
+    found |= {"side": arrays.add(side, "i1")} if side.size and (side < 0).any() else {}
+    if prices is not None:
+        found |= {"entry_price": arrays.add(prices[0]), "exit_price": arrays.add(prices[1])}
+    if closed_by is not None and closed_by.any():
+        found["closed_by"] = arrays.add(closed_by, "u1")
+    return found
