@@ -19,6 +19,7 @@ COMMANDS = {
     "rows": "print the rows of a study, or write them as CSV or Parquet",
     "run": "run a suite: contenders on datasets, walk-forward, with a ledger of all tests; resumes by itself",
     "resume": "the same as run",
+    "stress": "train a study's learners at each cost, and run the controls of one of them",
     "speed": "measure envs and agents against their peers, and print the ratios beside the goals",
 }
 HOMES = {"speed": "speed.run", "list": "suites.listing", "resume": "suites.run"}

@@ -19,6 +19,7 @@ from trading_env import Market, backtest, hindsight
 from trading_env._checks import integer
 
 _ROUNDING = 1e-9
+LEAST_TRADERS = 20
 _SHARE = 0.1  # of the costs, which a claim may leave out: fills differ by a bar's drift
 
 
@@ -101,15 +102,20 @@ def selection_control(scores: npt.ArrayLike, random: npt.ArrayLike, trials: int 
         trials: number of configurations ever tried, if it is more than those in ``scores``.
     """
     tried, luck = numbers("scores", scores, 1), numbers("random", random, 1)
-    if not tried.size or luck.size < 20 or not (np.isfinite(tried).all() and np.isfinite(luck).all()):
+    if not tried.size or luck.size < LEAST_TRADERS or not (np.isfinite(tried).all() and np.isfinite(luck).all()):
         raise ValueError(
-            f"scores must be finite, and those of at least 20 random traders, got {tried.size}, {luck.size}"
+            f"scores must be finite, those of at least {LEAST_TRADERS} traders too, got {tried.size}, {luck.size}"
         )
     count = max(integer("trials", tried.size if trials is None else trials, 1), tried.size)
-    best = float(tried.max())
-    spread = float(luck.std(ddof=1)) * math.sqrt(1.0 + 1.0 / luck.size)
-    one = stats.t(luck.size - 1, float(luck.mean()), max(spread, _ROUNDING))
-    p_value = -math.expm1(count * math.log1p(-min(float(one.sf(best)), 1.0 - 1e-16)))  # 1 - (1 - p)^N
-    ends = [float(one.ppf(share ** (1.0 / count))) for share in (0.025, 0.975)]
+    p_value, interval = best_of_random(float(tried.max()), luck, count)
     expected = f"luckier than the best of {count} random traders with p = {p_value:.2g}, which must be at most 0.05"
-    return Control("best of all attempts", best, (ends[0], ends[1]), expected, p_value <= 0.05)
+    return Control("best of all attempts", float(tried.max()), interval, expected, p_value <= 0.05)
+
+
+def best_of_random(best: float, random: Floats, trials: int) -> tuple[float, tuple[float, float]]:
+    """The probability that the best of ``trials`` random traders reaches ``best``, and the 95% interval of that one."""
+    spread = float(random.std(ddof=1)) * math.sqrt(1.0 + 1.0 / random.size)
+    one = stats.t(random.size - 1, float(random.mean()), max(spread, _ROUNDING))
+    p_value = -math.expm1(trials * math.log1p(-min(float(one.sf(best)), 1.0 - 1e-16)))  # 1 - (1 - p)^N
+    low, high = (float(one.ppf(share ** (1.0 / trials))) for share in (0.025, 0.975))
+    return p_value, (low, high)

@@ -16,6 +16,7 @@ from agents.base.commands import printable
 from agents.common import files
 from benchmarks.evaluation.control import Control
 from benchmarks.reports import table as tables
+from benchmarks.reports.controls import BASIS_POINT, controls_table
 from benchmarks.reports.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, new_figure, picture, show_grid
 from benchmarks.study.certified import Certificate
 from benchmarks.study.certify_settings import CertifySettings
@@ -24,8 +25,6 @@ from benchmarks.tasks.problems import PROBLEMS
 
 COLUMNS = ("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "worst seed", "goal", "met", "steps to 95%")
 SPARE = ("made", "seeds", "optimum", "reward", "worst seed", "steps", "steps to 95%")
-CONTROL_COLUMNS = ("control", "edge", "95%", "passed", "requirement")
-BASIS_POINT = 1e-4
 
 
 def cells(one: Certificate) -> list[str]:
@@ -48,13 +47,6 @@ def name_of(one: Certificate) -> str:
     """Name of the agent, and of the point of a family."""
     point = PROBLEMS[one.entry.problem].point
     return f"{one.entry.name}: {point}" if point else one.entry.name
-
-
-def control_cells(control: Control) -> list[str]:
-    """A row of the controls' table, in basis points a bar."""
-    low, high = (f"{end / BASIS_POINT:.2f}" for end in control.interval)
-    verdict = "yes" if control.passed else "NO"
-    return [control.name, f"{control.edge / BASIS_POINT:.2f}", f"{low} to {high}", verdict, control.expected]
 
 
 def headings(certificates: Sequence[Certificate]) -> dict[str, tuple[str, list[Certificate]]]:
@@ -80,14 +72,6 @@ def tables_of(certificates: Sequence[Certificate]) -> list[tables.Columns]:
         )
         for title, ones in headings(certificates).values()
     ]
-
-
-def controls_table(controls: Sequence[Control]) -> list[tables.Columns]:
-    """The table of controls; no table without any."""
-    rows: list[Sequence[str] | None] = [control_cells(control) for control in controls]
-    layout = {"left": CONTROL_COLUMNS[3:4], "wrapped": CONTROL_COLUMNS[4:]}
-    title = "Controls, basis points a bar"
-    return [tables.Columns(title, CONTROL_COLUMNS[:1], CONTROL_COLUMNS[1:], rows, **layout)] if rows else []
 
 
 def show(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from benchmarks.reports import beside
 from benchmarks.reports import table as tables
 from benchmarks.reports.compare import between, decimal, percent, tenths
 from benchmarks.statistics.sharpe import mean_sharpe_over
@@ -30,13 +31,16 @@ COLUMNS = (
 SPARE = ("seeds\nagree", "max\ndrawdown", "turnover\nper year", "return\nper year")
 
 
-def results(suite: Suite, rows: Sequence[Row], trials: Trials) -> dict[str, Any]:
+def results(
+    suite: Suite, rows: Sequence[Row], trials: Trials, stress: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """All numbers of the report, as JSON values.
 
     Args:
         suite: of the study.
         rows: those that are there.
         trials: what the ledger knows of the data.
+        stress: what `python -m benchmarks stress` found, if it was run.
     """
     tracks = analysis.tracks_of(rows)
     complete = suite.benchmark in tracks
@@ -66,12 +70,31 @@ def results(suite: Suite, rows: Sequence[Row], trials: Trials) -> dict[str, Any]
         "suite": suite.description(),
         **provenance.made(),
         "contenders": contenders,
+        "shown_from": {
+            name: one["less_benchmark"]["detectable"]
+            for name, one in contenders.items()
+            if "less_benchmark" in one and not math.isnan(one["less_benchmark"]["detectable"])
+        },
         "trials": trials._asdict(),
         "best_learner": None if best is None else {"name": best, **analysis.deflated(tracks[best], trials)},
         "superior": None if together is None else together._asdict(),
         "overfitting": overfitting,
+        "selection": analysis.luck_of(tracks, suite, trials),
+        "hindsight": analysis.hindsight_of(suite, rows),
+        "stress": dict(stress or {}),
         "rows": len(rows),
+        "rows_made": rows_made(rows),
     }
+
+
+def rows_made(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The provenance of the rows, each once, whatever the day."""
+    found = {}
+    for row in rows:
+        facts = {key: row.facts.get(key) for key in ("commit", "versions", "processor", "cores", "date")}
+        if facts["versions"] is not None:
+            found.setdefault(str({**facts, "date": None}), facts)
+    return list(found.values())
 
 
 def _mean(rows: Sequence[Row], metric: str) -> float:
@@ -95,47 +118,23 @@ def show(results: Mapping[str, Any], console: Console | None = None, wide: bool 
         cells = [str(one["seeds"]), percent(one["annual_return"]), mean, between(sharpe["interval_95"], decimal), gap]
         table.rows.append([name, *cells, percent(one["max_drawdown"]), tenths(one["turnover"]), agreed])
     tables.show(table, console, wide)
+    tables.say([sentence(results), ""], console)
+    for one in (beside.beside(results), *beside.tables_of(results["stress"])):
+        tables.show(one, console, wide)
     tables.say(notes(results), console)
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
-    """The sentence first, then the numbers behind it and their meaning."""
-    suite, trials = results["suite"], results["trials"]
-    lines = [sentence(results)]
-    if results["superior"] is not None:
-        found = results["superior"]
-        lines.append(
-            f"SPA, that no row has higher log returns than {suite['benchmark']}: p = {found['p_value']:.3f}. "
-            f"Probability of backtest overfitting: {percent(results['overfitting'])}."
-        )
-    if results["best_learner"] is not None:
-        best = results["best_learner"]
-        lines.append(
-            f"{trials['count']} configurations have seen these tests (ledger). The best learner, {best['name']}, has a "
-            f"deflated Sharpe ratio of {decimal(best['deflated_sharpe'])}; {_bars(best['minimum_track_record'])} "
-            "needed to show a ratio above 0."
-        )
-        lines.append(_stress(best["name"], results["contenders"][best["name"]]["stress"]))
-    lines += [
+    """How the numbers were made."""
+    made = [provenance.in_words(one) for one in results["rows_made"]]
+    trained = [f"Rows trained at {words}." for words in made]
+    return [
         "Sharpe ratios are means over datasets and seeds, with intervals over seeds and dependent bars; bars of the "
         "same time move together on all datasets.",
         "Each fold trains on the past, with a purged gap before validation and test; the last weights are tested.",
-        f"Made at {provenance.in_words(results)}.",
+        *trained,
+        f"Table made at {provenance.in_words(results)}.",
     ]
-    return lines
-
-
-def _stress(name: str, found: Mapping[str, Any]) -> str:
-    """The cost curve of a contender, its break-even cost, and what is left a bar late."""
-    points = zip(found["costs"], found["growth_per_year"], strict=True)
-    curve = ", ".join(f"{percent(growth)} at {1e4 * cost:g}" for cost, growth in points)
-    least = found["break_even"]
-    if math.isnan(least):
-        even = "no cost leaves it a growth above 0"
-    else:
-        even = f"it breaks even at {'more' if math.isinf(least) else f'{1e4 * least:.0f}'} bps"
-    late = percent(found["growth_per_year_a_bar_late"])
-    return f"{name}, without training again: log growth per year {curve} bps of costs; {even}; {late} a bar late."
 
 
 def sentence(results: Mapping[str, Any]) -> str:
@@ -148,14 +147,21 @@ def sentence(results: Mapping[str, Any]) -> str:
         return f"No row can be compared with {benchmark} yet."
     better = [name for name, gap in gaps.items() if gap["interval"][0] > 0.0]
     worse = [name for name, gap in gaps.items() if gap["interval"][1] < 0.0]
-    least = min(gap["detectable"] for gap in gaps.values())
-    found = f"No row is shown to be better than {benchmark}"
+    found = f"No row is shown to have a higher Sharpe ratio than {benchmark}"
     if better:
-        found = f"{', '.join(better)} had a higher Sharpe ratio than {benchmark}"
-    lost = f"; {', '.join(worse)} had a lower one" if worse else ""
-    power = f" At best a true difference of {decimal(least)} would have been shown four times in five."
+        found = f"{', '.join(better)} is shown to have a higher Sharpe ratio than {benchmark}{_luck(results, better)}"
+    lost = f"; {', '.join(worse)} is shown to have a lower one" if worse else ""
+    low, high = (f"{end:.1f}" for end in beside.ends_of(results))
+    power = f" To be shown four times in five, a true difference must be {low} to {high} a year, depending on the row."
     return f"{found}{lost}.{power}"
 
 
-def _bars(count: float) -> str:
-    return "no number of bars is" if math.isinf(count) or math.isnan(count) else f"{math.ceil(count):,} bars are"
+def _luck(results: Mapping[str, Any], better: Sequence[str]) -> str:
+    """A warning if what was found may be the luck of many attempts."""
+    best = results["best_learner"]
+    if best is None or best["name"] not in better or best["deflated_sharpe"] >= 0.95:
+        return ""
+    return (
+        f", but {results['trials']['count']} attempts may have found it by luck: the deflated Sharpe ratio of "
+        f"{best['name']} is {decimal(best['deflated_sharpe'])}"
+    )

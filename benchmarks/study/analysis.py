@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.evaluation.stress import break_even
+from benchmarks.evaluation.track_controls import LEAST_TRADERS, best_of_random
 from benchmarks.statistics.estimates import Estimate
 from benchmarks.statistics.intervals import Floats
 from benchmarks.statistics.multiple_testing import Superior, probability_of_backtest_overfitting, superior
@@ -24,8 +25,12 @@ from benchmarks.statistics.sharpe import (
     sharpe_gap_over,
     sharpe_ratios,
 )
+from benchmarks.study.folds import folds_of
+from benchmarks.study.job import data
 from benchmarks.study.ledger import Trials
 from benchmarks.study.rows import Row
+from benchmarks.study.suite import Suite
+from trading_env import hindsight
 
 Tracks = Mapping[str, Track]
 
@@ -80,9 +85,11 @@ def stress_of(rows: Sequence[Row]) -> dict[str, Any]:
     years = [row.bars_per_year for row in rows]
     curve = np.mean([row.stress["growth_at_costs"].mean(1) * year for row, year in zip(rows, years, strict=True)], 0)
     late = np.mean([row.stress["growth_a_bar_late"].mean() * year for row, year in zip(rows, years, strict=True)])
+    in_time = np.mean([row.log_returns.mean() * year for row, year in zip(rows, years, strict=True)])
     return {
         "costs": costs.tolist(),
         "growth_per_year": curve.tolist(),
+        "growth_per_year_in_time": float(in_time),
         "growth_per_year_a_bar_late": float(late),
         "break_even": break_even(costs, curve),
     }
@@ -95,7 +102,7 @@ def best_of(tracks: Mapping[str, Tracks], learners: Sequence[str]) -> str | None
     return max(defined, key=lambda name: defined[name]) if defined else None
 
 
-def deflated(tracks: Tracks, trials: Trials) -> dict[str, float]:
+def deflated(tracks: Tracks, trials: Trials) -> dict[str, Any]:
     """The deflated Sharpe ratio of a contender, and the bars that its ratio needs to be above 0.
 
     Ratio, skewness and kurtosis per bar are means over seeds and datasets, and T is the mean number of bars.
@@ -106,11 +113,12 @@ def deflated(tracks: Tracks, trials: Trials) -> dict[str, float]:
             ratio = float(sharpe_ratios(returns[None]).ratio[0])
             if not math.isnan(ratio):
                 moments.append((ratio, float(stats.skew(returns)), float(stats.kurtosis(returns, fisher=False))))
-    if not moments:
-        return {"deflated_sharpe": math.nan, "minimum_track_record": math.nan}
-    ratio, skew, kurtosis = (float(value) for value in np.mean(moments, axis=0))
     bars = round(np.mean([track.bars.size for track in tracks.values()]))
+    if not moments:
+        return {"bars": bars, "deflated_sharpe": math.nan, "minimum_track_record": math.nan}
+    ratio, skew, kurtosis = (float(value) for value in np.mean(moments, axis=0))
     return {
+        "bars": bars,
         "deflated_sharpe": deflated_sharpe(ratio, bars, skew, kurtosis, max(trials.count, 1), trials.variance),
         "minimum_track_record": minimum_track_record(ratio, 0.0, skew, kurtosis),
     }
@@ -142,3 +150,45 @@ def tested_together(tracks: Mapping[str, Tracks], benchmark: str) -> tuple[Super
         superior(losses, -returns[:, names.index(benchmark)]),
         probability_of_backtest_overfitting(returns, blocks),
     )
+
+
+def luck_of(tracks: Mapping[str, Tracks], suite: Suite, trials: Trials) -> dict[str, Any] | None:
+    """The best row, the benchmark and random traders aside, against the best of N random traders.
+
+    Scores are mean Sharpe ratios over datasets. None without enough random traders, or without a row to choose.
+    """
+    random = [one.name for one in suite.contenders if one.random is not None and one.name in tracks]
+    others = [name for name in tracks if name not in (*random, suite.benchmark)]
+    scores = {name: mean_sharpe_over(tracks[name]).value for name in others}
+    scores = {name: value for name, value in scores.items() if not math.isnan(value)}
+    if not random or not scores:
+        return None
+    ratios = [sharpe_ratios(track.returns).ratio * track.bars_per_year**0.5 for track in tracks[random[0]].values()]
+    traders = np.mean([ratio[: min(map(len, ratios))] for ratio in ratios], axis=0)
+    traders = traders[~np.isnan(traders)]
+    if traders.size < LEAST_TRADERS:
+        return None
+    best, count = max(scores, key=lambda name: scores[name]), max(trials.count, len(scores))
+    p_value, interval = best_of_random(scores[best], traders, count)
+    return {"best": best, "p_value": p_value, "interval": interval, "trials": count, "traders": traders.size}
+
+
+def hindsight_of(suite: Suite, rows: Sequence[Row]) -> dict[str, Any] | None:
+    """The least share of the hindsight bound that is left above the best seed, and the rows that exceed the bound.
+
+    The bound is the growth of the best actions with all prices known, of the suite's env; None without a learner.
+    """
+    learners = {one.name for one in suite.contenders if one.learns}
+    bounds: dict[tuple[str, int], float] = {}
+    shares, exceeded = [], []
+    for row in rows:
+        if row.contender in learners:
+            place = row.dataset, row.fold
+            if place not in bounds:
+                fold = folds_of(data(row.dataset), suite.walk_forward, suite.purge)[row.fold]
+                bounds[place] = hindsight(fold.markets(data(row.dataset))[2], **suite.env).log_growth
+            best = float(row.log_returns.sum(1).max())
+            shares.append(best / bounds[place] if bounds[place] > 0.0 else 0.0)
+            if best > bounds[place] + 1e-9 * max(1.0, abs(bounds[place])):
+                exceeded.append([row.contender, row.dataset, row.fold])
+    return {"largest_share": max(shares), "exceeded": exceeded} if shares else None

@@ -13,6 +13,7 @@ import tyro
 from agents.base import commands
 from agents.base.commands import checking, printable, refusing
 from agents.common.files import check_folder, write
+from benchmarks.reports import beside
 from benchmarks.reports import study as report
 from benchmarks.study.engines import FAILED, EngineError, Place, rows_of, run_all, shard_of
 from benchmarks.study.folds import folds_of
@@ -113,7 +114,8 @@ def show(suite: Suite, place: Place, jobs: Sequence[Job], wide: bool = False) ->
     if not rows:
         print("no rows yet")
         return
-    found = report.results(suite, rows, Ledger(place.ledger).trials(data(name).fingerprint for name in suite.data))
+    trials = Ledger(place.ledger).trials(data(name).fingerprint for name in suite.data)
+    found = report.results(suite, rows, trials, beside.read(place.folder / beside.FILE))
     write(place.folder / "results.json", json_bytes(found))
     report.show(found, wide=wide)
     missing = "" if len(rows) == len(jobs) else f"; {len(jobs) - len(rows)} of {len(jobs)} rows are missing"

@@ -252,5 +252,5 @@ def test_the_best_of_many_random_traders_is_called_skill_at_the_nominal_rate():
     assert selection_control([0.0, 6.0], rng.standard_normal(100)).passed
     assert not selection_control([2.2], rng.standard_normal(100), trials=100).passed
     assert selection_control([2.8], rng.standard_normal(100)).passed
-    with pytest.raises(ValueError, match="at least 20 random traders"):
+    with pytest.raises(ValueError, match="at least 20 traders too, got 1, 2"):
         selection_control([1.0], [0.0, 1.0])

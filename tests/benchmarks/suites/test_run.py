@@ -1,4 +1,6 @@
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,6 +8,12 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.statistics import mean_sharpe
+from benchmarks.study import analysis, provenance
+from benchmarks.study.engines import rows_of
+from benchmarks.study.folds import folds_of
+from benchmarks.study.job import data
+from benchmarks.suites.run import prepared
+from trading_env import hindsight
 
 TEXT = """
 name = "mine"
@@ -63,8 +71,10 @@ def test_the_table_and_the_sentence_are_printed_and_written(study, capsys):
     folder, line = study
     assert main(line) == 0
     printed = capsys.readouterr()
-    for words in ("buy_and_hold", "SPA", "(ledger)", "four times in five", "deflated Sharpe ratio"):
+    for words in ("buy_and_hold", "SPA", "ledger", "four times in five", "deflated Sharpe", "hindsight", "a bar late"):
         assert words in printed.out
+    assert max(map(len, printed.out.split("All rows")[1].split("Sharpe ratios are")[0].splitlines())) <= 80
+    assert f"Rows trained at commit {provenance.commit()}" in printed.out
     assert "20/20 kept: make on us-stocks/MSFT, fold 1, seeds 0-1" in printed.err
     results = json.loads((folder / "results" / "mine" / "results.json").read_text())
     assert list(results["contenders"]) == ["buy_and_hold", "flat", "random", "DQN", "make"]
@@ -102,6 +112,69 @@ def test_a_study_of_one_dataset_and_fold_is_the_interval_of_its_returns(study, t
     kept = results["contenders"]["random"]["sharpe"]
     assert kept["mean"] == pytest.approx(expected.value)
     np.testing.assert_allclose(kept["interval_95"], expected.interval())
+
+
+def test_the_numbers_beside_the_table_are_those_of_the_rows(study):
+    folder, line = study
+    suite, place, jobs = prepared(line[1], folder / "results")
+    rows = rows_of(jobs, place)
+    results = json.loads((folder / "results" / "mine" / "results.json").read_text())
+    stress = results["contenders"]["DQN"]["stress"]
+    mine = [row for row in rows if row.contender == "DQN"]
+    growth = [row.stress["growth_at_costs"].mean(1) * row.bars_per_year for row in mine]
+    np.testing.assert_allclose(stress["growth_per_year"], np.mean(growth, axis=0))
+    in_time = [row.log_returns.mean() * row.bars_per_year for row in mine]
+    assert stress["growth_per_year_in_time"] == pytest.approx(np.mean(in_time))
+    assert results["selection"] is None  # three random traders are too few
+    bounds = {}
+    for row in mine:
+        fold = folds_of(data(row.dataset), suite.walk_forward, suite.purge)[row.fold]
+        bounds[row.dataset, row.fold] = hindsight(fold.markets(data(row.dataset))[2], **suite.env).log_growth
+    shares = [row.log_returns.sum(1).max() / bounds[row.dataset, row.fold] for row in mine]
+    assert results["hindsight"] == {"largest_share": pytest.approx(max(shares)), "exceeded": []}
+    gaps = [one["less_benchmark"]["detectable"] for one in results["contenders"].values() if "less_benchmark" in one]
+    assert sorted(results["shown_from"].values()) == sorted(gap for gap in gaps if gap is not None)
+
+
+def test_a_row_above_the_hindsight_bound_is_named(study):
+    folder, line = study
+    suite, place, jobs = prepared(line[1], folder / "results")
+    row = next(row for row in rows_of(jobs, place) if row.contender == "DQN")
+    equity = np.cumprod(np.full_like(row.curves["equity"], 1.1), axis=1)
+    found = analysis.hindsight_of(suite, [replace(row, curves={**row.curves, "equity": equity})])
+    assert found["exceeded"] == [["DQN", row.dataset, row.fold]]
+
+
+def test_learners_are_trained_at_each_cost_and_controls_stand_beside_the_table(study, tmp_path, capsys):
+    folder, line = study
+    shutil.copytree(folder / "results", tmp_path / "results")
+    where = [line[1], "--folder", str(tmp_path / "results")]
+    options = ["--processes", "0", "--no-progress", "--controls", "DQN", "--draws", "2"]
+    assert main(["stress", *where, *options]) == 0
+    found = json.loads((tmp_path / "results" / "mine" / "stress.json").read_text())
+    assert found["retrained"]["costs"] == [0.0, 5e-4, 1e-3, 2e-3, 5e-3]
+    curves = found["retrained"]["growth_per_year"]
+    assert list(curves) == ["buy_and_hold", "DQN", "make"]
+    assert curves["make"] == pytest.approx(curves["buy_and_hold"], rel=1e-6)
+    assert curves["buy_and_hold"] == sorted(curves["buy_and_hold"], reverse=True)
+    names = [one["name"] for one in found["controls"]["rows"]]
+    assert {"null market", "one-bar peek", "shuffled training returns", "hindsight bound", "changed future"} <= {*names}
+    capsys.readouterr()
+    assert main(["run", *where, "--processes", "0", "--no-progress"]) == 0
+    printed = capsys.readouterr().out
+    assert "Log growth per year, trained at each cost" in printed
+    assert "Controls of DQN" in printed
+    results = json.loads((tmp_path / "results" / "mine" / "results.json").read_text())
+    assert results["trials"]["count"] == 5 + 3 * 5  # each configuration that has seen the tests
+    (tmp_path / "results" / "mine" / "stress.json").write_text("{")
+    with pytest.raises(SystemExit, match="is no result of an earlier run"):
+        main(["run", *where, "--processes", "0", "--no-progress"])
+
+
+def test_controls_of_a_row_that_does_not_learn_are_refused(study, capsys):
+    with pytest.raises(SystemExit):
+        main(["stress", *study[1][1:4], "--no-retrain", "--controls", "flat"])
+    assert "contender must be one that learns" in capsys.readouterr().err
 
 
 def test_one_job_can_be_run_alone_and_shards_meet(study, tmp_path, capsys):

@@ -1,0 +1,131 @@
+"""The numbers beside a study's table: attempts, tests over all rows, and what is left of the best learner."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.evaluation.control import Control
+from benchmarks.reports import table as tables
+from benchmarks.reports.compare import between, decimal, percent
+from benchmarks.reports.controls import controls_table
+from benchmarks.study.results import KeptError
+
+FILE = "stress.json"  # in the study's folder, written by `python -m benchmarks stress`
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What `python -m benchmarks stress` found; empty without it. KeptError if the file is damaged."""
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise KeptError(f"{path} is no result of an earlier run, remove it to train anew: {error}") from error
+
+
+def beside(results: Mapping[str, Any]) -> tables.Columns:
+    """The table of these numbers, with what each says."""
+    rows: list[Sequence[str] | None] = [*_of_all(results)]
+    if results["best_learner"] is not None:
+        rows += [None, *_of_best(results)]
+    title = "All rows" + (
+        f", and the best learner, {results['best_learner']['name']}" if results["best_learner"] else ""
+    )
+    return tables.Columns(title, ["statistic"], ["value", "meaning"], rows, wrapped=["meaning"])
+
+
+def tables_of(found: Mapping[str, Any]) -> list[tables.Columns]:
+    """The cost curves of retrained policies, and the controls."""
+    shown = []
+    retrained, controls = found.get("retrained"), found.get("controls")
+    if retrained and retrained["growth_per_year"]:
+        costs = [f"{1e4 * cost:g} bps" for cost in retrained["costs"]]
+        shown.append(tables.Columns("Log growth per year, trained at each cost", ["contender"], costs))
+        for name, growth in retrained["growth_per_year"].items():
+            shown[-1].rows.append([name, *map(percent, growth)])
+    if controls:
+        of = [Control(**{**one, "interval": tuple(one["interval"])}) for one in controls["rows"]]
+        shown += controls_table(of, controls["contender"])
+    return shown
+
+
+def _of_all(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    """Rows about the whole table."""
+    benchmark, count = results["suite"]["benchmark"], results["trials"]["count"]
+    yield "attempts", str(count), "configurations that have seen these tests, by the ledger: N"
+    if results["shown_from"]:
+        words = f"true difference to {benchmark}'s Sharpe ratio that a row shows four times in five, by row"
+        yield "shown from", between(ends_of(results), decimal), words
+    if results["superior"] is not None:
+        yield "SPA", f"p = {results['superior']['p_value']:.2f}", f"that no row grows faster than {benchmark}"
+        yield (
+            "overfitting",
+            percent(results["overfitting"]),
+            "probability that the best of one half is below the median in the other",
+        )
+    luck = results["selection"]
+    if luck is not None:
+        words = f"that the best of {luck['trials']} random traders reaches the best row's ratio, {luck['best']}'s"
+        yield "luck", f"p = {luck['p_value']:.2f}", words
+    if results["hindsight"] is not None:
+        held = results["hindsight"]["exceeded"] == []
+        yield (
+            "hindsight",
+            "held" if held else "EXCEEDED",
+            "bound: growth with all prices known, for each learner's seed",
+        )
+
+
+def _of_best(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    """Rows about the best learner."""
+    best, count = results["best_learner"], results["trials"]["count"]
+    one = results["contenders"][best["name"]]
+    stress = one["stress"]
+    yield (
+        "deflated Sharpe",
+        decimal(best["deflated_sharpe"]),
+        f"probability that its ratio exceeds the luckiest of {count} without skill; shown from 0.95",
+    )
+    track = best["minimum_track_record"]
+    unknown = math.isinf(track) or math.isnan(track)
+    needed = "never" if unknown else f"{math.ceil(track):,} bars"
+    yield "track record", needed, f"needed to show a ratio above 0; it has {best['bars']:,}"
+    if not math.isnan(one["agreement"]):
+        yield "seeds agree", percent(one["agreement"]), "share of seeds with the most common side, mean over bars"
+    ends = f"{1e4 * stress['costs'][0]:g} to {1e4 * stress['costs'][-1]:g}"
+    steps = ", ".join(f"{1e4 * cost:g}" for cost in stress["costs"])
+    yield (
+        f"growth at {ends} bps",
+        curve(stress["growth_per_year"]),
+        f"log growth per year at {steps} bps, not trained again",
+    )
+    again = (results["stress"].get("retrained") or {}).get("growth_per_year", {}).get(best["name"])
+    if again is not None:
+        yield "the same, retrained", curve(again), "trained at each of these costs"
+    yield "break-even", _even(stress), "of the notional traded, at which the growth would be 0, not trained again"
+    yield (
+        "a bar late",
+        percent(stress["growth_per_year_a_bar_late"]),
+        f"log growth per year; {percent(stress['growth_per_year_in_time'])} in time",
+    )
+
+
+def curve(growth: Sequence[float]) -> str:
+    """Percentages, as "25 24 21%"."""
+    return " ".join(percent(value).rstrip("%") for value in growth) + "%"
+
+
+def _even(stress: Mapping[str, Any]) -> str:
+    least = stress["break_even"]
+    if math.isnan(least):
+        return "none"
+    return f"> {1e4 * stress['costs'][-1]:g} bps" if math.isinf(least) else f"{1e4 * least:.0f} bps"
+
+
+def ends_of(results: Mapping[str, Any]) -> tuple[float, float]:
+    """The least and the largest true difference to the benchmark that a row shows with probability 0.8."""
+    return min(results["shown_from"].values()), max(results["shown_from"].values())

@@ -1,0 +1,67 @@
+"""The controls of a study: one of its contenders on data for which the right answer is known. S seeds, T bars."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks.evaluation.control import Control
+from benchmarks.evaluation.controls import run_controls
+from benchmarks.evaluation.track_controls import hindsight_control
+from benchmarks.statistics.intervals import Floats
+from benchmarks.study.folds import folds_of
+from benchmarks.study.job import data, validated
+from benchmarks.study.suite import Suite
+from trading_env import FeatureScaler, Market, backtest
+
+
+def controls_of(suite: Suite, contender: str, seeds: int, draws: int = 8) -> list[Control]:
+    """The controls of a contender on the first dataset's last fold, which has the longest training stretch.
+
+    The edge is that of timing: growth less what the market gives at the run's mean exposure. An agent that knows
+    nothing and holds on average half has none, whichever way the market goes.
+
+    Args:
+        suite: of the study.
+        contender: name of one that learns.
+        seeds: to train.
+        draws: null markets, and orders of the training bars.
+
+    Raises:
+        ValueError: the contender does not learn, or is not in the suite.
+    """
+    known = [one.name for one in suite.contenders if one.learns or one.make is not None]
+    if contender not in known:
+        raise ValueError(f"contender must be one that learns, {known}, got {contender!r}")
+    fold = folds_of(data(suite.data[0]), suite.walk_forward, suite.purge)[-1]
+    train, _, test = fold.markets(data(suite.data[0]))
+    study = partial(timing, suite=suite, contender=contender, seeds=tuple(range(seeds)))
+    features = suite.env.get("features", "default")
+    changed = run_controls(study, train, test, features, shuffles=draws)
+    scaled = {"scaler": FeatureScaler().fit(train, features)} if suite.scale else {}
+    growth, _ = grown(train, test, features, suite, contender, tuple(range(seeds)))
+    return [*changed, hindsight_control(growth, test, **{**suite.env, "features": features, **scaled})]
+
+
+def timing(train: Market, test: Market, features: Any, suite: Suite, contender: str, seeds: tuple[int, ...]) -> Floats:
+    """Log growth per bar [S, T] less the run's mean exposure times the market's."""
+    growth, exposure = grown(train, test, features, suite, contender, seeds)
+    market = np.log(test.close[1:] / test.close[:-1])[-growth.shape[1] :]
+    return growth - exposure.mean(1, keepdims=True) * market
+
+
+def grown(
+    train: Market, test: Market, features: Any, suite: Suite, contender: str, seeds: tuple[int, ...]
+) -> tuple[Floats, Floats]:
+    """Log growth and exposure per bar [S, T] of the contender, trained on ``train``, on ``test``."""
+    env = {**suite.env, "features": features}
+    keywords = {**env, **({"scaler": FeatureScaler().fit(train, features)} if suite.scale else {})}
+    length = min(suite.episode_length, len(train) - train.first - 1)
+    episodes = {"random_start": True, "episode_length": length}
+    judge = partial(validated, market=train, keywords=keywords)
+    one = suite.contender(contender)
+    ready = one.ready(train, train, test, keywords, seeds, episodes, judge, 1)
+    tracks = backtest(ready.policy, test, check_env=False, **ready.keywords).tracks
+    return np.diff(np.log(tracks.equity), axis=1), tracks.exposure

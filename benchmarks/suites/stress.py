@@ -1,0 +1,87 @@
+"""``python -m benchmarks stress SUITE``: learners trained at each cost, and the controls of one of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from agents.base import commands
+from agents.base.commands import checking, printable, refusing
+from agents.common.files import write
+from benchmarks.reports import beside, table
+from benchmarks.study.engines import EngineError, rows_of, run_all
+from benchmarks.study.job import Job
+from benchmarks.study.provenance import made
+from benchmarks.study.results import KeptError, json_bytes
+from benchmarks.study.retrained import jobs_at_costs, retrained_curves
+from benchmarks.study.study_controls import controls_of
+from benchmarks.suites.run import prepared
+from benchmarks.tasks.checks import check_counts
+
+PROGRAM = "python -m benchmarks stress"
+
+DESCRIPTION = """\
+Trains the learners of a study again at each cost from 0 to 50 bps, which multiplies its training by five, and with
+--controls runs one of them on markets without an edge and with the future shown. Rows are kept with those of the study;
+`python -m benchmarks run SUITE` prints both beside its table from then on."""
+
+
+@dataclass(frozen=True)
+class StressSettings:
+    """Options of ``python -m benchmarks stress``."""
+
+    suite: Annotated[str, tyro.conf.Positional]
+    """A built-in suite, or a TOML file."""
+    folder: Path = Path("results")
+    """Where studies and the ledger are kept."""
+    retrain: bool = True
+    """Train at each cost."""
+    controls: str | None = None
+    """The learner whose controls are run; none unless given."""
+    draws: int = 8
+    """Null markets, and orders of the training bars, of the controls."""
+    seeds: int | None = None
+    """Seeds of each learner, in place of the suite's."""
+    processes: int | None = None
+    """Processes; one per core unless given, 0 for none beside this one."""
+    progress: bool = True
+    """Print a line for each job."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("seeds",))
+        if self.draws < 2:
+            raise ValueError(f"draws must be at least 2, got {self.draws}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Trains what is missing, and writes stress.json into the study's folder."""
+    settings: StressSettings = commands.parse(PROGRAM, StressSettings, list(arguments), description=DESCRIPTION)
+    with checking(PROGRAM):
+        suite, place, _ = prepared(settings.suite, settings.folder, settings.seeds)
+        jobs = jobs_at_costs(suite) if settings.retrain else {}
+    path = place.folder / beside.FILE
+    found = beside.read(path)
+
+    def tell(job: Job, state: str) -> None:
+        if settings.progress:
+            print(printable(f"{state}: {job.name}, {job.suite.name}"), file=sys.stderr, flush=True)
+
+    with refusing(PROGRAM, (EngineError, KeptError, OSError)):
+        run_all([job for ones in jobs.values() for job in ones], place, settings.processes, tell)
+        if jobs:
+            rows = {cost: rows_of(ones, place) for cost, ones in jobs.items()}
+            found["retrained"] = {**retrained_curves(rows), **made()}
+    if settings.controls is not None:
+        with checking(PROGRAM):
+            controls = controls_of(suite, settings.controls, suite.seeds, settings.draws)
+        found["controls"] = {"contender": settings.controls, "rows": [asdict(one) for one in controls], **made()}
+    write(path, json_bytes(found))
+    console = table.console_of()
+    for one in beside.tables_of(found):
+        table.show(one, console)
+    print(printable(f"written: {path}"))

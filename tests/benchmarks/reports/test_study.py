@@ -1,0 +1,43 @@
+"""The sentence of a study says what is shown, and no more."""
+
+import math
+
+import pytest
+
+from benchmarks.reports import beside
+from benchmarks.reports.study import sentence
+
+
+def results(intervals, deflated=0.5):
+    contenders = {
+        name: {"less_benchmark": {"value": sum(ends) / 2.0, "interval": ends, "detectable": 0.5 + i}}
+        for i, (name, ends) in enumerate(intervals.items())
+    }
+    return {
+        "suite": {"benchmark": "hold"},
+        "contenders": {"hold": {}, **contenders},
+        "shown_from": {name: one["less_benchmark"]["detectable"] for name, one in contenders.items()},
+        "best_learner": {"name": "DQN", "deflated_sharpe": deflated},
+        "trials": {"count": 40},
+    }
+
+
+def test_nothing_shown_is_said_with_what_could_have_been_shown():
+    said = sentence(results({"DQN": (-0.5, 0.4), "PPO": (-0.9, -0.1)}))
+    assert said.startswith("No row is shown to have a higher Sharpe ratio than hold; PPO is shown to have a lower one.")
+    assert "must be 0.5 to 1.5 a year" in said
+
+
+@pytest.mark.parametrize(("deflated", "doubted"), [(0.6, True), (0.97, False)])
+def test_a_better_row_is_doubted_unless_it_beats_the_luckiest_of_all_attempts(deflated, doubted):
+    said = sentence(results({"DQN": (0.1, 0.8)}, deflated))
+    assert said.startswith("DQN is shown to have a higher Sharpe ratio than hold")
+    assert ("40 attempts may have found it by luck" in said) == doubted
+
+
+def test_without_a_gap_nothing_is_compared():
+    assert sentence(results({"DQN": (math.nan, math.nan)})) == "No row can be compared with hold yet."
+
+
+def test_a_cost_curve_is_one_short_cell():
+    assert beside.curve([0.25, 0.214, -0.031]) == "25 21 -3%"
