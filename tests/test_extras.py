@@ -42,6 +42,12 @@ NEEDS = [  # the packages that are hidden, what needs them, the extra
     ("jinja2", SHEET, "report"),
     ("talib", ENV.format(", features=['RSI_14']"), "talib"),
     ("pyarrow", "import trading_env; open('a.parquet', 'wb').close(); trading_env.load('a.parquet')", "parquet"),
+    (
+        "sklearn",
+        "from trading_env import load_panel; from trading_env.analysis.portfolio_strategies import minimum_variance;"
+        "minimum_variance(load_panel('us-stocks'))",
+        "strategies",
+    ),
     ("stable_baselines3", "import trading_env.sb3", "sb3"),
     ("torch", "import trading_env.integrations.feature_windows", "agents"),
     ("sklearn", "import benchmarks", "benchmarks"),
