@@ -42,6 +42,7 @@ NEEDS = [  # the packages that are hidden, what needs them, the extra
     ("jinja2", SHEET, "report"),
     ("talib", ENV.format(", features=['RSI_14']"), "talib"),
     ("pyarrow", "import trading_env; open('a.parquet', 'wb').close(); trading_env.load('a.parquet')", "parquet"),
+    ("skfolio", "from trading_env import load_panel; load_panel('skfolio/sp500')", "skfolio"),
     (
         "sklearn",
         "from trading_env import load_panel; from trading_env.analysis.portfolio_strategies import minimum_variance;"

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from trading_env._checks import brief, did_you_mean
+from trading_env._extras import optional
 from trading_env.data.assembly import FOLDER
 from trading_env.data.datasets import load, names
 from trading_env.data.market import Market
 from trading_env.data.panel import Panel
 from trading_env.data.readers.files import is_text
 
-US_STOCKS = FOLDER.rstrip("/")
+US_STOCKS, SKFOLIO = FOLDER.rstrip("/"), "skfolio/sp500"
+
+_SKFOLIO_FACTS = {
+    "source": "skfolio.datasets.load_sp500_dataset: adjusted closes",
+    "terms": "see the skfolio package (BSD licence) and its source",
+    "survivorship_biased": True,
+    "survivorship_note": "Twenty companies that were in the S&P 500 at the end and listed from the beginning.",
+}
 
 
 def panel_names() -> tuple[str, ...]:
-    """Names of panels that `load_panel` accepts; it also accepts lists of the names of markets."""
-    return (US_STOCKS,)
+    """Names of panels that `load_panel` accepts; it also accepts lists of the names of markets.
+
+    "skfolio/sp500" (extra ``skfolio``) has only closes: an env on it needs fill="next_close" or "close".
+    """
+    return (US_STOCKS, SKFOLIO)
 
 
 def load_panel(data: Any, **options: Any) -> Panel:
@@ -27,7 +39,7 @@ def load_panel(data: Any, **options: Any) -> Panel:
     Args:
         data: one of
 
-            - "us-stocks": the five bundled stocks;
+            - "us-stocks": the five bundled stocks; or "skfolio/sp500": twenty stocks from 1990 to 2022;
             - a list of what `load` accepts: names of markets, paths of files, frames, Markets;
             - a mapping of symbols to what `load` accepts;
             - a long frame, as `Panel.from_frame` takes it, or the path of a file that holds one;
@@ -40,6 +52,8 @@ def load_panel(data: Any, **options: Any) -> Panel:
         ValueError: there is no such name or file, a symbol occurs twice, or the data is wrong; the message names the
             instrument.
     """
+    if options and (isinstance(data, Panel) or (isinstance(data, str) and data in panel_names())):
+        raise TypeError(f"load_panel: {sorted(options)} apply to files and frames only, got data={data!r}")
     if isinstance(data, Panel):
         return data
     if isinstance(data, Mapping):
@@ -50,16 +64,25 @@ def load_panel(data: Any, **options: Any) -> Panel:
         if not data:
             raise ValueError("data must name at least one instrument, got an empty list")
         return Panel.from_markets([_loaded(item, options) for item in data])
-    if data == US_STOCKS:
-        stocks = [load(name) for name in names() if name.startswith(FOLDER)]
-        return Panel.from_markets(stocks, name=US_STOCKS)
+    if isinstance(data, str) and data in panel_names():
+        return _named(data)
     if isinstance(data, Market) or (isinstance(data, str) and data in names()):
         return Panel.from_markets([_loaded(data, options)])
     if isinstance(data, (str, os.PathLike)):
         return _of_file(os.fspath(data), options)
     raise TypeError(
-        f"data must be {US_STOCKS!r}, a list of names, a mapping of symbols, a long frame or a Panel, got {brief(data)}"
+        f"data must be one of {panel_names()}, a list of names, a mapping of symbols, a long frame or a Panel, "
+        f"got {brief(data)}"
     )
+
+
+@cache
+def _named(name: str) -> Panel:
+    if name == SKFOLIO:
+        frame = optional("skfolio.datasets", "skfolio", f"the panel {name!r}").load_sp500_dataset()
+        stocks = [Market.from_arrays(frame[key], time=frame.index, name=key) for key in frame.columns]
+        return Panel.from_markets(stocks, name=name, metadata=_SKFOLIO_FACTS)
+    return Panel.from_markets([load(stock) for stock in names() if stock.startswith(FOLDER)], name=name)
 
 
 def _of_mapping(data: Mapping[Any, Any], options: Mapping[str, Any]) -> Panel:
@@ -80,8 +103,8 @@ def _of_file(path: str, options: dict[str, Any]) -> Panel:
     parquet = path.lower().endswith(".parquet")
     if not parquet and not is_text(path):
         raise ValueError(
-            f"data must be {US_STOCKS!r}, a name of trading_env.data.datasets.names(), or the path of a long file, "
-            f"got {brief(path)}{did_you_mean(path, (US_STOCKS, *names()))}"
+            f"data must be one of {[*panel_names(), *names()]}, or the path of a long file, "
+            f"got {brief(path)}{did_you_mean(path, (*panel_names(), *names()))}"
         )
     own = {key: options.pop(key) for key in ("symbol", "symbols", "name") if key in options}
     frame, rest = frames.file_frame(path, options, parquet)

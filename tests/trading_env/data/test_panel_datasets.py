@@ -1,9 +1,13 @@
+import sys
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.trading_env.markets import gappy_panel, random_bars
 from trading_env import Panel, load, load_panel
+from trading_env.data import panel_datasets
 
 
 def finrl_frame(symbols=("MSFT", "AAPL", "V"), n=12):
@@ -83,6 +87,29 @@ def test_names_lists_and_mappings():
     assert load_panel("us-stocks/AAPL").symbols == load_panel(load("us-stocks/AAPL")).symbols == ("AAPL",)
 
 
+def test_skfolios_stocks_are_closes_of_its_own_loader(monkeypatch):
+    frame = pd.DataFrame({"AAPL": [1.0, 2.0], "XOM": [3.0, 4.0]}, index=pd.to_datetime(["1990-01-02", "1990-01-03"]))
+    package, datasets = types.ModuleType("skfolio"), types.ModuleType("skfolio.datasets")
+    datasets.load_sp500_dataset = lambda: frame
+    monkeypatch.setitem(sys.modules, "skfolio", package)
+    monkeypatch.setitem(sys.modules, "skfolio.datasets", datasets)
+    panel_datasets._named.cache_clear()
+    panel = load_panel("skfolio/sp500")
+    panel_datasets._named.cache_clear()
+    assert panel.symbols == ("AAPL", "XOM")
+    assert np.array_equal(panel.close, frame)
+    assert panel.open is None
+    assert panel.time_of(0) == "1990-01-02 (row 0)"
+    assert panel.metadata["survivorship_biased"] is True
+
+
+def test_named_panels_are_cached_and_take_no_options():
+    assert load_panel("us-stocks") is load_panel("us-stocks")
+    for data in ("us-stocks", load_panel("us-stocks")):
+        with pytest.raises(TypeError, match=r"load_panel: \['tz'\] apply to files and frames only"):
+            load_panel(data, tz="UTC")
+
+
 def bad(frame, row, column, value):
     frame = frame.astype({column: object}) if isinstance(value, str) else frame
     frame.loc[row, column] = value
@@ -124,7 +151,7 @@ def test_other_wrong_data_is_named():
         ({}, ValueError, "at least one Market"),
         ({"A": finrl_frame(["A"]).iloc[:0]}, ValueError, "'A': the frame has no rows"),
         ({"A": 3}, TypeError, "'A': data must be a name"),
-        (3, TypeError, "data must be 'us-stocks', a list of names"),
+        (3, TypeError, r"data must be one of \('us-stocks', 'skfolio/sp500'\), a list of names"),
     ):
         with pytest.raises(error, match=message):
             load_panel(data)
