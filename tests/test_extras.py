@@ -54,6 +54,7 @@ NEEDS = [  # the packages that are hidden, what needs them, the extra
     ("sklearn", "import benchmarks", "benchmarks"),
     ("matplotlib", "import benchmarks.reports.figures", "benchmarks"),
     ("stable_baselines3", "import benchmarks.contenders.sb3", "benchmarks"),
+    ("ray", "from benchmarks.study.ray_engine import on_ray; on_ray()", "ray"),
     ("sb3_contrib", "import benchmarks.suites.compare", "benchmarks"),
 ]
 

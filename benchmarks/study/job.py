@@ -11,19 +11,19 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache, partial
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.contenders.named import Ready
+from benchmarks.contenders.named import Contender, Ready
 from benchmarks.evaluation.stress import growth_of, stressed
 from benchmarks.evaluation.tracks import measures
 from benchmarks.statistics.intervals import Floats
 from benchmarks.statistics.sharpe import sharpe_ratios
 from benchmarks.study import provenance
 from benchmarks.study.folds import Fold, folds_of
-from benchmarks.study.ledger import OPENED, SCORED, Ledger
+from benchmarks.study.ledger import OPENED, SCORED
 from benchmarks.study.rows import CURVES, Row
 from benchmarks.study.suite import Suite
 from trading_env import FeatureScaler, Market, __version__, backtest, load
@@ -45,9 +45,9 @@ class Job:
         seeds = f"{self.seeds[0]}-{self.seeds[-1]}" if len(self.seeds) > 1 else str(self.seeds[0])
         return f"{self.contender} on {self.dataset}, fold {self.fold}, seeds {seeds}"
 
-    @property
+    @cached_property
     def id(self) -> str:
-        """Hash of everything that the row depends on."""
+        """Hash of everything that the row depends on; it goes along to other processes."""
         suite = self.suite.description()
         kept = {key: suite[key] for key in ("walk_forward", "env", "episode_length", "points", "scale")}
         contender = asdict(self.suite.contender(self.contender))
@@ -58,9 +58,20 @@ class Job:
     @property
     def config(self) -> str:
         """Hash of the configuration that is tried, whatever the data, fold and seeds."""
-        suite = self.suite.description()
-        contender = {**asdict(self.suite.contender(self.contender)), "name": "", "seeds": None}
-        return _hash([{key: suite[key] for key in ("env", "episode_length", "scale")}, contender])
+        return config_of(self.suite, self.suite.contender(self.contender))
+
+
+class Lines(Protocol):
+    """A ledger, or its like on another machine."""
+
+    def append(self, **line: Any) -> None:
+        """Appends a line, and returns when it is on disk."""
+
+
+def config_of(suite: Suite, contender: Contender) -> str:
+    """Hash of the configuration of a contender in the suite, whatever the data, fold and seeds."""
+    kept = {key: suite.description()[key] for key in ("env", "episode_length", "scale")}
+    return _hash([kept, {**asdict(contender), "name": "", "seeds": None}])
 
 
 def jobs_of(suite: Suite) -> Iterator[Job]:
@@ -73,10 +84,19 @@ def jobs_of(suite: Suite) -> Iterator[Job]:
                     yield Job(suite, dataset, fold, contender.name, tuple(seeds[first : first + suite.block]))
 
 
-@cache
+_LOADED: dict[str, Market] = {}
+
+
 def data(dataset: str) -> Market:
     """The dataset, loaded once per process."""
-    return load(dataset)
+    if dataset not in _LOADED:
+        _LOADED[dataset] = load(dataset)
+    return _LOADED[dataset]
+
+
+def provide(dataset: str, market: Market) -> None:
+    """Spares this process the loading of a dataset."""
+    _LOADED.setdefault(dataset, market)
 
 
 def fold_of(job: Job) -> Fold:
@@ -84,7 +104,7 @@ def fold_of(job: Job) -> Fold:
     return folds_of(data(job.dataset), job.suite.walk_forward, job.suite.purge)[job.fold]
 
 
-def run(job: Job, ledger: Ledger) -> Row:
+def run(job: Job, ledger: Lines) -> Row:
     """Trains, opens the test, and returns the row."""
     import torch
 
@@ -104,7 +124,7 @@ def validated(policy: Any, *, runs: int, market: Market, keywords: Mapping[str, 
     return growth_of(policy, market, **keywords)
 
 
-def open_test(job: Job, ready: Ready, test: Market, ledger: Ledger) -> Row:
+def open_test(job: Job, ready: Ready, test: Market, ledger: Lines) -> Row:
     """The only function that shows a test stretch to a policy; it writes to the ledger before anything is scored."""
     fold, market = fold_of(job), data(job.dataset)
     stretch = {"first": market.time_of(fold.test[0]), "last": market.time_of(fold.test[1] - 1)}

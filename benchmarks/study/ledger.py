@@ -1,7 +1,10 @@
-"""The ledger: one line for each configuration that was ever scored on a test stretch.
+"""The ledger: lines about each configuration that was ever scored on a test stretch, or tried in tuning.
 
-The number of different configurations is the N of the deflated Sharpe ratio of the best one. Lines are appended under a
-lock, and are never changed.
+A job writes "opened" before it looks at a test stretch, and "scored" after that; a trial of a tuning writes "tried"
+before it is scored on a validation stretch. The number of different configurations is the N of the deflated Sharpe
+ratio of the best one. A job that was killed before its row was written runs again, and writes its lines again: that is
+the same configuration on the same data, so it counts once, and with its last score. Lines are appended under a lock,
+and are never changed.
 """
 
 from __future__ import annotations
@@ -15,16 +18,20 @@ from typing import Any, NamedTuple
 
 from agents.common.files import lock, make_folder, naming
 
-OPENED, SCORED = "opened", "scored"
+OPENED, SCORED, TRIED = "opened", "scored", "tried"
+
+
+class LedgerError(OSError):
+    """The ledger cannot be written, so nothing may be tested."""
 
 
 class Trials(NamedTuple):
     """Trials on given data, as recorded in the ledger."""
 
     count: int
-    """Different configurations that have seen the test."""
+    """Different configurations that have seen the test, or were tried in tuning."""
     variance: float
-    """Variance of their Sharpe ratios per bar; 0 with fewer than two."""
+    """Variance of the Sharpe ratios per bar of those that have seen the test; 0 with fewer than two."""
 
 
 class Ledger:
@@ -41,19 +48,32 @@ class Ledger:
         """Appends one line, whole, with the time.
 
         Raises:
-            OSError: it cannot be written; nothing was opened then.
+            LedgerError: it cannot be written; the file is as before.
         """
         text = json.dumps({**line, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}, allow_nan=False)
-        with naming("the ledger", self.path):
-            make_folder(self.path.parent)
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            with naming("the ledger", self.path):
+                make_folder(self.path.parent)
+                self._append(text.encode())
+        except OSError as error:
+            raise LedgerError(*error.args, error.filename) from error
+
+    def _append(self, text: bytes) -> None:
+        """Appends the line under a lock, whole or not at all."""
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            lock(handle, wait=True)
+            before = os.fstat(handle).st_size
+            rest = memoryview((b"\n" if self._torn() else b"") + text + b"\n")
             try:
-                lock(handle, wait=True)
-                torn = self._torn()
-                os.write(handle, (b"\n" if torn else b"") + text.encode() + b"\n")
+                while rest:  # a disk that fills up takes a part of it first
+                    rest = rest[os.write(handle, rest) :]
                 os.fsync(handle)
-            finally:
-                os.close(handle)
+            except OSError:
+                os.ftruncate(handle, before)
+                raise
+        finally:
+            os.close(handle)
 
     def _torn(self) -> bool:
         """True if the last line has no end, because its writer was killed."""
@@ -78,14 +98,15 @@ class Ledger:
         return found
 
     def trials(self, data: Iterable[str]) -> Trials:
-        """The configurations that have seen a test stretch of data with one of these fingerprints."""
+        """The configurations that were tried or tested on data with one of these fingerprints."""
         asked = set(data)
-        lines = [line for line in self.lines() if line.get("data") in asked]
-        ratios: dict[str, list[float]] = {}
-        for line in lines:
-            if line.get("event") == SCORED and isinstance(line.get("sharpe_per_bar"), float):
-                ratios.setdefault(line["config"], []).append(line["sharpe_per_bar"])
-        means = [sum(values) / len(values) for values in ratios.values()]
+        lines = [line for line in self.lines() if line.get("data") in asked and "config" in line]
+        ratios: dict[str, dict[Any, float]] = {}  # by configuration and job
+        for number, line in enumerate(lines):
+            ratio = line.get("sharpe_per_bar")
+            if line.get("event") == SCORED and isinstance(ratio, int | float):
+                ratios.setdefault(line["config"], {})[line.get("job", number)] = float(ratio)
+        means = [sum(values.values()) / len(values) for values in ratios.values()]
         centre = sum(means) / len(means) if means else 0.0
         variance = sum((mean - centre) ** 2 for mean in means) / (len(means) - 1) if len(means) > 1 else 0.0
-        return Trials(len({line["config"] for line in lines if "config" in line}), variance)
+        return Trials(len({line["config"] for line in lines}), variance)

@@ -49,7 +49,7 @@ def commit() -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", os.fspath(folder), *arguments]
+    command = ["git", "--no-optional-locks", "-C", os.fspath(folder), *arguments]  # looks, and leaves no lock if killed
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
 

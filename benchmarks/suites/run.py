@@ -15,10 +15,13 @@ from agents.base.commands import checking, printable, refusing
 from agents.common.files import check_folder, write
 from benchmarks.reports import beside
 from benchmarks.reports import study as report
-from benchmarks.study.engines import FAILED, EngineError, Place, rows_of, run_all, shard_of
+from benchmarks.study.engines import rows_of, run_all, shard_of
 from benchmarks.study.folds import folds_of
 from benchmarks.study.job import Job, data, jobs_of
 from benchmarks.study.ledger import Ledger
+from benchmarks.study.local_engine import local
+from benchmarks.study.place import FAILED, Place
+from benchmarks.study.ray_engine import EngineError, on_ray
 from benchmarks.study.results import KeptError, json_bytes
 from benchmarks.study.suite import Suite
 from benchmarks.tasks.checks import check_counts
@@ -39,10 +42,12 @@ class RunSettings:
     """A built-in suite (see ``python -m benchmarks list``), or a TOML file."""
     folder: Path = Path("results")
     """Where studies and the ledger are kept."""
-    engine: Literal["local"] = "local"
-    """Runs jobs in processes of this machine."""
+    engine: Literal["local", "ray"] = "local"
+    """Runs jobs in processes of this machine, or as tasks of a Ray cluster."""
+    address: str | None = None
+    """Ray cluster, as host:port or auto; the one that runs here unless given, or else a new one of all cores."""
     processes: int | None = None
-    """Processes; one per core unless given, 0 for none beside this one."""
+    """Processes of this machine; one per core unless given, 0 for none beside this one."""
     shard: str = "1/1"
     """i/n runs the i-th of n parts of the jobs."""
     job: str | None = None
@@ -58,6 +63,9 @@ class RunSettings:
         check_counts(self, ("seeds",))
         if self.processes is not None and not 0 <= self.processes <= 1_024:
             raise ValueError(f"processes must be in [0, 1024], got {self.processes}")
+        other = {"local": "address", "ray": "processes"}[self.engine]
+        if getattr(self, other) is not None:
+            raise ValueError(f"{other} cannot be given for the engine {self.engine}, got {getattr(self, other)!r}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,6 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     with checking(PROGRAM):
         suite, place, jobs = prepared(settings.suite, settings.folder, settings.seeds)
         chosen = chosen_of(jobs, settings)
+        engine = on_ray(settings.address) if settings.engine == "ray" else local(settings.processes)
         check_folder(place.folder, "folder")
     write(place.folder / "suite.json", json_bytes(suite.description()))
     total, done = len(chosen), 0
@@ -77,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
             print(printable(f"{done}/{total} {state}: {job.name}"), file=sys.stderr, flush=True)
 
     with refusing(PROGRAM, (EngineError, KeptError, OSError)):
-        states = run_all(chosen, place, settings.processes, tell)
+        states = run_all(chosen, place, engine, tell)
         show(suite, place, jobs, settings.wide)
     failed = [job for job in chosen if states[job.id] == FAILED]
     for job in failed:

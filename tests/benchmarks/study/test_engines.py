@@ -1,23 +1,19 @@
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.contenders.named import Contender
-from benchmarks.study import engines, job
-from benchmarks.study.engines import BUSY, DONE, FAILED, KEPT, Place, rows_of, run_all, shard_of, work
+from benchmarks.study import job
+from benchmarks.study import place as files
+from benchmarks.study.engines import rows_of, run_all, shard_of
 from benchmarks.study.folds import Plan
 from benchmarks.study.job import jobs_of
 from benchmarks.study.ledger import Ledger
+from benchmarks.study.local_engine import local
+from benchmarks.study.place import BUSY, DONE, FAILED, KEPT, Keeper, Place, work
 from benchmarks.study.results import KeptError
-from benchmarks.study.rows import Row
 from benchmarks.study.suite import Suite
 from trading_env import backtest
 from trading_env.analysis import strategies
@@ -43,7 +39,7 @@ def place(tmp_path):
 
 def test_rows_hold_what_a_backtest_of_the_test_stretch_gives(place):
     jobs = list(jobs_of(SUITE))
-    assert set(run_all(jobs, place, 0).values()) == {DONE}
+    assert set(run_all(jobs, place, local(0)).values()) == {DONE}
     rows = rows_of(jobs, place)
     assert [(row.contender, row.fold, len(row.seeds)) for row in rows] == [
         *(("buy_and_hold", 0, 1), ("mean_reversion", 0, 1), ("random", 0, 3)),
@@ -58,13 +54,13 @@ def test_rows_hold_what_a_backtest_of_the_test_stretch_gives(place):
 
 def test_what_is_there_is_not_run_again_and_looks_at_no_test(place, monkeypatch):
     jobs = list(jobs_of(SUITE))
-    run_all(jobs[:2], place, 0)
+    run_all(jobs[:2], place, local(0))
     lines = len(Ledger(place.ledger).lines())
-    states = run_all(jobs, place, 0)
+    states = run_all(jobs, place, local(0))
     assert [states[one.id] for one in jobs] == [KEPT, KEPT, DONE, DONE, DONE, DONE]
     assert len(Ledger(place.ledger).lines()) == lines + 8
-    monkeypatch.setattr(engines, "run", None)
-    assert set(run_all(jobs, place, 0).values()) == {KEPT}
+    monkeypatch.setattr(files, "run", None)
+    assert set(run_all(jobs, place, local(0)).values()) == {KEPT}
 
 
 def test_the_ledger_has_the_opening_before_the_test_is_scored(place, monkeypatch):
@@ -72,7 +68,7 @@ def test_the_ledger_has_the_opening_before_the_test_is_scored(place, monkeypatch
         raise RuntimeError("no score")
 
     monkeypatch.setattr(job, "backtest", broken)
-    assert work(next(jobs_of(SUITE)), place) == FAILED
+    assert work(next(jobs_of(SUITE)), Keeper(place)) == FAILED
     assert [line["event"] for line in Ledger(place.ledger).lines()] == ["opened"]
 
 
@@ -80,7 +76,7 @@ def test_a_failed_job_is_told_with_its_command_and_the_others_go_on(place):
     broken = Contender(make="builtins:print", name="broken")
     suite = replace(SUITE, contenders=(*SUITE.contenders, broken))
     jobs = list(jobs_of(suite))
-    states = run_all(jobs, place, 0)
+    states = run_all(jobs, place, local(0))
     failed = [one for one in jobs if states[one.id] == FAILED]
     assert [one.contender for one in failed] == ["broken", "broken"]
     report = json.loads(place.failure(failed[0]).read_text())
@@ -109,18 +105,18 @@ def test_shards_share_the_jobs_out():
 
 def test_a_job_that_another_program_runs_is_left_to_it(place):
     first = next(jobs_of(SUITE))
-    held = engines.Lock(place.row(first))
+    held = files.Lock(place.row(first))
     held.acquire()
     try:
-        assert work(first, place) == BUSY
+        assert work(first, Keeper(place)) == BUSY
     finally:
         held.release()
-    assert work(first, place) == DONE
+    assert work(first, Keeper(place)) == DONE
 
 
 def test_a_damaged_row_is_named(place):
     jobs = list(jobs_of(SUITE))[:1]
-    run_all(jobs, place, 0)
+    run_all(jobs, place, local(0))
     content = place.row(jobs[0]).read_bytes()
     for damage in (content[: len(content) // 2], b"", b"text"):
         place.row(jobs[0]).write_bytes(damage)
@@ -128,52 +124,26 @@ def test_a_damaged_row_is_named(place):
             rows_of(jobs, place)
 
 
-def test_a_full_disk_stops_the_study_and_tears_nothing(place, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+CRASHING = """
+import os, signal
 
-    monkeypatch.setattr(engines.Row, "write", full)
-    with pytest.raises(OSError, match="No space left"):
-        run_all(list(jobs_of(SUITE))[:1], place, 0)
-    assert list(place.folder.rglob("*.npz")) == []
-
-
-PROGRAM = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-from test_engines import SUITE, Place, jobs_of, run_all
-folder = Path(sys.argv[1])
-if __name__ == "__main__":
-    run_all(list(jobs_of(SUITE)), Place(folder / "quick", folder / "ledger.jsonl", "quick.toml"), 0)
+def make(train, validation, keywords, seeds):
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def start(folder, script):
-    script.write_text(PROGRAM.format(tests=str(Path(__file__).parent)))
-    return subprocess.Popen([sys.executable, str(script), str(folder)], env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-
-def test_a_killed_study_goes_on_and_two_at_once_share_the_jobs(place, tmp_path):
-    alone = Place(tmp_path / "alone" / "quick", tmp_path / "alone" / "ledger.jsonl", "quick.toml")
-    jobs = list(jobs_of(SUITE))
-    run_all(jobs, alone, 0)
-    first = start(tmp_path, tmp_path / "program.py")
-    deadline = time.monotonic() + 300
-    while not list(place.folder.rglob("*.npz")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    kept = {path: path.stat().st_mtime_ns for path in place.folder.rglob("*.npz")}
-    both = [start(tmp_path, tmp_path / "program.py") for _ in range(2)]
-    assert [one.wait(300) for one in both] == [0, 0]
-    assert kept
-    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
-    scored = [line["job"] for line in Ledger(place.ledger).lines() if line["event"] == "scored"]
-    assert (
-        len(scored) - len(set(scored)) <= 1
-    )  # a row may be lost between its score and its file by the kill, none else
-    for row, expected in zip(rows_of(jobs, place), rows_of(jobs, alone), strict=True):
-        np.testing.assert_array_equal(row.curves["equity"], expected.curves["equity"])
-    assert not list(place.folder.rglob("*.part"))
-    assert isinstance(rows_of(jobs, place)[0], Row)
+def test_a_process_that_dies_costs_its_own_rows_and_a_file_that_cannot_be_written_ends_the_study(
+    place, tmp_path, monkeypatch
+):
+    (tmp_path / "crashing_contender.py").write_text(CRASHING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    contenders = (Contender(make="crashing_contender:make", name="crashing"), *SUITE.contenders)
+    jobs = list(jobs_of(replace(SUITE, contenders=contenders, walk_forward=Plan(folds=1, test=0.3, validation=50))))
+    blocked = replace(place, folder=tmp_path / "blocked")
+    blocked.folder.mkdir()
+    (blocked.folder / "rows").write_text("")
+    with local(1) as run_each:
+        assert [state for _, state in run_each(jobs, place)] == [FAILED, DONE, DONE, DONE]
+        assert "ended abruptly with code -9" in json.loads(place.failure(jobs[0]).read_text())["error"]
+        with pytest.raises(NotADirectoryError, match="rows"):
+            list(run_each(jobs, blocked))

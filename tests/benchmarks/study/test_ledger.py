@@ -3,7 +3,7 @@ import multiprocessing
 
 import pytest
 
-from benchmarks.study.ledger import OPENED, SCORED, Ledger
+from benchmarks.study.ledger import OPENED, SCORED, TRIED, Ledger
 
 
 def add(path, worker):
@@ -55,3 +55,19 @@ def test_a_ledger_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="the ledger cannot be written"):
         Ledger(tmp_path / "file" / "ledger.jsonl").append(event=OPENED)
+
+
+def test_a_job_that_was_killed_and_opened_again_weighs_as_much_as_any_other(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    for config, job, ratio in (("a", 1, 0.1), ("a", 1, 0.1), ("a", 2, 0.3), ("b", 3, 0.0)):
+        ledger.append(event=OPENED, config=config, data="x", job=job)
+        ledger.append(event=SCORED, config=config, data="x", job=job, sharpe_per_bar=ratio)
+    assert ledger.trials(["x"]) == (2, pytest.approx(0.02))
+
+
+def test_configurations_tried_in_tuning_count_and_have_no_sharpe_ratio(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    for config in ("a", "b", "b"):
+        ledger.append(event=TRIED, config=config, data="x", score=9.0)
+    ledger.append(event=SCORED, config="a", data="x", job=1, sharpe_per_bar=0.5)
+    assert ledger.trials(["x"]) == (2, 0.0)

@@ -197,6 +197,8 @@ def test_one_job_can_be_run_alone_and_shards_meet(study, tmp_path, capsys):
         (["--job", "abc"], "job must be the id of a job"),
         (["--seeds", "0"], "seeds must be at least 1"),
         (["--processes", "-1"], "processes must be in"),
+        (["--address", "auto"], "address cannot be given for the engine local"),
+        (["--engine", "ray"], "processes cannot be given for the engine ray"),
     ],
 )
 def test_wrong_options_are_refused_in_a_line(study, capsys, options, message):
