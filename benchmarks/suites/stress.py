@@ -14,8 +14,9 @@ from agents.base import commands
 from agents.base.commands import checking, printable, refusing
 from agents.common.files import write
 from benchmarks.reports import beside, table
-from benchmarks.study.engines import EngineError, rows_of, run_all
+from benchmarks.study.engines import rows_of, run_all
 from benchmarks.study.job import Job
+from benchmarks.study.local_engine import local
 from benchmarks.study.provenance import made
 from benchmarks.study.results import KeptError, json_bytes
 from benchmarks.study.retrained import jobs_at_costs, retrained_curves
@@ -71,8 +72,8 @@ def main(arguments: Sequence[str]) -> None:
         if settings.progress:
             print(printable(f"{state}: {job.name}, {job.suite.name}"), file=sys.stderr, flush=True)
 
-    with refusing(PROGRAM, (EngineError, KeptError, OSError)):
-        run_all([job for ones in jobs.values() for job in ones], place, settings.processes, tell)
+    with refusing(PROGRAM, (KeptError, OSError)):
+        run_all([job for ones in jobs.values() for job in ones], place, local(settings.processes), tell)
         if jobs:
             rows = {cost: rows_of(ones, place) for cost, ones in jobs.items()}
             found["retrained"] = {**retrained_curves(rows), **made()}
