@@ -38,7 +38,7 @@ from agents.common.schedules import Schedule, as_schedule
 from agents.common.streams import generator
 from agents.envs.seed_envs import Floats
 from agents.nn.adam import Adam
-from agents.nn.fused.policy_gradients import clipped_gradient
+from agents.nn.fused.policy_gradients import clipped_epoch
 from agents.nn.parameters import Flags
 
 
@@ -216,10 +216,9 @@ class PPO(RolloutAgent):
             self._last.losses.clear()
             for s in np.flatnonzero(active):
                 order[s] = self._shuffling[s].permutation(M)
-            for start in range(0, M, self.config.batch_size):
-                active = self._update(rows, order[:, start : start + self.config.batch_size], active)
-                if not active.any():
-                    return
+            active = (self._fused_epoch if self._fused else self._epoch)(rows, order, active)
+            if not active.any():
+                return
 
     def _rows(self, last_value: Floats) -> torch.Tensor:
         """The rollout, and probabilities and values before learning from it, as rows that make a `Batch`."""
@@ -235,28 +234,53 @@ class PPO(RolloutAgent):
         rows = torch.cat((rows, log_prob[..., None], estimates), -1)  # [S, M, D + K + 4]
         return self._seen(rows) if self._fused else rows
 
+    def _epoch(self, rows: torch.Tensor, order: npt.NDArray[np.int64], active: Flags) -> Flags:
+        """A step of Adam per batch of rows in this order [S, M]; returns which of the active seeds [S] go on."""
+        for start in range(0, order.shape[1], self.config.batch_size):
+            active = self._update(rows, order[:, start : start + self.config.batch_size], active)
+            if not active.any():
+                break
+        return active
+
     def _update(self, rows: torch.Tensor, index: npt.NDArray[np.int64], active: Flags) -> Flags:
-        """One step of Adam on the rows index [S, B]; returns which of the active seeds [S] took it and continue."""
+        """One step of Adam on the rows index [S, B]; returns which of the active seeds [S] took it and go on."""
         config = self.config
+        chosen = rows[torch.arange(len(rows))[:, None], torch.from_numpy(index)]  # [S, B, D + K + 4]
+        batch = Batch.of(chosen, self.spaces.obs_size)
+        if config.normalize_advantage:
+            batch = batch._replace(advantage=normalized(batch.advantage))
+        policy, value = self.net(batch.obs)
         clips, coefs = (self._range, config.clip_range_vf), (self._entropy_weight, config.vf_coef)
-        if self._fused:
-            where = (rows, index, config.normalize_advantage)
-            losses = Losses(*clipped_gradient(self._kernels, *where, *clips, *coefs))
-        else:
-            chosen = rows[torch.arange(len(rows))[:, None], torch.from_numpy(index)]  # [S, B, D + K + 4]
-            batch = Batch.of(chosen, self.spaces.obs_size)
-            if config.normalize_advantage:
-                batch = batch._replace(advantage=normalized(batch.advantage))
-            policy, value = self.net(batch.obs)
-            loss, losses = ppo_loss(policy, value, batch, *clips, *coefs)
-            self.net.zero_grad()
-            loss.backward()
-            losses = Losses(*(term.detach() for term in losses))
+        loss, losses = ppo_loss(policy, value, batch, *clips, *coefs)
+        self.net.zero_grad()
+        loss.backward()
+        losses = Losses(*(term.detach() for term in losses))
         self._last.losses.append(losses)
         if config.target_kl is not None:
             active = active & (approx_kl(losses.log_ratio) <= 1.5 * config.target_kl).cpu().numpy()
         self.optimizer.step(self._rate, active)
         self.n_updates += 1
+        return active
+
+    def _fused_epoch(self, rows: torch.Tensor, order: npt.NDArray[np.int64], active: Flags) -> Flags:
+        """As `_epoch`, compiled: each seed goes through all batches while its networks are in the cache."""
+        config = self.config
+        terms, taken, active = clipped_epoch(
+            self._kernels,
+            self.optimizer.for_kernels(self._rate),
+            rows,
+            order,
+            config.batch_size,
+            active,
+            normalize=config.normalize_advantage,
+            target_kl=config.target_kl,
+            clip_range=self._range,
+            clip_range_vf=config.clip_range_vf,
+            ent_coef=self._entropy_weight,
+            vf_coef=config.vf_coef,
+        )
+        self._last.losses.append(Losses(*terms))
+        self.n_updates += taken
         return active
 
     def _metrics(self) -> dict[str, Any]:

@@ -3,15 +3,13 @@
 Axis letters: S seeds, P parameters per seed.
 """
 
-import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from agents.common.compiled import compiled
-from agents.nn.parameters import Flags, Floats, Parameters, clip_per_seed_
+from agents.nn.fused.optimizers import AdamArrays, adam_of_seeds
+from agents.nn.parameters import Flags, Parameters, clip_per_seed_
 
 
 class Adam:
@@ -55,7 +53,7 @@ class Adam:
         if self.parameters.flat.device.type == "cpu":
             self._step = self._step_compiled
             buffers = (self.parameters.flat, self.parameters.grad, self.mean, self.square)
-            self._buffers = tuple(buffer.numpy() for buffer in buffers)
+            self._buffers: Any = [buffer.numpy() for buffer in buffers]
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: everything except what `_bind` makes."""
@@ -89,9 +87,16 @@ class Adam:
         squares = {f"square.{name}": view for name, view in self.parameters.named(self.square).items()}
         return {**means, **squares, "steps": self.steps_of}
 
+    def for_kernels(self, learning_rate: float) -> AdamArrays:
+        """The optimiser as `agents.nn.fused` takes it; on the CPU."""
+        flat, grad, mean, square = self._buffers
+        limits = np.float32(self.max_grad_norm), np.float32(self.eps)
+        return AdamArrays(
+            flat, grad, mean, square, self._sizes, self.steps_of.numpy(), learning_rate, self.betas, *limits
+        )
+
     def _step_compiled(self, rate: float, active: Flags) -> None:
-        scalars = map(np.float32, (self.max_grad_norm, *self.betas, self.eps))
-        clip_and_adam(*self._buffers, self._sizes, self.steps_of.numpy(), active, rate, *self.betas, *scalars)
+        adam_of_seeds(self.for_kernels(rate), active)
 
     def _step_torch(self, rate: float, active: Flags) -> None:
         grad, on = self.parameters.grad, self.parameters.spread(torch.from_numpy(active))  # [S * P]
@@ -105,56 +110,3 @@ class Adam:
         square = (self.square * beta2).addcmul_(grad, grad, value=1.0 - beta2)
         self.square.copy_(torch.where(on, square, self.square))
         self.parameters.flat.addcdiv_(self.mean * sizes * on, self.square.sqrt() * correction + self.eps, value=-1.0)
-
-
-@compiled
-def clip_and_adam(
-    flat: Floats,
-    grad: Floats,
-    mean: Floats,
-    square: Floats,
-    sizes: npt.NDArray[np.int64],
-    steps: npt.NDArray[np.int64],
-    active: Flags,
-    learning_rate: float,
-    decay1: float,
-    decay2: float,
-    max_norm: np.float32,
-    beta1: np.float32,
-    beta2: np.float32,
-    eps: np.float32,
-) -> None:
-    """Clips each active seed's gradient and takes Adam's step, in place; buffers are [S * P] as in `Parameters`.
-
-    `decay1` and `decay2` are `beta1` and `beta2` in double precision, for the bias correction.
-
-    Moments of inactive units would decay into subnormal numbers, which processors handle ten times slower: they are
-    set to zero before that.
-    """
-    one, tiny, n_seeds = np.float32(1.0), np.float32(1e-36), len(steps)
-    for s in range(n_seeds):
-        if not active[s]:
-            continue
-        steps[s] += 1
-        rate = np.float32(learning_rate / (1.0 - decay1 ** float(steps[s])))
-        correction = np.float32(1.0 / math.sqrt(1.0 - decay2 ** float(steps[s])))
-        total = np.float32(0.0)
-        offset = 0
-        for size in sizes:
-            g = grad[offset + s * size :]
-            for i in range(size):
-                total += g[i] * g[i]
-            offset += n_seeds * size
-        scale = min(one, max_norm / (np.sqrt(total) + np.float32(1e-6)))
-        offset = 0
-        for size in sizes:
-            start = offset + s * size
-            p, g, m, v = flat[start:], grad[start:], mean[start:], square[start:]
-            for i in range(size):
-                clipped = g[i] * scale
-                mean_i = beta1 * m[i] + (one - beta1) * clipped
-                square_i = beta2 * v[i] + (one - beta2) * clipped * clipped
-                m[i] = mean_i if abs(mean_i) > tiny else np.float32(0.0)
-                v[i] = square_i if square_i > tiny else np.float32(0.0)
-                p[i] -= rate * mean_i / (np.sqrt(square_i) * correction + eps)
-            offset += n_seeds * size

@@ -160,7 +160,7 @@ def test_on_one_stream_of_batches_a_seeds_weights_agree_after_500_updates(match_
             batch = random_batch(8, kind, seed=k, shift=0.1, numbers=2)
             obs, action, *numbers = batch if s is None else row(batch, s)
             rows = torch.cat((obs[..., : agent.spaces.obs_size], action, torch.stack(numbers, -1)), -1)
-            agent._update(rows, index, np.ones(len(agent), bool))
+            agent._fused_epoch(rows, index, np.ones(len(agent), bool))
         return agent.net.values
 
     with torch_threads(1):
@@ -187,7 +187,7 @@ def test_each_seed_leaves_a_rollout_for_itself_when_its_policy_is_far_from_the_o
 
 
 def test_every_epoch_shows_each_seed_every_step_once_in_an_order_of_its_own(match_env, monkeypatch):
-    agent = PPO(match_env, seeds=2, n_envs=3, n_steps=8, batch_size=10, n_epochs=2)
+    agent = PPO(match_env, seeds=2, n_envs=3, n_steps=8, batch_size=10, n_epochs=2, fused=False)
     seen = []
 
     def update(rows, index, active):

@@ -1,5 +1,7 @@
 """One seed's policy and critic, forward and backward, compiled.
 
+Numbers are copied one by one: an assignment of slices takes seconds to compile, since its error message does.
+
 Axis letters: S seeds, L layers, B batch, D inputs, A outputs of the policy, K numbers per action, P parameters of a
 seed.
 """
@@ -72,9 +74,12 @@ def evaluate(net: Any, s: int, obs: Any, action: Any, room: Any) -> None:
     else:
         gaussian(pi, action, log_std_of(net, net.flat, s), room.parts, room.log_prob, room.entropy)
     if len(net.vf):
-        room.value[:] = forward(net.flat, net.vf, s, obs, room.vf, net.tanh)[:, 0]
+        vf = forward(net.flat, net.vf, s, obs, room.vf, net.tanh)
+        for b in range(len(obs)):
+            room.value[b] = vf[b, 0]
     elif pi.shape[1] > net.n_outputs:
-        room.value[:] = pi[:, net.n_outputs]
+        for b in range(len(obs)):
+            room.value[b] = pi[b, net.n_outputs]
 
 
 @compiled
@@ -86,10 +91,12 @@ def differentiate(net: Any, s: int, obs: Any, action: Any, room: Any, d_entropy:
         std, d_std = log_std_of(net, net.flat, s), log_std_of(net, net.grad, s)
         gaussian_gradient(room.parts, std, room.d_log_prob, d_entropy, room.d_pi, d_std)
     if room.d_pi.shape[1] > net.n_outputs:
-        room.d_pi[:, net.n_outputs] = room.d_value
+        for b in range(len(obs)):
+            room.d_pi[b, net.n_outputs] = room.d_value[b]
     backward(net.flat, net.grad, net.pi, s, obs, room.pi, room.d_pi, room.spare, net.tanh)
     if len(net.vf):
-        room.d_vf[:, 0] = room.d_value
+        for b in range(len(obs)):
+            room.d_vf[b, 0] = room.d_value[b]
         backward(net.flat, net.grad, net.vf, s, obs, room.vf, room.d_vf, room.spare, net.tanh)
 
 

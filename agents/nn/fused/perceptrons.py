@@ -39,7 +39,10 @@ def outputs(flat: Any, layers: Any, x: Any, tanh: bool, out: Any) -> None:
     S, B = x.shape[:2]
     kept = np.empty(B * layers[:, 3].sum(), np.float32)
     for s in range(S):
-        out[s] = forward(flat, layers, s, x[s], kept, tanh)
+        y = forward(flat, layers, s, x[s], kept, tanh)
+        for b in range(B):
+            for a in range(out.shape[2]):
+                out[s, b, a] = y[b, a]
 
 
 @compiled
