@@ -75,11 +75,6 @@ class Parameters:
         parts = [per_seed.repeat_interleave(size) for size in self.sizes]
         return torch.cat(parts).to(self.flat.device)
 
-    def copy_from(self, values: Mapping[str, torch.Tensor]) -> None:
-        """Copies the named arrays `values`, [S, *shape] each."""
-        for name, value in self.values.items():
-            value.copy_(values[name])
-
 
 def _remade(
     kind: type[Parameters],

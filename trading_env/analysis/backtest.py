@@ -132,7 +132,8 @@ class Backtest:
     @property
     def period(self) -> str:
         """The market's name, its first and last day, if known, and the number T of bars."""
-        bars = f"{len(self.market) - 1 - self.first} bars"
+        n = len(self.market) - 1 - self.first
+        bars = f"{n} bar{'' if n == 1 else 's'}"
         if self.market.time is None:
             return f"{self.market.name}, {bars}"
         days = [self.market.time_of(bar).split(" ")[0] for bar in (self.first, len(self.market) - 1)]

@@ -32,6 +32,7 @@ COLUMNS: dict[str, Callable[[float], str]] = {  # metric, and how it is written
     "max_drawdown": _plain_percent,
     "annual_turnover": "{:,.1f}".format,
 }
+SHORT = 0.25  # years, below which the summary warns of its figures per year
 HEADINGS = ("", "return", "per year", "volatility", "Sharpe ±", "drawdown", "turnover", "trades")
 
 
@@ -71,6 +72,10 @@ def notes(tracks: Tracks, config: EnvConfig) -> list[str]:
     )
     if tracks.bars_per_year is None:
         lines.append("bars_per_year is unknown, and with it figures per year: give bars_per_year=...")
+    elif (bars := tracks.equity.shape[1] - 1) < SHORT * tracks.bars_per_year:
+        lines.append(
+            f"{bars} bar{'' if bars == 1 else 's'} of {tracks.bars_per_year:,.0f} a year: figures per year say little."
+        )
     return lines
 
 

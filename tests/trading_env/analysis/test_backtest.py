@@ -233,6 +233,14 @@ def test_without_bars_per_year_figures_per_year_are_unknown_and_the_summary_says
 # -- what it shows -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("bars", "said"), [(2, "2 bars of 252"), (62, "62 bars of 252"), (63, None)])
+def test_a_stretch_too_short_for_figures_per_year_has_a_note(bars, said):
+    market = random_market(n=bars + 1)
+    result = backtest(strategies.buy_and_hold, market, features=["close"], window=1, bars_per_year=252.0)
+    notes = [line for line in result.summary().notes if "figures per year say little" in line]
+    assert [line.split(" a year")[0] for line in notes] == ([] if said is None else [said])
+
+
 def test_the_summary_shows_the_run_beside_holding(market):
     result = backtest(strategies.moving_average_crossover, market)
     lines = str(result.summary()).splitlines()
