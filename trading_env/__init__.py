@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from trading_env.data.panel import Panel
     from trading_env.data.panel_datasets import load_panel
     from trading_env.envs.config import EnvConfig
+    from trading_env.envs.portfolio_config import PortfolioConfig
+    from trading_env.envs.portfolio_env import PortfolioEnv
+    from trading_env.envs.portfolio_vector_env import PortfolioVectorEnv
     from trading_env.envs.rewards import DifferentialSharpe, MeanVariance
     from trading_env.envs.trading_env import TradingEnv
     from trading_env.envs.trading_vector_env import TradingVectorEnv
@@ -44,6 +47,9 @@ _HOMES = {
     "MeanVariance": "envs.rewards",
     "Panel": "data.panel",
     "PaperBroker": "live.paper",
+    "PortfolioConfig": "envs.portfolio_config",
+    "PortfolioEnv": "envs.portfolio_env",
+    "PortfolioVectorEnv": "envs.portfolio_vector_env",
     "Session": "live.session",
     "TradingEnv": "envs.trading_env",
     "TradingVectorEnv": "envs.trading_vector_env",
@@ -70,6 +76,9 @@ __all__ = [
     "MeanVariance",
     "Panel",
     "PaperBroker",
+    "PortfolioConfig",
+    "PortfolioEnv",
+    "PortfolioVectorEnv",
     "Session",
     "TradingEnv",
     "TradingVectorEnv",
@@ -112,6 +121,13 @@ register(
     vector_entry_point="trading_env.envs.trading_vector_env:TradingVectorEnv",
     order_enforce=False,  # it refuses a step without a reset itself
     disable_env_checker=True,  # Gymnasium's fails in the step after a refused reset, and our tests check more
+)
+register(
+    id="PortfolioEnv-v0",
+    entry_point="trading_env.envs.portfolio_env:PortfolioEnv",
+    vector_entry_point="trading_env.envs.portfolio_vector_env:PortfolioVectorEnv",
+    order_enforce=False,
+    disable_env_checker=True,
 )
 _register("reference/CFMLinear-v0", "cfm", "CFM")
 _register("reference/CFMMaxPosition-v0", "cfm", "CFM", risk=0.0, limit=2.0)

@@ -90,6 +90,24 @@ def reset_mask(mask: Any, n: int, begun: bool | Bools) -> Bools:
     return mask
 
 
+def per_env(name: str, options: Mapping[str, Any], n: int) -> list[Any]:
+    """Values of the option (N,), given as one for all sub-envs or as an array.
+
+    Raises:
+        ValueError: there are not N values.
+    """
+    value: Any = options.get(name)
+    try:
+        alone = np.ndim(value) == 0
+    except ValueError as error:  # lists of different lengths
+        raise ValueError(f"options[{name!r}] must be one value or an array, got {brief(value)}") from error
+    if alone:
+        return [value] * n
+    if len(value) != n:
+        raise ValueError(f"options[{name!r}] must have length {n}, got {len(value)}")
+    return list(value)
+
+
 def sub_env_seeds(seed: Any, n: int) -> list[int | None]:
     """The seed of each sub-env (N,): seed + i, seed[i], or None to continue its stream.
 

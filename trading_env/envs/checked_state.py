@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading_env._checks import brief
+from trading_env.envs.episodes import Episodes
 from trading_env.envs.state import check_fingerprint, check_keys
 from trading_env.envs.task import Task
 from trading_env.kernel.layout import (
@@ -173,7 +174,7 @@ def check_running(task: Task, accounts: Floats, clock: Ints, ended: Bools) -> No
     check_accounts(task, accounts, clock, ended)
 
 
-def check_clock(task: Task, clock: Ints, ended: Bools) -> None:
+def check_clock(task: Episodes, clock: Ints, ended: Bools) -> None:
     """Raises ValueError unless all rows named by the clock (N, 4) exist and are consistent.
 
     Args:
@@ -196,17 +197,17 @@ def check_clock(task: Task, clock: Ints, ended: Bools) -> None:
     if not good.all():
         j = int(good.argmin())
         raise ValueError(
-            f"state['_clock'] must name rows of a table of {len(task.closes)}, with a next bar for every episode that "
+            f"state['_clock'] must name rows of a table of {task.n_rows}, with a next bar for every episode that "
             f"has not ended, got {clock[j].tolist()}"
         )
 
 
-def _market_of(task: Task, row: Ints) -> Ints:
+def _market_of(task: Episodes, row: Ints) -> Ints:
     """Index (N,) of the market that contains each row (N,) of the stacked tables, or is nearest to it."""
     return np.maximum(np.searchsorted(task.offsets, row, "right") - 1, 0)
 
 
-def _bounds(task: Task) -> tuple[Any, Any]:
+def _bounds(task: Episodes) -> tuple[Any, Any]:
     """First decision row and last row of each market in the stacked tables."""
     offsets = np.asarray(task.offsets)
     return offsets + task.firsts, offsets + [len(market) - 1 for market in task.markets]

@@ -16,6 +16,7 @@ import numpy as np
 from trading_env._checks import brief, choice, flag, integer, number
 from trading_env.config import Costs, Margin, as_config
 from trading_env.data.bars import ON_MISSING, Floats
+from trading_env.envs.episodes import LONGEST_BAR
 from trading_env.envs.rewards import Reward, reward_of
 from trading_env.envs.spec import Parameters, check_json, fits_json
 from trading_env.features.build import Features
@@ -26,7 +27,6 @@ OBSERVATIONS = ("flat", "dict", "compact")
 SIZINGS = ("drift", "rebalance")
 MAX_LOTS = 10_000  # each adds a buying and a selling action
 CASH_RANGE = (1e-100, 1e100)  # keeps equity far from both ends of float64
-LONGEST_BAR = 1e-3  # in bars per year
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ class EnvConfig:
         Raises:
             TypeError: features or reward is a callable or an array; the message says what to give instead.
         """
-        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        values = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
         check_json("an EnvConfig", values)
         return values
 
@@ -195,7 +195,7 @@ class EnvConfig:
 
 def json_keywords(config: EnvConfig) -> tuple[dict[str, Any], list[str]]:
     """All keywords that JSON can hold, as JSON values, and the names of the others."""
-    values = {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
+    values = {field.name: plain(getattr(config, field.name)) for field in fields(config)}
     left_out = [name for name, value in values.items() if not fits_json(value)]
     return {name: value for name, value in values.items() if name not in left_out}, left_out
 
@@ -219,13 +219,13 @@ def _unless_none(check: Callable[..., Any], name: str, value: Any, *bounds: Any,
     return None if value is None else check(name, value, *bounds, **more)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value of a field as JSON values, as far as possible."""
     if isinstance(value, Parameters):
         return asdict(value)
     if isinstance(value, FeatureScaler):
         return value.to_dict()
-    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+    return [plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 def parse_actions(actions: Any, lots: int, allow_short: bool | None, max_leverage: float) -> tuple[str, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -44,24 +44,38 @@ INSIDE = {  # other names of fields of costs and margin: the mapping and the fie
 
 def shows_keywords(function: F) -> F:
     """The function, with the fields of EnvConfig instead of ``**keywords`` in its signature."""
-    signature = inspect.signature(function)
-    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
-    shown = signature.replace(parameters=[*own, *_PARAMETERS.values()])
-    function.__signature__ = shown  # type: ignore[attr-defined]
-    return function
+    return shows_keywords_of(EnvConfig)(function)
+
+
+def shows_keywords_of(kind: type) -> Callable[[F], F]:
+    """A decorator that shows the fields of a config instead of ``**keywords`` in a function's signature."""
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+        shown = signature.replace(parameters=[*own, *inspect.signature(kind).parameters.values()])
+        function.__signature__ = shown  # type: ignore[attr-defined]
+        return function
+
+    return decorate
 
 
 def config_of(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> EnvConfig:
-    """The keywords as an EnvConfig; TypeError, naming the owner, where one is unknown.
+    """The keywords as an EnvConfig; TypeError, naming the owner, where one is unknown."""
+    check_known(owner, keywords, _PARAMETERS)
+    return EnvConfig(**keywords)
+
+
+def check_known(owner: Callable[..., Any], keywords: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raises TypeError, naming the owner, for a keyword that is not known.
 
     The message starts like Python's own, on which callers rely: TorchRL's GymEnv then tries without ``frameskip``.
     """
-    unknown = [name for name in keywords if name not in _PARAMETERS]
+    unknown = [name for name in keywords if name not in known]
     if unknown:
-        name, known = unknown[0], list(inspect.signature(owner).parameters)
+        name, accepted = unknown[0], list(inspect.signature(owner).parameters)
         text = f"{owner.__name__} got an unexpected keyword argument {name!r}{_here(name, keywords[name])}"
-        raise TypeError(f"{text}; known are {known}{did_you_mean(name, known)}")
-    return EnvConfig(**keywords)
+        raise TypeError(f"{text}; known are {accepted}{did_you_mean(name, accepted)}")
 
 
 def _here(name: str, value: Any) -> str:

@@ -136,8 +136,8 @@ def _checked_rewards(returned: Any, after: Account) -> Floats:
 
 
 def _numbers(account: Account, i: int) -> Mapping[str, Any]:
-    """Account i of several, as plain numbers."""
-    return {key: values[i].item() for key, values in account.items()}
+    """Account i of several, as plain numbers, and of each instrument an array (K,)."""
+    return {key: values[i].item() if values.ndim == 1 else values[i] for key, values in account.items()}
 
 
 def _row(account: Account, i: int) -> Account:

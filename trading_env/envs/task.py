@@ -9,32 +9,28 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from trading_env._checks import integer, number
 from trading_env.config import Costs, Margin, as_config
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
-from trading_env.envs.config import FILLS, LONGEST_BAR, EnvConfig
-from trading_env.envs.rewards import NAMES as REWARDS
-from trading_env.envs.rewards import RewardFunction, parse_reward
+from trading_env.envs.account_rules import PRICE_RANGE, account_rules, check_costs
+from trading_env.envs.config import EnvConfig
+from trading_env.envs.episodes import Episodes
 from trading_env.features.scaler import scaled_features
 from trading_env.features.table import FeatureTable
 from trading_env.kernel.layout import CLOSES, new_state
 from trading_env.kernel.observe import ACCOUNT_SIZE
-from trading_env.kernel.rules import Float32s, Floats, Rules
+from trading_env.kernel.rules import Float32s, Floats
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_COMPACT_ROWS = 2**24  # float32 holds every integer up to here
-PRICE_RANGE = (1e-15, 1e15)  # keeps every exposure and drawdown within float32
 
 
-class Task:
+class Task(Episodes):
     """Data and validated keywords of TradingEnv; see its docstring for each.
 
     Attributes:
         config: the keywords.
         markets: the datasets, one of which an episode runs on.
-        firsts: first decision bar of each market, an index into it.
-        offsets: first row of each market in the stacked arrays.
         bars: prices of all markets, stacked (K, T): closes; opens where orders fill there; all four where wicks count.
         closes: the first row of ``bars`` (T,).
         table: observed columns of each row (T, F), float32.
@@ -48,13 +44,14 @@ class Task:
         self.costs, self.margin = as_config(Costs, config.costs, "costs"), as_config(Margin, config.margin, "margin")
         self.fill, self.observation, self.window = config.fill, config.observation, config.window
         self.initial_cash, self.min_trade, self.lot_size = config.initial_cash, config.min_trade, config.lot
-        self.episode_length, self.long_only = config.episode_length, config.long_only
+        self.episode_length, self.random_start = config.episode_length, config.random_start
+        self.long_only = config.long_only
         self.actions, self.orders = config.kind, config.orders
         self.markets = load_markets(data, config.on_missing)
         self._stack([scaled_features(market, config.features, config.scaler) for market in self.markets])
-        self.years = [self._bar_years(market) for market in self.markets]
-        self._check_costs()
-        rules, self.function = self._rules()
+        self.years = [self._bar_years(market, config.bars_per_year) for market in self.markets]
+        check_costs(self.costs, self.margin, float(np.nanmin(self.bars)))
+        rules, self.function = account_rules(config, self.wicks)
         self.rules = np.concatenate([np.array(rules, dtype=np.float64), self.orders])
 
     # -- the parts of construction ------------------------------------------------------------------------
@@ -70,16 +67,13 @@ class Task:
                 raise ValueError(
                     f"fill='next_open' needs the column open, which {market.name!r} lacks; use fill='next_close'"
                 )
-        self.firsts = [max(m.first, t.warmup + self.window - 1) for m, t in zip(self.markets, tables, strict=True)]
-        for market, first in zip(self.markets, self.firsts, strict=True):
-            self._check_length(market, first)
+        self._place([max(m.first, t.warmup + self.window - 1) for m, t in zip(self.markets, tables, strict=True)])
+        for market in self.markets:
             self._check_prices(market)
-        lengths = [len(market) for market in self.markets]
-        self.offsets = [sum(lengths[:i]) for i in range(len(lengths))]
         self.wicks = self._wicks_count()
         self.bars = np.concatenate([self._prices(market) for market in self.markets], axis=1)
         self.closes: Floats = self.bars[CLOSES]
-        self.features = _stacked([table.values for table in tables])  # [T, F]
+        self.features = stacked([table.values for table in tables])  # [T, F]
         self.table: Float32s = self.features
         if self.observation == "compact":
             if len(self.features) > MAX_COMPACT_ROWS:
@@ -104,20 +98,10 @@ class Task:
             unknown = np.full(len(market), math.nan)
             low = unknown if market.low is None else market.low
             high = unknown if market.high is None else market.high
-            return np.array([market.close, _first_prices(market), low, high])
+            return np.array([market.close, first_prices(market), low, high])
         if self.fill == "next_open" and market.open is not None:
             return np.array([market.close, market.open])
         return market.close[None]
-
-    def _check_length(self, market: Market, first: int) -> None:
-        """Raises ValueError unless an episode of the given length fits after the first decision bar."""
-        steps = self.episode_length or 1
-        if len(market) < self.window + 2 or first + steps > len(market) - 1:
-            needed = max(first + 1 + steps, self.window + 2)
-            raise ValueError(
-                f"{market.name!r} has {len(market)} rows, too few: features and window={self.window} put the first "
-                f"decision at bar {first}, and episode_length={self.episode_length} needs {needed} rows"
-            )
 
     def _check_prices(self, market: Market) -> None:
         """Raises ValueError unless the prices that the account uses are in PRICE_RANGE."""
@@ -132,57 +116,6 @@ class Task:
                     f"data: {name} of {market.name!r} must lie in [{low:g}, {high:g}] to be traded, "
                     f"got {prices[row]} at {market.time_of(row)}"
                 )
-
-    def _bar_years(self, market: Market) -> float:
-        """Length of a bar in years; 0 if no rate is charged, since it does not matter then."""
-        if self.config.bars_per_year is not None:
-            return 1.0 / self.config.bars_per_year
-        if self.margin.free:
-            return 0.0
-        if market.bars_per_year is None:
-            raise ValueError(f"bars_per_year must be given: {market.name!r} has no timestamps to infer it from")
-        return 1.0 / number("bars_per_year", market.bars_per_year, least=LONGEST_BAR)
-
-    def _check_costs(self) -> None:
-        """Raises ValueError if a trade to the largest exposure could cost its whole notional."""
-        costs, leverage = self.costs, self.margin.max_leverage
-        lowest = float(np.nanmin(self.bars))
-        rate = max(costs.buy_rate, costs.sell_rate) + costs.per_unit / lowest
-        if leverage * rate >= 1.0:
-            raise ValueError(
-                f"costs are too high for margin.max_leverage={leverage:g}: a trade costs up to {rate:g} of its "
-                f"notional (per_unit at the lowest price {lowest:g}), and leverage times that must be below 1"
-            )
-
-    def _rules(self) -> tuple[Rules, RewardFunction | None]:
-        """Constants of the kernel, and the callable that replaces its reward, if any."""
-        costs, margin, config = self.costs, self.margin, self.config
-        reward, parameter, function = parse_reward(config.reward)
-        rules = Rules(
-            spread=costs.spread,
-            commission=costs.commission,
-            fixed=costs.fixed,
-            minimum=costs.minimum,
-            per_unit=costs.per_unit,
-            lot_size=self.lot_size,
-            min_trade=self.min_trade,
-            max_leverage=margin.max_leverage,
-            maintenance=margin.maintenance,
-            ruin_fraction=margin.ruin_fraction,
-            r_cash=margin.r_cash,
-            r_margin=margin.r_margin,
-            r_borrow=margin.r_borrow,
-            short_proceeds_earn=float(margin.short_proceeds_earn),
-            fill=float(FILLS.index(self.fill)),
-            rebalance=float(config.rebalances),
-            lots=float(self.actions == "lots"),
-            reward=float(REWARDS.index(reward)),
-            reward_parameter=parameter,
-            mask_repeats=float(self.actions == "buy_hold_sell" and not config.rebalances),
-            wicks=float(self.wicks),
-            long_only=float(self.long_only),
-        )
-        return rules, function
 
     def __repr__(self) -> str:
         market, first = self.markets[0], self.firsts[0]
@@ -215,9 +148,9 @@ class Task:
     def observation_space(self) -> spaces.Space[Any]:
         """Box float32 with finite bounds, or a Dict of two."""
         if self.observation == "dict":
-            market = _box((self.window, self.features.shape[1]))
-            return spaces.Dict({"market": market, "account": _box((ACCOUNT_SIZE,))})
-        space = _box((self.width,))
+            market = float_box((self.window, self.features.shape[1]))
+            return spaces.Dict({"market": market, "account": float_box((ACCOUNT_SIZE,))})
+        space = float_box((self.width,))
         if self.observation == "compact":
             space.low[0], space.high[0] = 0.0, len(self.features) - 1
             space = spaces.Box(space.low, space.high, dtype=np.float32)
@@ -247,53 +180,9 @@ class Task:
 
     # -- episodes -----------------------------------------------------------------------------------------
 
-    @property
-    def drawn(self) -> bool:
-        """True if episodes are drawn: with a random start or several datasets."""
-        return self.config.random_start or len(self.markets) > 1
-
-    def asked(self, data: Any, start: Any) -> tuple[int | None, int | None]:
-        """Options of a reset, checked before anything is drawn; None stays None.
-
-        Raises:
-            TypeError: data or start is no integer.
-            ValueError: data or start is out of range; without data, start must fit every market that may be drawn.
-        """
-        if data is not None:
-            data = integer("options['data']", data, 0, len(self.markets) - 1)
-        if start is not None:
-            rows = range(len(self.markets)) if data is None else (data,)
-            first, end = max(self.firsts[i] for i in rows), min(len(self.markets[i]) for i in rows) - 1
-            name = "options['start']" if len(rows) == 1 else "options['start'] of whichever data is drawn"
-            try:
-                start = integer(name, start, first, end - 1)
-            except ValueError as error:
-                why = "a step needs a next bar" if start >= end else f"the first {first} bars are history for a window"
-                raise ValueError(f"{error}: {why}") from None
-        return data, start
-
-    def draw(self, rng: np.random.Generator, data: int | None = None, start: int | None = None) -> tuple[int, int]:
-        """Market index and first decision bar of a new episode; whatever is None is drawn."""
-        i = data
-        if i is None:
-            i = int(rng.integers(len(self.markets))) if len(self.markets) > 1 else 0
-        if start is not None:
-            return i, start
-        first, end = self.firsts[i], len(self.markets[i]) - 1
-        if self.config.random_start:
-            return i, int(rng.integers(first, end - (self.episode_length or 1) + 1))
-        return i, first
-
     def begin(self, i: int, start: int) -> tuple[Floats, list[int]]:
         """State and clock at the start of an episode on market i from bar ``start``."""
         return new_state(self.initial_cash, self.years[i]), self.clock(i, start)
-
-    def clock(self, i: int, start: int) -> list[int]:
-        """Clock at the start of such an episode."""
-        end = len(self.markets[i]) - 1
-        last = end if self.episode_length is None else min(start + self.episode_length, end)
-        offset = self.offsets[i]
-        return [offset + start, offset + last, offset, -1]
 
 
 def load_markets(data: Any, on_missing: str) -> tuple[Market, ...]:
@@ -304,11 +193,12 @@ def load_markets(data: Any, on_missing: str) -> tuple[Market, ...]:
     return tuple(load(item, on_missing=on_missing) for item in items)
 
 
-def _box(shape: tuple[int, ...]) -> spaces.Box:
+def float_box(shape: tuple[int, ...]) -> spaces.Box:
+    """A Box of finite float32 numbers."""
     return spaces.Box(-FLOAT32_MAX, FLOAT32_MAX, shape, np.float32)
 
 
-def _first_prices(market: Market) -> Floats:
+def first_prices(market: Market) -> Floats:
     """First price of each bar (T,): the open, or the previous close clipped to the range of the bar."""
     if market.open is not None:
         return market.open
@@ -319,6 +209,6 @@ def _first_prices(market: Market) -> Floats:
     return first
 
 
-def _stacked(arrays: Sequence[Any]) -> Any:
+def stacked(arrays: Sequence[Any]) -> Any:
     """The arrays stacked; a single one is returned without a copy."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

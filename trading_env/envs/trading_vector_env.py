@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 from trading_env._checks import brief
 from trading_env.envs import state as env_state
-from trading_env.envs.arguments import as_array, check_kind
+from trading_env.envs.arguments import as_array, check_kind, per_env
 from trading_env.envs.checked_state import array_of, check_running, info_of
 from trading_env.envs.declaration import declaration
 from trading_env.envs.keywords import config_of, shows_keywords
@@ -105,7 +105,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
 
     def _asked(self, options: Mapping[str, Any], rows: Ints) -> list[tuple[int | None, int | None]]:
         """Market and first bar asked for in each of the rows; None = to be drawn."""
-        starts, datas = self._per_env("start", options), self._per_env("data", options)
+        starts, datas = (per_env(name, options, self.num_envs) for name in ("start", "data"))
         return [self.task.asked(datas[j], starts[j]) for j in rows]
 
     def _draw(self, rng: np.random.Generator, asked: Any = None) -> tuple[int, int]:
@@ -126,19 +126,6 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
     def _show(self, rows: Ints, episodes: Sequence[tuple[int, int]], obs: Any, info: dict[str, Any]) -> None:
         self._observe(rows, obs, info.get("action_mask", self._no_mask))
         self._show_account(rows, episodes, info)
-
-    def _per_env(self, name: str, options: Mapping[str, Any]) -> list[Any]:
-        """Values of the option (N,), given as one for all sub-envs or as an array."""
-        value: Any = options.get(name)
-        try:
-            alone = np.ndim(value) == 0
-        except ValueError as error:  # lists of different lengths
-            raise ValueError(f"options[{name!r}] must be one value or an array, got {brief(value)}") from error
-        if alone:
-            return [value] * self.num_envs
-        if len(value) != self.num_envs:
-            raise ValueError(f"options[{name!r}] must have length {self.num_envs}, got {len(value)}")
-        return list(value)
 
     def _begin(self, rows: Ints, episodes: Sequence[tuple[int, int]], stepped: bool) -> None:
         set_accounts(self._now, rows, self._initial[[market for market, _ in episodes]])

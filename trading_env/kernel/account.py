@@ -76,12 +76,18 @@ def fee_rate(buys: bool, rules: Rules) -> float:
 
 
 @inlined
+def fee_of(size: float, buys: bool, p: float, rules: Rules) -> float:
+    """Commission of a trade of ``size`` > 0 units at price p before spread, currency; its limit at 0 units."""
+    commission = fee_rate(buys, rules) * p * size
+    if rules.fixed != 0.0 or rules.minimum != 0.0 or rules.per_unit != 0.0:
+        commission = max(rules.minimum, rules.fixed + rules.per_unit * size + commission)
+    return commission
+
+
+@inlined
 def commission_of(d: float, p: float, rules: Rules) -> float:
     """Commission of a trade of d units at price p before spread, currency; 0 without a trade."""
-    commission = fee_rate(d > 0.0, rules) * p * abs(d)
-    if rules.fixed != 0.0 or rules.minimum != 0.0 or rules.per_unit != 0.0:
-        commission = max(rules.minimum, rules.fixed + rules.per_unit * abs(d) + commission)
-    return 0.0 if d == 0.0 else commission
+    return 0.0 if d == 0.0 else fee_of(abs(d), d > 0.0, p, rules)
 
 
 @inlined
