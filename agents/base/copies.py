@@ -59,7 +59,7 @@ class Copied(Learner):
             "learnt": {name: array.detach().cpu().numpy() for name, array in self.state_dict().items()},
             "training": _as_arrays(self.training_state(envs=False)),
             "plain": {name: value for name, value in attributes.items() if _is_plain(value)},
-            "last": _detached(self._last),
+            "last": detached(self._last),
             "envs": None if self._envs is None else _packed_envs(self._envs, pack),
             "more": {name: value for name, value in attributes.items() if name not in self._own},
         }
@@ -71,7 +71,7 @@ class Copied(Learner):
             array.copy_(torch.from_numpy(state["learnt"][name]))
         vars(self).update(state["plain"])
         self.load_training_state(state["training"])
-        self._last = _detached(state["last"])
+        self._last = detached(state["last"])
         if state["envs"] is not None:
             self._envs = self._unpacked_envs(state["envs"], unpack)
         vars(self).update(state["more"])
@@ -138,15 +138,15 @@ def _as_arrays(tree: Any) -> Any:
     return [_as_arrays(part) for part in tree] if isinstance(tree, list | tuple) else tree
 
 
-def _detached(value: Any) -> Any:
+def detached(value: Any) -> Any:
     """Copies on the CPU of tensors and arrays in dicts, lists and tuples."""
     if isinstance(value, torch.Tensor):
         return torch.from_numpy(value.detach().cpu().numpy().copy())
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, dict):
-        return {name: _detached(part) for name, part in value.items()}
+        return {name: detached(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        parts = [_detached(part) for part in value]
+        parts = [detached(part) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value

@@ -111,7 +111,7 @@ class Facade(Loop):
     @property
     def env(self) -> VectorEnv[Any, Any, Any] | None:
         """The vector env of all seeds in which it learns, S * N sub-envs, as `get_env()`; see `set_env`."""
-        return None if self._envs is None else self._envs.vector_env
+        return self.get_env()
 
     def set_env(self, env: EnvLike, force_reset: bool = True, check_env: bool = True) -> None:
         """Replaces the env by another one with the same spaces, of which every seed gets N copies.
@@ -240,6 +240,7 @@ class ReplayFiles(Learner):
     @property
     def replay_buffer(self) -> Any:
         """The replay memory of all seeds."""
+        self.collect()
         return self.replay
 
     def save_replay_buffer(self, path: Any) -> None:
@@ -279,6 +280,7 @@ class ReplayFiles(Learner):
         self._break_off(np.zeros(0, np.float32) if self._obs is None else self._obs)
 
     def _memories(self) -> dict[str, Any]:
+        self.collect()
         return {"replay": self.replay} | ({} if self.priorities is None else {"priorities": self.priorities})
 
 

@@ -11,7 +11,7 @@ Axis letters: S seeds, N envs per seed, B batch, D observation.
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -81,6 +81,7 @@ class Learner(ABC):
         self._check_env = True
         self._episodes: State | None = None  # state of the envs from a file, until the envs are made
         self._obs: Floats | None = None  # [S, N, D], to act on next
+        self._elsewhere: Callable[[], Any] | None = None  # see `collect`
         self._logger: Any = Logger()
         self._last: Any = None
         before = frozenset(vars(self))
@@ -128,6 +129,7 @@ class Learner(ABC):
 
     def get_env(self) -> VectorEnv[Any, Any, Any] | None:
         """The vector env of all seeds that it trains in, S * N sub-envs; None before it is made."""
+        self.collect()
         return None if self._envs is None else self._envs.vector_env
 
     # What an algorithm writes
@@ -189,11 +191,21 @@ class Learner(ABC):
 
     def training_state(self, envs: bool = True) -> State:
         """All that `resume` needs beside `state_dict` and the counters; `envs` says whether to ask envs for theirs."""
+        self.collect()
         episodes = self._episodes
         if envs and episodes is None and self._envs is not None and self._obs is not None:
             episodes = self._envs.get_state()
         frame = {"total_timesteps": self.total_timesteps, "goal": self.goal, "obs": self._obs, "episodes": episodes}
         return {**frame, "memory": get_parts(self.parts())}
+
+    def collect(self) -> None:
+        """Fetches the state of training and the envs from the processes that train, if they are there.
+
+        A callback of training in several processes sees current weights. For the rest, such as the replay memory, it
+        calls this; saving with the state of training, copying and pickling do so themselves.
+        """
+        if self._elsewhere is not None:
+            self._elsewhere()
 
     def load_training_state(self, state: State) -> None:
         """Restores what `training_state` returned; ValueError naming the part if it does not fit."""

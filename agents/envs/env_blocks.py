@@ -6,10 +6,13 @@ separate objects in a `SyncVectorEnv`.
 Axis letters: S seeds, N envs per seed.
 """
 
+import pickle
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import cloudpickle
 from gymnasium.vector import SyncVectorEnv
 
 from agents.common.rows import cut, join
@@ -44,22 +47,32 @@ def cut_envs(envs: SeedEnvs, source: EnvLike, seeds: Sequence[int], start: int, 
     return _together(type(envs), singles, block, N, counts)
 
 
-def join_envs(envs: SeedEnvs, blocks: Sequence[SeedEnvs], seeds: Sequence[int]) -> SeedEnvs | None:
+def pickled(envs: SeedEnvs) -> bytes | None:
+    """The vector env with its running episodes; None if it cannot be taken apart again, or not be pickled."""
+    if isinstance(envs.vector_env, SyncVectorEnv):
+        with suppress(Exception):  # a stranger's env may raise anything
+            return bytes(cloudpickle.dumps(envs.vector_env))
+    return None
+
+
+def join_envs(
+    envs: SeedEnvs, states: Sequence[State], vectors: Sequence[bytes | None], seeds: Sequence[int]
+) -> SeedEnvs | None:
     """The envs of all seeds, made of those of blocks of seeds; None if they cannot be had.
 
     Args:
         envs: Envs of all seeds, which receive the state of the blocks, or else are closed.
-        blocks: Envs of some seeds each, in the order of the seeds.
+        states: State of the envs of each block, in the order of the seeds.
+        vectors: Pickles of their vector envs, where the state has no episodes.
         seeds: S seeds.
     """
-    states = [block.get_state() for block in blocks]
     if all(state["episodes"] is not None for state in states):
         envs.set_state(join(states))
         return envs
-    vectors = [block.vector_env for block in blocks]
-    if not all(isinstance(vector, SyncVectorEnv) for vector in vectors):
+    loaded = [pickle.loads(vector) for vector in vectors if vector is not None]
+    if len(loaded) < len(states):
         return None
-    singles = join([{name: getattr(vector, name) for name in _SINGLE} for vector in vectors])
+    singles = join([{name: getattr(vector, name) for name in _SINGLE} for vector in loaded])
     counts = {"counts": join([state["counts"] for state in states]), "seeds": None}
     envs.vector_env.close()
     return _together(type(envs), singles, seeds, len(singles["envs"]) // len(seeds), counts)

@@ -6,14 +6,17 @@ optimiser, random streams and running episodes, so it continues, and can be save
 
 Callbacks are called in the process that called `learn`, with the agent of all seeds, after every `log_interval` steps
 and at the end; those with a method `next_call(agent)` when they say. For each such call all blocks stop at the same
-step, and the agent takes up their state. Progress and reports do not stop them.
+step, and the agent takes up their weights; the rest of their state, such as replay memory, is collected at the end, or
+when a callback asks for it: by saving with the state of training, by copying, or by `collect`. Progress and reports do
+not stop the blocks.
 
 What ends training early leaves a whole agent:
 
 - A callback that returns False, and Ctrl-C: all blocks stop after the same step, and the agent has that state.
   Training can be resumed from there. A second Ctrl-C does not wait for them.
 - An error in one process is raised here too, and one that is killed raises RuntimeError. The agent then is what it was
-  when it last took up the blocks' state: at the last call of a callback, or else before training.
+  when its state was last collected: at the last checkpoint, say, or before training.
+- An error in a callback: the agent has the state of that step.
 - If the calling process ends, so do the others.
 
 Axis letters: S seeds.
@@ -22,13 +25,14 @@ Axis letters: S seeds.
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from agents.base.calls import Callback, call_all, next_call
 from agents.base.processes.blocks import Blocks
-from agents.base.processes.workers import Report, Workers
+from agents.base.processes.worker import Report
+from agents.base.processes.workers import Watch, Workers
 from agents.base.reports.reporting import LastEpisodes, Reporter
 
 
@@ -43,19 +47,56 @@ def train(agent: Blocks, n_blocks: int, callbacks: Sequence[Callback], log_inter
         progress_bar: Whether to show one.
     """
     bounds = edges(len(agent.seeds), n_blocks)
-    board = Board(agent, n_blocks, progress_bar)
     blocks = [partial(agent.block, start, stop) for start, stop in pairwise(bounds)]
-    with board.reporter, Workers(blocks, log_interval if board.reporter.active else None) as workers:
-        goes_on = True
-        while goes_on and agent.num_timesteps < agent.goal:
-            board.stop = min([agent.goal, *(next_call(one, agent, log_interval) for one in callbacks)])
-            interrupted = workers.run(agent.num_timesteps, board.stop, board.watch)
-            agent.take_up(workers.agents())
-            if interrupted:
-                raise KeyboardInterrupt
-            goes_on = call_all(callbacks, agent)
-            board.flush()
-        board.end(agent)
+    with Workers(blocks) as workers:  # first, because reporters have threads
+        board = Board(agent, n_blocks, progress_bar)
+        every = log_interval if board.reporter.active else None
+        with board.reporter, Distributed(agent, workers) as distributed:
+            goes_on = True
+            while goes_on and agent.num_timesteps < agent.goal:
+                board.stop = min([agent.goal, *(next_call(one, agent, log_interval) for one in callbacks)])
+                if distributed.run(board.stop, every, board.watch):
+                    raise KeyboardInterrupt
+                goes_on = call_all(callbacks, agent)
+                board.flush()
+            agent.collect()
+            board.end(agent)
+
+
+class Distributed:
+    """An agent whose blocks train in processes: a context manager, which leaves it whole.
+
+    The agent takes up weights whenever the blocks stop. The state of training may be large, so it is collected at the
+    end, or when something asks for it. If a process fails, the agent is again what it was when last collected.
+    """
+
+    def __init__(self, agent: Blocks, workers: Workers) -> None:
+        self._agent, self._workers, self._whole = agent, workers, agent.learnt()
+
+    def run(self, stop: int, every: int | None, watch: Watch) -> bool:
+        """As `Workers.run`; the agent then has the weights of all blocks."""
+        self._agent._elsewhere = None
+        interrupted = self._workers.run(self._agent.num_timesteps, stop, every, watch)
+        self._agent.take_up(self._workers.ask("learnt"))
+        self._agent._elsewhere = self._collect
+        return interrupted
+
+    def _collect(self) -> None:
+        self._agent._elsewhere = None
+        self._agent.take_up_rest(self._workers.ask("rest"))
+        self._whole = self._agent.learnt()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            try:
+                self._agent.collect()
+            finally:
+                self._agent._elsewhere = None
+                self._agent.take_up([self._whole])
+                self._agent._last = self._whole.last
 
 
 def edges(n_seeds: int, n_blocks: int) -> list[int]:

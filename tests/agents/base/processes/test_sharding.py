@@ -1,11 +1,14 @@
 """Seeds spread over processes: the same agent as in one, whatever ends training."""
 
+import copy
 import multiprocessing
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -15,12 +18,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from tqdm import tqdm
 
 import agents
 from agents.base.callbacks import Checkpoint, CheckpointCallback, EvalCallback
 from agents.base.cli import main
 from agents.base.processes.sharding import edges
-from agents.base.processes.workers import Meter
+from agents.base.processes.worker import Meter
+from agents.base.processes.workers import quickest_context
 from agents.common.processes import check_processes, interrupts_noted, usable_cores
 from agents.common.rows import cut, join, join_last
 
@@ -76,7 +81,8 @@ def test_blocks_of_seeds_learn_what_they_would_together(name, small):
     blocks = [sent(agent.block(0, 2)), sent(agent.block(2, 4))]
     for block in blocks:
         block.resume()
-    agent.take_up([sent(block) for block in blocks])
+    agent.take_up([sent(block.learnt()) for block in blocks])
+    agent.take_up_rest([sent(block.rest()) for block in blocks])
     check_same(agent, blocks)
     check_same(agent, [whole.resume()])
     assert agent._metrics().keys() == whole._metrics().keys()
@@ -98,9 +104,18 @@ def test_options_change_nothing_of_that(name, options, small):
     agent = small(name, seeds=SEEDS, **options).learn(STEPS, callback=until(50))
     whole = sent(agent).resume()
     blocks = [sent(agent.block(0, 2)).resume(), sent(agent.block(2, 4)).resume()]
-    agent.take_up(blocks)
+    agent.take_up([block.learnt() for block in blocks])
+    agent.take_up_rest([block.rest() for block in blocks])
     check_same(agent, [whole], training=name != "REINFORCE")  # numbers of whose blocks differ
     check_same(agent.learn(30), [whole.learn(30)], training=False)
+
+
+def test_blocks_that_have_not_begun_change_nothing(small):
+    agent, same_one = (small("DQN", seeds=SEEDS) for _ in range(2))
+    blocks = [agent.block(0, 2), agent.block(2, 4)]
+    agent.take_up([block.learnt() for block in blocks])
+    agent.take_up_rest([block.rest() for block in blocks])
+    check_same(agent.learn(STEPS), [same_one.learn(STEPS)])
 
 
 def test_a_part_without_the_seed_axis_is_named(small):
@@ -193,6 +208,87 @@ def test_the_first_interrupt_is_noted_and_the_second_raised():
 
 
 # Processes
+
+
+@pytest.fixture
+def spawned():
+    """Processes are spawned, as on other systems than Linux."""
+    multiprocessing.set_start_method("spawn", force=True)
+    yield
+    multiprocessing.set_start_method(None, force=True)
+
+
+def test_processes_are_forked_only_where_that_is_safe(monkeypatch):
+    def method():
+        return quickest_context().get_start_method()
+
+    with tqdm(total=1, disable=True):
+        assert method() == "fork"
+    end = threading.Event()
+    other = threading.Thread(target=end.wait)
+    other.start()
+    assert method() == "spawn"
+    end.set()
+    other.join()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.accelerator, "is_available", lambda: True)
+        assert method() == "spawn"
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", "darwin")
+        assert method() == "spawn"
+    assert method() == "fork"
+
+
+@pytest.mark.usefixtures("spawned")
+def test_spawned_processes_learn_the_same(small):
+    assert quickest_context().get_start_method() == "spawn"
+    agent, blocks = small("DQN", seeds=SEEDS), [small("DQN", seeds=seeds) for seeds in (SEEDS[:2], SEEDS[2:])]
+    agent.learn(STEPS, callback=until(50), log_interval=10, processes=2).resume(processes=2)
+    check_same(agent, [block.learn(STEPS, callback=until(50)).resume() for block in blocks])
+
+
+def test_processes_do_not_share_global_random_numbers(tmp_path):
+    def tell(step):
+        if step == 1:
+            drawn = np.random.random()  # noqa: NPY002, as an env might
+            (tmp_path / str(os.getpid())).write_text(f"{drawn} {random.random()} {torch.rand(())}")
+
+    agents.A2C(lambda: Telling(tell), seeds=2, net_arch=(4,)).learn(20, processes=2)
+    one, other = (file.read_text().split() for file in tmp_path.iterdir())
+    assert all(a != b for a, b in zip(one, other, strict=True))
+
+
+def test_a_callback_has_the_weights_and_what_it_collects(small, monkeypatch, tmp_path):
+    fetched, given = [], agents.DQN.rest
+    monkeypatch.setattr(agents.DQN, "rest", lambda agent: tempfile.mkstemp(dir=tmp_path) and given(agent))
+    alone, seen = small("DQN", seeds=SEEDS), []
+
+    def look(agent):
+        step = until(agent.num_timesteps)
+        check_same(agent, [alone.resume(step) if seen else alone.learn(80, callback=step)], training=False)
+        seen.append(agent.num_timesteps)
+        fetched.append(len(list(tmp_path.iterdir())))
+        if agent.num_timesteps == 40:
+            assert agent.replay_buffer.size == alone.replay_buffer.size == 40
+            check_same(copy.deepcopy(agent), [alone])
+
+    small("DQN", seeds=SEEDS).learn(80, callback=look, log_interval=20, processes=2)
+    assert seen == [20, 40, 60, 80]
+    assert fetched == [0, 0, 2, 2]
+    assert len(list(tmp_path.iterdir())) == 4  # at the end
+
+
+def test_an_error_in_a_callback_leaves_the_agent_at_that_step(small):
+    def fail(agent):
+        if agent.num_timesteps == 40:
+            raise ArithmeticError("by the callback")
+
+    agent, same_one = (small("DQN", seeds=SEEDS) for _ in range(2))
+    with pytest.raises(ArithmeticError, match="by the callback"):
+        agent.learn(80, callback=fail, log_interval=20, processes=2)
+    same_one.learn(80, callback=until(40))
+    check_same(agent, [same_one])
+    check_same(agent.resume(), [same_one.resume()])
 
 
 class Telling(gym.Env):
@@ -297,11 +393,11 @@ def test_an_error_in_a_process_is_raised_with_its_seeds_and_leaves_the_agent_as_
     agent = agents.A2C(lambda: Telling(tell), seeds=[3, 8], net_arch=(4,))
     same_one = agents.A2C(lambda: Telling(tell), seeds=[3, 8], net_arch=(4,))
     with pytest.raises(ArithmeticError, match="1 torch threads, 1 of BLAS") as raised:
-        agent.learn(60, callback=lambda agent: None, log_interval=20, processes=2)
+        agent.learn(60, callback=lambda agent: agent.collect(), log_interval=20, processes=2)
     notes = "".join(raised.value.__notes__)
     assert "process that trains the seeds" in notes
     assert "in tell" in notes
-    check_same(agent, [same_one.learn(60, callback=until(20))], training=False)  # as at the last call of the callback
+    check_same(agent, [same_one.learn(60, callback=until(20))], training=False)  # as last collected
     assert not multiprocessing.active_children()
     check_same(agent.resume(), [same_one.resume()])
 
@@ -320,8 +416,9 @@ def test_a_process_that_is_killed_is_named_and_takes_the_others_along():
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_stops_all_blocks_at_the_same_step_and_training_can_go_on(tmp_path):
-    total = 10**6
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_ctrl_c_stops_all_blocks_at_the_same_step_and_training_can_go_on(start_method, tmp_path):
+    total, pid = 10**6, os.getpid()
 
     def make():
         mark = tmp_path / "begun"
@@ -330,10 +427,11 @@ def test_ctrl_c_stops_all_blocks_at_the_same_step_and_training_can_go_on(tmp_pat
     def press():
         while not (tmp_path / "begun").exists():
             time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(pid, signal.SIGINT)
 
     agent = agents.A2C(make, seeds=SEEDS, net_arch=(4,))
-    presser = threading.Thread(target=press)
+    kind = {"fork": multiprocessing.get_context("fork").Process, "spawn": threading.Thread}[start_method]
+    presser = kind(target=press)  # beside a thread, processes are spawned
     presser.start()
     with pytest.raises(KeyboardInterrupt):
         agent.learn(total, processes=2)
@@ -381,11 +479,11 @@ def test_the_processes_end_with_the_one_that_started_them(tmp_path):
     script.write_text(SCRIPT)
     with subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(ROOT)}) as run:
         end = time.monotonic() + 120
-        while len(children(run.pid)) < 3 and time.monotonic() < end:  # two of them, and one that cleans up
+        while len(children(run.pid)) < 2 and time.monotonic() < end:
             time.sleep(0.1)
         family = children(run.pid)
         run.send_signal(signal.SIGKILL)
-    assert len(family) >= 3
+    assert len(family) == 2
     end = time.monotonic() + 60
     while any(Path(f"/proc/{one}").exists() for one in family) and time.monotonic() < end:
         time.sleep(0.1)
