@@ -18,6 +18,7 @@ from agents.base.commands import checking, parse
 from agents.common.files import check_folder
 from benchmarks.reports import table as tables
 from benchmarks.speed import agents as speed_agents
+from benchmarks.speed import cores as speed_cores
 from benchmarks.speed import envs as speed_env
 from benchmarks.speed import lstm as speed_lstm
 from benchmarks.speed import sb3 as speed_sb3
@@ -34,6 +35,7 @@ PARTS: Mapping[str, ModuleType] = {
     "env": speed_env,
     "scale": speed_scale,
     "agents": speed_agents,
+    "cores": speed_cores,
     "lstm": speed_lstm,
     "sb3": speed_sb3,
 }
@@ -48,7 +50,7 @@ Trust the ratios; the rates depend on this machine and its load."""
 class SpeedSettings:
     """Options of ``python -m benchmarks speed``."""
 
-    parts: tuple[Literal["start", "env", "scale", "agents", "lstm", "sb3"], ...] = tuple(PARTS)
+    parts: tuple[Literal["start", "env", "scale", "agents", "cores", "lstm", "sb3"], ...] = tuple(PARTS)
     """Parts to measure; sb3 is the speed of Stable-Baselines3 on our vector envs."""
     env: Literal["TradingEnv", "CartPole-v1"] = "TradingEnv"
     """Env of the part agents."""

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.speed import agents as speed_agents
+from benchmarks.speed import cores as speed_cores
 from benchmarks.speed import envs as speed_env
 from benchmarks.speed import lstm as speed_lstm
 from benchmarks.speed import sb3 as speed_sb3
@@ -27,9 +28,10 @@ def quick(tmp_path_factory):
 
 def test_every_part_reports_its_rates_and_ratios(quick):
     text, results = quick
-    assert list(results["parts"]) == ["start", "env", "scale", "agents", "lstm", "sb3"]
+    assert list(results["parts"]) == ["start", "env", "scale", "agents", "cores", "lstm", "sb3"]
     assert results["quick"] is True
-    for module, part in ((speed_env, "env"), (speed_agents, "agents"), (speed_lstm, "lstm"), (speed_sb3, "sb3")):
+    modules = {"env": speed_env, "agents": speed_agents, "cores": speed_cores, "lstm": speed_lstm, "sb3": speed_sb3}
+    for part, module in modules.items():
         found = {item["name"]: item for item in results["parts"][part]["measured"]}
         assert list(found)[: len(module.GOALS)] == [goal.name for goal in module.GOALS]
         rates = results["parts"][part]["rates"]
@@ -57,6 +59,8 @@ def test_every_goal_is_measured(quick):
             goals[f"{name}, 16 seeds, against SB3's {name}"],
         ) == least
     assert goals["DQN, 64 seeds, against SB3's DQN"] == 25.0
+    for name in ("DQN", "A2C", "PPO"):
+        assert goals[f"{name} x 16, 2 processes against 1"] == 1.8
     assert goals["a study of 16 seeds of DQN, against SB3 on all cores"] == 8.0
     assert goals["A2C with an LSTM, 16 seeds, against RecurrentPPO"] == 4.0
     assert goals["LSTM forecaster, 1 seed, against torch.nn.LSTM"] == 0.77
