@@ -54,6 +54,7 @@ class PortfolioConfig:
     window: int = 30
     actions: str = "continuous"
     allow_short: bool = False
+    allow_hold: bool = False
     lot_size: float | None = None
     min_trade: float = 0.0
     fill: str = "next_open"
@@ -74,6 +75,7 @@ class PortfolioConfig:
         values |= {
             "actions": choice("actions", self.actions, ACTIONS),
             "allow_short": flag("allow_short", self.allow_short),
+            "allow_hold": flag("allow_hold", self.allow_hold),
             "observation": choice("observation", self.observation, OBSERVATIONS),
             "shuffle_symbols": flag("shuffle_symbols", self.shuffle_symbols),
             "costs": _checked_costs(self.costs),

@@ -47,6 +47,9 @@ class PortfolioEnv(HasSpec, ShowsPortfolio, gym.Env[Any, Any]):
     it, the weights of the others shrink by one factor. Trades that their own cost would reverse, and those within
     ``min_trade``, are dropped together, and the others solved for again in the same way.
 
+    With allow_hold=True a NaN, which lies outside the space, keeps an instrument's units: rules like buying and holding
+    need it, learners do without.
+
     ## Observation Space
     Box float32, or a Dict. W = window, F = number of features.
 
@@ -103,7 +106,7 @@ class PortfolioEnv(HasSpec, ShowsPortfolio, gym.Env[Any, Any]):
     | keyword | default | meaning |
     |---|---|---|
     | data | "us-stocks" | all that `load_panel` accepts, or a list of Panels: one is drawn for each episode |
-    | actions, allow_short | "continuous", False | see Action Space |
+    | actions, allow_short, allow_hold | "continuous", False, False | see Action Space |
     | costs | Costs() | of all instruments; or a mapping of symbols to Costs |
     | delisting_returns | None | a mapping of symbols to fractions, 0 for the others |
     | lot_size, min_trade | None, 0.0 | of each instrument's trade: units, and weight |

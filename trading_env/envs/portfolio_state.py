@@ -72,7 +72,7 @@ def check_episode(task: PortfolioTask, state: Any) -> Episode | None:
     market, start = _opened(task, state["_opened"], clock)
     n_steps = int(clock[ROW]) - task.offsets[market] - start
     asked: Floats = array_of(state, "_asked", np.float64, (n_steps, task.n))
-    if not ((asked >= task.least) & (asked <= 1.0)).all():
+    if not (((asked >= task.least) & (asked <= 1.0)) | (np.isnan(asked) & task.config.allow_hold)).all():
         raise ValueError(f"state['_asked'] must hold actions of this env, got {brief(asked)}")
     if clock[PAST_ROW] != (clock[ROW] - 1 if n_steps else -1):
         raise ValueError(f"state['_clock'] must come from {n_steps} steps, got {clock.tolist()}")

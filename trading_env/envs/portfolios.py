@@ -84,7 +84,7 @@ class Portfolios:
         """A bar of each env that is not waiting: outputs, and the kernel's count of ended episodes."""
         task, out = self.task, self.outputs()
         inputs = (actions, waiting, self.accounts, self.past, self.orders, self.clock, self._scratch, task.world)
-        arguments = (*inputs, task.least, task.shuffled, *out)
+        arguments = (*inputs, task.least, task.config.allow_hold, task.shuffled, *out)
         if self._kernel is None:
             self._kernel = Bound.of(step_portfolios, *arguments)
         if task.shuffled:

@@ -154,11 +154,15 @@ def show_account(
 
 
 @inlined
-def first_bad_action(actions: Floats, waiting: Bools, least: float) -> int:
-    """Index of the first number of the actions (N, K) outside [least, 1], or -1; waiting envs' actions count too."""
+def first_bad_action(actions: Floats, waiting: Bools, least: float, holds: bool) -> int:
+    """Index of the first number of the actions (N, K) outside [least, 1], or -1; waiting envs' actions count too.
+
+    NaN is allowed if ``holds``.
+    """
     for j in range(actions.shape[0]):
         for k in range(actions.shape[1]):
-            if not (least <= actions[j, k] <= 1.0):
+            a = actions[j, k]
+            if not (least <= a <= 1.0 or (holds and a != a)):
                 return j * actions.shape[1] + k
     return -1
 
@@ -213,6 +217,7 @@ def step_portfolios(
     scratch: Floats,
     world: World,
     least: float,
+    holds: bool,
     shuffled: bool,
     obs: Float32s,
     reward: Floats,
@@ -225,7 +230,7 @@ def step_portfolios(
     """Runs a bar of each env. An env ``waiting`` for a reset does not move, and its outputs are not written.
 
     Args:
-        actions: (N, K) in [least, 1].
+        actions: (N, K) in [least, 1], or NaN to keep the units.
         waiting: envs that have ended and will be reset (N,).
         accounts: (N, HEAD + K), moved in place.
         past: output, the accounts before this step (N, HEAD + K).
@@ -234,6 +239,7 @@ def step_portfolios(
         scratch: (N_SCRATCH, K).
         world: the data.
         least: the lowest action.
+        holds: True if NaN is an action.
         shuffled: False if all orders are 0, ..., K - 1.
         obs: output (N, D).
         reward: output (N,).
@@ -246,7 +252,7 @@ def step_portfolios(
     Returns:
         Number of episodes that ended; or -1 - i if number i of the actions is out of range, and then nothing has moved.
     """
-    bad = first_bad_action(actions, waiting, least)
+    bad = first_bad_action(actions, waiting, least, holds)
     if bad >= 0:
         return -1 - bad
     rules, n_ended = as_rules(world.values), 0

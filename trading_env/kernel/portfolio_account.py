@@ -12,6 +12,7 @@ from trading_env.kernel.account import Bar, below_maintenance, commission_of, fi
 from trading_env.kernel.compiled import inlined
 from trading_env.kernel.portfolio_trades import (
     END,
+    FILLS,
     GONE,
     MARK,
     OPEN,
@@ -40,12 +41,19 @@ class Terms(NamedTuple):
 
 @inlined
 def target_weights(action: Floats, limit: float, scratch: Floats) -> None:
-    """Writes w = L a / max(1, sum |a|) of an action (K,) to scratch; L is ``limit``."""
+    """Writes w = L a / max(1, sum |a|) of an action (K,) to scratch; L is ``limit``.
+
+    NaN keeps the units: the order cannot be filled.
+    """
     total = 0.0
     for k in range(action.shape[0]):
-        total += abs(action[k])
+        if action[k] == action[k]:
+            total += abs(action[k])
     for k in range(action.shape[0]):
-        scratch[WEIGHT, k] = limit * action[k] / max(1.0, total)
+        if action[k] == action[k]:
+            scratch[WEIGHT, k] = limit * action[k] / max(1.0, total)
+        else:
+            scratch[WEIGHT, k], scratch[FILLS, k] = 0.0, 0.0
 
 
 @inlined

@@ -69,26 +69,26 @@ class StrategyPolicy:
         shape = np.shape(observation["account"] if isinstance(observation, dict) else observation)
         if len(shape) not in (1, 2):
             raise ValueError(f"observation must be (D,) or (N, D), got shape {shape}")
-        step = self._steps(1 if len(shape) == 1 else shape[0], state, episode_start)
+        step = steps_of(1 if len(shape) == 1 else shape[0], state, episode_start, len(self.actions))
         action = self.actions[step]
         return action[0] if len(shape) == 1 else action, (step + 1,)
 
-    def _steps(self, n: int, state: State | None, episode_start: Any) -> npt.NDArray[np.int64]:
-        """The number of the decision in each env (n,), checked."""
-        step = np.zeros(n, np.int64)
-        if state is not None:
-            given = state[0] if isinstance(state, tuple | list) and len(state) == 1 else None
-            if not isinstance(given, np.ndarray) or given.dtype.kind not in "iu" or given.shape != (n,):
-                raise ValueError(f"state must be what the last call gave for {n} observations, got {state!r}")
-            step = given
-        if episode_start is not None:
-            if np.shape(episode_start) not in ((), (n,)):
-                raise ValueError(f"episode_start must be {n} flags, got shape {np.shape(episode_start)}")
-            step = np.where(episode_start, 0, step)
-        if n and not (step.min() >= 0 and step.max() < len(self.actions)):
-            last = len(self.actions) - 1
-            raise ValueError(f"state must lie in the episode of {last} steps, got step {step.max()}: begin it anew")
-        return step
+
+def steps_of(n: int, state: State | None, episode_start: Any, length: int) -> npt.NDArray[np.int64]:
+    """The number of the decision in each of n envs, below ``length``, by the state that `predict` was given (n,)."""
+    step = np.zeros(n, np.int64)
+    if state is not None:
+        given = state[0] if isinstance(state, tuple | list) and len(state) == 1 else None
+        if not isinstance(given, np.ndarray) or given.dtype.kind not in "iu" or given.shape != (n,):
+            raise ValueError(f"state must be what the last call gave for {n} observations, got {state!r}")
+        step = given
+    if episode_start is not None:
+        if np.shape(episode_start) not in ((), (n,)):
+            raise ValueError(f"episode_start must be {n} flags, got shape {np.shape(episode_start)}")
+        step = np.where(episode_start, 0, step)
+    if n and not (step.min() >= 0 and step.max() < length):
+        raise ValueError(f"state must lie in the episode of {length - 1} steps, got step {step.max()}: begin it anew")
+    return step
 
 
 def actions_for(targets: Floats, task: Any, nearest: bool = False) -> npt.NDArray[Any]:
