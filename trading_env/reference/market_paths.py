@@ -24,7 +24,7 @@ def drift_market(drift: float = 5e-4, sigma: float = 0.01, n_bars: int | None = 
     """A market with independent normal log returns of mean ``drift`` and deviation ``sigma``."""
     number("drift", drift)
     number("sigma", sigma, least=0.0, most=_LARGEST_SIGMA)
-    n_bars = _bars(drift, sigma**2) if n_bars is None else n_bars
+    n_bars = longest_path(drift, sigma**2) if n_bars is None else n_bars
     mu = (drift + sigma**2 / 2.0) * BARS_PER_YEAR
     return simulators.gbm(n_bars, market_seed, mu=mu, sigma=sigma * math.sqrt(BARS_PER_YEAR))
 
@@ -38,11 +38,11 @@ def regime_market(
     number("sigma", sigma, least=0.0, most=1.0)
     if n_bars is None:
         persistence = min(stay / (1.0 - stay), _MOST_BARS) if stay < 1.0 else _MOST_BARS
-        n_bars = _bars(0.5 * (step**2 + sigma**2), step**2 * persistence + sigma**2)
+        n_bars = longest_path(0.5 * (step**2 + sigma**2), step**2 * persistence + sigma**2)
     return simulators.regime_switching(n_bars, market_seed, stay=stay, step=step, sigma=sigma)
 
 
-def _bars(drift: float, variance: float) -> int:
+def longest_path(drift: float, variance: float) -> int:
     """Number of bars, at most 20,000, for which drift and four standard deviations keep the log price within reach."""
     slowness = 2.0 * math.sqrt(variance) + math.sqrt(4.0 * variance + abs(drift) * _REACH)
     root = _REACH / max(slowness, 1e-300)  # of |drift| n + 4 sqrt(variance n) = reach, in sqrt(n)

@@ -38,7 +38,9 @@ class ConstantPolicy(Policy):
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[Any, Any]:
         """The action for one observation or for each of a batch, arrays or dicts."""
-        part = observation["account"] if isinstance(observation, dict) else observation
+        part = observation
+        if isinstance(observation, dict):
+            part = observation["account" if "account" in observation else "weights"]
         return super().predict(part, state, episode_start, deterministic)
 
     def _act(self, obs: Any, state: Any, start: Bools) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 from trading_env.reference.cfm import QUARTER_TRADES, CFMEnv
 from trading_env.reference.garleanu_pedersen import GarleanuPedersenEnv
+from trading_env.reference.kelly import KellyEnv
 from trading_env.reference.markets import DriftEnv, NullEnv, RegimeObservedEnv
 from trading_env.reference.moody_saffell import MoodySaffellEnv
 from trading_env.reference.regime import RegimeEnv
@@ -36,8 +37,9 @@ CASES = {
     "RegimeObserved": {"episode_length": 10},
     "Null": {"episode_length": 10},
     "Drift": {"episode_length": 10},
+    "Kelly": {"episode_length": 10, "n_paths": 3, "n_bars": 60},
 }
-OWN = [name for name in CASES if name not in ("RegimeObserved", "Null", "Drift")]
+OWN = [name for name in CASES if name not in ("RegimeObserved", "Null", "Drift", "Kelly")]
 MORE = [(name, {}) for name in CASES] + [("Ritter", {"observation": "box"}), ("MoodySaffell", {"observed": True})]
 
 
@@ -56,6 +58,9 @@ def test_ids_work_with_and_without_the_module():
 def test_the_env_checkers_pass_without_a_warning(name, keywords):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings(
+            "ignore", "We recommend you to use a symmetric and normalized Box"
+        )  # not a long-only one
         check_env(gym.make(id_of(name), **keywords).unwrapped)
         check_env_sb3(gym.make(id_of(name), **keywords))
 
@@ -282,6 +287,20 @@ WRONG = [
     (GarleanuPedersenEnv, {"max_trade": 1.0}, ValueError, "max_trade must be at least 1.33504, 5 standard dev"),
     (GarleanuPedersenEnv, {"limit": 1.0}, ValueError, "limit must be at least 5.00999"),
     (GarleanuPedersenEnv, {"n_steps": 0}, ValueError, "n_steps"),
+    (KellyEnv, {"returns": [0.1, 0.2]}, ValueError, "returns must be a table"),
+    (KellyEnv, {"returns": [[0.1], [-1.0]]}, ValueError, r"returns must be above -1 .* got -1\.0"),
+    (KellyEnv, {"returns": [[0.1], [np.nan]]}, ValueError, "returns must be above -1 .* got nan"),
+    (KellyEnv, {"returns": [["x"]]}, TypeError, "returns must be a table of numbers"),
+    (KellyEnv, {"probabilities": [0.5, 0.5]}, ValueError, r"probabilities must be 5, .* got shape \(2,\)"),
+    (KellyEnv, {"probabilities": [0.5, 0.5, 0.5, 0.0, -0.5]}, ValueError, "probabilities must be 0 or more"),
+    (KellyEnv, {"probabilities": [0.2] * 4 + [0.1]}, ValueError, "probabilities .* with the sum 1"),
+    (KellyEnv, {"costs": {"commission": 0.0}}, TypeError, "costs: fixed here"),
+    (KellyEnv, {"shuffle_symbols": True, "fill": "close"}, TypeError, "fill, shuffle_symbols: fixed here"),
+    (KellyEnv, {"max_leverage": 0.0}, ValueError, "max_leverage"),
+    (KellyEnv, {"n_paths": 0}, ValueError, "n_paths"),
+    (KellyEnv, {"n_bars": 2}, ValueError, "n_bars"),
+    (KellyEnv, {"episode_length": None}, TypeError, "episode_length must be an int"),
+    (KellyEnv, {"unknown": 1}, TypeError, "unknown"),
     (RitterEnv, {"half_life": 0.0}, ValueError, "half_life"),
     (RitterEnv, {"mean": 101.0}, ValueError, "mean"),
     (RitterEnv, {"observation": "flat"}, ValueError, "observation"),
@@ -322,7 +341,17 @@ HEADINGS = (
 
 @pytest.mark.parametrize(
     "env",
-    [CFMEnv, GarleanuPedersenEnv, RitterEnv, MoodySaffellEnv, RegimeEnv, NullEnv, DriftEnv, RegimeObservedEnv],
+    [
+        CFMEnv,
+        GarleanuPedersenEnv,
+        KellyEnv,
+        RitterEnv,
+        MoodySaffellEnv,
+        RegimeEnv,
+        NullEnv,
+        DriftEnv,
+        RegimeObservedEnv,
+    ],
     ids=str,
 )
 def test_a_docstring_has_all_headings_and_tables_that_markdown_reads(env):
