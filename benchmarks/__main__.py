@@ -16,6 +16,7 @@ COMMANDS = {
     "curves": "draw learning curves of DQN, A2C and PPO, ours and Stable-Baselines3's, with intervals over seeds",
     "list": "list the built-in suites, and the rows of each that are kept",
     "forecast": "forecast returns walking forward, trade on the forecasts, and compare both with doing nothing",
+    "report": "write the page of a study, its table for a paper, or logs for TensorBoard",
     "rows": "print the rows of a study, or write them as CSV or Parquet",
     "run": "run a suite: contenders on datasets, walk-forward, with a ledger of all tests; resumes by itself",
     "resume": "the same as run",

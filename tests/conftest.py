@@ -31,6 +31,8 @@ SLOW = {  # files that take more than about five seconds of a core; `make test-f
     "benchmarks/contenders/test_sb3.py",
     "benchmarks/contenders/test_workers.py",
     "benchmarks/reports/test_table.py",
+    "benchmarks/reports/page/test_in_browser.py",
+    "benchmarks/reports/page/test_study_page.py",
     "benchmarks/speed/test_run.py",
     "benchmarks/suites/test_certify.py",
     "benchmarks/suites/test_compare.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -95,6 +96,19 @@ class Suite:
         try:
             return cls._of(found)
         except (TypeError, ValueError) as error:
+            raise SuiteError(f"{path}: {error}") from error
+
+    @classmethod
+    def kept(cls, folder: Path) -> Suite:
+        """The suite of the study in this folder, as `run` keeps it in suite.json.
+
+        Raises:
+            SuiteError: there is none, or it is damaged.
+        """
+        path = folder / "suite.json"
+        try:
+            return cls._of(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, TypeError, ValueError) as error:
             raise SuiteError(f"{path}: {error}") from error
 
     @classmethod

@@ -13,7 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-SMALL = 64  # values: shorter arrays are written as numbers
+SMALL = 24  # values: shorter arrays are written as numbers
 
 
 class Arrays:
@@ -34,6 +34,8 @@ class Arrays:
         if array.dtype.kind == "M":
             array, dtype = milliseconds(array), "f8"
         if array.size < SMALL:
+            if dtype == "f4":  # as many digits as it would keep
+                return [plain(float(f"{value:.7g}")) for value in array.tolist()]
             return [plain(value) for value in array.tolist()]
         content = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()
         key = (dtype, content)
@@ -42,12 +44,22 @@ class Arrays:
             self.kept.append({"dtype": dtype, "bdata": base64.b64encode(content).decode()})
         return {"$": self._places[key]}
 
+    def add_rounded(self, values: npt.ArrayLike) -> Any:
+        """The same for numbers that may be rounded to a 32,000th of the largest: {"$": number, "per": divisor}."""
+        array = np.asarray(values, np.float64)
+        most = float(np.abs(array).max(initial=0.0))
+        if array.size < SMALL or not math.isfinite(most):
+            return self.add(array)
+        per = 32_000.0 / most if most > 0.0 else 1.0
+        return {**self.add(np.round(array * per), "i2"), "per": per}
+
 
 def values_of(kept: list[Mapping[str, str]], found: Any) -> npt.NDArray[Any]:
     """The array that `Arrays.add` wrote, NaN for gaps: what a reader of the page does."""
     if isinstance(found, Mapping):
         part = kept[found["$"]]
-        return np.frombuffer(base64.b64decode(part["bdata"]), np.dtype(part["dtype"]).newbyteorder("<"))
+        values = np.frombuffer(base64.b64decode(part["bdata"]), np.dtype(part["dtype"]).newbyteorder("<"))
+        return values / found["per"] if "per" in found else values
     return np.array([math.nan if value is None else value for value in found])
 
 

@@ -57,7 +57,8 @@ def fan(
         return [line(at, arrays.add(values[0]), name, colour, dash, **grouped)]
     low, middle, high = (arrays.add(one) for one in spread_of(values))
     label = f"{name}, median of {len(values)}"
-    return [*band(at, low, high, colour, group), line(at, middle, label, colour, dash, **grouped)]
+    areas = [{**one, **more} for one in band(at, low, high, colour, group)]
+    return [*areas, line(at, middle, label, colour, dash, **grouped)]
 
 
 def spread_of(values: Floats) -> tuple[Floats, Floats, Floats]:

@@ -56,7 +56,7 @@
       margin: { l: 50, r: 12, t: 12, b: 34 },
       hovermode: "closest",
       hoverlabel: { bgcolor: paper, bordercolor: muted, font: { color: ink } },
-      legend: { orientation: "h", y: -0.16, yanchor: "top", x: 0 },
+      legend: { orientation: "h", y: found.xaxis?.title ? -0.28 : -0.16, yanchor: "top", x: 0, traceorder: "normal" },
       dragmode: div.clientWidth < 600 ? false : "zoom",
       ...found,
     };
@@ -81,11 +81,22 @@
       return;
     }
     if (div.textContent && !div.querySelector(".plot-container")) div.textContent = "";
-    if (found.trading) return drawTrading(div, found.trading, div.range);
+    if (found.trading) return drawTrading(div, whole_(found.trading), div.range);
     const data = resolve(found.data);
     if (div.clientWidth < 600) for (const trace of data) if (trace.type === "heatmap") delete trace.texttemplate;
+    if (chart.marks) emphasise(data, choices.get(chart.marks).selectedIndex);
     Plotly.react(div, data, themed(found.layout, div), config);
     div.drawn = true;
+  }
+
+  function emphasise(data, chosen) { // the traces of the chosen option bold and with bands, all others thin
+    for (const trace of data) {
+      const isBand = trace.line.width === 0;
+      if (trace.meta === chosen && !isBand) trace.line = { ...trace.line, width: 3.2, dash: "solid" };
+      else if (trace.meta !== chosen && isBand) trace.visible = false;
+      else if (!isBand) trace.line = { ...trace.line, width: 1.1 };
+    }
+    data.sort((a, b) => (a.meta === chosen) - (b.meta === chosen)); // on top
   }
 
   // -- the trading chart ----------------------------------------------------------------------------------------
@@ -97,6 +108,8 @@
     }
     return low;
   }
+
+  const whole_ = (found) => ({ ...found, market: found.market.shared ? book.shared[found.market.shared] : found.market });
 
   function window_(levels, range) { // the columns in view of the coarsest resolution that has enough points
     for (let i = levels.length - 1; i >= 0; i--) {
@@ -113,9 +126,12 @@
     const entry = array(trades.entry), exit = array(trades.exit), net = array(trades.net);
     const { bars, columns } = market[0], x = array(columns.x);
     const at = (bar) => x[Math.min(Math.floor(bar / bars), x.length - 1)];
-    const column = columns.fill || columns.close, fill = column && array(column);
-    const priced = (name, bar, i) => (trades[name] ? array(trades[name])[i] : fill[Math.min(Math.floor(bar / bars), fill.length - 1)]);
     const side = trades.side && array(trades.side), by = trades.closed_by && array(trades.closed_by);
+    const priced = (name, bar, i) => { // its own price, or the one at which the bar's orders fill; open positions at the close
+      if (trades[name]) return array(trades[name])[i];
+      const column = columns.fill && !(name === "exit_price" && by && by[i] === 2) ? columns.fill : columns.close;
+      return array(column)[Math.min(Math.floor(bar / bars), x.length - 1)];
+    };
     const seen = [];
     for (let i = 0; i < entry.length; i++) {
       if (at(exit[i]) < range[0] || at(entry[i]) > range[1]) continue;
@@ -223,7 +239,7 @@
 
   function zoomTo(div, range) {
     const chart = book.charts[div.dataset.chart];
-    drawTrading(div, chart.figures[keyOf(chart.by)].trading, range);
+    drawTrading(div, whole_(chart.figures[keyOf(chart.by)].trading), range);
   }
 
   function zoom(div, how) {
@@ -291,16 +307,28 @@
     return kept in book.themes ? kept : matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   }
 
+  function limit(name) { // offers as many options as the other choice has
+    for (const [own, { of, counts }] of Object.entries(book.choices).filter(([, one]) => one.of === name)) {
+      const select = choices.get(own), count = counts[choices.get(of).selectedIndex];
+      [...select.options].forEach((option, i) => { option.hidden = option.disabled = i >= count; });
+      if (select.selectedIndex >= count) { select.selectedIndex = 0; chosen(own); }
+    }
+  }
+
   function chosen(name) {
     keyed.filter((table) => book.tables[table.dataset.table].by.includes(name)).forEach(fillTable);
-    for (const div of charts) if (book.charts[div.dataset.chart].by.includes(name) && div.seen) draw(div);
+    for (const div of charts) {
+      const { by, marks } = book.charts[div.dataset.chart];
+      if (div.seen && (by.includes(name) || marks === name)) draw(div);
+    }
   }
 
   setTheme(preferred(), false);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(preferred(), false));
   document.getElementById("theme").addEventListener("click", () => setTheme(root.dataset.theme === "dark" ? "light" : "dark", true));
+  choices.forEach((_, name) => limit(name));
   keyed.forEach(fillTable);
-  choices.forEach((select, name) => select.addEventListener("change", () => chosen(name)));
+  choices.forEach((select, name) => select.addEventListener("change", () => { limit(name); chosen(name); }));
   document.querySelectorAll("table.sortable th button").forEach((button) => button.addEventListener("click", () => sortBy(button)));
   document.querySelectorAll("[data-zoom]").forEach((button) => {
     button.addEventListener("click", () => zoom(button.closest("figure").querySelector(".chart"), button.dataset.zoom));

@@ -47,6 +47,7 @@ class Chart:
         height: in pixels.
         zoom: True for buttons that move along the time axis.
         half: True to stand beside another one where there is room.
+        marks: name of a choice: traces whose meta is the number of its option are drawn bold, with their bands.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Chart:
     height: int = 320
     zoom: bool = False
     half: bool = False
+    marks: str = ""
     kind: str = "chart"
 
 
@@ -84,11 +86,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Words:
-    """Paragraphs; a pair is a term and its text, behind which a third entry is shown on a click."""
+    """Paragraphs, facts and code.
+
+    Attributes:
+        paragraphs: of text.
+        facts: a term, its text, and its meaning, which a click shows.
+        code: shown as it is.
+        folded: the line behind which the code is folded; "" to show it.
+    """
 
     paragraphs: Sequence[str] = ()
     facts: Sequence[tuple[str, str, str]] = ()
     code: str = ""
+    folded: str = ""
     kind: str = "words"
 
 
@@ -100,6 +110,10 @@ class Choice:
     label: str
     options: Sequence[str]
     chosen: int = 0
+    of: str = ""
+    """Another choice, on which the number of options depends."""
+    counts: Sequence[int] = ()
+    """Number of options for each option of that choice."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +135,7 @@ class Page:
         sections: in order.
         choices: in the bar at the top.
         arrays: to which the figures refer.
+        shared: parts that several figures have in common, by name: a figure names one as {"shared": name}.
         numbers: any further numbers that the page embeds, as JSON values.
         notes: small print at the end.
     """
@@ -130,6 +145,7 @@ class Page:
     sections: Sequence[Section]
     arrays: Arrays
     choices: Sequence[Choice] = ()
+    shared: Mapping[str, Any] = field(default_factory=dict)
     numbers: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -180,8 +196,10 @@ class Page:
         assert len(set(names)) == len(names), names
         return {
             "arrays": self.arrays.kept,
-            "charts": {one.name: {"by": list(one.by), "figures": one.figures} for one in charts},
+            "charts": {one.name: {"by": list(one.by), "marks": one.marks, "figures": one.figures} for one in charts},
             "tables": {one.name: {"by": list(one.by), "rows": _rows(one)} for one in tables if one.by},
+            "choices": {one.name: {"of": one.of, "counts": list(one.counts)} for one in self.choices if one.of},
+            "shared": self.shared,
             "themes": THEMES,
             "numbers": self.numbers,
         }

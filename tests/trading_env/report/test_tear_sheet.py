@@ -8,8 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from tests.pages import Reader
 from tests.trading_env.markets import random_market
-from tests.trading_env.report.pages import Reader
 from trading_env import Market, backtest, load, tear_sheet
 from trading_env.analysis import metrics, periods, relative, strategies, tails
 from trading_env.report.arrays import values_of

@@ -1,0 +1,37 @@
+"""The learning curves of a study as logs for TensorBoard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.study.rows import Row
+
+
+def write_logs(rows: Sequence[Row], folder: Path) -> int:
+    """Writes a log for each seed of each row that has learnt, and returns their number; older logs there are replaced.
+
+    The scalar validation/growth_per_year is the log growth on the validation stretch, over training steps.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    written = 0
+    for row in rows:
+        if row.learning is None:
+            continue
+        for s, seed in enumerate(row.seeds):
+            place = folder / plain(row.contender) / plain(row.dataset) / f"fold-{row.fold}" / f"seed-{seed}"
+            for old in place.glob("events.out.tfevents.*"):
+                old.unlink()
+            with SummaryWriter(str(place)) as log:
+                for p, step in enumerate(row.learning["steps"].tolist()):
+                    growth = float(row.learning["scores"][p, s]) * row.bars_per_year
+                    log.add_scalar("validation/growth_per_year", growth, int(step))
+            written += 1
+    return written
+
+
+def plain(name: str) -> str:
+    """The name as one folder: other characters than letters, digits, dots and dashes become dashes."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".") or "-"

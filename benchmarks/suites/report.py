@@ -1,0 +1,103 @@
+"""``python -m benchmarks report FOLDER``: the page of a study, its table for a paper, or logs for TensorBoard."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from agents.base import commands
+from agents.base.commands import checking, printable, refusing
+from agents.common.files import check_folder, write
+from benchmarks.reports import beside
+from benchmarks.reports import study as report
+from benchmarks.reports.page.accounts import finished
+from benchmarks.reports.page.papers import written
+from benchmarks.reports.page.study import page_of
+from benchmarks.reports.page.tensorboard import write_logs
+from benchmarks.study.engines import rows_of
+from benchmarks.study.job import data, jobs_of
+from benchmarks.study.ledger import Ledger
+from benchmarks.study.place import Place
+from benchmarks.study.results import KeptError
+from benchmarks.study.rows import Row
+from benchmarks.study.suite import Suite
+
+PROGRAM = "python -m benchmarks report"
+
+DESCRIPTION = """\
+Writes what the rows of a study say as one page, FOLDER/index.html, which opens offline. With --format, prints its table
+as Markdown, LaTeX or CSV and writes it into the folder, or writes the learning curves as logs for TensorBoard. Only
+folds that all contenders have finished are compared."""
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """Options of ``python -m benchmarks report``."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Of the study, as results/daily-stocks: where `run` keeps its rows."""
+    format: Literal["html", "md", "tex", "csv", "tensorboard"] = "html"
+    """A page, a table for a paper, or logs."""
+    ledger: Path | None = None
+    """The ledger of tests, by default ledger.jsonl in the folder above."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Writes the report."""
+    settings: ReportSettings = commands.parse(PROGRAM, ReportSettings, list(arguments), description=DESCRIPTION)
+    folder = settings.folder
+    with checking(PROGRAM):
+        check_folder(folder, "folder") if folder.is_dir() else None
+        suite = Suite.kept(folder)
+    with refusing(PROGRAM, (KeptError, OSError, ValueError, ImportError)):
+        rows, missing = kept_rows(suite, folder)
+        if settings.format == "tensorboard":
+            count = write_logs(rows, folder / "tensorboard")
+            print(printable(f"written: {folder}/tensorboard, {count} logs"))
+            return
+        ledger = Ledger(settings.ledger or folder.parent / "ledger.jsonl")
+        found = results_of(suite, rows, ledger, folder)
+        if settings.format == "html":
+            page = page_of(suite, rows, found, command_of(suite, folder), missing)
+            write(folder / "index.html", page.html().encode())
+            print(printable(f"written: {folder}/index.html" + (f"; {missing}" if missing else "")))
+            return
+        text = written(found, settings.format, missing)
+        write(folder / f"table.{settings.format}", text.encode())
+        print("\n".join(map(printable, text.splitlines())))
+        if missing:
+            print(printable(f"{PROGRAM}: note: {missing}"), file=sys.stderr)
+
+
+def kept_rows(suite: Suite, folder: Path) -> tuple[list[Row], str]:
+    """The rows of folds that every contender has finished, and a note on what is left out.
+
+    Raises:
+        ValueError: there are none.
+    """
+    jobs = list(jobs_of(suite))
+    rows = rows_of(jobs, Place(folder, folder.parent / "ledger.jsonl", suite.name))
+    whole = finished(suite, rows)
+    if not whole:
+        raise ValueError(f"{folder} has {len(rows)} of {len(jobs)} rows, and no fold that all contenders have finished")
+    if len(whole) == len(jobs):
+        return whole, ""
+    folds, every = ({(one.dataset, one.fold) for one in some} for some in (whole, jobs))
+    return whole, f"{len(folds)} of {len(every)} folds are finished and shown; the rest is left out"
+
+
+def results_of(suite: Suite, rows: Sequence[Row], ledger: Ledger, folder: Path) -> dict[str, Any]:
+    """All numbers of the rows."""
+    trials = ledger.trials(data(name).fingerprint for name in suite.data)
+    return report.results(suite, rows, trials, beside.read(folder / beside.FILE))
+
+
+def command_of(suite: Suite, folder: Path) -> str:
+    """The commands that made the study and its page."""
+    return f"python -m benchmarks run {shlex.quote(suite.name)}\npython -m benchmarks report {shlex.quote(str(folder))}"
