@@ -26,14 +26,12 @@ from trading_env.reference.market_paths import longest_path
 from trading_env.reference.markets import ConstantPolicy
 from trading_env.reference.problem import Policy
 
-RETURNS = (  # of three instruments in five outcomes: the third loses by itself, and is worth holding beside the first
-    (0.35, -0.10, -0.15),
-    (0.15, 0.06, -0.05),
-    (-0.05, 0.10, 0.05),
-    (-0.20, 0.04, 0.10),
-    (-0.30, -0.10, 0.20),
+RETURNS = (  # a race of three instruments, of which one wins; all are worth holding, in unequal parts
+    (0.6, -0.3, -0.3),
+    (-0.3, 1.0, -0.3),
+    (-0.3, -0.3, 1.5),
 )
-PROBABILITIES = (0.2, 0.3, 0.2, 0.2, 0.1)
+PROBABILITIES = (0.5, 0.3, 0.2)
 _LARGEST_LOG = 10.0  # of a simple return's log, so that paths have bars enough
 
 
@@ -194,7 +192,7 @@ class KellyEnv(_Kelly, PortfolioEnv):
     ## Arguments
     | keyword | default | meaning |
     |---|---|---|
-    | returns | 5 outcomes of 3 instruments | simple returns by outcome (M, K), above -1 |
+    | returns | a race of 3 instruments | simple returns by outcome (M, K), above -1 |
     | probabilities | of the default table | of the outcomes (M,); of another table, equal ones unless given |
     | max_leverage, allow_short | 1, False | largest sum of the weights' sizes; negative weights |
     | n_paths, market_seed | 100, 0 | paths, one of which an episode runs on |
