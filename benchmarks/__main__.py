@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "run a suite: contenders on datasets, walk-forward, with a ledger of all tests; resumes by itself",
     "resume": "the same as run",
     "stress": "train a study's learners at each cost, and run the controls of one of them",
+    "tune": "choose the hyperparameters of an agent on validation stretches, with every trial in the ledger",
     "speed": "measure envs and agents against their peers, and print the ratios beside the goals",
 }
 HOMES = {"speed": "speed.run", "list": "suites.listing", "resume": "suites.run"}

@@ -40,6 +40,8 @@ SLOW = {  # files that take more than about five seconds of a core; `make test-f
     "benchmarks/study/test_engines.py",
     "benchmarks/study/test_killed_studies.py",
     "benchmarks/study/test_ray_engine.py",
+    "benchmarks/study/test_search_spaces.py",
+    "benchmarks/study/test_tuning.py",
     "benchmarks/suites/test_run.py",
     "benchmarks/suites/test_wrong_lines.py",
     "benchmarks/tasks/test_families.py",

@@ -55,6 +55,7 @@ NEEDS = [  # the packages that are hidden, what needs them, the extra
     ("matplotlib", "import benchmarks.reports.figures", "benchmarks"),
     ("stable_baselines3", "import benchmarks.contenders.sb3", "benchmarks"),
     ("ray", "from benchmarks.study.ray_engine import on_ray; on_ray()", "ray"),
+    ("optuna", "import benchmarks.study.tuning", "tune"),
     ("sb3_contrib", "import benchmarks.suites.compare", "benchmarks"),
 ]
 

@@ -7,6 +7,7 @@ thread each, the fastest way to run many of them. New processes import the main 
 
 from __future__ import annotations
 
+import copy
 import io
 import multiprocessing
 import time
@@ -146,7 +147,8 @@ def _run(job: _Job) -> _Run:
     from stable_baselines3.common.env_util import make_vec_env
 
     envs = make_vec_env(lambda: gym.make(job.spec), n_envs=job.n_envs, seed=job.seed)
-    model = algorithm_class(job.algorithm)(job.policy, envs, seed=job.seed, device="cpu", **job.hyperparameters)
+    options = copy.deepcopy(dict(job.hyperparameters))  # A2C puts an optimiser into its policy_kwargs
+    model = algorithm_class(job.algorithm)(job.policy, envs, seed=job.seed, device="cpu", **options)
     counted = 0
     marking = Marking(job.judge and partial(job.judge, runs=1), job.every, job.total_timesteps)
 

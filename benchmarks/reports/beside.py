@@ -56,7 +56,7 @@ def tables_of(found: Mapping[str, Any]) -> list[tables.Columns]:
 def _of_all(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     """Rows about the whole table."""
     benchmark, count = results["suite"]["benchmark"], results["trials"]["count"]
-    yield "attempts", str(count), "configurations that have seen these tests, by the ledger: N"
+    yield "attempts", str(count), "configurations tested on these data, or tried in tuning, by the ledger: N"
     if results["shown_from"]:
         words = f"true difference to {benchmark}'s Sharpe ratio that a row shows four times in five, by row"
         yield "shown from", between(ends_of(results), decimal), words

@@ -111,12 +111,18 @@ def run(job: Job, ledger: Lines) -> Row:
     torch.set_num_threads(1)
     suite, fold = job.suite, fold_of(job)
     train, validation, test = fold.markets(data(job.dataset))
-    keywords = {**suite.env, **({"scaler": FeatureScaler().fit(train)} if suite.scale else {})}
-    contender = suite.contender(job.contender)
-    episodes = {"random_start": True, "episode_length": min(suite.episode_length, len(train) - train.first - 1)}
+    keywords, episodes = keywords_of(suite, train)
     judge = partial(validated, market=validation, keywords=keywords)
+    contender = suite.contender(job.contender)
     ready = contender.ready(train, validation, test, keywords, job.seeds, episodes, judge, suite.points)
     return open_test(job, ready, test, ledger)
+
+
+def keywords_of(suite: Suite, train: Market) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Keywords of TradingEnv on a fold, and those of training episodes alone."""
+    scaler = {"scaler": FeatureScaler().fit(train)} if suite.scale else {}
+    length = min(suite.episode_length, len(train) - train.first - 1)
+    return {**suite.env, **scaler}, {"random_start": True, "episode_length": length}
 
 
 def validated(policy: Any, *, runs: int, market: Market, keywords: Mapping[str, Any]) -> Floats:
