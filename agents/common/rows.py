@@ -30,6 +30,13 @@ def cut(tree: Any, start: int, stop: int, length: int) -> Any:
     return tree[start:stop]
 
 
+def contiguous(tree: Any) -> Any:
+    """The state with every array in one piece of memory: itself, or a copy."""
+    if isinstance(tree, dict):
+        return {name: contiguous(value) for name, value in tree.items()}
+    return np.ascontiguousarray(tree) if isinstance(tree, np.ndarray) and tree.ndim else tree
+
+
 def join(trees: Sequence[Any]) -> Any:
     """The state whose blocks of rows are `trees`. Of numbers that differ, the largest.
 

@@ -14,7 +14,7 @@ import torch
 
 from agents.base.copies import detached
 from agents.base.learner import Counters, Learner
-from agents.common.rows import cut, join, join_last
+from agents.common.rows import contiguous, cut, join, join_last
 from agents.common.state import State
 from agents.envs.env_blocks import cut_envs, join_envs, pickled
 
@@ -70,7 +70,7 @@ class Blocks(Learner):
 
     def rest(self) -> Rest:
         """The state of training, envs included."""
-        training = self.training_state(envs=False)
+        training = contiguous(self.training_state(envs=False))
         if self._envs is None or self._obs is None:
             return Rest(training, None, None)
         envs = self._envs.get_state()

@@ -81,6 +81,21 @@ class Failure(NamedTuple):
     trace: str
 
 
+def send(pipe: Any, message: Any) -> None:
+    """Sends a message to `receive` at the other end, contiguous arrays without a copy."""
+    buffers: list[pickle.PickleBuffer] = []
+    head = cloudpickle.dumps(message, protocol=5, buffer_callback=buffers.append)
+    pipe.send_bytes(pickle.dumps((head, len(buffers))))
+    for buffer in buffers:
+        pipe.send_bytes(buffer.raw())
+
+
+def receive(pipe: Any) -> Any:
+    """The next message from `send`, with arrays that cannot be written to."""
+    head, n_buffers = pickle.loads(pipe.recv_bytes())
+    return pickle.loads(head, buffers=[pipe.recv_bytes() for _ in range(n_buffers)])
+
+
 def work(pipe: Any, meter: Meter, number: int) -> None:
     """Runs in the worker until it is told to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -94,7 +109,7 @@ def work(pipe: Any, meter: Meter, number: int) -> None:
                 block.answer(request)
     except BaseException as error:
         with suppress(OSError):  # the other process no longer listens
-            pipe.send_bytes(_failure(error))
+            send(pipe, _failure(error))
 
 
 def _received(pipe: Any) -> Any:
@@ -114,19 +129,16 @@ class _Block:
         if isinstance(request, Run):
             if self._meter.goes_on(self._number, self._agent.num_timesteps):
                 self._agent.resume(partial(self._step, every=request.every))
-            self._send(None)
+            send(self._pipe, None)
         else:
-            self._send(self._agent.learnt() if request == "learnt" else self._agent.rest())
+            send(self._pipe, self._agent.learnt() if request == "learnt" else self._agent.rest())
 
     def _step(self, agent: Any, every: int | None) -> bool:
         """The callback of training."""
         if every is not None and agent.num_timesteps >= self._reported + every:
             self._reported += every
-            self._send(_report(agent))
+            send(self._pipe, _report(agent))
         return self._meter.goes_on(self._number, agent.num_timesteps)
-
-    def _send(self, message: Any) -> None:
-        self._pipe.send_bytes(cloudpickle.dumps(message))
 
 
 def _report(agent: Any) -> Report:
@@ -136,12 +148,11 @@ def _report(agent: Any) -> Report:
     return Report(agent.num_timesteps, metrics, [list(r) for r in envs.returns], [list(n) for n in envs.lengths])
 
 
-def _failure(error: BaseException) -> bytes:
-    """The error and its traceback as a message; one that no pickle holds as a RuntimeError of the same text."""
+def _failure(error: BaseException) -> Failure:
+    """The error and its traceback; one that no pickle holds as a RuntimeError of the same text."""
     trace = "".join(traceback.format_exception(error))
     try:
-        message = cloudpickle.dumps(Failure(error, trace))
-        pickle.loads(message)
+        pickle.loads(cloudpickle.dumps(error))
     except Exception:  # a stranger's error may raise anything
-        return bytes(cloudpickle.dumps(Failure(RuntimeError(f"{type(error).__name__}: {error}"), trace)))
-    return bytes(message)
+        return Failure(RuntimeError(f"{type(error).__name__}: {error}"), trace)
+    return Failure(error, trace)

@@ -4,7 +4,6 @@ All of them take the same number of steps in a run. How they are started is deci
 """
 
 import multiprocessing
-import pickle
 import sys
 import threading
 import warnings
@@ -19,7 +18,7 @@ import cloudpickle
 import torch
 from tqdm import TMonitor
 
-from agents.base.processes.worker import PATIENCE, Failure, Meter, Report, Run, work
+from agents.base.processes.worker import PATIENCE, Failure, Meter, Report, Run, receive, work
 from agents.common.processes import interrupts_blocked, interrupts_noted, one_thread_each
 
 _POLL = 0.1  # seconds between two looks at the progress
@@ -69,7 +68,7 @@ class Worker:
             RuntimeError: If the worker has ended.
         """
         try:
-            message = pickle.loads(self.pipe.recv_bytes())
+            message = receive(self.pipe)
         except (EOFError, ConnectionResetError) as error:
             raise self._ended() from error
         if isinstance(message, Failure):
