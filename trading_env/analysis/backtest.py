@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -210,14 +212,35 @@ class Backtest:
         """
         from trading_env.envs.rendering.render import figure
 
-        if seed is not None and seed not in self.seeds:
-            raise ValueError(f"seed must be one of {list(self.seeds)}, got {brief(seed)}")
-        middle = np.argsort(self.tracks.equity[:, -1], kind="stable")[(len(self) - 1) // 2]
-        k = int(middle) if seed is None else self.seeds.index(seed)
+        k = self._shown(seed)
         drawn = figure(self._episodes[k])
         if len(self) > 1:
             self._add_others(drawn.axes[2], k)
         return drawn
+
+    def film(self, path: str | os.PathLike[str], seed: Any = None, *, frames: int = 120, fps: float = 12.0) -> Path:
+        """Writes the episode of a run as an animated GIF, and returns the path.
+
+        Args:
+            path: ends in .gif.
+            seed: label of the run; by default as `plot` chooses it.
+            frames: pictures at most, evenly apart.
+            fps: frames a second.
+
+        Raises:
+            ImportError: matplotlib or Pillow is missing; the message names the extra.
+            ValueError: there is no such run, or the path ends otherwise.
+        """
+        from trading_env.envs.rendering.gif import write_gif
+
+        return write_gif(self._task, (0, self.first), self._orders[self._shown(seed)], path, frames, fps)
+
+    def _shown(self, seed: Any) -> int:
+        """The run of this label, or that of the median final equity, the lower of two."""
+        if seed is not None and seed not in self.seeds:
+            raise ValueError(f"seed must be one of {list(self.seeds)}, got {brief(seed)}")
+        middle = np.argsort(self.tracks.equity[:, -1], kind="stable")[(len(self) - 1) // 2]
+        return int(middle) if seed is None else self.seeds.index(seed)
 
     def _add_others(self, panel: Any, k: int) -> None:
         """Draws the equity of all runs but k thinly behind that of run k."""

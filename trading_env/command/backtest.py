@@ -11,15 +11,18 @@ from trading_env.analysis.backtest import Backtest, backtest
 from trading_env.analysis.table import Summary
 from trading_env.analysis.tracks import METRICS
 from trading_env.command.options import agent_of, part_of, read
-from trading_env.command.output import say, say_json, usage
+from trading_env.command.output import note, say, say_json, usage
 from trading_env.command.vote import Vote
 from trading_env.config import Costs, as_config
 from trading_env.envs.config import EnvConfig
+from trading_env.report.tear_sheet import tear_sheet
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints the summary of every seed and of their vote, or all metrics as JSON, or every trade."""
     agent, result = _tested(arguments)
+    if arguments.report is not None:
+        report(result, arguments.report)
     if arguments.json:
         say_json(as_json(agent, result))
     elif arguments.trades:
@@ -28,12 +31,21 @@ def run(arguments: argparse.Namespace) -> None:
         say(table_of(agent, result))
 
 
+def report(result: Backtest, out: str) -> None:
+    """Writes the tear sheet, beside holding the market where it has timestamps."""
+    held = None if result.market.time is None else result.market
+    note(f"written: {tear_sheet(result, out, held)}")
+
+
 def plot(arguments: argparse.Namespace) -> None:
-    """Draws the median seed, or the one asked for, into a file."""
+    """Draws the median seed, or the one asked for, into a file; into a GIF as a film."""
     _, result = _tested(arguments)
     out = Path(arguments.out)
     out = out if out.suffix else out.with_name(f"{out.name}.png")
-    result.plot().savefig(out)
+    if out.suffix.lower() == ".gif":
+        result.film(out)
+    else:
+        result.plot().savefig(out)
     say(f"{result.policy} on {result.period}: drawn in {out}")
 
 

@@ -27,9 +27,11 @@ EXAMPLES = {
     "backtest": """
   trading-env backtest my prices.csv
   trading-env backtest my prices.csv --from 2020-01-01 --commission 0.002
-  trading-env backtest my prices.csv --trades > trades.csv""",
+  trading-env backtest my prices.csv --trades > trades.csv
+  trading-env backtest my prices.csv --report sheet.html""",
     "plot": """
-  trading-env plot my prices.csv --out my.png""",
+  trading-env plot my prices.csv --out my.png
+  trading-env plot my prices.csv --out my.gif""",
     "decide": """
   trading-env decide my fresh.csv --units 10 --cash 2500 --as-of now
   trading-env decide my fresh.csv --cash 10000 --json""",
@@ -101,6 +103,7 @@ def _backtest(one: argparse.ArgumentParser) -> None:
     _plot(one, out=False)
     _json(one)
     one.add_argument("--trades", action="store_true", help="print every trade as CSV")
+    one.add_argument("--report", metavar="PAGE", help="also write a page with charts and all trades, as out.html")
 
 
 def _plot(one: argparse.ArgumentParser, out: bool = True) -> None:
@@ -110,7 +113,9 @@ def _plot(one: argparse.ArgumentParser, out: bool = True) -> None:
     one.add_argument("--whole", action="store_true", help="act on all bars, also on those that were learnt from")
     _terms(one, None, None, None)
     if out:
-        one.add_argument("--out", required=True, metavar="PICTURE", help="file to draw into: .png, .svg or .pdf")
+        one.add_argument(
+            "--out", required=True, metavar="PICTURE", help="file to draw into: .png, .svg, .pdf, or .gif for a film"
+        )
 
 
 def _decide(one: argparse.ArgumentParser) -> None:

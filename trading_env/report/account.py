@@ -80,6 +80,8 @@ def account_of(source: Any, bars_per_year: float | None = None) -> Account:
     inner = getattr(source, "unwrapped", source)
     if hasattr(inner, "episode") and hasattr(inner, "task"):
         return _of_env(inner, bars_per_year)
+    if callable(getattr(inner, "history", None)):
+        return _of_history(inner.history(), bars_per_year)
     several = list(source) if isinstance(source, (list, tuple)) else [source]
     if not several or not all(hasattr(one, "index") and hasattr(one, "to_numpy") for one in several):
         raise TypeError(
@@ -147,6 +149,8 @@ def _of_history(history: Any, bars_per_year: float | None) -> Account:
     other history begins with its first row.
     """
     frame = history.to_frame("equity") if history.ndim == 1 else history
+    if {"symbol", "bar"} <= set(frame):  # of a portfolio: a row for each instrument, and the account's in all of them
+        frame = frame.drop_duplicates("bar").drop(columns=["close", "units", "price"])
     if "equity" not in frame:
         raise ValueError(f"a history must have a column equity, got {list(map(str, frame.columns))}")
     own = all(name in frame for name in MONEY)

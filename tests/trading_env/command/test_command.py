@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import agents
+from tests.pages import Reader
 from trading_env import backtest, decide, load
 from trading_env.command.decide import _counted
 from trading_env.command.main import main
@@ -149,6 +150,21 @@ def test_plot_names_the_file_that_it_wrote(run, folder):
     out = run("plot", "my", "prices.csv", "--out", "plain")[1]
     assert (folder / "plain.png").exists()
     assert "drawn in plain.png" in " ".join(out.split())
+
+
+def test_plot_makes_a_film_of_a_gif(run, folder):
+    assert run("plot", "my", "prices.csv", "--out", "my.gif")[0] == 0
+    assert (folder / "my.gif").read_bytes().startswith(b"GIF89a")
+
+
+def test_backtest_writes_its_page_beside_what_it_prints(run, folder):
+    code, out, err = run("backtest", "my", "prices.csv", "--json", "--report", "sheet.html")
+    assert code == 0
+    assert "written: sheet.html" in err
+    page = Reader((folder / "sheet.html").read_text())
+    rows = {row[0][0]: row[1][1] for row in page.tables["numbers"][1:]}
+    returns = [one["total_return"] for one in json.loads(out)["seeds"].values()]
+    assert rows["total return"] == pytest.approx(sum(returns) / len(returns))  # the median of two seeds
 
 
 def test_decide_says_what_the_votes_of_all_seeds_would_do(run, folder):

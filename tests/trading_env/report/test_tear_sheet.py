@@ -254,6 +254,22 @@ def test_a_running_env_and_its_history_show_the_same_numbers():
     assert column(one, "numbers")["total return"] == pytest.approx(history["equity"].iloc[-1] / 100_000.0 - 1.0)
 
 
+def test_a_portfolio_has_a_page_without_trades():
+    env = gym.make(
+        "trading_env:PortfolioEnv-v0", data=[random_market(i, 90, since="2020-01-01", name=f"m{i}") for i in range(2)]
+    )
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(20):
+        env.step(env.action_space.sample())
+    history = env.unwrapped.history()
+    start = env.unwrapped.task.initial_cash
+    for reader in (read(env), read(history)):
+        assert column(reader, "numbers")["total return"] == pytest.approx(history["equity"].iloc[-1] / start - 1.0)
+        assert figure(reader, "trades")["trading"]["trades"] is None
+        assert "costs paid" in column(reader, "trading-numbers")
+
+
 def test_a_series_of_equity_has_a_page_without_what_it_does_not_tell():
     equity = pd.Series([100.0, 110.0, 99.0, 120.0], pd.date_range("2020-01-30", periods=4))
     reader = read(equity)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -82,6 +84,23 @@ class ShowsEpisode:
 
             self._film = Film(self.task, self.metadata["render_fps"])
         return self._film.frame(self.render_mode, opened, self._asked)
+
+    def film(self, path: str | os.PathLike[str], *, frames: int = 120, fps: float = 12.0) -> Path:
+        """Writes the episode so far as an animated GIF, and returns the path; it needs no ffmpeg and no render_mode.
+
+        Args:
+            path: ends in .gif.
+            frames: pictures at most, evenly apart.
+            fps: frames a second.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+            ImportError: matplotlib or Pillow is missing; the message names the extra.
+            ValueError: the path ends otherwise, or the episode has no step yet.
+        """
+        from trading_env.envs.rendering.gif import write_gif
+
+        return write_gif(self.task, self._started("film"), self._run(), path, frames, fps)
 
     def close(self) -> None:
         """Frees the picture that ``render`` draws in; the env may still be used."""
