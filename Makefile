@@ -23,7 +23,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: venv ## train DQN and SB3's DQN on a bundled stock, print and save the comparison (1 to 4 minutes)
 	$(BIN)/python -m benchmarks compare --demo
 
-certify: venv ## agents on problems whose optimum is known (an hour; what is kept is not trained again)
+certify: venv ## agents on problems whose optimum is known (hours; what is kept is not trained again)
 	$(BIN)/python -m benchmarks certify
 
 certify-quick: venv ## its short form (2 minutes)

@@ -9,6 +9,7 @@ from importlib import import_module
 from agents.base.commands import output, printable
 
 COMMANDS = {
+    "again": "train one kept row of a study or of the certificates again, and compare",
     "certify": "score agents as fractions of the optimum, on problems where it is known, and run the controls",
     "compare": "train DQN and Stable-Baselines3's DQN on the early years of a stock, compare them on the later ones",
     "coverage": "simulate how often the printed intervals and tests are right",
@@ -20,6 +21,7 @@ COMMANDS = {
     "rows": "print the rows of a study, or write them as CSV or Parquet",
     "run": "run a suite: contenders on datasets, walk-forward, with a ledger of all tests; resumes by itself",
     "resume": "the same as run",
+    "sensitivity": "draw scores over grids of hyperparameters, ours and Stable-Baselines3's",
     "stress": "train a study's learners at each cost, and run the controls of one of them",
     "tune": "choose the hyperparameters of an agent on validation stretches, with every trial in the ledger",
     "speed": "measure envs and agents against their peers, and print the ratios beside the goals",

@@ -18,13 +18,18 @@ from benchmarks.evaluation.control import Control
 from benchmarks.reports import table as tables
 from benchmarks.reports.controls import BASIS_POINT, controls_table
 from benchmarks.reports.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, new_figure, picture, show_grid
-from benchmarks.study.certified import Certificate
+from benchmarks.statistics.estimates import failure_rate
+from benchmarks.study.certified import FAILURE, Certificate
 from benchmarks.study.certify_settings import CertifySettings
 from benchmarks.study.provenance import in_words
 from benchmarks.tasks.problems import PROBLEMS
 
-COLUMNS = ("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "worst seed", "goal", "met", "steps to 95%")
-SPARE = ("made", "seeds", "optimum", "reward", "worst seed", "steps", "steps to 95%")
+COLUMNS = (
+    *("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "worst seed", "seeds below"),
+    *("goal", "met", "steps to 95%"),
+)
+SPARE = ("made", "seeds", "optimum", "reward", "steps", "steps to 95%", "goal", "worst seed")
+FAMILY_COLUMNS = ("agent", "points", "mean score", "worst point", "at", "worst seed", "seeds below", "met")
 
 
 def cells(one: Certificate) -> list[str]:
@@ -40,7 +45,39 @@ def cells(one: Certificate) -> list[str]:
     seeds, steps = str(one.rewards.shape[1]), f"{one.entry.total_timesteps:,}"
     rewards = [f"{values.mean():.4g}" for values in (one.rewards[-1], one.optimal)]
     score = [show(one.score), f"{show(low)} to {show(high)}", show(one.worst)]
-    return [name_of(one), steps, seeds, *rewards, *score, goal, verdict, reached]
+    failed = "" if one.failures is None else failures(one.failures, len(one.of_seeds))
+    return [name_of(one), steps, seeds, *rewards, *score, failed, goal, verdict, reached]
+
+
+def failures(count: int, runs: int) -> str:
+    """A number of failed runs with the exact interval of their rate: "1 of 30, 0 to 17%"."""
+    low, high = failure_rate(count, runs)
+    return f"{count} of {runs}, {100.0 * low:.0f} to {100.0 * high:.0f}%"
+
+
+def family_tables(certificates: Sequence[Certificate]) -> list[tables.Columns]:
+    """For each family, a row per agent: mean over its points, worst point, worst seed, and how many seeds failed."""
+    found: dict[str, dict[str, list[Certificate]]] = {}
+    for one in certificates:
+        family = PROBLEMS[one.entry.problem].family
+        if family:
+            found.setdefault(family, {}).setdefault(one.entry.name, []).append(one)
+    shown = []
+    for family, agents in found.items():
+        title = f"{family}: {PROBLEMS[family].about}; agents over all points"
+        shown.append(tables.Columns(title, FAMILY_COLUMNS[:1], FAMILY_COLUMNS[1:], spare=("points", "at")))
+        shown[-1].rows += [[name, *_over_points(ones)] for name, ones in agents.items()]
+    return shown
+
+
+def _over_points(ones: Sequence[Certificate]) -> list[str]:
+    worst = min(ones, key=lambda one: one.score)
+    failed = failures(sum(one.failures or 0 for one in ones), sum(len(one.of_seeds) for one in ones))
+    met = [one.met for one in ones if one.met is not None]
+    verdict = "" if not met else "yes" if all(met) else f"{sum(met)} of {len(met)}"
+    mean, least = float(np.mean([one.score for one in ones])), min(one.worst for one in ones)
+    point = PROBLEMS[worst.entry.problem].point
+    return [str(len(ones)), _percent(mean), _percent(worst.score), point, _percent(least), failed, verdict]
 
 
 def name_of(one: Certificate) -> str:
@@ -67,7 +104,7 @@ def tables_of(certificates: Sequence[Certificate]) -> list[tables.Columns]:
             title,
             COLUMNS[:1],
             [*COLUMNS[1:], "made"],
-            [[*cells(one), marks[in_words(one.made)]] for one in ones],
+            [[*cells(one), ", ".join(marks[in_words(made)] for made in one.made or (None,))] for one in ones],
             spare=SPARE,
         )
         for title, ones in headings(certificates).values()
@@ -77,25 +114,26 @@ def tables_of(certificates: Sequence[Certificate]) -> list[tables.Columns]:
 def show(certificates: Sequence[Certificate], controls: Sequence[Control], settings: CertifySettings) -> None:
     """Prints all tables."""
     console = tables.console_of()
-    for table in (*tables_of(certificates), *controls_table(controls)):
+    for table in (*family_tables(certificates), *tables_of(certificates), *controls_table(controls)):
         tables.show(table, console, settings.wide)
     made = (f"Made {mark}: {words}." for words, mark in marks_of(certificates).items())
     where = f"results in {settings.folder}, table in {settings.table_path}, picture in {settings.figure_path}"
     tables.say([_legend(settings), *made, where], console)
 
 
-_OF_PROBLEMS = "the lower end of the interval reaches the goal; on null, where nobody can win, it does not lie above 0."
 _OF_FAMILIES = (
-    "the worst seed reaches the goal. Hyperparameters are one set per agent and family, chosen at other parameters, "
-    "on other seeds and paths."
+    " Hyperparameters are one set per agent and family; the points were drawn at random after they were chosen, and "
+    "have paths of their own."
 )
 
 
 def _legend(settings: CertifySettings) -> str:
     return (
         "Reward: mean per step. Score: over the optimal policy's on the same paths (null: basis points above it), of "
-        f"the last weights of {settings.seeds} training seeds; intervals are over seeds and paths. Steps are per seed. "
-        f"Met: {_OF_FAMILIES if settings.family else _OF_PROBLEMS}"
+        f"the last weights of {settings.seeds} training seeds; intervals are over seeds and paths. Seeds below: below "
+        f"the goal, or below {_percent(FAILURE)} without one, and the exact 95% interval of their share. Steps are per "
+        "seed. Met: the lower end of the interval reaches the goal; on null, where nobody can win, it does not lie "
+        f"above 0.{_OF_FAMILIES * settings.family}"
     )
 
 
@@ -116,7 +154,7 @@ def page(certificates: Sequence[Certificate], controls: Sequence[Control], setti
     if drawable(certificates):
         picture = Path(os.path.relpath(settings.figure_path, settings.table_path.parent)).as_posix()
         lines += ["", f"![scores]({quote(picture)})"]
-    for table in tables_of(certificates):
+    for table in (*family_tables(certificates), *tables_of(certificates)):
         lines += ["", *tables.markdown(table)]
     made = (f"Made {mark}: {tables.for_markdown(words)}.  " for words, mark in marks_of(certificates).items())
     lines += ["", *made]
@@ -127,7 +165,7 @@ def page(certificates: Sequence[Certificate], controls: Sequence[Control], setti
 
 def marks_of(certificates: Sequence[Certificate]) -> dict[str, str]:
     """A letter for each provenance of rows, by its description."""
-    words = dict.fromkeys(in_words(one.made) for one in certificates)
+    words = dict.fromkeys(in_words(made) for one in certificates for made in one.made or (None,))
     return {text: chr(ord("a") + i) if i < 26 else str(i) for i, text in enumerate(words)}
 
 
@@ -161,7 +199,7 @@ def draw(groups: Mapping[str, list[Certificate]]) -> Figure:
         for side, colour in SIDE_COLOURS.items()
         if any(one.entry.side == side for ones in groups.values() for one in ones)
     ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=8)
     return figure
 
 

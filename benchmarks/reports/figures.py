@@ -154,5 +154,5 @@ def _label(axes: Axes, results: Mapping[str, Any], dated: bool) -> None:
     axes.legend(loc="upper left", frameon=False, fontsize=8)
 
 
-SIDE_COLOURS = {"ours": "#0072B2", "sb3": "#D55E00"}
-SIDE_NAMES = {"ours": "ours", "sb3": "Stable-Baselines3"}
+SIDE_COLOURS = {"ours": "#0072B2", "sb3": "#D55E00", "structural": "#009E73"}
+SIDE_NAMES = {"ours": "ours", "sb3": "Stable-Baselines3", "structural": "structural baseline"}

@@ -23,6 +23,7 @@ from benchmarks.tasks.problems import PROBLEMS, Entry, Problem
 Floats = npt.NDArray[np.float64]
 _RESET_SEED = 10_000  # of the first path, if the env draws the noise
 _ROUNDING = 1e-9
+FAILURE = 0.9  # a seed below this score has failed, if there is no goal
 _SURE = 0.99  # level at which a score above the optimum is an error: one agent in 200 at the optimum is
 
 
@@ -37,10 +38,10 @@ class Certificate:
     Attributes:
         entry: the agent and its training.
         steps: of each seed at each point [P].
-        seconds: that all seeds together have trained, on all processes used [P].
+        seconds: that all seeds together have trained, each block on one core [P].
         rewards: mean rewards per step on the test paths [P, S, K].
         optimal: those of the optimal policy [K].
-        made: commit, versions and processor; None if they were not kept.
+        made: commit, versions and processor of its blocks of seeds, each once.
     """
 
     entry: Entry
@@ -48,7 +49,7 @@ class Certificate:
     seconds: Floats
     rewards: Floats
     optimal: Floats
-    made: Mapping[str, Any] | None = None
+    made: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def difference(self) -> bool:
@@ -71,9 +72,22 @@ class Certificate:
         return score_estimate(self.rewards[-1], self.optimal, difference=self.difference)
 
     @property
+    def of_seeds(self) -> Floats:
+        """Score of each seed's last weights [S]."""
+        scores = [score(seed[None], self.optimal, difference=self.difference) for seed in self.rewards[-1]]
+        return np.array(scores)
+
+    @property
     def worst(self) -> float:
         """Score of the worst seed."""
-        return min(score(seed[None], self.optimal, difference=self.difference) for seed in self.rewards[-1])
+        return float(self.of_seeds.min())
+
+    @property
+    def failures(self) -> int | None:
+        """Number of seeds below the goal, or below `FAILURE` without one; None if the optimum is 0."""
+        if self.difference:
+            return None
+        return int((self.of_seeds < (FAILURE if self.goal is None else self.goal)).sum())
 
     @property
     def goal(self) -> float | None:
@@ -84,14 +98,13 @@ class Certificate:
 
     @property
     def met(self) -> bool | None:
-        """True if the lower end of the interval, or at a point of a family the worst seed, reaches the goal.
+        """True if the lower end of the interval reaches the goal; None without a goal.
 
         If the optimum is 0, no agent can win, and a lower end above 0 would show a leak: True if it is at most 0.
         """
         if self.difference:
             return self.interval[0] <= 0.0
-        low = self.worst if PROBLEMS[self.entry.problem].family else self.interval[0]
-        return None if self.goal is None else low >= self.goal
+        return None if self.goal is None else self.interval[0] >= self.goal
 
     def budget_to(self, fraction: float) -> float | None:
         """Steps from which on the mean score over seeds stays at this fraction; None if never."""

@@ -10,7 +10,7 @@ from typing import Any
 import tyro
 
 from agents.base import commands
-from benchmarks.tasks.checks import check_counts
+from benchmarks.tasks.checks import MOST_PROCESSES, check_counts
 from benchmarks.tasks.entries import ENTRIES, QUICK
 from benchmarks.tasks.families import FAMILIES, entries_of
 from benchmarks.tasks.problems import PROBLEMS, Entry
@@ -18,10 +18,14 @@ from benchmarks.tasks.problems import PROBLEMS, Entry
 DESCRIPTION = """\
 Trains agents, ours and Stable-Baselines3's, on problems whose optimum is known, and prints their mean reward divided by
 the optimal policy's on the same noise, with a 95% interval over seeds and paths. Scores are of the last
-weights, with no choice among seeds or checkpoints. Keeps each result in FOLDER/PROBLEM/ and does not train it again, so
-a long run can be done piece by piece. Fails if a whole interval lies above the optimum, or if a control fails."""
+weights, with no choice among seeds or checkpoints. Keeps the row of each block of ten seeds in FOLDER/rows and does not
+train it again, so a long run can be done piece by piece, also by several programs at once. Fails if a whole interval
+lies above the optimum, or if a control fails."""
 
 _ALONE = tuple(name for name, problem in PROBLEMS.items() if not problem.family)
+
+
+SIDES = ("ours", "sb3", "structural")
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,16 @@ class CertifySettings:
     """Problems to train on."""
     agents: tuple[str, ...] = ()
     """Agents to train, by class name; all unless given."""
-    sides: tuple[str, ...] = ("ours", "sb3")
-    """Our agents, Stable-Baselines3's, or both."""
-    seeds: int = 10
+    sides: tuple[str, ...] = SIDES
+    """Our agents, Stable-Baselines3's, structural baselines."""
+    seeds: int = 30
     """Training seeds of each agent."""
     points: int = 20
     """Tests during each training, to find the steps to 95%."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
     """Our agents only, 2 seeds and short budgets, on most problems: a minute or two."""
     family: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Our agents on regime and moody-saffell at parameters not used to choose hyperparameters, one row each."""
+    """Our agents on regime and moody-saffell at parameters drawn after hyperparameters were chosen, one row each."""
     train: bool = True
     """Train missing results; otherwise they are left out of the report."""
     controls: bool = True
@@ -57,14 +61,18 @@ class CertifySettings:
     --family, docs/certify-family.md and docs/certify-family.png."""
     wide: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print all columns of the tables, however wide that is."""
+    processes: int | None = None
+    """Processes; one per core unless given, 0 for none beside this one."""
     progress: bool = True
-    """Show progress bars."""
+    """Print a line for each block of seeds."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds", "points"))
+        if self.processes is not None and not 0 <= self.processes <= MOST_PROCESSES:
+            raise ValueError(f"processes must be in [0, {MOST_PROCESSES}], got {self.processes}")
         for name, known in (
             ("problems", {*FAMILIES} if self.family else {*_ALONE}),
-            ("sides", {"ours", "sb3"}),
+            ("sides", {*SIDES}),
             ("agents", _AGENTS),
         ):
             wrong = sorted(set(getattr(self, name)) - known)
@@ -80,7 +88,7 @@ class CertifySettings:
         """True if all rows are included."""
         narrowed = self.agents or self.quick or (not self.controls and not self.family)
         everything = FAMILIES if self.family else _ALONE
-        return not narrowed and {*self.problems} == {*everything} and {*self.sides} == {"ours", "sb3"}
+        return not narrowed and {*self.problems} == {*everything} and {*self.sides} == {*SIDES}
 
     @property
     def figure_path(self) -> Path:

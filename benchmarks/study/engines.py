@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from benchmarks.study.job import Job
-from benchmarks.study.place import BUSY, KEPT, Engine, Place
+from benchmarks.study.place import BUSY, KEPT, Engine, Place, Work
 from benchmarks.study.rows import Row
 
+W = TypeVar("W", bound=Work)
 _PAUSE = 1.0  # seconds before jobs of other programs are looked at again
 
 
@@ -29,10 +31,10 @@ def shard_of(jobs: Sequence[Job], shard: str) -> list[Job]:
 
 
 def run_all(
-    jobs: Sequence[Job],
+    jobs: Sequence[W],
     place: Place,
     engine: Engine,
-    tell: Callable[[Job, str], None] | None = None,
+    tell: Callable[[W, str], None] | None = None,
 ) -> dict[str, str]:
     """Runs the jobs whose rows are missing; returns the state of each job by its id.
 
@@ -47,7 +49,7 @@ def run_all(
     """
     states: dict[str, str] = {}
 
-    def note(job: Job, state: str) -> None:
+    def note(job: W, state: str) -> None:
         states[job.id] = state
         if tell is not None and state != BUSY:
             tell(job, state)

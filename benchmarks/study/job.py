@@ -60,6 +60,10 @@ class Job:
         """Hash of the configuration that is tried, whatever the data, fold and seeds."""
         return config_of(self.suite, self.suite.contender(self.contender))
 
+    def run(self, ledger: Lines) -> Row:
+        """Trains, opens the test, and returns the row."""
+        return run(self, ledger)
+
 
 class Lines(Protocol):
     """A ledger, or its like on another machine."""

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from benchmarks.study.job import Job
-from benchmarks.study.place import FAILED, Keeper, Pass, Place, work
+from benchmarks.study.place import FAILED, Keeper, Pass, Place, Work, work
 from benchmarks.study.workers import DiedError, workers
 
 
@@ -16,18 +15,18 @@ def local(processes: int | None = None) -> Iterator[Pass]:
     """Runs jobs in processes; one per core unless given, 0 for this one."""
     with workers(processes) as share:
 
-        def run_each(jobs: Sequence[Job], place: Place) -> Iterator[tuple[Job, str]]:
+        def run_each(jobs: Sequence[Work], place: Place) -> Iterator[tuple[Work, str]]:
             for job, outcome in share(partial(_work, place), jobs):
                 yield job, _state(outcome, job, place)
 
         yield run_each
 
 
-def _work(place: Place, job: Job) -> str:
+def _work(place: Place, job: Work) -> str:
     return work(job, Keeper(place))
 
 
-def _state(outcome: str | Exception, job: Job, place: Place) -> str:
+def _state(outcome: str | Exception, job: Work, place: Place) -> str:
     """The state of a job that has ended; a process that died of it is a failure."""
     if isinstance(outcome, DiedError):
         Keeper(place).fail(job, str(outcome), "")

@@ -12,12 +12,27 @@ from typing import Any, Protocol
 
 from agents.common import files
 from agents.common.locks import InUseError, Lock
-from benchmarks.study.job import Job, run
+from benchmarks.study.job import Lines
 from benchmarks.study.ledger import Ledger, LedgerError
 from benchmarks.study.results import json_bytes
 from benchmarks.study.rows import Row
 
 DONE, KEPT, FAILED, BUSY = "done", "kept", "failed", "busy"
+
+
+class Work(Protocol):
+    """A job, as places and engines see it; picklable."""
+
+    @property
+    def id(self) -> str:
+        """Hash of everything that the row depends on, which names its files."""
+
+    @property
+    def name(self) -> str:
+        """In words, for messages."""
+
+    def run(self, ledger: Lines) -> Row:
+        """Does the work; the row depends on the job's description alone."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +49,20 @@ class Place:
     ledger: Path
     suite: str
 
-    def row(self, job: Job) -> Path:
+    def row(self, job: Work) -> Path:
         """The file of the job's row."""
         return self.folder / "rows" / f"{job.id}.npz"
 
-    def failure(self, job: Job) -> Path:
+    def failure(self, job: Work) -> Path:
         """The file with the error of a failed job."""
         return self.folder / "failed" / f"{job.id}.json"
 
-    def command(self, job: Job) -> str:
+    def command(self, job: Work) -> str:
         """The command that runs the job alone."""
         return f"python -m benchmarks run {shlex.quote(self.suite)} --job {job.id}"
 
 
-Pass = Callable[[Sequence[Job], Place], Iterator[tuple[Job, str]]]
+Pass = Callable[[Sequence[Any], Place], Iterator[tuple[Any, str]]]
 """Runs each job once, and yields it with its state as it ends."""
 Engine = AbstractContextManager[Pass]
 """Workers that live as long as the context."""
@@ -56,19 +71,19 @@ Engine = AbstractContextManager[Pass]
 class Keeping(Protocol):
     """What a worker needs of a place, which may be on another machine."""
 
-    def claim(self, job: Job) -> str | None:
+    def claim(self, job: Work) -> str | None:
         """`KEPT`, `BUSY`, or None if the job is the caller's now."""
 
     def append(self, **line: Any) -> None:
         """Appends a line to the ledger."""
 
-    def keep(self, job: Job, row: Row) -> None:
+    def keep(self, job: Work, row: Row) -> None:
         """Writes the row."""
 
-    def fail(self, job: Job, error: str, trace: str) -> None:
+    def fail(self, job: Work, error: str, trace: str) -> None:
         """Writes the error of a failed job."""
 
-    def release(self, job: Job) -> None:
+    def release(self, job: Work) -> None:
         """Gives up the claim."""
 
 
@@ -83,7 +98,7 @@ class Keeper:
         self.place = place
         self._held: dict[str, Lock] = {}
 
-    def claim(self, job: Job) -> str | None:
+    def claim(self, job: Work) -> str | None:
         """`KEPT` if the row is there, `BUSY` if another program runs the job; else None, and the job is the caller's.
 
         Raises:
@@ -108,25 +123,25 @@ class Keeper:
         """Appends a line to the ledger; LedgerError if it cannot be written."""
         Ledger(self.place.ledger).append(**line)
 
-    def keep(self, job: Job, row: Row) -> None:
+    def keep(self, job: Work, row: Row) -> None:
         """Writes the row, unless another attempt at the job has written it; OSError if it cannot be written."""
         if not self.place.row(job).exists():
             row.write(self.place.row(job))
         self.place.failure(job).unlink(missing_ok=True)
 
-    def fail(self, job: Job, error: str, trace: str) -> None:
+    def fail(self, job: Work, error: str, trace: str) -> None:
         """Writes the error of the job and the command that runs it alone; OSError if it cannot be written."""
         report = {"job": job.name, "error": error, "command": self.place.command(job), "traceback": trace}
         files.write(self.place.failure(job), json_bytes(report))
 
-    def release(self, job: Job) -> None:
+    def release(self, job: Work) -> None:
         """Gives up the claim, if there is one."""
         held = self._held.pop(job.id, None)
         if held is not None:
             held.release()
 
 
-def work(job: Job, keeper: Keeping) -> str:
+def work(job: Work, keeper: Keeping) -> str:
     """Runs one job and keeps its row; a failure is kept with its error and does not raise.
 
     Raises:
@@ -137,7 +152,7 @@ def work(job: Job, keeper: Keeping) -> str:
         return state
     try:
         try:
-            row = run(job, keeper)
+            row = job.run(keeper)
         except LedgerError:
             raise
         except Exception as error:  # the other rows go on

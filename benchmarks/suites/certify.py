@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
-
-from agents.base.commands import checking, refuse, refusing
+from agents.base.commands import checking, printable, refuse, refusing
 from agents.common.files import check_folder, check_writable
-from benchmarks.contenders import ours, sb3
-from benchmarks.contenders.sb3_options import for_sb3, with_schedules
-from benchmarks.contenders.training import Trained
 from benchmarks.reports import certify as certify_report
 from benchmarks.reports.figures import check_picture
-from benchmarks.study import provenance
-from benchmarks.study.certified import Certificate, check, optimal_rewards, path_rewards
+from benchmarks.study.certified import check
+from benchmarks.study.certify_job import CertifyJob, certificates_of, jobs_of
 from benchmarks.study.certify_settings import CertifySettings, chosen, parse
-from benchmarks.study.results import KeptError, keep, kept
+from benchmarks.study.engines import run_all
+from benchmarks.study.local_engine import local
+from benchmarks.study.place import FAILED, Place, Work
+from benchmarks.study.results import KeptError
 from benchmarks.suites.certify_controls import controls_of
-from benchmarks.tasks.problems import PROBLEMS, Entry
 
 PROGRAM = "python -m benchmarks certify"
-FIRST_SEED = 100  # of the certificate's training seeds; smaller ones served to choose hyperparameters
-FORMAT = 1  # of the kept results
-ARRAYS = ("steps", "seconds", "rewards")  # of a kept result
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Trains missing results, runs the controls, writes table and picture, and fails if a result is too good."""
+@dataclass(frozen=True)
+class CertifyPlace(Place):
+    """The files of the certificates."""
+
+    def command(self, job: Work) -> str:
+        """The command that runs the missing jobs, of which this is one."""
+        return f"{PROGRAM} {self.suite}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Trains missing rows, runs the controls, writes table and picture; fails if a result is too good, or missing."""
     settings = parse(list(arguments), PROGRAM)
     with checking(PROGRAM):
         check_settings(settings)
-    with refusing(PROGRAM, (KeptError,)):
-        found = [certificate_of(settings, entry) for entry in chosen(settings)]
-    certificates = [certificate for certificate in found if certificate is not None]
+    jobs = list(jobs_of(list(chosen(settings)), settings.seeds, settings.points))
+    with refusing(PROGRAM, (KeptError, OSError)):
+        certificates_of(jobs, settings.folder)  # a damaged row is named before anything is trained
+        failed = train_missing(jobs, settings, arguments) if settings.train else []
+        certificates = certificates_of(jobs, settings.folder)
     if not certificates:
         raise refuse(PROGRAM, f"nothing to report: {settings.folder} has no results of these settings")
     controls = controls_of(settings.quick) if settings.controls else []
@@ -45,6 +50,25 @@ def main(arguments: Sequence[str]) -> None:
     check(certificates)
     for control in controls:
         control.require()
+    return 1 if failed else 0
+
+
+def train_missing(jobs: Sequence[CertifyJob], settings: CertifySettings, arguments: Sequence[str]) -> list[CertifyJob]:
+    """Runs the jobs whose rows are missing, and returns those that failed."""
+    place = CertifyPlace(settings.folder, settings.folder / "ledger.jsonl", shlex.join(arguments))
+    done = 0
+
+    def tell(job: CertifyJob, state: str) -> None:
+        nonlocal done
+        done += 1
+        if settings.progress:
+            print(printable(f"{done}/{len(jobs)} {state}: {job.name}"), file=sys.stderr, flush=True)
+
+    states = run_all(jobs, place, local(settings.processes), tell)
+    failed = [job for job in jobs if states[job.id] == FAILED]
+    for job in failed:
+        print(printable(f"failed: {job.name}; see {place.failure(job)}, run alone: {place.command(job)}"))
+    return failed
 
 
 def check_settings(settings: CertifySettings) -> None:
@@ -55,68 +79,3 @@ def check_settings(settings: CertifySettings) -> None:
     check_folder(settings.folder, "folder")
     check_writable(settings.table_path, "table")
     check_picture(settings.figure_path, "figure")
-
-
-def certificate_of(settings: CertifySettings, entry: Entry) -> Certificate | None:
-    """The result that an earlier run with the same setting kept, else a new one, which is kept; None if not trained."""
-    path = settings.folder / entry.problem.replace(", ", "-").replace(" ", "-") / f"{_file_name(entry)}.json"
-    setting = _setting(settings, entry)
-    optimal = optimal_rewards(entry.problem, **entry.keywords)
-    found = kept(path, setting, ARRAYS)
-    if found is not None:
-        return Certificate(entry, *(np.array(found[name]) for name in ARRAYS), optimal, found.get("made"))
-    if not settings.train:
-        return None
-    points, made = train(settings, entry).points, provenance.made()
-    assert points is not None
-    arrays = {name: values.tolist() for name, values in zip(ARRAYS, points, strict=True)}
-    keep(path, setting, made=made, optimal=optimal.tolist(), **arrays)
-    return Certificate(entry, *points, optimal, made)
-
-
-def _file_name(entry: Entry) -> str:
-    words = "".join(c if c.isalnum() else " " for c in entry.name).split()
-    return "-".join(words).lower()
-
-
-def _setting(settings: CertifySettings, entry: Entry) -> dict[str, Any]:
-    """Everything that a result depends on."""
-    problem = {**asdict(PROBLEMS[entry.problem]), "about": None}
-    problem = {name: value for name, value in problem.items() if value or name not in _LATER}
-    return {
-        "format": FORMAT,
-        "entry": {**asdict(entry), "goal": None, "goal_reward": None},
-        "problem": problem,
-        "seeds": settings.seeds,
-        "points": settings.points,
-    }
-
-
-_LATER = ("market_seeds", "family", "point")  # fields of a problem that older results lack
-
-
-def _seeds(settings: CertifySettings) -> list[int]:
-    return list(range(FIRST_SEED, FIRST_SEED + settings.seeds))
-
-
-def train(settings: CertifySettings, entry: Entry) -> Trained:
-    """Trains all seeds, with tests on the way."""
-    problem = PROBLEMS[entry.problem]
-    shared: dict[str, Any] = {
-        "n_envs": entry.n_envs,
-        "progress_bar": settings.progress,
-        "judge": partial(path_rewards, problem=problem, **entry.keywords),
-        "every": entry.total_timesteps // settings.points,
-    }
-    task = (entry.agent, problem.spec(**entry.keywords), _seeds(settings), entry.total_timesteps)
-    if entry.side == "ours":
-        return ours.train(*task, **shared, **entry.hyperparameters)
-    policy = "MlpLstmPolicy" if entry.agent.startswith("Recurrent") else "MlpPolicy"
-    return sb3.train(*task, policy=policy, **shared, **_sb3_options(entry))
-
-
-def _sb3_options(entry: Entry) -> dict[str, Any]:
-    """Hyperparameters by SB3's names; unnamed ones have our defaults if the agent is also one of ours."""
-    if entry.agent in ("DQN", "A2C", "PPO"):
-        return for_sb3(entry.agent, asdict(ours.agent_class(entry.agent).Config(**entry.hyperparameters)))
-    return with_schedules(entry.hyperparameters)

@@ -67,7 +67,7 @@ class Entry:
     Attributes:
         problem: a key of PROBLEMS.
         agent: name of the class.
-        side: "ours" or "sb3".
+        side: "ours", "sb3", or "structural" for a rule whose numbers are chosen in training.
         total_timesteps: per seed.
         n_envs: per seed.
         hyperparameters: by our names; others have our defaults on both sides.
@@ -79,7 +79,7 @@ class Entry:
 
     problem: str
     agent: str
-    side: Literal["ours", "sb3"]
+    side: Literal["ours", "sb3", "structural"]
     total_timesteps: int
     n_envs: int = 1
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
@@ -97,26 +97,27 @@ class Entry:
 
 FIRST_NOISE = 1_000_000  # seed of the first test path; training draws it with probability 1 in 2,000,000,000
 NOISE = tuple(range(FIRST_NOISE, FIRST_NOISE + PATHS))
+MARKETS = tuple(range(1_000, 1_000 + PATHS))  # an independent path each; training has market 0
 
 PROBLEMS: dict[str, Problem] = {
     "regime": Problem(
         "reference/RegimeObserved-v0",
         {"stay": 0.95, "step": 0.005, "sigma": 0.01},
         training={"episode_length": 200},
-        testing={"market_seed": 1},
+        market_seeds=MARKETS,
         about="TradingEnv, long or flat, the regime observed",
     ),
     "drift": Problem(
         "reference/Drift-v0",
         {"drift": 0.002},
         training={"episode_length": 200},
-        testing={"market_seed": 1},
+        market_seeds=MARKETS,
         about="TradingEnv, long or flat, returns with a drift",
     ),
     "null": Problem(
         "reference/Null-v0",
         training={"episode_length": 200},
-        testing={"market_seed": 1},
+        market_seeds=MARKETS,
         optimum_is_zero=True,
         about="TradingEnv, returns that nobody can foresee",
     ),

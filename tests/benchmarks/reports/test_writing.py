@@ -19,7 +19,7 @@ from benchmarks.suites import certify, compare, curves, forecast
         ("forecast", forecast, "run"),
         ("speed", speed, "measure"),
         ("curves", curves, "curve_of"),
-        ("certify", certify, "certificate_of"),
+        ("certify", certify, "train_missing"),
     ],
 )
 def test_a_folder_that_cannot_be_written_is_refused_before_training(

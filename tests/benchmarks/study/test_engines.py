@@ -59,7 +59,7 @@ def test_what_is_there_is_not_run_again_and_looks_at_no_test(place, monkeypatch)
     states = run_all(jobs, place, local(0))
     assert [states[one.id] for one in jobs] == [KEPT, KEPT, DONE, DONE, DONE, DONE]
     assert len(Ledger(place.ledger).lines()) == lines + 8
-    monkeypatch.setattr(files, "run", None)
+    monkeypatch.setattr(job, "run", None)
     assert set(run_all(jobs, place, local(0)).values()) == {KEPT}
 
 

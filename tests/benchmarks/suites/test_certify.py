@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from benchmarks.__main__ import main
 from benchmarks.contenders.ours import agent_class
 from benchmarks.reports import certify as certify_report
 from benchmarks.statistics.certified_score import score_estimate
-from benchmarks.study import certified, provenance
+from benchmarks.study import certified, certify_job, provenance
 from benchmarks.study import results as kept_results
 from benchmarks.study.certified import AboveOptimumError, Certificate, optimal_rewards, path_rewards
-from benchmarks.study.certify_settings import CertifySettings, parse
-from benchmarks.suites import certify, curves
+from benchmarks.study.certify_settings import CertifySettings, chosen, parse
+from benchmarks.suites import curves
 from benchmarks.tasks import entries
 from benchmarks.tasks.problems import PROBLEMS, Entry
 
@@ -53,8 +52,10 @@ def test_seeds_tested_together_earn_what_each_earns_alone():
 
 def test_training_and_test_have_other_paths():
     for name, world in PROBLEMS.items():
-        assert world.noise_seeds is not None or world.training != world.testing, name
-    assert PROBLEMS["regime"].spec().kwargs.get("market_seed", 0) != PROBLEMS["regime"].testing["market_seed"]
+        assert world.noise_seeds is not None or world.market_seeds is not None, name
+    for name in ("regime", "drift", "null"):
+        assert PROBLEMS[name].spec().kwargs.get("market_seed", 0) not in PROBLEMS[name].market_seeds
+        assert len({*PROBLEMS[name].market_seeds}) == 20  # an independent path each
 
 
 def certificate(rewards, problem="regime", **changes):
@@ -94,9 +95,9 @@ def test_the_lower_end_of_the_interval_decides_and_the_words_say_so():
     found = certificate(rewards, goal=0.9)
     assert found.score > 0.9 > found.interval[0]
     assert found.met is False
-    assert certify_report.cells(found)[8:10] == ["at least 90.0%", "NO"]
+    assert certify_report.cells(found)[9:11] == ["at least 90.0%", "NO"]
     below = certificate(of_levels(0, 0, 0, -2e-4), "null")
-    assert certify_report.cells(below)[6:10] == ["-2.00 to -2.00", "-2.00", "at most 0", "yes"]
+    assert certify_report.cells(below)[6:11] == ["-2.00 to -2.00", "-2.00", "", "at most 0", "yes"]
 
 
 def test_what_git_keeps_is_written_where_it_is_asked_for_alone(tmp_path):
@@ -115,12 +116,13 @@ def test_what_git_keeps_is_written_where_it_is_asked_for_alone(tmp_path):
 
 def test_a_row_says_what_made_it():
     made = {**provenance.made(), "processor": "a|b [x](y)"}
-    rows = [replace(certificate(of_levels(0, 0, 0, 0.5)), made=one) for one in (made, made, None)]
+    later = {**made, "date": "2031-01-01"}
+    rows = [replace(certificate(of_levels(0, 0, 0, 0.5)), made=one) for one in ((made,), (made, later), ())]
     page = certify_report.page(rows, [], CertifySettings())
-    assert [line.split(" | ")[-1] for line in page.splitlines() if line.startswith("| DQN")] == ["a |", "a |", "b |"]
+    assert [line.split(" | ")[-1] for line in page.splitlines() if line.startswith("| DQN")] == ["a |", "a, b |", "c |"]
     assert f"Made a: commit {made['commit']}" in page.replace("\\", "")
     assert r"a\|b \[x\](y)" in page
-    assert f"Made b: {provenance.UNKNOWN}." in page
+    assert f"Made c: {provenance.UNKNOWN}." in page
     assert {"python", "torch", "numpy"} <= set(made["versions"])
     assert provenance.processor()
 
@@ -131,8 +133,8 @@ def test_every_entry_can_be_built_and_has_a_name_of_its_own():
     assert set(entries.QUICK) <= set(names)
     for entry in entries.ENTRIES:
         if entry.side == "sb3":
-            assert certify._sb3_options(entry)
-        else:
+            assert certify_job.sb3_options(entry)
+        elif entry.side == "ours":
             agent_class(entry.agent).Config(**entry.hyperparameters)
 
 
@@ -156,37 +158,57 @@ def test_an_agent_that_sees_the_future_lies_above_the_optimum():
 
 def test_the_quick_form_certifies_and_keeps_what_it_found(tmp_path, capsys, monkeypatch):
     where = ["--folder", str(tmp_path), "--figure", str(tmp_path / "c.png"), "--table", str(tmp_path / "c.md")]
+    where += ["--processes", "0"]
     assert main(["certify", "--quick", "--no-progress", *where]) == 0
     page = (tmp_path / "c.md").read_text()
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     assert "one-bar peek" in page
-    kept = {path.relative_to(tmp_path).as_posix(): json.loads(path.read_text()) for path in tmp_path.rglob("*.json")}
-    last = {
-        name: np.mean(one["rewards"][-1]) / np.mean(one["optimal"]) for name, one in kept.items() if "null" not in name
-    }
-    for agent in ("a2c", "ppo", "reinforce", "tdlambda"):
-        assert last[f"regime/{agent}.json"] >= 0.99
-    assert last["cfm-quadratic/ppo.json"] >= 0.95
-    assert last["moody-saffell/counterfactualdqn-window-of-20.json"] >= 0.85
+    settings = parse(["--quick"], "certify")
+    jobs = list(certify_job.jobs_of(list(chosen(settings)), settings.seeds, settings.points))
+    last = {(one.entry.problem, one.entry.name): one.score for one in certify_job.certificates_of(jobs, tmp_path)}
+    for agent in ("A2C", "PPO", "REINFORCE", "TDLambda"):
+        assert last["regime", agent] >= 0.99
+    assert last["cfm-quadratic", "PPO"] >= 0.95
+    assert last["moody-saffell", "CounterfactualDQN, window of 20"] >= 0.85
     capsys.readouterr()
 
     def never(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(certify, "train", never)
+    monkeypatch.setattr(certify_job, "train", never)
     assert main(["certify", "--quick", "--no-progress", "--no-controls", *where]) == 0
     assert "REINFORCE" in capsys.readouterr().out
-    more_seeds = ["certify", "--quick", "--no-progress", "--no-controls", "--seeds", "3", *where]
-    with pytest.raises(AssertionError, match="trained again"):
-        main(more_seeds)
+    more = ["certify", "--quick", "--no-progress", "--no-controls", "--seeds", "3", *where]
     with pytest.raises(SystemExit, match="has no results of these settings"):
-        main([*more_seeds, "--no-train"])
+        main(more)
+    assert "failed: A2C on regime, seeds 100-102; see" in capsys.readouterr().out  # it would be trained again
+    with pytest.raises(SystemExit, match="has no results of these settings"):
+        main([*more, "--no-train"])
     assert (tmp_path / "c.md").read_text() == page.split("\n## Controls")[0]  # the page of the last run stands
     (tmp_path / "c.png").unlink()
     assert main(["certify", "--quick", "--no-progress", "--no-controls", "--problems", "null", *where]) == 0
     assert "null" in (tmp_path / "c.md").read_text()
     assert "![scores]" not in (tmp_path / "c.md").read_text()
     assert not (tmp_path / "c.png").exists()  # no optimum to divide by, nothing to draw
+
+
+def test_seeds_are_trained_in_blocks_that_meet_in_one_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(certify_job, "BLOCK", 2)
+    entry = replace(next(one for one in entries.ENTRIES if one.agent == "A2C"), total_timesteps=400)
+    jobs = list(certify_job.jobs_of([entry], 3, 2))
+    assert [job.seeds for job in jobs] == [(100, 101), (102,)]
+    rows = [job.run(None) for job in jobs]
+    found = certify_job.certificate(entry, rows)
+    assert found.rewards.shape == (3, 3, 20)
+    np.testing.assert_array_equal(found.rewards[:, 2:], rows[1].learning["scores"])
+    assert found.seconds[-1] == pytest.approx(sum(row.learning["seconds"][-1] for row in rows))
+    assert certify_job.certificates_of(jobs, tmp_path) == []
+    rows[0].write(tmp_path / "rows" / f"{jobs[0].id}.npz")
+    assert certify_job.certificates_of(jobs, tmp_path) == []  # a certificate has all its seeds
+    rows[1].write(tmp_path / "rows" / f"{jobs[1].id}.npz")
+    [kept] = certify_job.certificates_of(jobs, tmp_path)
+    np.testing.assert_array_equal(kept.rewards, found.rewards)
+    assert [one["commit"] for one in kept.made] == [provenance.commit()]
 
 
 @pytest.mark.parametrize(
@@ -202,12 +224,12 @@ def test_a_wrong_option_is_named(changes, message):
         replace(CertifySettings(), **changes)
 
 
-def test_sb3_is_certified_in_the_same_way(tmp_path):
+def test_sb3_is_certified_in_the_same_way():
     entry = replace(
         next(one for one in entries.ENTRIES if one.side == "sb3" and one.agent == "PPO"), total_timesteps=2_048
     )
-    settings = replace(CertifySettings(), seeds=2, points=2, folder=tmp_path, progress=False)
-    found = certify.certificate_of(settings, entry)
+    [job] = certify_job.jobs_of([entry], 2, 2)
+    found = certify_job.certificate(entry, [job.run(None)])
     assert found.rewards.shape == (3, 2, 20)
     assert found.steps.tolist() == [0.0, 1024.0, 2048.0]
 

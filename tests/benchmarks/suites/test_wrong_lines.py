@@ -10,11 +10,13 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.speed import run as speed
+from benchmarks.study.certify_job import jobs_of
+from benchmarks.study.certify_settings import CertifySettings, chosen
 from benchmarks.suites import certify, compare, counterfactual, curves, forecast
 
 ROOT = Path(__file__).parents[3]
 WORK = ((compare, "compare"), (forecast, "run"), (speed, "measure"), (curves, "train"))
-WORK += ((certify, "train"), (certify, "controls_of"), (counterfactual, "compare"))
+WORK += ((certify, "train_missing"), (certify, "controls_of"), (counterfactual, "compare"))
 
 WRONG = {  # the line: what its error must hold
     "compere": "compere",
@@ -73,7 +75,7 @@ WRONG = {  # the line: what its error must hold
     "certify --table FILE/x.md": "table",
     "certify --figure x.nope": "figure",
     "certify --no-train": "nothing to report",
-    "certify --folder damaged --problems drift --agents PPO --sides ours": "ppo.json",
+    "certify --folder damaged --problems drift --agents PPO --sides ours": "is no row of a study",
     "curves --algorithms SAC": "--algorithms",
     "curves --algorithms": "algorithms",
     "curves --envs Nope-v0": "--envs",
@@ -127,8 +129,10 @@ def place(tmp_path, monkeypatch):
     bars.to_csv(tmp_path / "timeless.csv", index=False)
     short = bars[:20].assign(date=pd.date_range("2020-01-01", periods=20).astype(str))
     short.to_csv(tmp_path / "short.csv", index=False)
-    (tmp_path / "damaged" / "drift").mkdir(parents=True)
-    (tmp_path / "damaged" / "drift" / "ppo.json").write_text('{"setting": ')
+    (tmp_path / "damaged" / "rows").mkdir(parents=True)
+    settings = CertifySettings(problems=("drift",), agents=("PPO",), sides=("ours",))
+    job = next(jobs_of(list(chosen(settings)), settings.seeds, settings.points))
+    (tmp_path / "damaged" / "rows" / f"{job.id}.npz").write_text("PK")
     for module, work in WORK:
         monkeypatch.setattr(module, work, lambda *args, **keywords: pytest.fail("it trains"))
     return tmp_path

@@ -27,16 +27,33 @@ def test_every_point_has_the_same_hyperparameters_and_budget_as_the_others():
             assert all(replace(one, problem=family, goal=base.goal) == base for one in ours)
 
 
-def test_the_points_are_those_of_the_goal():
-    names = {*families.POINTS}
-    for stay in ("0.9", "0.95", "0.98"):
-        for costs in ("x1", "x4"):
-            for noise in ("no noise", "noise 0.01"):
-                assert f"regime, stay {stay}, costs {costs}, {noise}" in names
-    assert {f"moody-saffell, cost {cost}" for cost in ("0", "0.001", "0.003", "0.005")} <= names
+def test_five_to_ten_points_of_each_problem_are_drawn_within_their_ranges():
+    for family, count in families.POINTS_OF.items():
+        assert 5 <= count <= 10
+        mine = [problem for problem in families.POINTS.values() if problem.family == family]
+        assert len(mine) == count
+        for problem in mine:
+            if family == "regime":
+                assert 0.9 <= problem.keywords["stay"] <= 0.98
+                assert 0.0 <= problem.keywords["sigma"] <= 0.01
+                assert 5e-4 <= problem.keywords["costs"]["commission"] <= 2e-3
+            else:
+                assert 0.0 <= problem.keywords["cost"] <= 5.0
+    assert [problem.point for problem in families.drawn()] == [one.point for one in families.POINTS.values()]
+    assert {one.point for one in families.drawn(1)}.isdisjoint({one.point for one in families.drawn(2)})
 
 
-@pytest.mark.parametrize("point", ["regime, stay 0.98, costs x4, noise 0.01", "moody-saffell, cost 0.003"])
+def test_each_point_has_paths_of_its_own():
+    seen = [seed for one in families.POINTS.values() for seed in one.market_seeds or one.noise_seeds]
+    others = [PROBLEMS[family] for family in families.FAMILIES]
+    assert len(set(seen)) == len(seen)
+    assert not set(seen) & {seed for one in others for seed in one.market_seeds or one.noise_seeds}
+
+
+REGIME, TREND = (next(name for name in families.POINTS if name.startswith(f)) for f in families.FAMILIES)
+
+
+@pytest.mark.parametrize("point", [REGIME, TREND])
 def test_the_optimal_policy_earns_the_optimum_on_fresh_paths(point):
     world = PROBLEMS[point]
     rewards = optimal_rewards(point)
@@ -46,8 +63,8 @@ def test_the_optimal_policy_earns_the_optimum_on_fresh_paths(point):
 
 
 def test_paths_of_different_markets_are_different_paths_and_the_same_for_every_seed():
-    world = PROBLEMS["regime, stay 0.95, costs x1, noise 0.01"]
-    assert len(set(np.round(optimal_rewards("regime, stay 0.95, costs x1, noise 0.01"), 12))) == world.n_paths
+    world = PROBLEMS[REGIME]
+    assert len(set(np.round(optimal_rewards(REGIME), 12))) == world.n_paths
     agent = A2C(world.spec(), seeds=[4, 5], net_arch=(8,), device="cpu")
     few = replace(world, market_seeds=world.market_seeds[:3])
     together, alone = path_rewards(agent, few, 2), path_rewards(agent[1], few, 1)
@@ -60,26 +77,34 @@ def test_training_never_sees_a_market_of_the_test():
         assert world.market_seeds is None or seed not in world.market_seeds, name
 
 
-def certificate(*levels):
-    key = "moody-saffell, cost 0.003"
+def certificate(*levels, key=TREND):
     rewards = np.ones((1, len(levels), 100)) * np.array(levels)[:, None]
     return Certificate(Entry(key, "DQN", "ours", 30, goal=0.9), np.zeros(1), np.zeros(1), rewards, np.ones(100))
 
 
-def test_the_worst_seed_decides_at_a_point_and_stands_beside_the_mean():
-    bad, good = certificate(1.0, 1.0, 1.0, 0.5), certificate(1.0, 1.0, 0.95, 0.91)
-    assert (bad.worst, bad.met) == (0.5, False)
-    assert (round(good.worst, 9), good.met) == (0.91, True)
-    assert "50.0%" in certify_report.cells(bad)
-    page = certify_report.page([bad, good], [], CertifySettings(**FAMILY_SETTINGS, family=True))
-    assert "| DQN: cost 0.003 |" in page
-    assert "worst seed" in page
+def test_the_lower_end_decides_at_a_point_and_the_failures_stand_beside_it():
+    bad, good = certificate(1.0, 1.0, 1.0, 0.5), certificate(1.0, 1.0, 0.95, 0.99)
+    assert (bad.worst, bad.failures, bad.met) == (0.5, 1, False)
+    assert (round(good.worst, 9), good.failures, good.met) == (0.95, 0, True)
+    assert {"50.0%", "1 of 4, 1 to 81%"} <= {*certify_report.cells(bad)}
+
+
+def test_an_agent_is_summed_up_over_its_points():
+    other = [name for name in families.POINTS if name.startswith("moody")][1]
+    found = [certificate(1.0, 1.0, 0.99, 0.97), certificate(1.0, 0.95, 0.5, 0.9, key=other)]
+    [table] = certify_report.family_tables(found)
+    cost = PROBLEMS[other].point
+    assert table.rows == [["DQN", "2", "91.4%", "83.8%", cost, "50.0%", "1 of 8, 0 to 53%", "1 of 2"]]
+    page = certify_report.page(found, [], CertifySettings(**FAMILY_SETTINGS, family=True))
+    assert f"| DQN: {cost} |" in page
+    assert "agents over all points" in page
+    assert "drawn at random after" in page
     assert "certify --family" in page
 
 
 def test_the_options_choose_families():
     settings = parse(["--family", "--problems", "regime", "--agents", "A2C"], "certify")
-    assert len(list(chosen(settings))) == 12
+    assert len(list(chosen(settings))) == 8
     assert settings.table_path.name == "certify-family.md"
     assert parse(["--family", "--docs"], "certify").table_path.as_posix() == "docs/certify-family.md"
     assert not any(PROBLEMS[name].family for name in CertifySettings().problems)
@@ -91,9 +116,14 @@ def test_the_options_choose_families():
 
 def test_a_family_is_trained_kept_and_reported(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(families, "POINTS", dict(list(families.POINTS.items())[:2]))
-    where = ["--folder", str(tmp_path), "--no-progress"]
-    certify.main(["--family", "--quick", "--problems", "regime", "--agents", "REINFORCE", *where])
+    where = ["--folder", str(tmp_path), "--processes", "0"]
+    line = ["--family", "--quick", "--problems", "regime", "--agents", "REINFORCE", *where]
+    assert certify.main(line) == 0
     page = (tmp_path / "certify-family.md").read_text()
-    assert "REINFORCE: stay 0.9, costs x1, no noise" in page
-    assert (tmp_path / "regime-stay-0.9-costs-x1-no-noise" / "reinforce.json").exists()
-    assert "worst seed" in capsys.readouterr().out
+    assert f"REINFORCE: {PROBLEMS[REGIME].point}" in page
+    assert len(list((tmp_path / "rows").glob("*.npz"))) == 2
+    printed = capsys.readouterr()
+    assert "worst seed" in printed.out
+    assert "2/2 done: REINFORCE on regime" in printed.err
+    assert certify.main(line) == 0
+    assert "2/2 kept" in capsys.readouterr().err
