@@ -28,7 +28,7 @@ COLUMNS = (
     *("agent", "steps", "seeds", "reward", "optimum", "score", "95%", "worst seed", "seeds below"),
     *("goal", "met", "steps to 95%"),
 )
-SPARE = ("made", "seeds", "optimum", "reward", "steps", "steps to 95%", "goal", "worst seed")
+SPARE = ("made", "seeds", "optimum", "reward", "steps", "steps to 95%", "worst seed", "seeds below")
 FAMILY_COLUMNS = ("agent", "points", "mean score", "worst point", "at", "worst seed", "seeds below", "met")
 
 
