@@ -17,7 +17,7 @@ from trading_env.kernel.compiled import Bound
 from trading_env.kernel.layout import OFFSET, PAST_ROW, ROW
 from trading_env.kernel.portfolio import PANEL, TOTALS, Held, show_portfolios, step_portfolios
 from trading_env.kernel.portfolio_account import HEAD
-from trading_env.kernel.portfolio_trades import N_SCRATCH
+from trading_env.kernel.portfolio_trades import N_FEES, N_SCRATCH
 from trading_env.kernel.rules import Bools, Float32s, Floats, Ints
 
 HELD = Held._fields
@@ -54,7 +54,7 @@ class Portfolios:
         self.orders = np.tile(np.arange(task.n), (n, 1))
         self.past_orders = self.orders.copy()
         self.clock = np.zeros((n, PANEL + 1), np.int64)
-        self._scratch, self._rows = np.zeros((N_SCRATCH, task.n)), np.arange(n)
+        self._scratch = np.zeros((N_SCRATCH, task.n)), np.zeros((task.n, N_FEES))
         self._kernel: Bound | None = None  # step_portfolios for the types of these arrays
 
     def fresh(self) -> Portfolios:
@@ -83,7 +83,7 @@ class Portfolios:
     def step(self, actions: Floats, waiting: Bools) -> tuple[Outputs, int]:
         """A bar of each env that is not waiting: outputs, and the kernel's count of ended episodes."""
         task, out = self.task, self.outputs()
-        inputs = (actions, waiting, self.accounts, self.past, self.orders, self.clock, self._scratch, task.world)
+        inputs = (actions, waiting, self.accounts, self.past, self.orders, self.clock, *self._scratch, task.world)
         arguments = (*inputs, task.least, task.config.allow_hold, task.shuffled, *out)
         if self._kernel is None:
             self._kernel = Bound.of(step_portfolios, *arguments)

@@ -6,6 +6,7 @@ of an observation.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -24,11 +25,13 @@ from trading_env.kernel.portfolio_account import (
     INITIAL,
     PEAK,
     YEARS,
+    Holding,
     Terms,
-    target_weights,
+    held,
     turn,
+    weight_scale,
 )
-from trading_env.kernel.portfolio_trades import END, FEES, FILLS, GONE, MARK, N_FEES, OPEN, PRICE
+from trading_env.kernel.portfolio_trades import END, FILLS, GONE, MARK, N_FEES, OPEN, PRICE, WEIGHT
 from trading_env.kernel.rules import EXCESS_LOG_RETURN, Bools, Float32s, Floats, Ints, Rules, as_rules
 
 PANEL = 4  # column of the clock (N, 5), after those of `trading_env.kernel.layout`: the panel of the episode
@@ -86,18 +89,35 @@ class Held(NamedTuple):
 
 
 @inlined
-def gather(row: int, panel: int, order: Ints, world: World, scratch: Floats) -> None:
-    """Writes what the bar after ``row`` needs to scratch (N_SCRATCH, K); ``order`` (K,) is that of the episode."""
+def gather(
+    row: int, panel: int, order: Ints, action: Floats, account: Floats, world: World, scratch: Floats, limit: float
+) -> tuple[Holding, bool]:
+    """Writes what the bar after ``row`` needs to scratch (N_SCRATCH, K).
+
+    Returns:
+        The positions held from the close to the fill prices; and True if an instrument is delisted at the end.
+    """
+    gap, scale, ends = Holding(0.0, 0.0, 0.0, 0.0), weight_scale(action, limit), False
     for k in range(order.shape[0]):
         i = order[k]
         gone = world.ends[panel, i] == row + 1
-        scratch[MARK, k], scratch[PRICE, k] = world.marks[row, i], world.fills[row, i]
-        scratch[FILLS, k], scratch[OPEN, k] = world.fillable[row, i], world.tradable[row + 1, i]
-        scratch[GONE, k] = gone
-        close = world.marks[row + 1, i]
-        scratch[END, k] = close * world.recovery[panel, i] if gone else close
+        close, price, end = world.marks[row, i], world.fills[row, i], world.marks[row + 1, i]
+        keep = math.isnan(action[k])  # an order that cannot be filled keeps the units
+        scratch[MARK, k], scratch[PRICE, k], scratch[WEIGHT, k] = close, price, 0.0 if keep else scale * action[k]
+        scratch[FILLS, k], scratch[OPEN, k] = world.fillable[row, i] and not keep, world.tradable[row + 1, i]
+        scratch[GONE, k], scratch[END, k] = gone, end * world.recovery[panel, i] if gone else end
+        gap = held(account[HEAD + k], close, price, gap)
+        ends |= gone
+    return gap, ends
+
+
+@inlined
+def fees_in(order: Ints, fees: Floats, out: Floats) -> Floats:
+    """The Fees (K, N_FEES) in the order of the episode."""
+    for k in range(order.shape[0]):
         for m in range(N_FEES):
-            scratch[FEES + m, k] = world.fees[panel, i, m]
+            out[k, m] = fees[order[k], m]
+    return out
 
 
 @inlined
@@ -114,10 +134,12 @@ def benchmark_of(row: int, panel: int, order: Ints, world: World, scratch: Float
 
 
 @inlined
-def observe_market(j: int, row: int, order: Ints, shuffled: bool, table: Float32s, obs: Float32s) -> None:
-    """Fills the head of obs[j] (D,): the last W rows of the table, oldest first; in each row F features of each k."""
-    n, n_features = table.shape[1], table.shape[2]
-    width, market, flat = obs.shape[1] - 2 * n - 2, obs[j], table.reshape(-1)
+def observe_market(
+    j: int, row: int, order: Ints, shuffled: bool, flat: Float32s, n_features: int, obs: Float32s
+) -> None:
+    """Fills the head of obs[j] (D,): the last W rows of the flat table, oldest first; in each F features of each k."""
+    n = order.shape[0]
+    width, market = obs.shape[1] - 2 * n - 2, obs[j]
     first = (row + 1) * n * n_features - width
     if not shuffled:
         head = np.uint64(first)
@@ -134,23 +156,24 @@ def observe_market(j: int, row: int, order: Ints, shuffled: bool, table: Float32
 
 @inlined
 def show_account(
-    j: int, row: int, panel: int, order: Ints, account: Floats, world: World, obs: Float32s, held: Held
+    j: int, row: int, panel: int, order: Ints, account: Floats, world: World, obs: Float32s, shown: Held
 ) -> tuple[float, float]:
-    """Fills the tail of obs[j] and held[j] at ``row``; returns net and gross exposure."""
+    """Fills the tail of obs[j] and shown[j] at ``row``; returns net and gross exposure."""
     n, equity, net, gross = order.shape[0], account[EQUITY], 0.0, 0.0
+    share = exposure_of(1.0, 1.0, equity)  # of a unit of currency
     tail = obs[j, obs.shape[1] - 2 * n - 2 :]
     for k in range(n):
         i, units = order[k], account[HEAD + k]
         notional = units * world.marks[row, i]
         net += notional
         gross += abs(notional)
-        weight, open_now = exposure_of(notional, 1.0, equity), world.tradable[row, i]
+        weight, open_now = notional * share, world.tradable[row, i]
         tail[k], tail[n + k] = open_now, weight
-        held.weights[j, k], held.units[j, k], held.tradable[j, k] = weight, units, open_now
-        held.delisted[j, k] = world.ends[panel, i] <= row
-    tail[2 * n] = exposure_of(account[CASH], 1.0, equity)
+        shown.weights[j, k], shown.units[j, k], shown.tradable[j, k] = weight, units, open_now
+        shown.delisted[j, k] = world.ends[panel, i] <= row
+    tail[2 * n] = account[CASH] * share
     tail[2 * n + 1] = 1.0 - equity / account[PEAK]
-    return exposure_of(net, 1.0, equity), exposure_of(gross, 1.0, equity)
+    return net * share, gross * share
 
 
 @inlined
@@ -186,11 +209,18 @@ def totals_before(account: Floats) -> Account:
 
 @inlined
 def advance(
-    row: int, panel: int, order: Ints, action: Floats, account: Floats, scratch: Floats, world: World, rules: Rules
+    row: int,
+    panel: int,
+    order: Ints,
+    action: Floats,
+    account: Floats,
+    scratch: Floats,
+    fees: Floats,
+    world: World,
+    rules: Rules,
 ) -> tuple[Terms, float, float]:
     """Moves one account through the bar after ``row``; returns its terms, the reward, and the turnover."""
-    gather(row, panel, order, world, scratch)
-    target_weights(action, rules.max_leverage, scratch)
+    gap, ends = gather(row, panel, order, action, account, world, scratch, rules.max_leverage)
     before, benchmark = totals_before(account), 1.0
     if rules.reward == EXCESS_LOG_RETURN:
         benchmark = benchmark_of(row, panel, order, world, scratch, rules.ruin_fraction)
@@ -198,7 +228,7 @@ def advance(
     if rules.wicks == 1.0:
         first, low, high = world.ranges[0, row + 1], world.ranges[1, row + 1], world.ranges[2, row + 1]
         bar = Bar(scratch[MARK, 0], scratch[PRICE, 0], scratch[END, 0], first, low, high)
-    terms = turn(account, scratch, bar, rules)
+    terms = turn(account, scratch, fees, gap, ends, bar, rules)
     equity = account[EQUITY]
     reward = reward_of(before, equity, 1.0, benchmark, rules, log_ratio)
     moments = moments_of(before, equity, rules)
@@ -215,6 +245,7 @@ def step_portfolios(
     orders: Ints,
     clock: Ints,
     scratch: Floats,
+    own_fees: Floats,
     world: World,
     least: float,
     holds: bool,
@@ -225,7 +256,7 @@ def step_portfolios(
     truncated: Bools,
     totals: Floats,
     bar: Ints,
-    held: Held,
+    shown: Held,
 ) -> int:
     """Runs a bar of each env. An env ``waiting`` for a reset does not move, and its outputs are not written.
 
@@ -237,6 +268,7 @@ def step_portfolios(
         orders: the instrument at each place (N, K).
         clock: (N, 5), advanced in place.
         scratch: (N_SCRATCH, K).
+        own_fees: (K, N_FEES), scratch too.
         world: the data.
         least: the lowest action.
         holds: True if NaN is an action.
@@ -247,7 +279,7 @@ def step_portfolios(
         truncated: output (N,).
         totals: output (len(TOTALS), N).
         bar: output (N,).
-        held: outputs (N, K).
+        shown: outputs (N, K).
 
     Returns:
         Number of episodes that ended; or -1 - i if number i of the actions is out of range, and then nothing has moved.
@@ -255,7 +287,7 @@ def step_portfolios(
     bad = first_bad_action(actions, waiting, least, holds)
     if bad >= 0:
         return -1 - bad
-    rules, n_ended = as_rules(world.values), 0
+    rules, flat, n_features, n_ended = as_rules(world.values), world.table.reshape(-1), world.table.shape[2], 0
     for j in range(actions.shape[0]):
         if waiting[j]:
             reward[j], terminated[j], truncated[j] = 0.0, False, False
@@ -263,18 +295,21 @@ def step_portfolios(
         row, panel, account, order = clock[j, ROW], clock[j, PANEL], accounts[j], orders[j]
         for m in range(account.shape[0]):
             past[j, m] = account[m]
-        terms, reward[j], turnover = advance(row, panel, order, actions[j], account, scratch, world, rules)
+        fees = world.fees[panel]
+        if shuffled:
+            fees = fees_in(order, fees, own_fees)
+        terms, reward[j], turnover = advance(row, panel, order, actions[j], account, scratch, fees, world, rules)
         terminated[j], truncated[j], bar[j] = end_of(j, account[EQUITY], reward[j], account[INITIAL], clock, rules)
         n_ended += terminated[j] | truncated[j]
         for k in range(order.shape[0]):
-            held.price[j, k] = scratch[PRICE, k]
-        net, gross = show_account(j, row + 1, panel, order, account, world, obs, held)
+            shown.price[j, k] = scratch[PRICE, k]
+        net, gross = show_account(j, row + 1, panel, order, account, world, obs, shown)
         totals[0, j], totals[1, j], totals[2, j], totals[3, j] = account[EQUITY], account[CASH], net, gross
         totals[4, j], totals[5, j], totals[6, j] = terms.pnl, terms.commission, terms.slippage
         totals[7, j], totals[8, j] = terms.financing, turnover
     for j in range(actions.shape[0]):  # a loop of its own, which writes memory in order
         if not waiting[j]:
-            observe_market(j, clock[j, ROW], orders[j], shuffled, world.table, obs)
+            observe_market(j, clock[j, ROW], orders[j], shuffled, flat, n_features, obs)
     return n_ended
 
 
@@ -288,14 +323,15 @@ def show_portfolios(
     shuffled: bool,
     obs: Float32s,
     totals: Floats,
-    held: Held,
+    shown: Held,
 ) -> None:
     """Fills observations and info of the envs in ``rows`` (n,) as they stand; what only a step has is 0."""
+    flat, n_features = world.table.reshape(-1), world.table.shape[2]
     for i in range(rows.shape[0]):
         j = rows[i]
         row, account = clock[j, ROW], accounts[j]
-        observe_market(j, row, orders[j], shuffled, world.table, obs)
-        net, gross = show_account(j, row, clock[j, PANEL], orders[j], account, world, obs, held)
+        observe_market(j, row, orders[j], shuffled, flat, n_features, obs)
+        net, gross = show_account(j, row, clock[j, PANEL], orders[j], account, world, obs, shown)
         totals[:, j] = 0.0
         totals[0, j], totals[1, j], totals[2, j], totals[3, j] = account[EQUITY], account[CASH], net, gross
-        held.price[j] = 0.0
+        shown.price[j] = 0.0

@@ -6,19 +6,18 @@ instrument without a bar), p fill prices before spread, B cash, E = B + sum U c_
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from trading_env.kernel.account import Bar, below_maintenance, commission_of, financing_of, margin_call
 from trading_env.kernel.compiled import inlined
 from trading_env.kernel.portfolio_trades import (
     END,
-    FILLS,
     GONE,
     MARK,
     OPEN,
     PRICE,
     TRADE,
-    WEIGHT,
     choose_trades,
     rules_for,
 )
@@ -39,48 +38,36 @@ class Terms(NamedTuple):
     traded: float
 
 
-@inlined
-def target_weights(action: Floats, limit: float, scratch: Floats) -> None:
-    """Writes w = L a / max(1, sum |a|) of an action (K,) to scratch; L is ``limit``.
+class Holding(NamedTuple):
+    """Positions that were held while prices moved: the gain, net and gross notional after, short notional before."""
 
-    NaN keeps the units: the order cannot be filled.
-    """
+    gain: float
+    net: float
+    gross: float
+    short: float
+
+
+@inlined
+def weight_scale(action: Floats, limit: float) -> float:
+    """The factor L / max(1, sum |a|) from an action (K,), NaN left out, to target weights; L is ``limit``."""
     total = 0.0
     for k in range(action.shape[0]):
-        if action[k] == action[k]:
-            total += abs(action[k])
-    for k in range(action.shape[0]):
-        if action[k] == action[k]:
-            scratch[WEIGHT, k] = limit * action[k] / max(1.0, total)
-        else:
-            scratch[WEIGHT, k], scratch[FILLS, k] = 0.0, 0.0
+        total += 0.0 if math.isnan(action[k]) else abs(action[k])
+    return limit / max(1.0, total)
 
 
 @inlined
-def notional_of(units: Floats, prices: Floats) -> tuple[float, float, float]:
-    """Net and gross notional at these prices (K,), and that of the short positions."""
-    net, gross, short = 0.0, 0.0, 0.0
-    for k in range(units.shape[0]):
-        notional = units[k] * prices[k]
-        net += notional
-        gross += abs(notional)
-        short += max(-notional, 0.0)
-    return net, gross, short
-
-
-@inlined
-def finance(account: Floats, scratch: Floats, rules: Rules) -> float:
-    """Charges the financing of a bar on the account as it is; returns it."""
-    short = notional_of(account[HEAD:], scratch[MARK])[2]
+def finance(account: Floats, short: float, rules: Rules) -> float:
+    """Charges the financing of a bar, given the notional of the short positions; returns it."""
     financing = financing_of(account[CASH], -short, 1.0, account[YEARS], rules)
     account[CASH] -= financing
     return financing
 
 
 @inlined
-def trade(account: Floats, k: int, d: float, p: float, scratch: Floats, rules: Rules) -> Terms:
+def trade(account: Floats, k: int, d: float, p: float, fees: Floats, rules: Rules) -> Terms:
     """Trades d units of instrument k at price p."""
-    own = rules_for(k, scratch, rules)
+    own = rules_for(k, fees, rules)
     traded = abs(d) * p
     commission, slippage = commission_of(d, p, own), own.spread * traded
     account[CASH] -= d * p + slippage + commission
@@ -101,64 +88,89 @@ def plus(a: Terms, b: Terms) -> Terms:
 
 
 @inlined
-def close_out(account: Floats, which: int, scratch: Floats, rules: Rules) -> Terms:
+def close_out(account: Floats, which: int, scratch: Floats, fees: Floats, rules: Rules) -> Terms:
     """Closes the positions, at the end of the bar, in the instruments that scratch[which] marks."""
     terms = Terms(0.0, 0.0, 0.0, 0.0, 0.0)
     for k in range(scratch.shape[1]):
         units = account[HEAD + k]
         if units != 0.0 and scratch[which, k] == 1.0:
-            terms = plus(terms, trade(account, k, -units, scratch[END, k], scratch, rules))
-            account[HEAD + k] = 0.0
+            terms = plus(terms, trade(account, k, -units, scratch[END, k], fees, rules))
     return terms
 
 
 @inlined
-def fill(account: Floats, scratch: Floats, rules: Rules) -> Terms:
-    """Fills the order for the weights in scratch."""
-    units, n = account[HEAD:], scratch.shape[1]
-    choose_trades(units, scratch, account[CASH] + notional_of(units, scratch[PRICE])[0], rules)
-    terms = Terms(0.0, 0.0, 0.0, 0.0, 0.0)
-    for k in range(n):
-        if scratch[TRADE, k] != 0.0:
-            terms = plus(terms, trade(account, k, scratch[TRADE, k], scratch[PRICE, k], scratch, rules))
-    return terms
+def held(units: float, before: float, after: float, so_far: Holding) -> Holding:
+    """What is held so far, and a position that is held while its price moves."""
+    notional = units * after
+    return Holding(
+        so_far.gain + units * (after - before),
+        so_far.net + notional,
+        so_far.gross + abs(notional),
+        so_far.short + max(-units * before, 0.0),
+    )
 
 
 @inlined
-def gain(account: Floats, start: int, end: int, scratch: Floats) -> float:
-    """Gain of the positions from the prices in one row of scratch to those in another."""
-    total = 0.0
+def hold(account: Floats, start: int, end: int, scratch: Floats) -> Holding:
+    """Holds the positions while prices move from one row of scratch to another."""
+    total = Holding(0.0, 0.0, 0.0, 0.0)
     for k in range(scratch.shape[1]):
-        total += account[HEAD + k] * (scratch[end, k] - scratch[start, k])
+        total = held(account[HEAD + k], scratch[start, k], scratch[end, k], total)
     return total
 
 
 @inlined
-def turn(account: Floats, scratch: Floats, bar: Bar, rules: Rules) -> Terms:
+def fill(account: Floats, scratch: Floats, fees: Floats, rules: Rules) -> tuple[Terms, Holding]:
+    """Makes the trades in scratch, and holds the positions to the end of the bar."""
+    terms, rest = Terms(0.0, 0.0, 0.0, 0.0, 0.0), Holding(0.0, 0.0, 0.0, 0.0)
+    for k in range(scratch.shape[1]):
+        d, p = scratch[TRADE, k], scratch[PRICE, k]
+        if d != 0.0:
+            terms = plus(terms, trade(account, k, d, p, fees, rules))
+        rest = held(account[HEAD + k], p, scratch[END, k], rest)
+    return terms, rest
+
+
+@inlined
+def turn(account: Floats, scratch: Floats, fees: Floats, gap: Holding, ends: bool, bar: Bar, rules: Rules) -> Terms:
     """Moves the account through a bar, whose prices and target weights are in scratch.
 
-    ``bar`` is that of a single instrument whose wicks count. The lows and highs of several instruments are not reached
+    Args:
+        account: (HEAD + K,), moved in place.
+        scratch: (N_SCRATCH, K).
+        fees: (K, N_FEES).
+        gap: the positions held from the close to the fill prices.
+        ends: True if an instrument is delisted at the end of the bar.
+        bar: that of a single instrument whose wicks count.
+        rules: of the account.
+
+    The lows and highs of several instruments are not reached
     at the same time, so only their closes can lead to a margin call. It closes what has a bar: the rest cannot be
     traded.
     """
-    financing, call, pnl = 0.0, 0.0, gain(account, MARK, PRICE, scratch)
+    financing, call = 0.0, 0.0
     if rules.fill != CLOSE:
-        financing = finance(account, scratch, rules)
+        financing = finance(account, gap.short, rules)
     if rules.wicks == 1.0 and rules.fill == NEXT_CLOSE:
         call = margin_call(account[CASH], account[HEAD], bar, rules)
-    terms = Terms(0.0, 0.0, 0.0, 0.0, 0.0)
-    if call == 0.0:
-        terms = fill(account, scratch, rules)
-    if rules.fill == CLOSE:
-        financing = finance(account, scratch, rules)
-    if rules.wicks == 1.0 and rules.fill != NEXT_CLOSE:
-        call = margin_call(account[CASH], account[HEAD], bar, rules)
+    equity = account[CASH] + gap.net
+    choose_trades(account[HEAD:], scratch, fees, equity, rules)
     if call != 0.0:
-        scratch[END, 0] = call
-    pnl += gain(account, PRICE, END, scratch)
-    terms = plus(terms, close_out(account, GONE, scratch, rules))
-    net, gross, _ = notional_of(account[HEAD:], scratch[END])
-    if call != 0.0 or below_maintenance(account[CASH] + net - gross, gross, 1.0, rules):
-        terms = plus(terms, close_out(account, OPEN, scratch, rules))
-    account[EQUITY] = account[CASH] + notional_of(account[HEAD:], scratch[END])[0]
-    return plus(terms, Terms(pnl, 0.0, 0.0, financing, 0.0))
+        scratch[TRADE, 0] = 0.0
+    terms, rest = fill(account, scratch, fees, rules)
+    if rules.fill == CLOSE:  # at the very prices of the close before
+        financing = finance(account, hold(account, MARK, PRICE, scratch).short, rules)
+    if rules.wicks == 1.0:
+        if rules.fill != NEXT_CLOSE:
+            call = margin_call(account[CASH], account[HEAD], bar, rules)
+        scratch[END, 0] = call if call != 0.0 else scratch[END, 0]
+        rest = hold(account, PRICE, END, scratch)
+    terms = plus(terms, Terms(gap.gain + rest.gain, 0.0, 0.0, financing, 0.0))
+    if ends:
+        terms = plus(terms, close_out(account, GONE, scratch, fees, rules))
+        rest = hold(account, END, END, scratch)
+    account[EQUITY] = account[CASH] + rest.net
+    if call != 0.0 or below_maintenance(account[EQUITY] - rest.gross, rest.gross, 1.0, rules):
+        terms = plus(terms, close_out(account, OPEN, scratch, fees, rules))
+        account[EQUITY] = account[CASH] + hold(account, END, END, scratch).net
+    return terms

@@ -26,10 +26,11 @@ from trading_env.kernel.rules import Floats, Rules
 ROUNDING = 1e-15  # relative to equity: a Newton step below it changes nothing
 
 # Rows of scratch: what a bar of one account needs of each instrument, in the order of the episode.
-PRICE, WEIGHT, TRADE, COST, FILLS, MARK, END, OPEN, GONE, FEES = range(10)
+PRICE, WEIGHT, TRADE, COST, FILLS, MARK, END, OPEN, GONE = range(9)
+N_SCRATCH = 9
 """Fill price; target weight; units to trade; cost of a trade, NaN where none is made; 1 where an order can be filled;
 the close before; the price at the end of the bar; 1 where there is a bar; 1 where that bar is the last before a
-delisting; and from the last row on the Fees."""
+delisting."""
 
 
 class Fees(NamedTuple):
@@ -43,13 +44,12 @@ class Fees(NamedTuple):
 
 
 N_FEES = len(Fees._fields)
-N_SCRATCH = FEES + N_FEES
 
 
 @inlined
-def rules_for(k: int, scratch: Floats, rules: Rules) -> Rules:
-    """The rules of instrument k."""
-    return pick(Rules, (Fees(*as_floats(scratch[FEES:, k], N_FEES)), rules))
+def rules_for(k: int, fees: Floats, rules: Rules) -> Rules:
+    """The rules of instrument k, given the Fees of all (K, N_FEES)."""
+    return pick(Rules, (Fees(*as_floats(fees[k], N_FEES)), rules))
 
 
 @inlined
@@ -57,10 +57,9 @@ def cost_to(base: float, w: float, units: float, p: float, rules: Rules) -> tupl
     """Cost of trading units to the notional w * base, and its slope in ``base``."""
     gap = w * base - units * p
     buys, size = gap > 0.0, abs(gap)
-    commission = fee_of(size / p, buys, p, rules)
-    rate = fee_rate(buys, rules)
+    commission, rate = fee_of(size, buys, 1.0, rules), fee_rate(buys, rules)  # of a trade of that many units at 1
     if rules.per_unit != 0.0:
-        rate += rules.per_unit / p
+        commission, rate = fee_of(size / p, buys, p, rules), rate + rules.per_unit / p
     if rules.minimum > rules.fixed and commission <= rules.minimum:
         rate = 0.0
     return rules.spread * size + commission, (w if buys else -w) * (rules.spread + rate)
@@ -84,12 +83,12 @@ def sizes(units: Floats, scratch: Floats) -> tuple[float, float]:
             frozen += abs(units[k]) * scratch[PRICE, k]
         else:
             gross += abs(scratch[WEIGHT, k])
-    return gross, frozen if gross > 0.0 else 0.0  # without weights there is nothing to shrink
+    return gross, frozen
 
 
 @inlined
 def solve_base(
-    units: Floats, scratch: Floats, equity: float, gross: float, frozen: float, rules: Rules
+    units: Floats, scratch: Floats, fees: Floats, equity: float, gross: float, frozen: float, rules: Rules
 ) -> tuple[float, float]:
     """The base Y to which the weights apply, and the sum of the costs, each in scratch; Y <= 0: none can be paid."""
     n, limit, base, paid = units.shape[0], rules.max_leverage, equity, 0.0
@@ -101,7 +100,7 @@ def solve_base(
         for k in range(n):
             if not math.isnan(scratch[COST, k]):
                 w, p = scratch[WEIGHT, k], scratch[PRICE, k]
-                cost, rise = cost_to(base, w, units[k], p, rules_for(k, scratch, rules))
+                cost, rise = cost_to(base, w, units[k], p, rules_for(k, fees, rules))
                 scratch[COST, k] = cost
                 paid += cost
                 slope += rise
@@ -116,7 +115,7 @@ def solve_base(
 
 @inlined
 def trades_at(
-    base: float, paid: float, share: float, units: Floats, scratch: Floats, equity: float, rules: Rules
+    base: float, paid: float, share: float, units: Floats, scratch: Floats, fees: Floats, equity: float, rules: Rules
 ) -> bool:
     """Writes the trades of a solution to scratch; True if one of them is not made after all.
 
@@ -128,7 +127,7 @@ def trades_at(
         cost, d = scratch[COST, k], 0.0
         if not math.isnan(cost):
             w, p = scratch[WEIGHT, k] * share, scratch[PRICE, k]
-            d = trade_to_target(w, units[k], equity - (paid - cost), p, rules_for(k, scratch, rules))
+            d = trade_to_target(w, units[k], equity - (paid - cost), p, rules_for(k, fees, rules))
             d = 0.0 if base <= 0.0 and w != 0.0 else d  # no equity would be left
             d = 0.0 if abs(d) * p < rules.min_trade * equity else d
             if d == 0.0:
@@ -142,25 +141,29 @@ def trades_at(
 
 
 @inlined
-def choose_trades(units: Floats, scratch: Floats, equity: float, rules: Rules) -> None:
+def choose_trades(units: Floats, scratch: Floats, fees: Floats, equity: float, rules: Rules) -> None:
     """Writes the trades of an account with this equity E_p to scratch.
 
     Trades that their own cost would reverse, and those within the no-trade band, are dropped together, and the others
     solved for again, with what then keeps its units. Without equity everything that can be traded is closed.
     """
-    n = units.shape[0]
+    n, gross, frozen = units.shape[0], 0.0, 0.0
     for k in range(n):
-        fills, idle = scratch[FILLS, k] == 1.0, scratch[WEIGHT, k] == 0.0 and units[k] == 0.0
+        fills, w = scratch[FILLS, k] == 1.0, scratch[WEIGHT, k]
+        trades = fills and (w != 0.0 or units[k] != 0.0)
         scratch[TRADE, k] = -units[k] if fills else 0.0
-        scratch[COST, k] = math.nan if idle or not fills else 0.0
+        scratch[COST, k] = 0.0 if trades else math.nan
+        gross += abs(w) if trades else 0.0
+        frozen += 0.0 if trades else abs(units[k]) * scratch[PRICE, k]
     if equity <= 0.0:
         return
     for _ in range(n + 1):
-        gross, frozen = sizes(units, scratch)
-        base, paid = solve_base(units, scratch, equity, gross, frozen, rules)
+        frozen = frozen if gross > 0.0 else 0.0  # without weights there is nothing to shrink
+        base, paid = solve_base(units, scratch, fees, equity, gross, frozen, rules)
         share = 1.0
         if frozen > 0.0:
             left = left_for(base, gross, frozen, rules.max_leverage)[0]
             share = base / left if left > 0.0 else 0.0
-        if not trades_at(base, paid, share, units, scratch, equity, rules):
+        if not trades_at(base, paid, share, units, scratch, fees, equity, rules):
             break
+        gross, frozen = sizes(units, scratch)
