@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from trading_env._checks import integer, number
-from trading_env.analysis.futures import changed_future, with_other_values
+from trading_env.analysis.futures import changed_data, changed_future, with_other_values
 from trading_env.analysis.probes import EnvProbe, FeatureProbe, Shown, resolve
 from trading_env.analysis.screen import Screened, screen
 from trading_env.analysis.unjudged import unjudged
 from trading_env.data.market import Market
+from trading_env.data.panel import Panel
 
 _LAST_CUTS = 8  # number of these at the very end of the data
 
@@ -115,9 +116,10 @@ def check_causality(
     whether they predict the next returns. Compute them inside ``subject`` to have them judged.
 
     Args:
-        subject: features as for TradingEnv (a callable, names, "default"); or a TradingEnv, bare or with the wrappers
-            of `gym.make`; or a mapping of its keywords; or a callable Market -> TradingEnv.
-        market: anything that `load` accepts; by default the data of the env or of the keywords.
+        subject: features as for TradingEnv (a callable, names, "default"); or a TradingEnv or PortfolioEnv, bare or
+            with the wrappers of `gym.make`; or a mapping of its keywords; or a callable Market -> env.
+        market: anything that `load` accepts, or a Panel; by default the data of the env or of the keywords. Of a
+            panel nothing is screened.
         scaler: a fitted FeatureScaler, for features only.
         cuts: the number of bars to cut after (at most all), or the bars themselves. By default 120 for features and
             30 for an env: each of the last 8 bars, and the others evenly spread. A leak in a single row elsewhere is
@@ -148,11 +150,13 @@ def check_causality(
     for up, short in ((True, False), (False, False), (True, True)):
         for cut in rows:
             stop = min(max(cut + 2, probe.least), len(market)) if short else len(market)
-            changed = changed_future(market, cut, rng, up=up, stop=stop)
+            changed = changed_data(market, cut, rng, up=up, stop=stop)
             for before, after in probe.pairs(changed, cut):
                 _raise_if_moved(before, after, cut, market, tolerance)
             for name in _moved_later(probe.features, probe.latest, cut):
                 unmoved.pop(name, None)
+    if isinstance(market, Panel):
+        return _panel_report(probe, rows, tuple(unmoved))
     everywhere = changed_future(market, -1, rng)
     not_judged = unjudged(probe, market, unmoved, everywhere, lambda name: with_other_values(market, name, rng))
     report = _report(probe, market, rows, tuple(unmoved), not_judged)
@@ -183,6 +187,15 @@ def _report(
     judged = tuple(name for name in (*made, *scaler, *reward * (not code)) if name not in not_judged)
     screened = sorted(screen(columns, market.close), key=lambda one: (np.isnan(one.p_value), one.p_value))
     return CausalityReport(tuple(probe.names), tuple(cuts), unmoved, judged, dict(not_judged), tuple(screened))
+
+
+def _panel_report(probe: FeatureProbe | EnvProbe, cuts: Sequence[int], unmoved: tuple[str, ...]) -> CausalityReport:
+    """The report on a panel, of which nothing is screened, nor searched for data that callables hold."""
+    features = tuple(f"feature {name!r}" for name in probe.features.names if name not in unmoved)
+    not_judged = {f"feature {name!r}": "it reacts to no change of the data" for name in unmoved}
+    if probe.given.scaler is not None:
+        not_judged["scaler"] = "it was fitted before the check"
+    return CausalityReport(tuple(probe.names), tuple(cuts), unmoved, features, not_judged, ())
 
 
 def _words(report: CausalityReport) -> str:
@@ -216,7 +229,7 @@ def _moves(before: npt.NDArray[Any], after: npt.NDArray[Any], tolerance: float) 
     return result
 
 
-def _raise_if_moved(before: Shown, after: Shown, cut: int, market: Market, tolerance: float) -> None:
+def _raise_if_moved(before: Shown, after: Shown, cut: int, market: Market | Panel, tolerance: float) -> None:
     """Raises LookAheadError for the first column that differs at the first bar with a difference."""
     if before.names != after.names:
         raise ValueError(f"the columns differ with the data: {before.names} and {after.names}")

@@ -1,11 +1,14 @@
-"""Markets with another future, or with another column. T = bars."""
+"""Markets and panels with another future, or with another column. T = bars."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from trading_env.data.bars import BAR_COLUMNS, Floats
 from trading_env.data.market import Market
+from trading_env.data.panel import Panel
 
 
 def changed_future(
@@ -38,6 +41,34 @@ def changed_future(
         first=min(market.first, stop - 1),
         bars_per_year=market.bars_per_year,
     )
+
+
+def changed_panel(
+    panel: Panel, cut: int, rng: np.random.Generator, *, up: bool = True, stop: int | None = None
+) -> Panel:
+    """The panel up to ``stop``, with different bars of all instruments after row ``cut``.
+
+    Which rows are bars, and when an instrument is delisted, stays.
+    """
+    stop = len(panel) if stop is None else stop
+    columns = {name: values[:stop].copy() for name, values in panel.columns.items()}
+    for k, symbol in enumerate(panel.symbols):
+        own = panel.tradable[:stop, k]
+        if not own.any():
+            continue
+        n, last = int(own.sum()), int(own[: cut + 1].sum()) - 1
+        other = changed_future(panel.market(symbol), last, rng, up=up, stop=n)
+        for name, values in columns.items():
+            values[own, k] = other.column(name)
+    return panel.with_columns(columns)
+
+
+def changed_data(
+    data: Market | Panel, cut: int, rng: np.random.Generator, *, up: bool = True, stop: int | None = None
+) -> Any:
+    """`changed_panel` or `changed_future`, by the kind of data."""
+    change: Any = changed_panel if isinstance(data, Panel) else changed_future
+    return change(data, cut, rng, up=up, stop=stop)
 
 
 def with_other_values(market: Market, name: str, rng: np.random.Generator) -> Market:

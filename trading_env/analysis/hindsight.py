@@ -13,9 +13,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from trading_env._checks import integer, number
+from trading_env._checks import brief, integer, number
 from trading_env.data.bars import finite_column
+from trading_env.data.panel import Panel
 from trading_env.envs.keywords import config_of, shows_keywords
+from trading_env.envs.portfolio_task import PortfolioTask
 from trading_env.envs.task import Task
 from trading_env.kernel.hindsight import BRANCH_CASH, BRANCH_GROWTH, BRANCH_TARGET, BRANCH_UNITS, grow_branches
 from trading_env.kernel.layout import CLOSES
@@ -95,6 +97,10 @@ def _time_limit(env: Any) -> int | None:
 def _task_of(env: Any, keywords: dict[str, Any]) -> Task:
     """The task of an env, or one made from data and keywords."""
     task = getattr(getattr(env, "unwrapped", None), "task", None)
+    if isinstance(task, PortfolioTask) or isinstance(env, Panel):
+        raise ValueError(
+            f"hindsight bounds one instrument, got a portfolio: {brief(env)}; give the market of one instrument"
+        )
     if not isinstance(task, Task):
         return Task(env, config_of(hindsight, keywords))
     if keywords:

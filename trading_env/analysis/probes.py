@@ -14,10 +14,16 @@ from trading_env._checks import brief
 from trading_env.data.bars import Floats
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
+from trading_env.data.panel import Panel
+from trading_env.data.panel_datasets import load_panel
+from trading_env.envs.portfolio_env import PortfolioEnv
+from trading_env.envs.portfolio_task import PortfolioTask
 from trading_env.envs.trading_env import TradingEnv
+from trading_env.features.panel import PanelFeatures, panel_features
 from trading_env.features.scaler import scaled_features
 from trading_env.features.table import FeatureTable
 
+Data = Market | Panel
 _FEATURE_CUTS, _ENV_CUTS = 120, 30
 _STEPS = 12  # number of steps that an env makes before a cut
 _ACCOUNT = ("exposure", "target", "unrealised log return", "drawdown")
@@ -54,24 +60,24 @@ class FeatureProbe:
 
     n_cuts, least = _FEATURE_CUTS, 0
 
-    def __init__(self, features: Any, scaler: Any, market: Market) -> None:
+    def __init__(self, features: Any, scaler: Any, market: Data) -> None:
         self._arguments = features, scaler
-        table = scaled_features(market, *self._arguments)
-        self.first, self.names = max(table.warmup, market.first), table.names  # earlier rows are history
-        self.features = self.latest = _shown(table)
+        table = _table_of(market, *self._arguments)
+        self.features = self.latest = _shown(table, market)
+        self.first, self.names = max(table.warmup, market.first), self.features.names  # earlier rows are history
         self.given = Given(features, scaler)
 
-    def given_on(self, market: Market) -> tuple[Given, Shown]:
+    def given_on(self, market: Data) -> tuple[Given, Shown]:
         """What computes the features of another market, and those features."""
-        return self.given, _shown(scaled_features(market, *self._arguments))
+        return self.given, _shown(_table_of(market, *self._arguments), market)
 
     def rewards(self) -> Floats | None:
         """Without an env there is no reward."""
         return None
 
-    def pairs(self, changed: Market, cut: int) -> Iterator[tuple[Shown, Shown]]:
+    def pairs(self, changed: Data, cut: int) -> Iterator[tuple[Shown, Shown]]:
         """What is shown up to the cut, before and after the change."""
-        self.latest = _shown(scaled_features(changed, *self._arguments))
+        self.latest = _shown(_table_of(changed, *self._arguments), changed)
         yield _until(self.features, cut), _until(self.latest, cut)
 
 
@@ -80,7 +86,7 @@ class EnvProbe:
 
     n_cuts = _ENV_CUTS
 
-    def __init__(self, make: Callable[[Market], Any], market: Market, seed: int) -> None:
+    def __init__(self, make: Callable[[Any], Any], market: Data, seed: int) -> None:
         self._make, self._seed = make, seed
         self._env = make(market)
         task = self._env.unwrapped.task
@@ -90,7 +96,7 @@ class EnvProbe:
         self.names: Sequence[str] = self.features.names
         self.given = _given_to(self._env)
 
-    def given_on(self, market: Market) -> tuple[Given, Shown]:
+    def given_on(self, market: Data) -> tuple[Given, Shown]:
         """What computes features and rewards in the env of another market, and its features."""
         env = self._make(market)
         return _given_to(env), _features_of(env)
@@ -108,7 +114,7 @@ class EnvProbe:
             start += max(len(rewards), 1)
         return found
 
-    def pairs(self, changed: Market, cut: int) -> Iterator[tuple[Shown, Shown]]:
+    def pairs(self, changed: Data, cut: int) -> Iterator[tuple[Shown, Shown]]:
         """What is shown up to the cut, before and after the change: features, then episodes."""
         other = self._make(changed)
         self.latest = _features_of(other)
@@ -131,14 +137,24 @@ class EnvProbe:
             start = cut - steps  # the episode ended early: start later
 
 
-def _shown(table: FeatureTable) -> Shown:
-    return Shown(table.names, 0, table.values)
+def _table_of(market: Data, features: Any, scaler: Any) -> FeatureTable | PanelFeatures:
+    if isinstance(market, Panel):
+        return panel_features(market, features, scaler)
+    return scaled_features(market, features, scaler)
+
+
+def _shown(table: FeatureTable | PanelFeatures, market: Data) -> Shown:
+    """The table; that of a panel with a column for each instrument and feature."""
+    if not isinstance(market, Panel):
+        return Shown(table.names, 0, table.values)
+    names = tuple(f"{symbol} {name}" for symbol in market.symbols for name in table.names)
+    return Shown(names, 0, table.values.reshape(len(table.values), -1))
 
 
 def _given_to(env: Any) -> Given:
     """What the user gave to an env: keywords, and code of his own around it or in it."""
     config, code = env.unwrapped.task.config, {}
-    if type(env.unwrapped) is not TradingEnv:
+    if type(env.unwrapped) not in (TradingEnv, PortfolioEnv):
         code[type(env.unwrapped).__name__] = env.unwrapped
     while env is not env.unwrapped:
         if not type(env).__module__.startswith("gymnasium."):
@@ -149,7 +165,11 @@ def _given_to(env: Any) -> Given:
 
 def _features_of(env: Any) -> Shown:
     task = env.unwrapped.task
-    return Shown(tuple(task.feature_names), 0, task.features)
+    names, values = tuple(task.feature_names), task.features
+    if isinstance(task, PortfolioTask):
+        symbols = task.markets[0].symbols
+        return Shown(tuple(f"{s} {name}" for s in symbols for name in names), 0, values.reshape(len(values), -1))
+    return Shown(names, 0, values)
 
 
 def _until(shown: Shown, cut: int) -> Shown:
@@ -191,6 +211,11 @@ def _observations(task: Any, obs: Any) -> list[tuple[str, float]]:
     if flat.size != task.width:  # changed by a wrapper
         return [(f"observation[{i}]", float(value)) for i, value in enumerate(flat)]
     lags = range(task.window - 1, -1, -1)
+    if isinstance(task, PortfolioTask):
+        names = [f"observation of place {k}, {name!r} {lag} bars back"
+                 for lag in lags for k in range(task.n) for name in task.feature_names]  # fmt: skip
+        names += [f"observation {part!r} of place {k}" for part in ("tradable", "weights") for k in range(task.n)]
+        return list(zip([*names, "observation 'cash_weight'", "observation 'drawdown'"], flat.tolist(), strict=True))
     names = [f"observation {name!r} {lag} bars back" for lag in lags for name in task.feature_names]
     if task.observation == "compact":
         names = ["observation 'row'"]
@@ -198,8 +223,8 @@ def _observations(task: Any, obs: Any) -> list[tuple[str, float]]:
     return list(zip(names, flat.tolist(), strict=True))
 
 
-def resolve(subject: Any, market: Any) -> tuple[Callable[[Market], Any] | None, Market]:
-    """A function that makes the env of a market (None if the subject is features), and the market."""
+def resolve(subject: Any, market: Any) -> tuple[Callable[[Any], Any] | None, Data]:
+    """A function that makes the env of a market or panel (None if the subject is features), and the market or panel."""
     _refuse_array(subject)
     _refuse_vector(subject)
     if isinstance(subject, gym.Env):
@@ -208,11 +233,14 @@ def resolve(subject: Any, market: Any) -> tuple[Callable[[Market], Any] | None, 
         keywords = dict(subject)
         _refuse_array(keywords.get("features"))
         data = keywords.pop("data", "us-stocks/AAPL")
-        return lambda m: TradingEnv(m, **keywords), _one_market(data if market is None else market, keywords)
+        data = data if market is None else market
+        if isinstance(data, Panel):
+            return lambda panel: PortfolioEnv(panel, **keywords), data
+        return lambda m: TradingEnv(m, **keywords), _one_market(data, keywords)
     if market is None:
         raise TypeError("market must be given beside features or a callable, got None")
-    loaded = load(market)
-    shown = subject(loaded) if callable(subject) else None
+    loaded: Data = market if isinstance(market, Panel) else load(market)
+    shown = _called(subject, loaded)
     _refuse_vector(shown)
     if isinstance(shown, gym.Env):
         _check_trading_env(shown)
@@ -220,8 +248,20 @@ def resolve(subject: Any, market: Any) -> tuple[Callable[[Market], Any] | None, 
     return None, loaded
 
 
-def _resolve_env(env: gym.Env[Any, Any], market: Any) -> tuple[Callable[[Market], Any], Market]:
-    """A function that makes an env like this one for another market, and the market."""
+def _called(subject: Any, loaded: Data) -> Any:
+    """What a callable makes of the data: an env, or features; of a panel, those of its first instrument."""
+    if not callable(subject):
+        return None
+    if not isinstance(loaded, Panel):
+        return subject(loaded)
+    try:
+        return subject(loaded)
+    except (TypeError, ValueError, AttributeError):  # a feature callable takes Markets
+        return subject(loaded.market(loaded.symbols[0]))
+
+
+def _resolve_env(env: gym.Env[Any, Any], market: Any) -> tuple[Callable[[Any], Any], Data]:
+    """A function that makes an env like this one for other data, and the data."""
     _check_trading_env(env)
     spec, keywords = env.spec, env.unwrapped.keywords  # type: ignore[attr-defined]
     _refuse_array(keywords.get("features"))
@@ -230,15 +270,27 @@ def _resolve_env(env: gym.Env[Any, Any], market: Any) -> tuple[Callable[[Market]
             f"{env!r} has no spec to make others from, wrappers and all: make it by gym.make, or give a callable "
             "Market -> env"
         )
-    loaded = _one_market(keywords["data"] if market is None else market, keywords)
+    if isinstance(env.unwrapped, PortfolioEnv):
+        loaded: Data = _one_panel(env.unwrapped, market)
+    else:
+        loaded = _one_market(keywords["data"] if market is None else market, keywords)
     if spec is not None:
         return lambda m: gym.make(spec, data=m), loaded
     return lambda m: type(env)(**{**keywords, "data": m}), loaded
 
 
 def _check_trading_env(env: Any) -> None:
-    if not isinstance(env.unwrapped, TradingEnv):
-        raise TypeError(f"an env must be a TradingEnv to be checked, got {brief(env)}")
+    if not isinstance(env.unwrapped, (TradingEnv, PortfolioEnv)):
+        raise TypeError(f"an env must be a TradingEnv or a PortfolioEnv to be checked, got {brief(env)}")
+
+
+def _one_panel(env: PortfolioEnv, market: Any) -> Panel:
+    """The panel to check an env on: its own, or the one given."""
+    if market is not None:
+        return load_panel(market)
+    if len(env.task.markets) > 1:
+        raise TypeError("several panels: give the one to check as market=")
+    return env.task.markets[0]
 
 
 def _refuse_array(features: Any) -> None:

@@ -182,6 +182,12 @@ class Panel:
         }
         return self._of(**{**self._fields(), **views, "first": start})
 
+    def with_columns(self, columns: Mapping[str, Floats]) -> Panel:
+        """The first n rows of the panel with these columns (n, K) in place of its own, which are not checked."""
+        n = len(next(iter(columns.values())))
+        part = self._part(min(self.first, n - 1), n)
+        return self._of(**{**part._fields(), "columns": FrozenDict(columns)})
+
     def market(self, symbol: str) -> Market:
         """The bars of one instrument, history included.
 

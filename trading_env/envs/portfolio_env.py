@@ -137,9 +137,19 @@ class PortfolioEnv(HasSpec, ShowsPortfolio, gym.Env[Any, Any]):
         config = portfolio_config_of(PortfolioEnv, keywords)
         if render_mode is not None:
             choice("render_mode", render_mode, tuple(self.metadata["render_modes"]))
-        self.render_mode = render_mode
-        self.keywords = {"data": data, **keywords}  # to make another env like this one
-        self.task = task = PortfolioTask(data, config)
+        self._set_up(PortfolioTask(data, config), {"data": data, **keywords}, render_mode)
+
+    @classmethod
+    def of_task(cls, task: PortfolioTask, keywords: dict[str, Any], render_mode: str | None = None) -> PortfolioEnv:
+        """An env that shares the ``task``, and so the validated keywords, of another env."""
+        env = cls.__new__(cls)
+        env._set_up(task, keywords, render_mode)
+        return env
+
+    def _set_up(self, task: PortfolioTask, keywords: dict[str, Any], render_mode: str | None) -> None:
+        """Sets all attributes from validated arguments."""
+        self.render_mode, self.task = render_mode, task
+        self.keywords = keywords  # to make another env like this one
         self.action_space, self.observation_space = task.action_space(), task.observation_space()
         self._waiting = np.zeros(1, np.bool_)
         self._opened: Drawn | None = None

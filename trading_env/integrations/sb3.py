@@ -16,8 +16,12 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 from trading_env._checks import choice
+from trading_env.envs.portfolio_task import PortfolioTask
+from trading_env.envs.portfolio_vector_env import PortfolioVectorEnv
+from trading_env.envs.portfolios import KEYS as PORTFOLIO_KEYS
 from trading_env.envs.task import Task
 from trading_env.envs.trading_vector_env import TradingVectorEnv
+from trading_env.integrations.portfolio_sub_env import PortfolioSubEnv
 from trading_env.integrations.sub_env import SubEnv, row_of
 from trading_env.kernel.measure import KEYS
 
@@ -64,7 +68,8 @@ class TradingVecEnv(VecEnv):
     With observation="compact" a policy needs `CompactExtractor`, and VecNormalize must be told norm_obs=False.
 
     Args:
-        num_envs: N, or a TradingVectorEnv with autoreset_mode SAME_STEP (of `gym.make_vec`, or a reference market's).
+        num_envs: N, or a TradingVectorEnv (of `gym.make_vec`, or a reference market's) or PortfolioVectorEnv with
+            autoreset_mode SAME_STEP.
         info_keys: keys of TradingEnv's info that all dicts of ``infos`` hold.
         render_mode: None, "ansi" or "rgb_array", as of TradingEnv: for ``render``, ``get_images`` and VecVideoRecorder.
         **keywords: of TradingEnv, if ``num_envs`` is a number.
@@ -75,11 +80,13 @@ class TradingVecEnv(VecEnv):
 
     Example:
         >>> model = PPO("MlpPolicy", TradingVecEnv(16, data="us-stocks/AAPL", random_start=True))
+        >>> stocks = gym.make_vec("trading_env:PortfolioEnv-v0", 16, autoreset_mode="SAME_STEP")
+        >>> model = PPO("MlpPolicy", TradingVecEnv(stocks))
     """
 
     def __init__(
         self,
-        num_envs: int | TradingVectorEnv = 1,
+        num_envs: int | TradingVectorEnv | PortfolioVectorEnv = 1,
         *,
         info_keys: Sequence[str] = (),
         render_mode: str | None = None,
@@ -87,9 +94,11 @@ class TradingVecEnv(VecEnv):
     ) -> None:
         self.sub_render_mode = None if render_mode is None else choice("render_mode", render_mode, RENDER_MODES)
         self.envs = _vector_env(num_envs, keywords)
-        self.info_keys = _info_keys(info_keys)
-        n = self.envs.num_envs
-        self.sub_envs = [SubEnv(self, i) for i in range(n)]
+        portfolios = isinstance(self.envs, PortfolioVectorEnv)
+        self._keys = PORTFOLIO_KEYS if portfolios else KEYS
+        self.info_keys = _info_keys(info_keys, self._keys)
+        n, view = self.envs.num_envs, PortfolioSubEnv if portfolios else SubEnv
+        self.sub_envs = [view(self, i) for i in range(n)]
         super().__init__(n, self.envs.single_observation_space, self.envs.single_action_space)
         self._actions: Any = None
         self._masks: npt.NDArray[np.bool_] | None = None  # (N, A), of the last observations
@@ -100,7 +109,7 @@ class TradingVecEnv(VecEnv):
         self._made = time.time()
 
     @property
-    def task(self) -> Task:
+    def task(self) -> Task | PortfolioTask:
         """The task, which the sub-envs share."""
         return self.envs.task
 
@@ -115,7 +124,7 @@ class TradingVecEnv(VecEnv):
         self._lengths[:] = 0
         self._played = []
         self._masks = info.get("action_mask")
-        self.reset_infos = [_row_of(info, i) for i in range(self.num_envs)]
+        self.reset_infos = [_row_of(info, i, self._keys) for i in range(self.num_envs)]
         return obs
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
@@ -146,12 +155,12 @@ class TradingVecEnv(VecEnv):
         seconds = round(time.time() - self._made, 6)
         for i in rows:
             infos[i] = {
-                **_row_of(info["final_info"], i),
+                **_row_of(info["final_info"], i, self._keys),
                 "TimeLimit.truncated": not terminated[i],
                 "terminal_observation": info["final_obs"][i],
                 "episode": {"r": round(float(self._returns[i]), 6), "l": int(self._lengths[i]), "t": seconds},
             }
-            self.reset_infos[i] = _row_of(info, i)
+            self.reset_infos[i] = _row_of(info, i, self._keys)
         self._returns[rows] = 0.0
         self._lengths[rows] = 0
 
@@ -162,9 +171,12 @@ class TradingVecEnv(VecEnv):
         self._room = max(2 * longest, MIN_ROOM)
 
     def orders_of(self, i: int) -> npt.NDArray[np.float64]:
-        """Orders of sub-env i in its running episode: target exposures or lots, NaN = hold."""
+        """Orders of sub-env i in its running episode: target exposures or lots, NaN = hold; of portfolios (S, K)."""
         n = int(self._lengths[i])
         actions = np.array([actions[i] for actions in self._played[len(self._played) - n :]])
+        if isinstance(self.task, PortfolioTask):
+            boxes = self.task.weights_of(actions) if self.task.discrete and n else actions
+            return boxes.astype(np.float64).reshape(n, self.task.n)
         if n == 0:
             return np.zeros(0)
         if len(self.task.orders):
@@ -264,9 +276,9 @@ def look_at(model: Any, env: Any) -> None:
     windows.look_at(env)
 
 
-def _vector_env(num_envs: Any, keywords: dict[str, Any]) -> TradingVectorEnv:
+def _vector_env(num_envs: Any, keywords: dict[str, Any]) -> TradingVectorEnv | PortfolioVectorEnv:
     """The vector env given, or one of that many sub-envs."""
-    if not isinstance(num_envs, TradingVectorEnv):
+    if not isinstance(num_envs, (TradingVectorEnv, PortfolioVectorEnv)):
         if "autoreset_mode" in keywords:
             raise TypeError("autoreset_mode is SAME_STEP in TradingVecEnv and cannot be given")
         return TradingVectorEnv(num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **keywords)
@@ -277,19 +289,20 @@ def _vector_env(num_envs: Any, keywords: dict[str, Any]) -> TradingVectorEnv:
     return num_envs
 
 
-def _info_keys(keys: Any) -> tuple[str, ...]:
+def _info_keys(keys: Any, known: Sequence[str]) -> tuple[str, ...]:
     """Keys of info, checked."""
     if isinstance(keys, str) or not isinstance(keys, Sequence):
         raise TypeError(f"info_keys must be a sequence of keys of info, got {keys!r}")
-    unknown = [key for key in keys if key not in KEYS]
+    unknown = [key for key in keys if key not in known]
     if unknown:
-        raise ValueError(f"info_keys {unknown} are unknown; known are {list(KEYS)}")
+        raise ValueError(f"info_keys {unknown} are unknown; known are {list(known)}")
     return tuple(keys)
 
 
-def _row_of(info: dict[str, Any], i: int) -> dict[str, Any]:
-    """Row i of info in the form of TradingEnv: floats, an int bar, and a copy of the mask."""
-    row = {key: info[key][i].item() for key in KEYS}
-    if "action_mask" in info:
-        row["action_mask"] = info["action_mask"][i].copy()
+def _row_of(info: dict[str, Any], i: int, keys: Sequence[str]) -> dict[str, Any]:
+    """Row i of info in the form of the scalar env: floats, an int bar, and copies of arrays (K,) and of the mask."""
+    row = {key: info[key][i].item() if info[key].ndim == 1 else info[key][i].copy() for key in keys}
+    for key in ("action_mask", "instruments"):
+        if key in info:
+            row[key] = info[key][i].copy()
     return row

@@ -21,7 +21,7 @@ from trading_env.kernel.rules import Floats
 class Owner(Protocol):
     """The part of TradingVecEnv that a SubEnv uses; TradingVecEnv imports this module, so that it is a Protocol."""
 
-    envs: TradingVectorEnv
+    envs: Any  # a TradingVectorEnv or a PortfolioVectorEnv
     sub_render_mode: str | None
     reset_infos: list[dict[str, Any]]
 
@@ -81,7 +81,7 @@ class SubEnv:
         return keywords
 
     @property
-    def _envs(self) -> TradingVectorEnv:
+    def _envs(self) -> Any:
         return self._place[0].envs
 
     @property
@@ -92,27 +92,32 @@ class SubEnv:
     @property
     def metadata(self) -> dict[str, Any]:
         """The vector env's metadata."""
-        return self._envs.metadata
+        metadata: dict[str, Any] = self._envs.metadata
+        return metadata
 
     @property
     def task(self) -> Task:
         """The task, with the validated keywords."""
-        return self._envs.task
+        task: Task = self._envs.task
+        return task
 
     @property
     def env_config(self) -> dict[str, Any]:
         """This env's configuration as plain JSON; see `trading_env.envs.declaration.declaration`."""
-        return self._envs.env_config
+        config: dict[str, Any] = self._envs.env_config
+        return config
 
     @property
     def observation_space(self) -> spaces.Space[Any]:
         """Of one sub-env."""
-        return self._envs.single_observation_space
+        space: spaces.Space[Any] = self._envs.single_observation_space
+        return space
 
     @property
     def action_space(self) -> spaces.Space[Any]:
         """Of one sub-env."""
-        return self._envs.single_action_space
+        space: spaces.Space[Any] = self._envs.single_action_space
+        return space
 
     @property
     def np_random(self) -> np.random.Generator:
@@ -155,7 +160,7 @@ class SubEnv:
         """The episode so far, as the ``render_mode`` says; see TradingEnv."""
         return self._as_env().render()
 
-    def _as_env(self) -> TradingEnv:
+    def _as_env(self) -> Any:
         """A TradingEnv in the state of this sub-env."""
         if "_single" not in self.__dict__:
             single = TradingEnv.of_task(self.task, self.keywords, self.render_mode)

@@ -135,6 +135,7 @@ def test_both_checkers_pass_without_a_warning(row):
         for advice in (
             "Your observation market",
             "It seems that your observation",
+            "Treating image space as channels-last",
             "The minimal resolution for an image",
         ):
             warnings.filterwarnings("ignore", message=advice)
