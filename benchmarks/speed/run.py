@@ -21,6 +21,7 @@ from benchmarks.speed import agents as speed_agents
 from benchmarks.speed import cores as speed_cores
 from benchmarks.speed import envs as speed_env
 from benchmarks.speed import lstm as speed_lstm
+from benchmarks.speed import portfolios as speed_portfolios
 from benchmarks.speed import sb3 as speed_sb3
 from benchmarks.speed import scale as speed_scale
 from benchmarks.speed import start as speed_start
@@ -33,6 +34,7 @@ PROGRAM = "python -m benchmarks speed"
 PARTS: Mapping[str, ModuleType] = {
     "start": speed_start,
     "env": speed_env,
+    "portfolio": speed_portfolios,
     "scale": speed_scale,
     "agents": speed_agents,
     "cores": speed_cores,
@@ -50,7 +52,7 @@ Trust the ratios; the rates depend on this machine and its load."""
 class SpeedSettings:
     """Options of ``python -m benchmarks speed``."""
 
-    parts: tuple[Literal["start", "env", "scale", "agents", "cores", "lstm", "sb3"], ...] = tuple(PARTS)
+    parts: tuple[Literal["start", "env", "portfolio", "scale", "agents", "cores", "lstm", "sb3"], ...] = tuple(PARTS)
     """Parts to measure; sb3 is the speed of Stable-Baselines3 on our vector envs."""
     env: Literal["TradingEnv", "CartPole-v1"] = "TradingEnv"
     """Env of the part agents."""
