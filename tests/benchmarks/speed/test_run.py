@@ -28,7 +28,7 @@ def quick(tmp_path_factory):
 
 def test_every_part_reports_its_rates_and_ratios(quick):
     text, results = quick
-    assert list(results["parts"]) == ["start", "env", "scale", "agents", "cores", "lstm", "sb3"]
+    assert list(results["parts"]) == ["start", "env", "portfolio", "scale", "agents", "cores", "lstm", "sb3"]
     assert results["quick"] is True
     modules = {"env": speed_env, "agents": speed_agents, "cores": speed_cores, "lstm": speed_lstm, "sb3": speed_sb3}
     for part, module in modules.items():

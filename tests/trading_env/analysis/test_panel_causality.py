@@ -42,7 +42,7 @@ def test_discrete_actions_and_a_drawn_order_are_checked_too():
 
 @pytest.mark.parametrize("leak", [peek, mean_of_all])
 def test_features_that_know_the_future_are_found_on_a_panel_and_in_an_env(leak):
-    with pytest.raises(LookAheadError, match="feature_0 at .* knows the future"):
+    with pytest.raises(LookAheadError, match=r"feature_0 at .* knows the future"):
         check_causality(leak, PANEL)
     with pytest.raises(LookAheadError, match="knows the future"):
         check_causality({"features": leak, "window": 2, "data": PANEL}, cuts=8)
