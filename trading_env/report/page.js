@@ -109,7 +109,7 @@
     return low;
   }
 
-  const whole_ = (found) => ({ ...found, market: found.market.shared ? book.shared[found.market.shared] : found.market });
+  const whole_ = (found) => (found.shared ? { ...book.shared[found.shared], ...found } : found);
 
   function window_(levels, range) { // the columns in view of the coarsest resolution that has enough points
     for (let i = levels.length - 1; i >= 0; i--) {
@@ -126,16 +126,18 @@
     const entry = array(trades.entry), exit = array(trades.exit), net = array(trades.net);
     const { bars, columns } = market[0], x = array(columns.x);
     const at = (bar) => x[Math.min(Math.floor(bar / bars), x.length - 1)];
-    const side = trades.side && array(trades.side), by = trades.closed_by && array(trades.closed_by);
+    const side = trades.side && array(trades.side);
+    const [broker, open] = ["broker", "open"].map((name) => new Set(trades[name] ? array(trades[name]) : []));
+    const by = (i) => (broker.has(i) ? 1 : open.has(i) ? 2 : 0);
     const priced = (name, bar, i) => { // its own price, or the one at which the bar's orders fill; open positions at the close
       if (trades[name]) return array(trades[name])[i];
-      const column = columns.fill && !(name === "exit_price" && by && by[i] === 2) ? columns.fill : columns.close;
+      const column = columns.fill && !(name === "exit_price" && open.has(i)) ? columns.fill : columns.close;
       return array(column)[Math.min(Math.floor(bar / bars), x.length - 1)];
     };
     const seen = [];
     for (let i = 0; i < entry.length; i++) {
       if (at(exit[i]) < range[0] || at(entry[i]) > range[1]) continue;
-      seen.push({ x0: at(entry[i]), x1: at(exit[i]), y0: priced("entry_price", entry[i], i), y1: priced("exit_price", exit[i], i), net: net[i], held: exit[i] - entry[i], side: side ? side[i] : 1, by: by ? by[i] : 0 });
+      seen.push({ x0: at(entry[i]), x1: at(exit[i]), y0: priced("entry_price", entry[i], i), y1: priced("exit_price", exit[i], i), net: net[i], held: exit[i] - entry[i], side: side ? side[i] : 1, by: by(i) });
     }
     const count = seen.length;
     if (count > BEAMS) seen.sort((a, b) => Math.abs(b.net) - Math.abs(a.net)).splice(BEAMS);

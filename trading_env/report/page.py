@@ -135,7 +135,7 @@ class Page:
         sections: in order.
         choices: in the bar at the top.
         arrays: to which the figures refer.
-        shared: parts that several figures have in common, by name: a figure names one as {"shared": name}.
+        shared: entries that several trading charts have in common, by name; a chart names them as its entry shared.
         numbers: any further numbers that the page embeds, as JSON values.
         notes: small print at the end.
     """

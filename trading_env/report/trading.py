@@ -82,16 +82,23 @@ def packed_trades(
     net: Floats,
     prices: tuple[Floats, Floats] | None = None,
     closed_by: Ints | None = None,
+    rounded: bool = False,
 ) -> dict[str, Any]:
     """The same from arrays (n,); without ``prices``, those of the market's column "fill" are meant.
 
-    ``count`` is the number of closes, and ``closed_by`` 0 for an order, 1 for the broker, 2 for an open position.
+    ``count`` is the number of closes, and ``closed_by`` 0 for an order, 1 for the broker, 2 for a position that is open
+    at the end. The places of the latter two are kept as "broker" and "open". ``rounded`` keeps net gains in two bytes.
     """
     places = "u2" if count < 2**16 else "u4"
-    found = {"entry": arrays.add(entry, places), "exit": arrays.add(exit_, places), "net": arrays.add(net)}
+    found = {
+        "entry": arrays.add(entry, places),
+        "exit": arrays.add(exit_, places),
+        "net": arrays.add_rounded(net) if rounded else arrays.add(net),
+    }
     found |= {"side": arrays.add(side, "i1")} if side.size and (side < 0).any() else {}
     if prices is not None:
         found |= {"entry_price": arrays.add(prices[0]), "exit_price": arrays.add(prices[1])}
-    if closed_by is not None and closed_by.any():
-        found["closed_by"] = arrays.add(closed_by, "u1")
+    for code, name in ((1, "broker"), (2, "open")):
+        ended = np.flatnonzero(closed_by == code) if closed_by is not None else np.empty(0)
+        found |= {name: arrays.add(ended, "u4")} if ended.size else {}
     return found

@@ -15,7 +15,7 @@ from trading_env.report.arrays import Arrays, coarser
 from trading_env.report.figures import bars, monthly
 from trading_env.report.page import Cell
 
-POINTS = 140  # of a seed's curve
+POINTS = 125  # of a seed's curve
 
 
 def mean_periods(account: Account, unit: str) -> tuple[Any, Floats] | None:
@@ -80,22 +80,23 @@ def marks_of(joined: Joined) -> list[Any]:
     return [first if time is None else str(time[first].astype("datetime64[s]")) for first in joined.firsts[1:]]
 
 
-def trading_chart(joined: Joined, k: int, fill: str, arrays: Arrays, market: Any) -> dict[str, Any]:
-    """Candles, holdings, equity, drawdown and exposure of a seed; ``market`` are levels of the dataset's prices."""
+def trading_chart(joined: Joined, k: int, fill: str, arrays: Arrays, shared: str) -> dict[str, Any]:
+    """Candles, holdings, equity, drawdown and exposure of a seed; ``shared`` names what `market_of` returns."""
     account = joined.account
     count = account.tracks.equity.shape[1]
     entry, exit_, side, gain, by = holdings(joined, k, fill)
-    found = {
-        "market": market,
-        "account": _levels(account, k, arrays),
-        "trades": trading.packed_trades(arrays, count, entry, exit_, side, gain, closed_by=by),
-        "net": ".2%",
-        "axis": "linear" if account.time is None else "date",
-        "borders": marks_of(joined),
-    }
+    trades = trading.packed_trades(arrays, count, entry, exit_, side, gain, closed_by=by, rounded=True)
     gains = f"{np.mean(gain > 0):.0%} with a gain" if gain.size else "so no trade"
     alt = f"{account.name}, {account.labels[k]}: {entry.size:,} holdings, {gains}."
-    return {"trading": found, "alt": alt}
+    return {"trading": {"shared": shared, "account": _levels(account, k, arrays), "trades": trades}, "alt": alt}
+
+
+def market_of(joined: Joined, arrays: Arrays) -> dict[str, Any]:
+    """What all trading charts on a dataset have in common: prices, time axis, borders of folds, unit of gains."""
+    account = joined.account
+    columns = trading.market_columns(account.time, account.prices, account.tracks.equity.shape[1])
+    axis = "linear" if account.time is None else "date"
+    return {"market": trading.levels_of(columns, arrays), "axis": axis, "borders": marks_of(joined), "net": ".2%"}
 
 
 def _levels(account: Account, k: int, arrays: Arrays) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from benchmarks.study.results import json_bytes
 from benchmarks.study.rows import Row
 from benchmarks.study.suite import Suite
 from trading_env import EnvConfig
-from trading_env.report import trading
 from trading_env.report.arrays import Arrays
 from trading_env.report.calendar import DRAWDOWNS
 from trading_env.report.page import Chart, Choice, Page, Section, Table
@@ -160,7 +159,7 @@ def _folds(rows: Sequence[Row], names: Sequence[str]) -> Section:
 def _trades(suite: Suite, names: Sequence[str], accounts: Accounts, arrays: Arrays) -> Section:
     fill = EnvConfig(**suite.env).fill
     figures = {
-        f"{i}/{j}/{k}": contender.trading_chart(joined, k, fill, arrays, {"shared": f"market {j}"})
+        f"{i}/{j}/{k}": contender.trading_chart(joined, k, fill, arrays, f"market {j}")
         for (i, j), joined in accounts.items()
         for k in range(_seeds(suite, names[i], joined))
     }
@@ -174,13 +173,8 @@ def _trades(suite: Suite, names: Sequence[str], accounts: Accounts, arrays: Arra
 
 
 def _markets(accounts: Accounts, arrays: Arrays) -> dict[str, Any]:
-    """Prices of each dataset, which all figures of trades on it share."""
-    found = {}
-    for j in {j for _, j in accounts}:
-        account = accounts[0, j].account
-        columns = trading.market_columns(account.time, account.prices, account.tracks.equity.shape[1])
-        found[f"market {j}"] = trading.levels_of(columns, arrays)
-    return found
+    """What the trading charts on each dataset share."""
+    return {f"market {j}": contender.market_of(accounts[0, j], arrays) for j in sorted({j for _, j in accounts})}
 
 
 def _contender(accounts: Accounts, arrays: Arrays) -> Section:
