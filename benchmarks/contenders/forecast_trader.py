@@ -1,11 +1,12 @@
-"""A trader that follows forecasts: it buys above the cost threshold and sells below minus it.
+"""Traders that follow forecasts: they buy above the cost threshold and sell below minus it.
 
 Axis letters: S seeds, n forecasts, T bars.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -13,12 +14,129 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.evaluation.tracks import ENV_ID
+from benchmarks.forecasting import forecasters
+from benchmarks.forecasting.windows import Windows
 from benchmarks.statistics.intervals import numbers
-from trading_env import Costs, Market, backtest
+from trading_env import Costs, EnvConfig, Market, backtest
+from trading_env._checks import integer, number
 from trading_env.analysis.strategies import StrategyPolicy
-from trading_env.analysis.tracks import Tracks
 
 Floats = npt.NDArray[np.float64]
+MARGINS = (0.0, 0.0025, 0.005, 0.01)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Follows:
+    """How a trader forecasts and trades.
+
+    Attributes:
+        window: bars that a forecast is made from.
+        horizon: bars whose return is forecast.
+        margins: by which a forecast must exceed the cost of a round trip; the validation stretch chooses one.
+        options: of the forecaster, as `forecasters.make` takes them.
+    """
+
+    window: int = 20
+    horizon: int = 5
+    margins: Sequence[float] = MARGINS
+    options: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        integer("window", self.window, 1)
+        integer("horizon", self.horizon, 1)
+        if not isinstance(self.margins, Sequence) or isinstance(self.margins, str) or not self.margins:
+            raise ValueError(f"margins must have at least one entry, got {self.margins!r}")
+        for margin in self.margins:
+            number("margins", margin, least=0.0)
+
+    @classmethod
+    def of(cls, forecaster: str, hyperparameters: Mapping[str, Any]) -> Follows:
+        """The hyperparameters of a forecaster with this name; ValueError or TypeError if one is wrong."""
+        own = {name: hyperparameters[name] for name in ("window", "horizon", "margins") if name in hyperparameters}
+        found = cls(**own, options={name: value for name, value in hyperparameters.items() if name not in own})
+        forecasters.make(forecaster, found.horizon, (0,), **found.options)
+        return found
+
+    def check(self, *stretches: Market) -> None:
+        """Raises ValueError for a stretch in which no forecast can be compared with what followed."""
+        for market in stretches:
+            windows = Windows.of(market, self.window, self.horizon)
+            if not (np.isfinite(windows.y) & (windows.bar >= market.first)).any():
+                own = len(market) - market.first
+                raise ValueError(f"window and horizon must fit {own} bars, got {self.window} and {self.horizon}")
+
+
+@dataclass(frozen=True)
+class ForecastTrader:
+    """Fitted forecasts of all seeds, followed in the account.
+
+    Attributes:
+        forecaster: fitted.
+        follows: window and horizon.
+        threshold: the cost of a round trip and the margin chosen.
+        margin: above the cost.
+        runs: S.
+    """
+
+    forecaster: Any
+    follows: Follows
+    threshold: float
+    margin: float
+    runs: int
+    _made: dict[str, Floats] = field(default_factory=dict)
+
+    @classmethod
+    def fitted(
+        cls,
+        name: str,
+        hyperparameters: Mapping[str, Any],
+        train: Market,
+        validation: Market,
+        keywords: Mapping[str, Any],
+        seeds: Sequence[int],
+    ) -> ForecastTrader:
+        """Fits on the training stretch, and chooses model and margin on the validation stretch.
+
+        Args:
+            name: of the forecaster.
+            hyperparameters: of `Follows`, and the forecaster's.
+            train: the stretch to fit on.
+            validation: the later stretch to choose by.
+            keywords: of TradingEnv; its costs are the least that a forecast must exceed.
+            seeds: of a forecaster with a seed axis.
+        """
+        follows = Follows.of(name, hyperparameters)
+        forecaster = forecasters.make(name, follows.horizon, tuple(seeds), **follows.options)
+        later = Windows.of(validation, follows.window, follows.horizon)
+        own = later.bar >= validation.first
+        known = own & np.isfinite(later.y)
+        fitted = Windows.of(train, follows.window, follows.horizon)
+        past = np.isfinite(fitted.y)
+        forecaster.fit(fitted.X[past], fitted.y[past], validation=(later.X[known], later.y[known]))
+        trading = {**keywords, "window": 1, "scaler": None, "costs": EnvConfig(**keywords).costs}
+        forecasts = aligned(forecaster.predict(later.X[own]), validation)
+        margin = choose_margin(forecasts, validation, follows.margins, trading)
+        return cls(forecaster, follows, round_trip_cost(trading["costs"]) + margin, margin, len(forecasts))
+
+    def strategies(self) -> list[Callable[[Market], Floats]]:
+        """Market -> exposures (T,), for each seed."""
+        return [lambda market, s=s: forecast_exposures(self._of(market)[s], self.threshold) for s in range(self.runs)]
+
+    def _of(self, market: Market) -> Floats:
+        """Forecasts (S, T) at every bar that has a window, NaN before; those of a market are made once."""
+        if market.fingerprint not in self._made:
+            windows = Windows.of(market, self.follows.window, self.follows.horizon)
+            forecast = np.full((self.runs, len(market)), np.nan)
+            forecast[:, windows.bar] = self.forecaster.predict(windows.X)
+            self._made[market.fingerprint] = forecast
+        return self._made[market.fingerprint]
+
+    def forecasts(self, market: Market) -> dict[str, Floats]:
+        """Forecasts (S, n) at the market's own bars (n,), the returns that followed (n,), and the margin (1,)."""
+        bar = np.arange(market.first, len(market) - self.follows.horizon)
+        truth = market.close[bar + self.follows.horizon] / market.close[bar] - 1.0
+        margin = np.array([self.margin])
+        return {"forecast": self._of(market)[:, bar], "bar": bar.astype(np.float64), "truth": truth, "margin": margin}
 
 
 def round_trip_cost(costs: Costs | Mapping[str, float]) -> float:
@@ -80,14 +198,6 @@ def choose_margin(forecasts: Floats, market: Market, margins: Sequence[float], k
     equity = backtest(traders, market, **keywords).tracks.equity  # [margins * S, T + 1]
     gained = np.log(equity[:, -1] / equity[:, 0]).reshape(len(ordered), -1).mean(axis=1)
     return ordered[int(np.argmax(gained))]
-
-
-def traded(forecasts: Floats, thresholds: Floats, market: Market, keywords: Mapping[str, Any]) -> Tracks:
-    """The account of a trader that follows each seed's forecasts [S, n] of the market's own bars."""
-    env = gym.make(ENV_ID, data=market, **keywords)
-    least = aligned(thresholds[None], market)[0]
-    traders = [forecast_trader(row, env, np.nan_to_num(least)) for row in aligned(forecasts, market)]
-    return backtest(traders, market, **keywords).tracks
 
 
 def aligned(values: Floats, market: Market) -> Floats:

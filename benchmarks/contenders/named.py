@@ -1,4 +1,4 @@
-"""Contenders of a suite: our agents, Stable-Baselines3's, strategies, random traders, and a user's own."""
+"""Contenders of a suite: our agents, Stable-Baselines3's, strategies, traders by forecasts or by chance, one's own."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import gymnasium as gym
 
 import agents
 from benchmarks.contenders import ours, sb3
-from benchmarks.contenders.own import function_of
-from benchmarks.contenders.rules import FRACTIONS
-from benchmarks.contenders.sb3_options import with_schedules
-from benchmarks.contenders.training import Judge, Points
+from benchmarks.contenders.forecast_trader import Follows, ForecastTrader
+from benchmarks.contenders.own import function_of, made
+from benchmarks.contenders.sb3_options import as_objects
+from benchmarks.contenders.training import Judge, Points, Trained
 from benchmarks.evaluation.tracks import ENV_ID
 from trading_env import Market
-from trading_env._checks import integer, number
+from trading_env._checks import brief, integer, number
 from trading_env.analysis import strategies
 
-KINDS = ("agent", "sb3", "strategy", "random", "make")
+KINDS = ("agent", "sb3", "strategy", "forecast", "random", "make")
+LONGEST = 80  # characters of a name
 STRATEGIES = (
     "flat",
     "buy_and_hold",
@@ -28,6 +29,7 @@ STRATEGIES = (
     "moving_average_crossover",
     "mean_reversion",
 )
+FRACTIONS = {"actions": "continuous", "allow_short": False, "min_trade": 0.05}  # env keywords for fractional exposures
 
 
 class Ready(NamedTuple):
@@ -43,11 +45,13 @@ class Ready(NamedTuple):
     """Steps that each seed was trained."""
     points: Points | None = None
     """Scores on the validation stretch during training."""
+    forecasts: Callable[[Market], Mapping[str, Any]] | None = None
+    """Forecasts on a market, of a trader that follows them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """One row of a study. Exactly one of the first five fields is given.
+    """One row of a study. Exactly one of agent, sb3, strategy, forecast, random and make is given.
 
     Attributes:
         agent: class name in `agents`.
@@ -56,12 +60,15 @@ class Contender:
         random: turnover per year of random traders.
         make: "module:function", the function (train market, validation market, env keywords, seeds) -> object with
             `predict`, as `trading_env.backtest` takes it.
+        forecast: name in `benchmarks.forecasting.forecasters`, for a trader that follows its forecasts.
         name: of the row; the class or function name unless given.
         steps: training steps of each seed.
         n_envs: envs of each seed.
         policy: policy class of Stable-Baselines3.
-        hyperparameters: of the agent; "lin_1e-3" is a rate that falls to zero.
-        seeds: runs of random traders, or of ``make``; the suite's number unless given.
+        hyperparameters: of the agent; "lin_1e-3" is a rate that falls to zero. Of a forecaster: those of `Follows`.
+        seeds: runs of random traders or of ``make``, the suite's number unless given; of a forecast trader, one.
+        block: seeds per job; the suite's unless given.
+        tasks: that it learns, in a suite of tasks; all of them unless given.
     """
 
     agent: str | None = None
@@ -69,12 +76,15 @@ class Contender:
     strategy: str | None = None
     random: float | None = None
     make: str | None = None
+    forecast: str | None = None
     name: str = ""
     steps: int = 20_000
     n_envs: int = 1
     policy: str = "MlpPolicy"
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     seeds: int | None = None
+    block: int | None = None
+    tasks: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, number_: int, entry: Mapping[str, Any]) -> Contender:
@@ -83,9 +93,10 @@ class Contender:
         where = f"contenders[{number_}]"
         unknown = [key for key in entry if key not in names]
         if unknown:
-            raise ValueError(f"{where} has an unknown key {unknown[0]!r}; known: {names}")
+            raise ValueError(f"{where} has an unknown key {brief(unknown[0])}; known: {names}")
         try:
-            return cls(**entry)
+            tasks = entry.get("tasks")
+            return cls(**{**entry, "tasks": tuple(tasks) if isinstance(tasks, list) else tasks})
         except (TypeError, ValueError) as error:
             raise ValueError(f"{where}: {error}") from error
 
@@ -93,23 +104,38 @@ class Contender:
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"exactly one of {KINDS} must be given, got {given}")
+        self._check_types()
         object.__setattr__(self, "name", self.name or self._own_name())
-        integer("steps", self.steps, 1)
-        integer("n_envs", self.n_envs, 1)
-        if self.seeds is not None:
-            integer("seeds", self.seeds, 1)
+        if len(self.name) > LONGEST or not self.name.isprintable():
+            raise ValueError(f"name must have at most {LONGEST} characters, all printable, got {brief(self.name)}")
+        for name, most in (("steps", None), ("n_envs", 100_000), ("seeds", 10_000), ("block", 10_000)):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), 1, most)
         if self.random is not None:
             number("random", self.random, least=0.0)
         self._check_known()
+
+    def _check_types(self) -> None:
+        """Raises TypeError for a value of another type."""
+        for name in ("agent", "sb3", "strategy", "make", "forecast", "name", "policy"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name} must be a text, got {brief(value)}")
+        if not isinstance(self.hyperparameters, Mapping):
+            raise TypeError(f"hyperparameters must be a table, got {brief(self.hyperparameters)}")
+        if self.tasks is not None and not (isinstance(self.tasks, tuple) and self.tasks):
+            raise TypeError(f"tasks must be a list of names, got {brief(self.tasks)}")
 
     def _own_name(self) -> str:
         if self.make is not None:
             return self.make.partition(":")[2] or self.make
         named = self.agent or (self.sb3 and f"SB3 {self.sb3}") or self.strategy
-        return named or "random"
+        return named or (self.forecast and f"{self.forecast} forecasts") or "random"
 
     def _check_known(self) -> None:
         """Raises ValueError for an agent, algorithm, strategy or function that does not exist."""
+        if self.forecast is not None:
+            Follows.of(self.forecast, self.hyperparameters)
         if self.agent is not None:
             if self.agent not in agents.AGENTS:
                 raise ValueError(f"agent must be one of {sorted(agents.AGENTS)}, got {self.agent!r}")
@@ -130,7 +156,52 @@ class Contender:
         """Number of its runs in a suite with this number of seeds."""
         if self.strategy is not None:
             return 1
-        return self.seeds or seeds
+        return self.seeds or (1 if self.forecast else seeds)
+
+    @property
+    def chooses(self) -> bool:
+        """True if it chooses on the validation stretch, which it must not train on."""
+        return self.make is not None or self.forecast is not None
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Bars of its own that a forecast is made from, and that it covers; 0 for others."""
+        if self.forecast is None:
+            return 0, 0
+        follows = Follows.of(self.forecast, self.hyperparameters)
+        return follows.window, follows.horizon
+
+    def check(self, env: Any) -> None:
+        """Raises, as the learner does, unless one seed can begin to learn in the env, or in copies of the spec."""
+        if self.agent is not None:
+            ours.agent_class(self.agent)(env, seeds=1, n_envs=self.n_envs, device="cpu", **self.hyperparameters)
+        if self.sb3 is not None:
+            sb3.check(self.sb3, env, policy=self.policy, n_envs=self.n_envs, **as_objects(self.hyperparameters))
+
+    def check_rules(self, train: Market, validation: Market) -> None:
+        """Raises TypeError or ValueError unless a rule can trade, and a forecaster learn, on such stretches."""
+        if self.strategy is not None:
+            getattr(strategies, self.strategy)(train)
+        if self.random is not None:
+            _random(min(self.random, train.bars_per_year or 0.0), 0)(train)
+        if self.forecast is not None:
+            Follows.of(self.forecast, self.hyperparameters).check(train, validation)
+
+    def train(self, env: Any, seeds: tuple[int, ...], judge: Judge, points: int) -> Trained:
+        """Trains an agent, ours in one pass and Stable-Baselines3's one seed after the other.
+
+        Args:
+            env: An env with a spec, or a spec.
+            seeds: The runs.
+            judge: Scores models.
+            points: Number of scores, beside that before the first step; 0 for none at all.
+        """
+        shared: dict[str, Any] = {"n_envs": self.n_envs, "progress_bar": False, "judge": judge if points else None}
+        shared["every"] = max(self.steps // max(points, 1), 1)
+        if self.agent is not None:
+            return ours.train(self.agent, env, seeds, self.steps, **shared, **self.hyperparameters)
+        options = {"policy": self.policy, "processes": 0, **as_objects(self.hyperparameters)}
+        return sb3.train(str(self.sb3), env, seeds, self.steps, **shared, **options)
 
     def ready(
         self,
@@ -146,7 +217,7 @@ class Contender:
         """Trains the contender, if it learns, and returns what the test needs.
 
         Args:
-            train: The stretch to learn from.
+            train: The stretch to learn from; the part before validation, if the contender chooses.
             validation: The stretch to choose by.
             test: The stretch of the test, of which only rules see anything before they trade, a bar at a time.
             keywords: Of TradingEnv.
@@ -160,19 +231,15 @@ class Contender:
         if self.strategy is not None:
             fractions = FRACTIONS if self.strategy == "volatility_target" else {}
             return Ready(getattr(strategies, self.strategy), {**rule, **fractions})
+        if self.forecast is not None:
+            trader = ForecastTrader.fitted(self.forecast, self.hyperparameters, train, validation, rule, seeds)
+            return Ready(trader.strategies(), rule, forecasts=trader.forecasts)
         if self.random is not None:
             most = min(self.random, test.bars_per_year or self.random)
             return Ready([_random(most, seed) for seed in seeds], rule)
         if self.make is not None:
-            return Ready(function_of(str(self.make))(train, validation, dict(keywords), seeds), keywords)
-        env = gym.make(ENV_ID, data=train, **episodes, **keywords)
-        shared: dict[str, Any] = {"n_envs": self.n_envs, "progress_bar": False, "judge": judge}
-        shared["every"] = max(self.steps // points, 1)
-        if self.agent is not None:
-            trained = ours.train(self.agent, env, seeds, self.steps, **shared, **self.hyperparameters)
-        else:
-            options = {"policy": self.policy, "processes": 0, **with_schedules(self.hyperparameters)}
-            trained = sb3.train(str(self.sb3), env, seeds, self.steps, **shared, **options)
+            return Ready(made(self.make, train, validation, dict(keywords), seeds), keywords)
+        trained = self.train(gym.make(ENV_ID, data=train, **episodes, **keywords), seeds, judge, points)
         return Ready(trained.agent, keywords, trained.seconds, self.steps, trained.points)
 
 

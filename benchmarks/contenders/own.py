@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from benchmarks.contenders.setup import Row, Setup
+from trading_env._checks import brief
 
 ARGUMENTS = ("train", "validation", "keywords", "seeds")
 Make = Callable[..., Any]
-VALIDATION = 250  # bars, or a quarter of the training period if that is less
 
 
 def function_of(name: str) -> Make:
@@ -42,18 +40,15 @@ def function_of(name: str) -> Make:
     return cast(Make, found)
 
 
-def row(name: str, make: Make, setup: Setup) -> Row:
-    """The test of the policy that the function makes.
+def made(name: str, *arguments: Any) -> Any:
+    """What the function returns for the four arguments.
 
     Raises:
-        ValueError, TypeError: it is no policy, or cannot act in the env; the message names the contender.
+        TypeError: it is no policy; the message names the contender.
     """
-    bars = len(setup.train) - setup.train.first
-    train, validation = setup.train.split(1.0 - min(VALIDATION, bars // 4) / bars)
-    start = time.perf_counter()
-    policy = make(train, validation, dict(setup.keywords), tuple(range(setup.settings.seeds)))
-    seconds = time.perf_counter() - start
-    try:
-        return Row(setup.tested(policy), seconds=seconds)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"contender {name!r}: {error}") from error
+    policy = function_of(name)(*arguments)
+    parts = policy if isinstance(policy, (list, tuple)) and policy else [policy]
+    if not all(hasattr(part, "predict") or callable(part) for part in parts):
+        known = "an object with predict, or what backtest takes"
+        raise TypeError(f"contender {name!r} must return {known}, got {brief(policy)}")
+    return policy

@@ -90,6 +90,14 @@ def train(
     return Trained(PerSeed(models), seconds, steps / seconds, max(workers, 1), points)
 
 
+def check(algorithm: str, env: Any, *, policy: str = "MlpPolicy", n_envs: int = 1, **hyperparameters: Any) -> None:
+    """Raises what Stable-Baselines3 raises if it cannot make a model for the env."""
+    from stable_baselines3.common.env_util import make_vec_env
+
+    spec, options = env_spec(env), copy.deepcopy(hyperparameters)  # which A2C changes
+    algorithm_class(algorithm)(policy, make_vec_env(lambda: gym.make(spec), n_envs), device="cpu", **options)
+
+
 def algorithm_class(name: str) -> Any:
     """The class of that name in stable_baselines3 or, if it has none, in sb3_contrib."""
     import sb3_contrib

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.evaluation.episodes import episode_returns
+from benchmarks.evaluation.stress import growth_of
 from benchmarks.tasks.worlds import World
 
 Floats = npt.NDArray[np.float64]
@@ -16,7 +17,9 @@ EVALUATION_SEED = 10_000  # of the first evaluation episode, the same for every 
 
 
 def world_scores(policy: Any, world: World, episodes: int, runs: int) -> Floats:
-    """Mean scores [S] of greedy episodes, the same ones for every seed, policy and side."""
+    """Mean scores [S] of greedy episodes, or growth on the unseen path, the same for every seed, policy and side."""
+    if world.path is not None:
+        return growth_of(policy, world.unseen(), **world.keywords)
     result = world_returns(policy, world, episodes, runs).mean(1)
     if world.optimal:
         env: Any = gym.make(world.env_id, **world.keywords).unwrapped

@@ -111,15 +111,29 @@ def boosting(rounds: int = 100, seed: int = 0) -> Regression:
     return Regression(partial(HistGradientBoostingRegressor, **options, random_state=seed))
 
 
-def makers(
-    horizon: int, seeds: int, epochs: int, trees: int, rounds: int, jobs: int | None = None
-) -> Mapping[str, Callable[[], Forecaster]]:
-    """Functions that return a new forecaster, by name; the first is the benchmark of skill."""
-    return {
-        "last_value": LastValue,
-        "mean_of_20": lambda: MeanOfLast(20, horizon),
-        "ridge": ridge,
-        "forest": lambda: random_forest(trees, jobs=jobs),
-        "boosting": lambda: boosting(rounds),
-        "lstm": lambda: LSTMForecaster(seeds, epochs=epochs),
-    }
+def make(name: str, horizon: int, seeds: tuple[int, ...], **options: Any) -> Forecaster:
+    """A new forecaster.
+
+    Args:
+        name: one of `FORECASTERS`; the first is the benchmark of skill.
+        horizon: bars whose return is forecast.
+        seeds: of the LSTM; the others make the same forecasts whatever the seed.
+        options: trees and jobs of "forest", rounds of "boosting", and those of `LSTMForecaster`.
+
+    Raises:
+        ValueError: there is no such forecaster.
+        TypeError: it has no such option.
+    """
+    if name not in FORECASTERS:
+        raise ValueError(f"forecast must be one of {list(FORECASTERS)}, got {name!r}")
+    return FORECASTERS[name](horizon, seeds, **options)
+
+
+FORECASTERS: Mapping[str, Callable[..., Forecaster]] = {
+    "last_value": lambda horizon, seeds: LastValue(),
+    "mean_of_20": lambda horizon, seeds: MeanOfLast(20, horizon),
+    "ridge": lambda horizon, seeds: ridge(),
+    "forest": lambda horizon, seeds, trees=500, jobs=None: random_forest(trees, jobs=jobs),
+    "boosting": lambda horizon, seeds, rounds=100: boosting(rounds),
+    "lstm": lambda horizon, seeds, **options: LSTMForecaster(seeds, **options),
+}

@@ -1,4 +1,4 @@
-"""Windows of a market with the returns to forecast, and their split in time. n windows, W bars, F features."""
+"""Windows of a market with the returns to forecast. n windows, W bars, F features."""
 
 from __future__ import annotations
 
@@ -48,46 +48,3 @@ class Windows:
         y = np.full(len(bar), np.nan)
         y[:-horizon] = market.close[bar[:-horizon] + horizon] / market.close[bar[:-horizon]] - 1.0
         return cls(np.ascontiguousarray(X), y, bar, window, horizon)
-
-    def part(self, rows: slice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """X and y of these rows."""
-        return self.X[rows], self.y[rows]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Rows to fit, to choose by, and to test, in time order with gaps between them."""
-
-    train: slice
-    validation: slice
-    test: slice
-
-
-def folds(rows: int, first_test: int, count: int, validation: int, purge: int) -> list[Fold]:
-    """Walk-forward folds: equal stretches of test rows from ``first_test`` on, each trained on all earlier rows.
-
-    ``purge`` rows are left out between train and validation, and between validation and test. With purge = window +
-    horizon, no window or return of an earlier part contains a bar of a later one.
-
-    Raises:
-        TypeError: an argument is no int.
-        ValueError: an argument is too small, nothing is left to train on, or a fold has no test row.
-    """
-    for name, value, least in (
-        ("rows", rows, 1),
-        ("first_test", first_test, 1),
-        ("count", count, 1),
-        ("validation", validation, 1),
-        ("purge", purge, 0),
-    ):
-        integer(name, value, least)
-    bounds = np.linspace(first_test, rows, count + 1).astype(int)
-    if first_test - 2 * purge - validation < 1 or validation < 1:
-        raise ValueError(f"first_test must leave rows to train on, got {first_test} with {validation=} and {purge=}")
-    if (np.diff(bounds) < 1).any():
-        raise ValueError(f"count must be at most the {rows - first_test} rows to test, got {count}")
-    result = []
-    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        begin = start - purge - validation
-        result.append(Fold(slice(0, begin - purge), slice(begin, start - purge), slice(start, stop)))
-    return result

@@ -10,13 +10,16 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from benchmarks.contenders.setup import Row, Setup
-from benchmarks.evaluation.tracks import measures
 from benchmarks.reports import table as tables
 from benchmarks.statistics.estimates import Estimate
-from benchmarks.statistics.intervals import median_and_range
+from benchmarks.statistics.intervals import Floats, median_and_range
 from benchmarks.statistics.sharpe import mean_sharpe, sharpe_gap
 from benchmarks.study import provenance
+from benchmarks.study.analysis import tracks_of
+from benchmarks.study.folds import folds_of
+from benchmarks.study.job import data
+from benchmarks.study.rows import Row
+from benchmarks.study.suite import Suite
 from trading_env import Market
 
 BENCHMARK = "buy_and_hold"
@@ -33,21 +36,31 @@ COLUMNS = (
 SPARE = ("train\nsteps/s", "seeds", "turnover\nper year", "max\ndrawdown")
 
 
-def results(setup: Setup, rows: Mapping[str, Row]) -> dict[str, Any]:
-    """Settings, data and versions, and for each row the metrics of every seed, their summary and intervals."""
-    settings = setup.settings
-    bars_per_year = setup.test.bars_per_year or math.nan
+def results(settings: Mapping[str, Any], suite: Suite, dataset: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """Settings, data and versions, and for each contender the metrics of every seed, their summary and intervals.
+
+    Args:
+        settings: of the comparison, as JSON values.
+        suite: of the study, with one fold.
+        dataset: which.
+        rows: its rows.
+    """
+    market = data(dataset)
+    train, _, test = folds_of(market, suite.walk_forward, suite.purge)[0].markets(market)
+    returns = {name: found[dataset].returns for name, found in tracks_of(rows).items()}
+    names = [one.name for one in suite.contenders if one.name in returns]
+    rate = test.bars_per_year or math.nan
     return {
-        "settings": settings.as_json(),
+        "settings": dict(settings),
         "data": {
-            "name": setup.test.name,
-            "metadata": dict(setup.test.metadata),
-            "train": _period(setup.train),
-            "test": _period(setup.test),
+            "name": test.name,
+            "metadata": dict(test.metadata),
+            "train": _period(train),
+            "test": _period(test),
         },
         **provenance.made(),
-        "rows": {name: _row(row, rows.get(BENCHMARK), bars_per_year) for name, row in rows.items()},
-        "sharpe_differences": differences(rows, bars_per_year),
+        "rows": {name: _row([row for row in rows if row.contender == name], returns, rate) for name in names},
+        "sharpe_differences": differences({name: returns[name] for name in names}, rate),
     }
 
 
@@ -58,18 +71,21 @@ def _period(market: Market) -> dict[str, Any]:
     return {"first": days[0], "last": days[1], "bars": len(market) - market.first}
 
 
-def differences(rows: Mapping[str, Row], bars_per_year: float) -> dict[str, dict[str, dict[str, Any]]]:
+def differences(returns: Mapping[str, Floats], bars_per_year: float) -> dict[str, dict[str, dict[str, Any]]]:
     """The mean Sharpe ratio of each row except rules, less that of each peer: name -> peer -> numbers.
 
     Intervals are family-wise: with probability 95% all of them together contain the true differences (Bonferroni).
     `detectable` is the smallest true difference whose interval would exclude 0 in four of five such studies.
+
+    Args:
+        returns: name -> (S, T).
+        bars_per_year: of the data.
     """
     gaps: dict[str, dict[str, Estimate]] = {}
-    for name in rows:
-        peers = [peer for peer in (BENCHMARK, "random", *(["sb3_dqn"] if name == "dqn" else [])) if peer in rows]
+    for name in returns:
+        peers = [peer for peer in (BENCHMARK, "random", *(["sb3_dqn"] if name == "dqn" else [])) if peer in returns]
         if name not in RULES:
-            returns = rows[name].tracks.returns
-            gaps[name] = {peer: sharpe_gap(returns, rows[peer].tracks.returns, bars_per_year) for peer in peers}
+            gaps[name] = {peer: sharpe_gap(returns[name], returns[peer], bars_per_year) for peer in peers}
     level = 1.0 - 0.05 / max(sum(map(len, gaps.values())), 1)
     return {name: {peer: _gap(gap, level) for peer, gap in found.items()} for name, found in gaps.items()}
 
@@ -78,35 +94,33 @@ def _gap(gap: Estimate, level: float) -> dict[str, Any]:
     return {"value": gap.value, "interval": gap.interval(level), "detectable": gap.detectable(level=level)}
 
 
-def _row(row: Row, benchmark: Row | None, bars_per_year: float) -> dict[str, Any]:
-    measured = measures(row.tracks)
-    sharpe, missing = mean_sharpe(row.tracks.returns, bars_per_year), (math.nan, math.nan)
-    less = missing if benchmark is None else _less(row, benchmark, bars_per_year)
+def _row(rows: Sequence[Row], returns: Mapping[str, Floats], rate: float) -> dict[str, Any]:
+    """The numbers of a contender, whose rows are blocks of its seeds."""
+    mine, held = returns[rows[0].contender], returns.get(BENCHMARK)
+    measured = {name: np.concatenate([row.metrics[name] for row in rows]) for name in rows[0].metrics}
+    sharpe, seconds = mean_sharpe(mine, rate), sum(row.seconds or 0.0 for row in rows)
+    steps = sum(row.steps * len(row.seeds) for row in rows if row.steps is not None)
     return {
-        "seeds": len(row.tracks.equity),
+        "seeds": len(mine),
         "metrics": {name: values.tolist() for name, values in measured.items()},
         "summary": {name: median_and_range(values)._asdict() for name, values in measured.items()},
         "sharpe": {"mean": sharpe.value, "standard_error": sharpe.standard_error, "interval_95": sharpe.interval()},
-        "sharpe_minus_buy_and_hold_95": less,
-        "training_steps_per_second": row.steps_per_second,
-        "training_seconds": row.seconds,
+        "sharpe_minus_buy_and_hold_95": (math.nan,) * 2 if held is None else sharpe_gap(mine, held, rate).interval(),
+        "training_steps_per_second": steps / seconds if seconds else None,
+        "training_seconds": seconds or None,
     }
 
 
-def _less(row: Row, benchmark: Row, bars_per_year: float) -> tuple[float, float]:
-    return sharpe_gap(row.tracks.returns, benchmark.tracks.returns, bars_per_year).interval()
-
-
-def equity_frame(rows: Mapping[str, Row]) -> pd.DataFrame:
+def equity_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """Every seed's equity after every close: columns time, policy, seed, equity."""
     frames = []
-    for name, row in rows.items():
-        runs, closes = row.tracks.equity.shape
+    for row in rows:
+        runs, closes = row.curves["equity"].shape
         columns = {
-            "time": np.tile(np.arange(closes) if row.tracks.time is None else np.asarray(row.tracks.time), runs),
-            "policy": name,
-            "seed": np.repeat(np.arange(runs), closes),
-            "equity": row.tracks.equity.ravel(),
+            "time": np.tile(row.time, runs),
+            "policy": row.contender,
+            "seed": np.repeat(np.array(row.seeds), closes),
+            "equity": row.curves["equity"].ravel(),
         }
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)

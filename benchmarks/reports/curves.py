@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,13 @@ from benchmarks.reports.figures import (
 )
 from benchmarks.study import provenance
 from benchmarks.study.learning_curves import Curve, Curves, difference
-from benchmarks.tasks.worlds import WORLDS, World
+from benchmarks.tasks.worlds import WORLDS
 
 NUMBERS = ("seeds", "final", "95%", "less SB3's\n95%", "threshold", "steps to it", "seconds", "of")
 SPARE = ("of", "seconds", "threshold", "seeds", "steps to it")
 NOTES = (
     "Less SB3's: the interval of the difference at the end; where it contains 0, no difference is shown.",
-    "Seconds to the threshold and in all, of all seeds: ours on one core, SB3's on all; without evaluations.",
+    "Seconds to the threshold and in all are those of all seeds on one core, without evaluations.",
 )
 
 
@@ -56,9 +56,10 @@ def _cells(curve: Curve, threshold: float) -> list[str]:
     """Final score, interval, threshold, steps and seconds to it, and seconds in all."""
     low, high = curve.interval()[:, -1]
     score, interval = f"{curve.middle()[-1]:.{_digits(threshold)}f}", _ends(low, high, threshold)
-    reached = curve.reached(threshold)
+    reached = None if math.isnan(threshold) else curve.reached(threshold)
     when = ["never", "never"] if reached is None else [f"{reached[0]:,.0f}", f"{reached[1]:,.1f}"]
-    return [score, interval, f"{threshold:g}", *when, f"{curve.seconds[-1]:,.1f}"]
+    known = ["", "", ""] if math.isnan(threshold) else [f"{threshold:g}", *when]
+    return [score, interval, *known, f"{curve.seconds[-1]:,.1f}"]
 
 
 def _ends(low: float, high: float, threshold: float) -> str:
@@ -67,16 +68,16 @@ def _ends(low: float, high: float, threshold: float) -> str:
 
 
 def _digits(threshold: float) -> int:
-    return 1 if threshold > 10.0 else 3
+    return 5 if math.isnan(threshold) else 1 if threshold > 10.0 else 3
 
 
-def draw_curves(curves: Curves, worlds: Mapping[str, World], path: Path) -> None:
+def draw_curves(curves: Curves, path: Path) -> None:
     """Draws two rows of panels per env, by steps and by seconds, with a column per algorithm."""
-    files.write(path, picture(curves_figure(curves, worlds), path))
+    files.write(path, picture(curves_figure(curves), path))
 
 
 @names_as_text
-def curves_figure(curves: Curves, worlds: Mapping[str, World]) -> Figure:
+def curves_figure(curves: Curves) -> Figure:
     """The drawing."""
     envs, algorithms = (list(dict.fromkeys(key[i] for key in curves)) for i in (0, 1))
     figure = new_figure(3.4 * len(algorithms) + 0.6, 2.3 * 2 * len(envs) + 0.5)
@@ -86,9 +87,9 @@ def curves_figure(curves: Curves, worlds: Mapping[str, World]) -> Figure:
             for side, colour in SIDE_COLOURS.items():
                 if (env, algorithm, side) in curves:
                     _draw_curve(axes, curves[env, algorithm, side], axis, colour, SIDE_NAMES[side])
-            axes.axhline(worlds[env].threshold, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
+            axes.axhline(WORLDS[env].threshold, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
             _label_curve(axes, axis, f"{algorithm}, {env}" if axis == "steps" else "")
-        grid[row][0].set_ylabel(worlds[env].unit, fontsize=8)
+        grid[row][0].set_ylabel(WORLDS[env].unit, fontsize=8)
     _share_scales(grid)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)

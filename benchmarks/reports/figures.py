@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from agents.base.commands import printable
 from agents.common import files
-from benchmarks.contenders.setup import Row
+from benchmarks.study.rows import Row
 from trading_env.envs.rendering.notebook import shown_in_notebooks
 
 P, R = ParamSpec("P"), TypeVar("R")
@@ -110,19 +110,19 @@ def show_powers(axis: Axis, multiples: Sequence[float]) -> None:
 
 
 @names_as_text
-def equity_figure(rows: Mapping[str, Row], results: Mapping[str, Any]) -> Figure:
-    """A drawing of every row's equity relative to the initial equity: median over seeds, and range as a band."""
+def equity_figure(rows: Sequence[Row], results: Mapping[str, Any]) -> Figure:
+    """A drawing of each contender's equity relative to the initial one: median over seeds, and range as a band."""
     figure = new_figure(9.0, 5.4)
     axes = figure.add_subplot()
-    for name, colour in colours_of(rows).items():
-        _draw(axes, name, rows[name], colour)
-    _label(axes, results, all(row.tracks.time is not None for row in rows.values()))
+    for name, colour in colours_of(results["rows"]).items():
+        _draw(axes, name, [row for row in rows if row.contender == name], colour)
+    _label(axes, results, all(np.issubdtype(row.time.dtype, np.datetime64) for row in rows))
     return figure
 
 
-def _draw(axes: Axes, name: str, row: Row, colour: str) -> None:
-    equity = row.tracks.equity / row.tracks.equity[:, :1]  # [K, T+1]
-    when: Any = np.arange(equity.shape[1]) if row.tracks.time is None else row.tracks.time
+def _draw(axes: Axes, name: str, rows: Sequence[Row], colour: str) -> None:
+    equity = np.concatenate([row.curves["equity"] / row.curves["equity"][:, :1] for row in rows])  # [K, T+1]
+    when: Any = rows[0].time
     label = printable(NAMES.get(name, name.replace("_", " ").strip()))
     label += f" (median and range of {len(equity)} seeds)" if len(equity) > 1 else ""
     if len(equity) > 1:

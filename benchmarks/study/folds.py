@@ -18,6 +18,9 @@ class Plan:
         validation: bars of each validation stretch, which ends a purge before its test.
         train: bars of each training stretch, if it is to roll; None begins each at the market's first bar (expanding).
         horizon: bars from a decision to its outcome. Between stretches, ``window + horizon`` bars are purged.
+        split: first day, or fraction, of the one test stretch of a plan without folds: all bars before it are for
+            training, without gaps. Contenders that choose on a validation stretch get the last ``validation`` of them
+            for that, or a quarter if that is less, and train on those before.
     """
 
     folds: int = 5
@@ -25,8 +28,12 @@ class Plan:
     validation: int = 250
     train: int | None = None
     horizon: int = 1
+    split: str | float | None = None
 
     def __post_init__(self) -> None:
+        if self.split is not None:
+            object.__setattr__(self, "folds", 1)
+            object.__setattr__(self, "split", self.split if isinstance(self.split, float) else str(self.split))
         integer("folds", self.folds, 1)
         number("test", self.test, above=0.0, most=0.9)
         integer("validation", self.validation, 2)
@@ -47,13 +54,30 @@ class Fold:
         """The stretches as markets; each shows earlier bars as history, and training shows none before its start."""
         return stretch(market, *self.train), stretch(market, *self.validation), stretch(market, *self.test)
 
+    def apart(self, market: Market, window: int = 0, horizon: int = 0) -> tuple[Market, Market]:
+        """Training and validation stretch for a contender that chooses by validation.
+
+        Those of a plan without folds are cut here so that no window and no return of this many bars reaches from one
+        stretch into another, or into the test.
+        """
+        if self.train[1] <= self.validation[0]:
+            return self.markets(market)[:2]
+        stop = self.train[1] - window - horizon
+        start = stop - (self.validation[1] - self.validation[0])
+        if start - window - self.train[0] < 2:
+            bars = self.train[1] - self.train[0]
+            raise ValueError(f"split must leave bars enough to fit on and to choose by, it leaves {bars}")
+        return stretch(market, self.train[0], start - window), stretch(market, start, stop)
+
 
 def folds_of(market: Market, plan: Plan, purge: int) -> list[Fold]:
     """The folds of a market, oldest first.
 
     Raises:
-        ValueError: the market is too short for the plan.
+        ValueError: the market is too short for the plan, or the split lies outside it.
     """
+    if plan.split is not None:
+        return [_split(market, plan)]
     first, bars = market.first, len(market)
     length = int(plan.test * (bars - first)) // plan.folds
     begin = bars - plan.folds * length
@@ -67,9 +91,24 @@ def folds_of(market: Market, plan: Plan, purge: int) -> list[Fold]:
     if length < 2 or found[0].train[1] - found[0].train[0] < max(purge, 2):
         raise ValueError(
             f"{market.name!r} has {bars - first} bars, too few for walk_forward: {plan.folds} folds of {length} test "
-            f"bars, {plan.validation} of validation and gaps of {purge} leave {found[0].train[1] - first} to train on"
+            f"bars, {plan.validation} of validation and gaps of {purge} (window and horizon) leave "
+            f"{found[0].train[1] - first} to train on"
         )
     return found
+
+
+def _split(market: Market, plan: Plan) -> Fold:
+    """The bars before a day, and those from it on."""
+    first = market.first
+    try:
+        cut = market.split(plan.split)[1].first
+    except (TypeError, ValueError) as error:
+        ends = " to ".join(market.time_of(bar) for bar in (first, len(market) - 1))
+        raise ValueError(f"split must lie within data {market.name!r}, {ends}: {error}") from error
+    begin = cut - min(plan.validation, (cut - first) // 4)
+    if begin - first < 2 or cut - begin < 1 or len(market) - cut < 2:
+        raise ValueError(f"split must leave bars to train on and to test in {market.name!r}, got {plan.split!r}")
+    return Fold((first, cut), (begin, cut), (cut, len(market)))
 
 
 def stretch(market: Market, start: int, stop: int) -> Market:

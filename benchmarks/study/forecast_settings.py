@@ -1,9 +1,9 @@
-"""Options of the forecast study."""
+"""Options of the forecast study, and its suite."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +12,15 @@ from typing import Any
 import tyro
 
 from agents.base import commands
-from benchmarks.forecasting import forecasters
+from benchmarks.contenders.named import Contender
+from benchmarks.forecasting.forecasters import FORECASTERS
+from benchmarks.study.folds import Plan
+from benchmarks.study.suite import Suite
 from benchmarks.tasks.checks import check_counts, check_distinct, check_name
 
 STOCKS = ("us-stocks/AAPL", "us-stocks/GOOG", "us-stocks/IBM", "us-stocks/MSFT")  # FB's 196 bars are too few
 INDICES = ("sp500", "nasdaq")
+BASELINES = ("buy_and_hold", "flat")
 
 DESCRIPTION = """\
 Walks forward through each market: in each fold, forecasters fit on the past, choose their hyperparameters on a later
@@ -62,38 +66,53 @@ class ForecastSettings:
     slippage: float = 5e-4
     """Adverse move of each fill, as a fraction of the price."""
     jobs: int | None = None
-    """Processes for the forest; one unless given."""
+    """Threads of each forest; one unless given."""
+    processes: int | None = None
+    """Processes; one per core unless given."""
     wide: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print all columns of the tables, however wide that is."""
     progress: bool = True
-    """Show a progress bar."""
+    """Print a line for each job."""
 
     def __post_init__(self) -> None:
         counts = ("window", "horizon", "folds", "validation", "seeds", "epochs", "trees", "rounds")
-        check_counts(self, (*counts, "jobs"))
+        check_counts(self, (*counts, "jobs", "processes"))
         check_name(self.name)
         check_distinct("data", self.data)
         if self.window < 20:
             raise ValueError(f"window must be at least 20, for the mean of the last 20 returns, got {self.window}")
-        if not 0.0 < self.first_test < 1.0:
-            raise ValueError(f"first_test must be in (0, 1), got {self.first_test}")
+        if not 0.1 <= self.first_test < 1.0:
+            raise ValueError(f"first_test must be in [0.1, 1), got {self.first_test}")
         if not self.margins or not all(0.0 <= margin < math.inf for margin in self.margins):
             raise ValueError(f"margins must have at least one entry, all finite and nonnegative, got {self.margins}")
 
-    @property
-    def purge(self) -> int:
-        """Rows left out between parts, so that no two parts share a bar."""
-        return self.window + self.horizon
-
-    @property
-    def keywords(self) -> dict[str, Any]:
-        """Keywords of TradingEnv; its observations are not used by traders that follow forecasts."""
-        return {"window": 1, "costs": {"commission": self.commission, "slippage": self.slippage}}
-
-    def makers(self) -> Mapping[str, Any]:
-        """New forecasters by name."""
-        sizes = (self.seeds, self.epochs, self.trees, self.rounds, self.jobs)
-        return forecasters.makers(self.horizon, *sizes)
+    def suite(self) -> Suite:
+        """The study: a trader for each forecaster, beside buying and holding and staying flat."""
+        own: dict[str, dict[str, Any]] = {
+            "forest": {"trees": self.trees, "jobs": self.jobs},
+            "boosting": {"rounds": self.rounds},
+            "lstm": {"epochs": self.epochs},
+        }
+        shared = {"window": self.window, "horizon": self.horizon, "margins": self.margins}
+        traders = (
+            Contender(
+                forecast=name,
+                name=name,
+                seeds=self.seeds if name == "lstm" else 1,
+                hyperparameters={**shared, **own.get(name, {})},
+            )
+            for name in FORECASTERS
+        )
+        return Suite(
+            name=self.name,
+            data=self.data,
+            walk_forward=Plan(
+                folds=self.folds, test=1.0 - self.first_test, validation=self.validation, horizon=self.horizon
+            ),
+            env={"window": self.window, "costs": {"commission": self.commission, "slippage": self.slippage}},
+            scale=False,
+            contenders=(*traders, *(Contender(strategy=name) for name in BASELINES)),
+        )
 
 
 QUICK: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Jobs: one contender with a block of seeds on one fold of one dataset.
+"""Jobs: one contender with a block of seeds on one fold of one dataset, or on one task.
 
 The result of a job depends on its description alone: it uses no clock, no global randomness, and no file except its
 row. Its id is the hash of description, data and version.
@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.contenders.named import Contender, Ready
 from benchmarks.evaluation.stress import growth_of, stressed
 from benchmarks.evaluation.tracks import measures
+from benchmarks.evaluation.world_scores import world_scores
 from benchmarks.statistics.intervals import Floats
 from benchmarks.statistics.sharpe import sharpe_ratios
 from benchmarks.study import provenance
@@ -26,12 +27,13 @@ from benchmarks.study.folds import Fold, folds_of
 from benchmarks.study.ledger import OPENED, SCORED
 from benchmarks.study.rows import CURVES, Row
 from benchmarks.study.suite import Suite
+from benchmarks.tasks.worlds import WORLDS
 from trading_env import FeatureScaler, Market, __version__, backtest, load
 
 
 @dataclass(frozen=True)
 class Job:
-    """One contender with a block of seeds on one fold of one dataset."""
+    """One contender with a block of seeds on one fold of one dataset, or on a task, which has one fold."""
 
     suite: Suite
     dataset: str
@@ -43,22 +45,30 @@ class Job:
     def name(self) -> str:
         """In words, for messages."""
         seeds = f"{self.seeds[0]}-{self.seeds[-1]}" if len(self.seeds) > 1 else str(self.seeds[0])
-        return f"{self.contender} on {self.dataset}, fold {self.fold}, seeds {seeds}"
+        fold = "" if self.suite.tasks else f", fold {self.fold}"
+        return f"{self.contender} on {self.dataset}{fold}, seeds {seeds}"
+
+    @property
+    def by(self) -> Contender:
+        """The contender."""
+        return self.suite.contender(self.contender, self.dataset)
 
     @cached_property
     def id(self) -> str:
         """Hash of everything that the row depends on; it goes along to other processes."""
-        suite = self.suite.description()
-        kept = {key: suite[key] for key in ("walk_forward", "env", "episode_length", "points", "scale")}
-        contender = asdict(self.suite.contender(self.contender))
-        return _hash(
-            [kept, contender, self.dataset, data(self.dataset).fingerprint, self.fold, self.seeds, __version__]
-        )
+        suite, contender = self.suite, described(self.by)
+        if suite.tasks:
+            world = asdict(WORLDS[self.dataset])
+            return _hash([suite.points, suite.episodes, contender, self.dataset, world, self.seeds, __version__])
+        kept = {key: suite.description()[key] for key in ("env", "episode_length", "points", "scale")}
+        plan = _given(asdict(suite.walk_forward))
+        whole = [{**kept, "walk_forward": plan}, contender, self.dataset, data(self.dataset).fingerprint]
+        return _hash([*whole, self.fold, self.seeds, __version__])
 
     @property
     def config(self) -> str:
         """Hash of the configuration that is tried, whatever the data, fold and seeds."""
-        return config_of(self.suite, self.suite.contender(self.contender))
+        return config_of(self.suite, self.by)
 
     def run(self, ledger: Lines) -> Row:
         """Trains, opens the test, and returns the row."""
@@ -75,17 +85,30 @@ class Lines(Protocol):
 def config_of(suite: Suite, contender: Contender) -> str:
     """Hash of the configuration of a contender in the suite, whatever the data, fold and seeds."""
     kept = {key: suite.description()[key] for key in ("env", "episode_length", "scale")}
-    return _hash([kept, {**asdict(contender), "name": "", "seeds": None}])
+    return _hash([kept, {**described(contender), "name": "", "seeds": None}])
 
 
 def jobs_of(suite: Suite) -> Iterator[Job]:
-    """All jobs of a suite: by dataset, fold, contender, and block of seeds."""
-    for dataset in suite.data:
-        for fold in range(suite.walk_forward.folds):
-            for contender in suite.contenders:
-                seeds = range(contender.runs(suite.seeds))
-                for first in range(0, len(seeds), suite.block):
-                    yield Job(suite, dataset, fold, contender.name, tuple(seeds[first : first + suite.block]))
+    """All jobs of a suite: by dataset or task, fold, contender, and block of seeds."""
+    for place in suite.places:
+        for fold in range(1 if suite.tasks else suite.walk_forward.folds):
+            for contender in suite.contenders_on(place):
+                seeds, block = range(contender.runs(suite.seeds)), contender.block or suite.block
+                for first in range(0, len(seeds), block):
+                    yield Job(suite, place, fold, contender.name, tuple(seeds[first : first + block]))
+
+
+def described(contender: Contender) -> dict[str, Any]:
+    """What results of the contender depend on; seeds per job and tasks are elsewhere."""
+    return _given({**asdict(contender), "block": None, "tasks": None})
+
+
+_LATER = ("split", "forecast", "block", "tasks")
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """The values, without those of `_LATER` that are None: rows that were kept before there were these stay valid."""
+    return {name: value for name, value in values.items() if not (name in _LATER and value is None)}
 
 
 _LOADED: dict[str, Market] = {}
@@ -109,16 +132,18 @@ def fold_of(job: Job) -> Fold:
 
 
 def run(job: Job, ledger: Lines) -> Row:
-    """Trains, opens the test, and returns the row."""
+    """Trains, opens the test, and returns the row; on a task, trains and scores."""
     import torch
 
     torch.set_num_threads(1)
-    suite, fold = job.suite, fold_of(job)
+    if job.suite.tasks:
+        return learn(job)
+    fold, suite = fold_of(job), job.suite
     train, validation, test = fold.markets(data(job.dataset))
     keywords, episodes = keywords_of(suite, train)
     judge = partial(validated, market=validation, keywords=keywords)
-    contender = suite.contender(job.contender)
-    ready = contender.ready(train, validation, test, keywords, job.seeds, episodes, judge, suite.points)
+    learnt, chosen = fold.apart(data(job.dataset), *job.by.reach) if job.by.chooses else (train, validation)
+    ready = job.by.ready(learnt, chosen, test, keywords, job.seeds, episodes, judge, suite.points)
     return open_test(job, ready, test, ledger)
 
 
@@ -127,6 +152,34 @@ def keywords_of(suite: Suite, train: Market) -> tuple[dict[str, Any], dict[str, 
     scaler = {"scaler": FeatureScaler().fit(train)} if suite.scale else {}
     length = min(suite.episode_length, len(train) - train.first - 1)
     return {**suite.env, **scaler}, {"random_start": True, "episode_length": length}
+
+
+def learn(job: Job) -> Row:
+    """The learning curve on a task: greedy episodes, the same for all contenders."""
+    suite, world = job.suite, WORLDS[job.dataset]
+    judge = partial(world_scores, world=world, episodes=suite.episodes)
+    trained = job.by.train(world.spec(), job.seeds, judge, suite.points)
+    assert trained.points is not None
+    return Row(
+        dataset=job.dataset,
+        fold=job.fold,
+        contender=job.contender,
+        seeds=job.seeds,
+        time=np.zeros(0),
+        bars_per_year=math.nan,
+        curves={},
+        metrics={"score": trained.points.scores[-1]},
+        stress={},
+        learning=trained.points._asdict(),
+        steps=job.by.steps,
+        seconds=trained.seconds,
+        facts=facts_of(job, {"study": suite.name, "job": job.id}),
+    )
+
+
+def facts_of(job: Job, line: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of the ledger, the contender's settings, and the provenance."""
+    return {**line, "contender_settings": described(job.by), **provenance.made()}
 
 
 def validated(policy: Any, *, runs: int, market: Market, keywords: Mapping[str, Any]) -> Floats:
@@ -147,8 +200,6 @@ def open_test(job: Job, ready: Ready, test: Market, ledger: Lines) -> Row:
     ledger.append(event=SCORED, sharpe_per_bar=sharpe, **line)
     curves = {name: getattr(tested.tracks, name) for name in CURVES}
     time = np.arange(curves["equity"].shape[1]) if tested.time is None else np.asarray(tested.time)
-    points = ready.points
-    curve = None if points is None else {"steps": points.steps, "seconds": points.seconds, "scores": points.scores}
     return Row(
         dataset=job.dataset,
         fold=job.fold,
@@ -159,12 +210,15 @@ def open_test(job: Job, ready: Ready, test: Market, ledger: Lines) -> Row:
         curves=curves,
         metrics=measures(tested.tracks),
         stress=stressed(ready.policy, len(tested), test, ready.keywords),
-        learning=curve,
+        learning=None if ready.points is None else ready.points._asdict(),
         steps=ready.steps,
         seconds=ready.seconds,
-        facts={**line, "contender_settings": asdict(job.suite.contender(job.contender)), **provenance.made()},
+        facts=facts_of(job, line),
+        forecasts={} if ready.forecasts is None else ready.forecasts(test),
     )
 
 
 def _hash(parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    """Of JSON values, tuples, and functions, which count by their names."""
+    text = json.dumps(parts, sort_keys=True, default=lambda value: getattr(value, "__qualname__", str(value)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

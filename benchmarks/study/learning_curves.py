@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from benchmarks.statistics.intervals import first_point_that_stays
 from benchmarks.statistics.scores import iqm, iqm_estimate, iqm_gap
+from benchmarks.study.rows import Row
 
 Floats = npt.NDArray[np.float64]
+SB3 = "SB3 "  # begins the name of Stable-Baselines3's side of an algorithm
 
 
 @dataclass(frozen=True)
@@ -21,17 +23,23 @@ class Curve:
 
     Attributes:
         steps: of each seed at each point [P].
-        seconds: that all seeds together have trained, on all processes used [P].
+        seconds: that all seeds together have trained, on one core [P].
         scores: [S, P].
-        processes: that ran side by side.
-        made: commit, versions and processor; None where they were not kept.
+        made: commit, versions and processor.
     """
 
     steps: Floats
     seconds: Floats
     scores: Floats
-    processes: int
     made: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Curve:
+        """The curve of all seeds of these rows, which are blocks of one contender on one task."""
+        parts = [row.learning for row in rows if row.learning is not None]
+        seconds = np.sum([part["seconds"] for part in parts], axis=0)
+        scores = np.concatenate([part["scores"] for part in parts], axis=1).T
+        return cls(parts[0]["steps"], seconds, scores, rows[0].facts)
 
     def middle(self) -> Floats:
         """Interquartile mean over seeds [P]."""
@@ -48,7 +56,18 @@ class Curve:
 
 
 Curves = dict[tuple[str, str, str], Curve]
-"""By env, algorithm and side."""
+"""By task, algorithm and side, "ours" or "sb3"."""
+
+
+def curves_of(rows: Sequence[Row]) -> Curves:
+    """The curves of a suite of tasks; "SB3 X" is the other side of X, if there is one."""
+    ours = {(row.dataset, row.contender) for row in rows if row.facts["contender_settings"]["agent"] is not None}
+    parts: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        name, side = row.contender, "ours" if (row.dataset, row.contender) in ours else "sb3"
+        paired = side == "sb3" and (row.dataset, name.removeprefix(SB3)) in ours
+        parts.setdefault((row.dataset, name.removeprefix(SB3) if paired else name, side), []).append(row)
+    return {key: Curve.of(found) for key, found in parts.items()}
 
 
 def difference(one: Curve, other: Curve) -> tuple[float, float]:

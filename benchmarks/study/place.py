@@ -59,7 +59,8 @@ class Place:
 
     def command(self, job: Work) -> str:
         """The command that runs the job alone."""
-        return f"python -m benchmarks run {shlex.quote(self.suite)} --job {job.id}"
+        folder = shlex.quote(str(self.folder.parent))
+        return f"python -m benchmarks run {shlex.quote(self.suite)} --folder {folder} --job {job.id}"
 
 
 Pass = Callable[[Sequence[Any], Place], Iterator[tuple[Any, str]]]

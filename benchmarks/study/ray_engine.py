@@ -48,7 +48,7 @@ def _running(ray: Any, address: str | None) -> Iterator[Pass]:
     markets: dict[str, Any] = {}
 
     def run_each(jobs: Sequence[Job], place: Place) -> Iterator[tuple[Job, str]]:
-        for dataset in {job.dataset for job in jobs} - markets.keys():
+        for dataset in {job.dataset for job in jobs if job.suite.data} - markets.keys():
             markets[dataset] = ray.put(data(dataset))
         yield from _pass(ray, jobs, place, markets)
 
@@ -63,7 +63,9 @@ def _pass(ray: Any, jobs: Sequence[Job], place: Place, markets: dict[str, Any]) 
     """Each job once, with its state as it ends."""
     actor = _actor(ray, place)
     task = ray.remote(num_cpus=1)(_task)
-    pending = {task.options(name=job.name).remote(job, markets[job.dataset], actor, __version__): job for job in jobs}
+    pending = {
+        task.options(name=job.name).remote(job, markets.get(job.dataset), actor, __version__): job for job in jobs
+    }
     while pending:
         for ended in ray.wait(list(pending))[0]:
             job = pending.pop(ended)
@@ -79,11 +81,12 @@ def _actor(ray: Any, place: Place) -> Any:
     return ray.remote(**options)(Keeper).remote(whole)
 
 
-def _task(job: Job, market: Market, actor: Any, version: str) -> str:
+def _task(job: Job, market: Market | None, actor: Any, version: str) -> str:
     """Runs one job on a node."""
     if version != __version__:
         raise EngineError(f"a node has version {__version__} of trading-env, the study runs {version}")
-    provide(job.dataset, market)
+    if market is not None:
+        provide(job.dataset, market)
     return work(job, Remote(actor))
 
 

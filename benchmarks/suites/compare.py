@@ -2,128 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from agents.base.commands import checking, printable
+from agents.base.commands import checking, printable, refusing
 from agents.common.files import check_folder
 from agents.common.folders import write_folder
-from benchmarks.contenders import ours, own, rules, sb3
-from benchmarks.contenders.settings import folder_of, parse
-from benchmarks.contenders.setup import Row, Setup
-from benchmarks.evaluation.tracks import measures
-from benchmarks.forecasting.windows import Fold, Windows, folds
+from benchmarks.contenders.named import Contender
+from benchmarks.contenders.settings import CompareSettings, folder_of, parse
 from benchmarks.reports import compare as report
 from benchmarks.reports import figures
 from benchmarks.statistics.intervals import median_and_range
+from benchmarks.study.checks import check
+from benchmarks.study.engines import rows_of
+from benchmarks.study.folds import Plan, folds_of
+from benchmarks.study.job import data, jobs_of
+from benchmarks.study.local_engine import local
+from benchmarks.study.place import Place
 from benchmarks.study.results import json_bytes, parquet_bytes
-from trading_env import Market, load
+from benchmarks.study.rows import Row
+from benchmarks.study.suite import Suite
+from benchmarks.suites.run import ERRORS, begin, finish, place_of
 
 PROGRAM = "python -m benchmarks compare"
-ROWS = (*rules.STRATEGIES, "random", "forecast", "dqn", "sb3_dqn")
-FORECAST = {"window": 20, "horizon": 5}  # bars seen and bars forecast, as in `python -m benchmarks forecast`
-VALIDATION = 250  # bars, or a quarter of those to learn from if that is less
+RULES = ("buy_and_hold", "flat", "volatility_target", "time_series_momentum", "moving_average_crossover")
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Runs the comparison that the command line describes, on one dataset after the other."""
+def main(arguments: Sequence[str]) -> int:
+    """Runs the comparison that the command line describes, and prints it for one dataset after the other."""
     settings = parse(list(arguments), PROGRAM)
-    root = settings.folder / settings.name
     with checking(PROGRAM):
-        makers = {name: own.function_of(name) for name in settings.contender}
-        setups = [Setup.of(settings, data) for data in settings.data]
-        for setup in setups:
-            check(setup)
-        folders = [root if len(setups) == 1 else root / folder_of(setup.data) for setup in setups]
+        suite = suite_of(settings)
+        check(suite)
+        check_episodes(suite)
+        place, jobs = place_of(suite, settings.folder), list(jobs_of(suite))
+        several = len(suite.data) > 1
+        folders = [place.folder / folder_of(name) if several else place.folder for name in suite.data]
         for folder in folders:
             check_folder(folder, "folder")
-    found = [written(setup, makers, folder) for setup, folder in zip(setups, folders, strict=True)]
-    if len(found) > 1:
+        begin(suite, place, jobs)
+    with refusing(PROGRAM, ERRORS):
+        code = finish(jobs, place, local(settings.processes), settings.progress)
+        found = [
+            written(settings, with_random(suite, dataset, settings, place), place, folder)
+            for dataset, folder in zip(suite.data, folders, strict=True)
+        ]
+    if several:
         report.print_together(found, wide=settings.wide)
+    return code
 
 
-def written(setup: Setup, makers: Mapping[str, own.Make], folder: Path) -> dict[str, Any]:
-    """The results on one dataset, printed and written to the folder."""
-    rows = compare(setup, makers)
-    results = report.results(setup, rows)
+def suite_of(settings: CompareSettings) -> Suite:
+    """The comparison as a suite of one fold, without random traders."""
+    steps, shared = settings.total_timesteps, asdict(settings.dqn)
+    return Suite(
+        name=settings.name,
+        data=settings.data,
+        walk_forward=Plan(split=settings.split),
+        env=settings.env_keywords(),
+        seeds=settings.seeds,
+        episode_length=settings.episode_length,
+        points=0,  # nothing is chosen
+        contenders=(
+            *(Contender(strategy=name) for name in RULES),
+            Contender(forecast="ridge", name="forecast"),
+            Contender(agent="DQN", name="dqn", steps=steps, hyperparameters=shared, block=2),
+            Contender(sb3="DQN", name="sb3_dqn", steps=steps, hyperparameters=settings.dqn.for_sb3(), block=1),
+            *(Contender(make=name, name=name) for name in settings.contender),
+        ),
+    )
+
+
+def check_episodes(suite: Suite) -> None:
+    """Raises ValueError for episodes longer than the training period."""
+    for name in suite.data:
+        start, stop = folds_of(data(name), suite.walk_forward, suite.purge)[0].train
+        if suite.episode_length > stop - start - 1:
+            raise ValueError(f"episode_length must be at most {stop - start - 1} on {name}, got {suite.episode_length}")
+
+
+def with_random(suite: Suite, dataset: str, settings: CompareSettings, place: Place) -> Suite:
+    """The suite on one dataset, with random traders that trade as much as the median seed of our DQN."""
+    alone = replace(suite, data=(dataset,))
+    found = [row.metrics["turnover"] for row in rows_of(list(jobs_of(alone)), place) if row.contender == "dqn"]
+    if not found:
+        return alone
+    turnover = float(median_and_range(np.concatenate(found)).median)
+    random = Contender(random=turnover, seeds=settings.random_seeds, block=settings.random_seeds)
+    rules = len(RULES)
+    return replace(alone, contenders=(*suite.contenders[:rules], random, *suite.contenders[rules:]))
+
+
+def written(settings: CompareSettings, suite: Suite, place: Place, folder: Path) -> dict[str, Any]:
+    """The results on the suite's dataset, printed and written to the folder."""
+    jobs = list(jobs_of(suite))
+    finish([job for job in jobs if job.contender == "random"], place, local(0), progress=False)
+    rows: list[Row] = rows_of(jobs, place)
+    results = report.results(settings.as_json(), suite, suite.data[0], rows)
     contents = {
         "results.json": json_bytes(results),
         "equity.parquet": parquet_bytes(report.equity_frame(rows)),
         "equity.png": figures.picture(figures.equity_figure(rows, results), folder / "equity.png"),
     }
     write_folder(folder, contents)
-    report.print_comparison(results, wide=setup.settings.wide)
+    report.print_comparison(results, wide=settings.wide)
     print(printable(f"written: {folder}/results.json, equity.parquet, equity.png"))
     return results
-
-
-def check(setup: Setup) -> None:
-    """Raises ValueError or TypeError for a mistake that would otherwise show only after training."""
-    agent = ours.agent_class("DQN")
-    agent(setup.training_env(), seeds=1, device="cpu", **setup.settings.dqn.for_ours())
-    for name in rules.STRATEGIES:
-        rules.strategy_env(setup, name)
-    fold_of(setup)
-
-
-def compare(setup: Setup, makers: Mapping[str, own.Make]) -> dict[str, Row]:
-    """The rows of the table, by name, in the order of `ROWS`, and then the contenders of the user."""
-    mine = {name: own.row(name, make, setup) for name, make in makers.items()}  # first: they may fail
-    dqn, sb3_dqn = train_dqn(setup), train_sb3_dqn(setup)
-    baselines = {name: rules.strategy(setup, name) for name in rules.STRATEGIES}
-    turnover = median_and_range(measures(dqn.tracks)["turnover"]).median
-    chance = rules.random_traders(setup, turnover)
-    learners = {"forecast": forecast_trader(setup), "dqn": dqn, "sb3_dqn": sb3_dqn}
-    return {**baselines, "random": chance, **learners, **mine}
-
-
-def train_dqn(setup: Setup) -> Row:
-    """Our DQN: a process per core, each of which trains a block of seeds in one pass."""
-    import torch
-
-    torch.set_num_threads(1)  # a second thread only slows networks this small
-    settings = setup.settings
-    budget = (settings.seeds, settings.total_timesteps)
-    used = {"processes": settings.processes or "auto", "progress_bar": settings.progress}
-    options = {**used, **settings.dqn.for_ours()}
-    trained = ours.train("DQN", setup.training_env(), *budget, **options)
-    return Row(setup.tested(trained.agent), trained.steps_per_second, trained.seconds)
-
-
-def train_sb3_dqn(setup: Setup) -> Row:
-    """Stable-Baselines3's DQN: a process per core, one seed at a time in each."""
-    settings = setup.settings
-    budget = (settings.seeds, settings.total_timesteps)
-    options = {"processes": settings.processes, "progress_bar": settings.progress, **settings.dqn.for_sb3()}
-    trained = sb3.train("DQN", setup.training_env(), *budget, **options)
-    return Row(setup.tested(trained.agent), trained.steps_per_second, trained.seconds)
-
-
-def forecast_trader(setup: Setup) -> Row:
-    """A trader that follows ridge forecasts; fit and margin above costs are chosen on the training period alone."""
-    from benchmarks.contenders.forecast_trader import round_trip_cost, traded
-    from benchmarks.forecasting.forecasters import ridge
-    from benchmarks.study.forecast_settings import ForecastSettings
-    from benchmarks.study.walk_forward import walked
-
-    keywords = {**setup.settings.env_keywords(), "allow_short": False, "window": 1}
-    market, windows, fold = fold_of(setup)
-    forecasts, margin = walked(ridge(), windows, fold, market, ForecastSettings.margins, keywords)
-    thresholds = np.full(forecasts.shape[1], round_trip_cost(keywords["costs"]) + margin)
-    return Row(traded(forecasts, thresholds, setup.test, keywords))
-
-
-def fold_of(setup: Setup) -> tuple[Market, Windows, Fold]:
-    """The whole market, its windows, and their split into rows to fit, to choose by and to test."""
-    market = load(setup.data)
-    windows = Windows.of(market, **FORECAST)
-    learnt = setup.test.first - int(windows.bar[0])  # windows whose last bar lies before the test period
-    try:
-        found = folds(len(windows.bar), learnt, 1, min(VALIDATION, learnt // 4), sum(FORECAST.values()))
-    except ValueError as error:
-        bars = setup.test.first
-        raise ValueError(f"split must leave bars enough to learn forecasts from, it leaves {bars}: {error}") from error
-    return market, windows, found[0]

@@ -7,31 +7,37 @@ of all actions. At each budget both are scored on an unseen market.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-import numpy.typing as npt
 import tyro
 
-from agents.base.commands import parse
-from benchmarks.contenders import ours
-from benchmarks.evaluation.tracks import ENV_ID
+from agents.base.commands import checking, parse, refusing
+from benchmarks.contenders.named import Contender
+from benchmarks.evaluation.world_scores import world_scores
 from benchmarks.reports import table as tables
 from benchmarks.statistics.intervals import first_point_that_stays
 from benchmarks.study import provenance
+from benchmarks.study.checks import check
+from benchmarks.study.engines import rows_of
+from benchmarks.study.job import jobs_of
+from benchmarks.study.learning_curves import Curve, Curves, curves_of
+from benchmarks.study.local_engine import local
+from benchmarks.study.suite import Suite
+from benchmarks.suites.run import ERRORS, begin, finish, place_of
 from benchmarks.tasks.checks import check_counts
-from trading_env import Market, backtest
-from trading_env.data import simulators
+from benchmarks.tasks.worlds import WORLDS
 from trading_env.envs.acting.policies import Policy
 
-Floats = npt.NDArray[np.float64]
-
+PROGRAM = "python -m benchmarks counterfactual"
 DESCRIPTION = """\
 Trains DQN and CounterfactualDQN on two simulated markets, and prints for each market the steps per seed after which
-the median seed reaches 95% of the target score. Scores are log growth per bar on an unseen path."""
+the median seed reaches 95% of the target score. Scores are log growth per bar on an unseen path. Rows are kept in
+FOLDER/NAME/rows and not trained again."""
+PLAIN, FULL = "DQN", "CounterfactualDQN"
 
 
 @dataclass(frozen=True)
@@ -42,54 +48,41 @@ class CounterfactualSettings:
     """Number of training seeds."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
     """A run of a few seconds that shows that everything works; its numbers mean little."""
+    folder: Path = Path("results")
+    """Where rows are kept."""
+    processes: int | None = None
+    """Processes; one per core unless given."""
     wide: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print all columns of the tables, however wide that is."""
+    progress: bool = True
+    """Print a line for each job."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ["seeds"])
+        check_counts(self, ["seeds", "processes"])
+
+    def suite(self) -> Suite:
+        """Both agents on each task."""
+        agents = [_agent(name, case, self.quick) for case in CASES for name in (PLAIN, FULL)]
+        tasks, name = tuple(case.task for case in CASES), "counterfactual-quick" if self.quick else "counterfactual"
+        points = 2 if self.quick else POINTS
+        return Suite(name=name, tasks=tasks, contenders=tuple(agents), seeds=self.seeds, points=points)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A market to learn in, and the score to reach.
+    """A task to compare both agents on.
 
     Attributes:
-        name: of the market.
-        market: n_bars and seed -> a path.
-        keywords: of TradingEnv.
-        options: of both agents.
-        budgets: steps per seed after which agents are scored, rising.
+        task: of `benchmarks.tasks.worlds.WORLDS`.
+        steps: of each seed.
+        learning_rate: of both agents.
         optimal: the optimal policy; None aims at the best score of either agent.
     """
 
-    name: str
-    market: Callable[[int, int], Any]
-    keywords: dict[str, Any]
-    options: dict[str, Any]
-    budgets: tuple[int, ...]
+    task: str
+    steps: int
+    learning_rate: float | str
     optimal: Policy | None
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores at each budget (budgets, seeds), and the score aimed at.
-
-    Attributes:
-        case: the market and the budgets.
-        plain: of DQN that learns from the actions taken.
-        counterfactual: of CounterfactualDQN, which learns from all actions.
-        aim: score of the optimum, or the best median of either.
-    """
-
-    case: Case
-    plain: Floats
-    counterfactual: Floats
-    aim: float
-
-    def steps(self, scores: Floats, fraction: float = 0.95) -> int | None:
-        """The first budget from which on the median seed stays at this fraction of the aim; None if never."""
-        point = first_point_that_stays(np.median(scores, axis=1), fraction * self.aim)
-        return None if point is None else self.case.budgets[point]
 
 
 class FollowsState:
@@ -102,101 +95,70 @@ class FollowsState:
         return (observation[:, 0] > 0).astype(np.int64), state
 
 
+POINTS = 24
+CASES = (
+    Case("regime, observed", 6_000, 1e-3, FollowsState()),
+    Case("Ornstein-Uhlenbeck", 8_000, "lin_1e-3", None),
+)
 DQN_OPTIONS: dict[str, Any] = {
     "batch_size": 32,
     "learning_starts": 100,
     "train_freq": 1,
     "gamma": 0.9,
     "target_update_interval": 200,
-    "learning_rate": 1e-3,
     "exploration_final_eps": 0.1,
     "exploration_fraction": 0.2,
 }
 
 
-def cases(quick: bool = False) -> list[Case]:
-    """The observed regime market, whose optimum is known, and a mean-reverting one."""
-    regime = Case(
-        "regime, observed",
-        lambda n_bars, seed: simulators.regime_switching(n_bars, seed, stay=0.9, step=0.01),
-        {"features": ["state"], "window": 1, "actions": (0.0, 1.0), "fill": "close"},
-        DQN_OPTIONS,
-        (200, 400) if quick else tuple(range(250, 6_001, 250)),
-        FollowsState(),
-    )
-    reverting = Case(
-        "Ornstein-Uhlenbeck",
-        lambda n_bars, seed: simulators.ornstein_uhlenbeck(n_bars, seed, kappa=0.1, sigma=0.02),
-        {"features": deviation, "window": 1, "actions": (-1.0, 0.0, 1.0), "fill": "close"},
-        {**DQN_OPTIONS, "learning_rate": "lin_1e-3"},
-        (200, 400) if quick else tuple(range(500, 8_001, 500)),
-        None,
-    )
-    return [regime, reverting]
+def _agent(name: str, case: Case, quick: bool) -> Contender:
+    options = {**DQN_OPTIONS, "learning_rate": case.learning_rate}
+    return Contender(agent=name, tasks=(case.task,), steps=400 if quick else case.steps, hyperparameters=options)
 
 
-def deviation(market: Any) -> Any:
-    """The deviation of the log price from its mean, log 100, in tenths: the feature that predicts the next return."""
-    import pandas as pd
-
-    return pd.DataFrame({"deviation": 10.0 * np.log(market.close / 100.0)})
-
-
-def compare(case: Case, seeds: int, quick: bool = False) -> Scores:
-    """The scores of both agents at each budget."""
-    bars = 2_000 if quick else 20_000
-    train, test = (case.market(n_bars, seed) for n_bars, seed in ((bars, 1), (bars // 4, 2)))
-    env = gym.make(ENV_ID, data=train, random_start=True, episode_length=200, **case.keywords)
-    plain, full = (_scores(name, case, env, test, seeds) for name in ("DQN", "CounterfactualDQN"))
-    if case.optimal is None:
-        aim = max(float(np.median(scores, axis=1).max()) for scores in (plain, full))
-    else:
-        aim = float(log_growth(case.optimal, test, case.keywords)[0])
-    return Scores(case, plain, full, aim)
+def target(case: Case, curves: Sequence[Curve]) -> float:
+    """The score aimed at: the optimum, or the best median of the curves."""
+    if case.optimal is not None:
+        return float(world_scores(case.optimal, WORLDS[case.task], 1, 1)[0])
+    return max(float(np.median(curve.scores, axis=0).max()) for curve in curves)
 
 
-def _scores(name: str, case: Case, env: Any, test: Market, seeds: int) -> Floats:
-    """Scores (budgets, seeds) of one training; the agent's schedules run to the last budget."""
-    agent = ours.agent_class(name)(env, seeds=seeds, device="cpu", **case.options)
-    scores: list[Floats] = []
-
-    def score(agent: Any) -> None:
-        if agent.num_timesteps in case.budgets:
-            scores.append(log_growth(agent, test, case.keywords))
-
-    agent.learn(case.budgets[-1], callback=score)
-    return np.array(scores)
+def steps_to(curve: Curve, aim: float, fraction: float = 0.95) -> int | None:
+    """The steps from which on the median seed stays at this fraction of the aim; None if never."""
+    point = first_point_that_stays(np.median(curve.scores, axis=0), fraction * aim)
+    return None if point is None else int(curve.steps[point])
 
 
-def log_growth(policy: Policy, market: Market, keywords: dict[str, Any]) -> Floats:
-    """Log growth of equity per bar [K] over the whole market."""
-    equity = backtest(policy, market, **keywords).tracks.equity  # [K, T+1]
-    growth: Floats = np.log(np.maximum(equity[:, -1], 1.0) / equity[:, 0]) / (equity.shape[1] - 1)
-    return growth
-
-
-def table(results: Sequence[Scores]) -> tables.Columns:
+def table(curves: Curves) -> tables.Columns:
     """The table of steps to 95% of the target score, and their ratio."""
     numbers = ("aim", "score", "DQN", "counterfactual", "ratio")
     shown = tables.Columns("Steps per seed to 95%", ["market"], numbers)
-    for each in results:
-        plain, full = each.steps(each.plain), each.steps(each.counterfactual)
+    for case in CASES:
+        pair = [curves[case.task, name, "ours"] for name in (PLAIN, FULL)]
+        aim = target(case, pair)
+        plain, full = (steps_to(curve, aim) for curve in pair)
         budgets = ["never" if steps is None else f"{steps:,}" for steps in (plain, full)]
-        ratio = "-" if plain is None or full is None else f"{plain / full:.1f}"
-        aim = "best score" if each.case.optimal is None else "optimum"
-        shown.rows.append([each.case.name, aim, f"{1e4 * each.aim:.2f} bp", *budgets, ratio])
+        ratio = f"{plain / full:.1f}" if plain is not None and full else "-"
+        what = "best score" if case.optimal is None else "optimum"
+        shown.rows.append([case.task, what, f"{1e4 * aim:.2f} bp", *budgets, ratio])
     return shown
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Runs the experiment that the command line describes."""
-    settings = parse("python -m benchmarks counterfactual", CounterfactualSettings, arguments, description=DESCRIPTION)
-    results = [compare(case, settings.seeds, settings.quick) for case in cases(settings.quick)]
+def main(arguments: Sequence[str]) -> int:
+    """Runs the experiment that the command line describes; 1 if a job failed."""
+    settings = parse(PROGRAM, CounterfactualSettings, arguments, description=DESCRIPTION)
+    with checking(PROGRAM):
+        suite = settings.suite()
+        check(suite)
+        place, jobs = place_of(suite, settings.folder), list(jobs_of(suite))
+        begin(suite, place, jobs)
+    with refusing(PROGRAM, ERRORS):
+        if code := finish(jobs, place, local(settings.processes), settings.progress):
+            return code
+        curves = curves_of(rows_of(jobs, place))
     console = tables.console_of()
-    tables.show(table(results), console, settings.wide)
-    lines = [f"median of {settings.seeds} seeds, scored every {_spacing(results)} steps"]
-    tables.say([*lines, f"made at {provenance.in_words(provenance.made())}"], console)
-
-
-def _spacing(results: Sequence[Scores]) -> str:
-    return " and ".join(f"{each.case.budgets[1] - each.case.budgets[0]:,}" for each in results)
+    tables.show(table(curves), console, settings.wide)
+    spacing = " and ".join(dict.fromkeys(f"{int(curve.steps[1]):,}" for curve in curves.values()))
+    lines = [f"median of {settings.seeds} seeds, scored every {spacing} steps"]
+    tables.say([*lines, f"made at {provenance.in_words(next(iter(curves.values())).made)}"], console)
+    return 0

@@ -4,45 +4,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import tyro
 
 from agents.base import commands
 from agents.base.commands import checking, printable, refusing
 from agents.common.files import check_folder
-from benchmarks.contenders import ours, sb3
-from benchmarks.contenders.sb3_options import for_sb3
-from benchmarks.evaluation.world_scores import world_scores
 from benchmarks.reports.curves import draw_curves, print_curves
 from benchmarks.reports.figures import check_picture
-from benchmarks.study import provenance
-from benchmarks.study.learning_curves import Curve
-from benchmarks.study.results import KeptError, keep, kept
+from benchmarks.study.checks import check
+from benchmarks.study.engines import rows_of
+from benchmarks.study.job import jobs_of
+from benchmarks.study.learning_curves import curves_of
+from benchmarks.study.local_engine import local
+from benchmarks.study.suite import Suite
+from benchmarks.suites.run import ERRORS, begin, finish, place_of
 from benchmarks.tasks.checks import check_counts, check_distinct
-from benchmarks.tasks.worlds import REGIME, WORLDS, Recipe, recipe_of
 
 PROGRAM = "python -m benchmarks curves"
-SIDES = ("ours", "sb3")
+ALGORITHMS = ("DQN", "A2C", "PPO")
+ENVS = ("CartPole-v1", "regime")
 
 DESCRIPTION = """\
 Trains DQN, A2C and PPO, ours and Stable-Baselines3's, with the same hyperparameters and seeds: ours in one pass, SB3's
-in a process per core. Evaluates the greedy policies repeatedly on the same episodes, and draws the interquartile mean
-over seeds with its 95% interval, by steps and by seconds. Keeps each curve in FOLDER/ENV/ALGORITHM-SIDE.json
-and does not train it again, so a long run can be done piece by piece."""
+one by one. Evaluates the greedy policies repeatedly on the same episodes, and draws the interquartile mean over seeds
+with its 95% interval, by steps and by seconds. It is the suite curves with other options: rows are kept in FOLDER/rows
+and not trained again, so a long run can be done piece by piece."""
 
 
 @dataclass(frozen=True)
 class CurveSettings:
     """Options of ``python -m benchmarks curves``."""
 
-    algorithms: tuple[Literal["DQN", "A2C", "PPO"], ...] = ("DQN", "A2C", "PPO")
+    algorithms: tuple[Literal["DQN", "A2C", "PPO"], ...] = ALGORITHMS
     """Algorithms to train."""
-    envs: tuple[Literal["CartPole-v1", "regime"], ...] = ("CartPole-v1", "regime")
+    envs: tuple[Literal["CartPole-v1", "regime"], ...] = ENVS
     """Envs to train in; regime is reference/RegimeObserved-v0, whose optimum is known."""
     seeds: int = 10
     """Seeds 0..n-1 of each."""
@@ -55,17 +54,17 @@ class CurveSettings:
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
     """2 seeds, 1% of the steps and 3 evaluations, to show that everything works."""
     folder: Path = Path("results/curves")
-    """Where curves are kept."""
+    """Where rows are kept."""
     figure: Path | None = None
     """File of the picture; FOLDER/curves.png unless given."""
     docs: tyro.conf.FlagCreatePairsOff[bool] = False
     """Draw the picture of the documentation, docs/curves.png, with all algorithms and envs."""
     processes: int | None = None
-    """Processes for Stable-Baselines3; one per core unless given."""
+    """Processes; one per core unless given."""
     wide: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print all columns of the tables, however wide that is."""
     progress: bool = True
-    """Show progress bars."""
+    """Print a line for each job."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds", "points", "episodes", "processes"))
@@ -73,7 +72,7 @@ class CurveSettings:
             raise ValueError(f"budget_scale must be above 0 and finite, got {self.budget_scale}")
         check_distinct("algorithms", self.algorithms)
         check_distinct("envs", self.envs)
-        if self.docs and (self.quick or {*self.algorithms} != {*REGIME} or {*self.envs} != {*WORLDS}):
+        if self.docs and (self.quick or {*self.algorithms} != {*ALGORITHMS} or {*self.envs} != {*ENVS}):
             raise ValueError("docs must show all curves: leave out --algorithms, --envs and --quick")
 
     @property
@@ -81,23 +80,48 @@ class CurveSettings:
         """File of the picture."""
         return self.figure or (Path("docs") if self.docs else self.folder) / "curves.png"
 
+    def suite(self) -> Suite:
+        """The suite ``curves`` with these options."""
+        whole = Suite.read("curves")
+        chosen = [
+            replace(one, steps=max(round(one.steps * self.budget_scale), self.points))
+            for one in whole.contenders
+            if (one.agent or one.sb3) in self.algorithms and set(one.tasks or ()) <= set(self.envs)
+        ]
+        counts = {"seeds": self.seeds, "points": self.points, "episodes": self.episodes}
+        name = self.folder.resolve().name
+        return replace(whole, name=name, tasks=self.envs, contenders=tuple(chosen), **counts)
 
-def main(arguments: Sequence[str]) -> None:
-    """Trains the missing curves, then draws and prints all requested ones."""
+
+def main(arguments: Sequence[str]) -> int:
+    """Trains what is missing, then draws and prints all requested curves; 1 if a job failed."""
     settings = parse(list(arguments))
     with checking(PROGRAM):
         check_folder(settings.folder, "folder")
+        suite = settings.suite()
+        place, jobs = place_of(suite, settings.folder.resolve().parent), list(jobs_of(suite))
+        refuse_old(settings.folder)
         check_picture(settings.figure_path, "figure")
-    with refusing(PROGRAM, (KeptError,)):
-        curves = {
-            (env, algorithm, side): curve_of(settings, env, algorithm, side)
-            for env in settings.envs
-            for algorithm in settings.algorithms
-            for side in SIDES
-        }
-    draw_curves(curves, WORLDS, settings.figure_path)
-    print_curves(curves, settings.wide)
-    print(printable(f"curves in {settings.folder}, drawn in {settings.figure_path}"))
+        check(suite)
+        begin(suite, place, jobs)
+    with refusing(PROGRAM, ERRORS):
+        code = finish(jobs, place, local(settings.processes), settings.progress)
+        curves = curves_of(rows_of(jobs, place))
+    if curves:
+        draw_curves(curves, settings.figure_path)
+        print_curves(curves, settings.wide)
+        print(printable(f"rows in {settings.folder}, drawn in {settings.figure_path}"))
+    return code
+
+
+def refuse_old(folder: Path) -> None:
+    """Raises ValueError if the folder holds curves of earlier versions, which were kept in another form."""
+    old = sorted(path for side in ("ours", "sb3") for path in folder.glob(f"*/*-{side}.json"))
+    if old:
+        raise ValueError(
+            f"folder {str(folder)!r} has curves of an earlier version, such as {old[0].relative_to(folder)}: "
+            "they cannot be read, remove them or give another --folder"
+        )
 
 
 QUICK: dict[str, Any] = {
@@ -114,44 +138,3 @@ def parse(arguments: list[str]) -> CurveSettings:
     default = CurveSettings(**QUICK) if "--quick" in arguments else CurveSettings()
     found: CurveSettings = commands.parse(PROGRAM, CurveSettings, arguments, default=default, description=DESCRIPTION)
     return found
-
-
-def curve_of(settings: CurveSettings, env: str, algorithm: str, side: str) -> Curve:
-    """The curve that an earlier run with the same setting kept, else a new one, which is kept."""
-    recipe = recipe_of(env, algorithm, settings.budget_scale, settings.points)
-    path = settings.folder / env / f"{algorithm}-{side}.json"
-    setting = {
-        "seeds": settings.seeds,
-        "points": settings.points,
-        "episodes": settings.episodes,
-        "env": {"id": WORLDS[env].env_id, **WORLDS[env].keywords},
-        "recipe": asdict(recipe),
-    }
-    found = kept(path, setting, ("curve",))
-    if found is not None:
-        curve = found["curve"]
-        arrays = (np.array(curve[name]) for name in ("steps", "seconds", "scores"))
-        return Curve(*arrays, curve["processes"], found.get("made"))
-    curve = replace(train(settings, env, algorithm, side, recipe), made=provenance.made())
-    values = {name: np.asarray(value).tolist() for name, value in vars(curve).items() if name != "made"}
-    keep(path, setting, made=curve.made, curve=values)
-    return curve
-
-
-def train(settings: CurveSettings, env: str, algorithm: str, side: str, recipe: Recipe) -> Curve:
-    """Trains all seeds: ours in one pass on one core, SB3's one at a time in a process per core."""
-    shared: dict[str, Any] = {
-        "n_envs": recipe.n_envs,
-        "progress_bar": settings.progress,
-        "judge": partial(world_scores, world=WORLDS[env], episodes=settings.episodes),
-        "every": recipe.total_timesteps // settings.points,
-    }
-    task = (algorithm, WORLDS[env].spec(), settings.seeds, recipe.total_timesteps)
-    if side == "ours":
-        trained = ours.train(*task, **shared, **recipe.hyperparameters)
-    else:
-        options = for_sb3(algorithm, recipe.hyperparameters)
-        trained = sb3.train(*task, processes=settings.processes, **shared, **options)
-    assert trained.points is not None
-    steps, seconds, scores = trained.points
-    return Curve(steps, seconds, scores.T, trained.processes)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agents.base import commands
 from agents.base.commands import printable
+from benchmarks.study.job import jobs_of
 from benchmarks.study.suite import Suite, built_in
 
 PROGRAM = "python -m benchmarks list"
@@ -33,8 +34,9 @@ def main(arguments: Sequence[str]) -> None:
     )
     for name in built_in():
         suite = Suite.read(name)
-        blocks = sum(-(-one.runs(suite.seeds) // suite.block) for one in suite.contenders)
-        jobs = len(suite.data) * suite.walk_forward.folds * blocks
+        jobs = len(list(jobs_of(suite)))
         kept = len(list((settings.folder / suite.name / "rows").glob("*.npz")))
-        shape = f"{len(suite.data)} datasets, {suite.walk_forward.folds} folds, {len(suite.contenders)} contenders"
-        print(printable(f"{name:14} {shape}, {suite.seeds} seeds: {jobs} jobs, {kept} rows kept"))
+        where = f"{len(suite.tasks)} tasks" if suite.tasks else f"{len(suite.data)} datasets"
+        folds = "" if suite.tasks else f", {suite.walk_forward.folds} folds"
+        shape = f"{where}{folds}, {len(suite.contenders)} contenders, {suite.seeds} seeds"
+        print(printable(f"{name:14} {shape}: {jobs} jobs, {kept} rows kept"))

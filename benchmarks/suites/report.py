@@ -81,6 +81,8 @@ def kept_rows(suite: Suite, folder: Path) -> tuple[list[Row], str]:
     Raises:
         ValueError: there are none.
     """
+    if suite.tasks:
+        raise ValueError(f"{folder} has learning curves on tasks: `python -m benchmarks run` prints them")
     jobs = list(jobs_of(suite))
     rows = rows_of(jobs, Place(folder, folder.parent / "ledger.jsonl", suite.name))
     whole = finished(suite, rows)

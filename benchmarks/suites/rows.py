@@ -15,7 +15,7 @@ from agents.common.files import write
 from benchmarks.study.engines import rows_of
 from benchmarks.study.results import KeptError, parquet_bytes
 from benchmarks.study.rows import frame_of
-from benchmarks.suites.run import prepared
+from benchmarks.suites.run import opened
 
 PROGRAM = "python -m benchmarks rows"
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
         PROGRAM, RowsSettings, list(arguments), description="A line for each seed on each fold, with its metrics."
     )
     with checking(PROGRAM):
-        _, place, jobs = prepared(settings.suite, settings.folder, settings.seeds)
+        _, place, jobs = opened(settings.suite, settings.folder, settings.seeds)
     with refusing(PROGRAM, (KeptError, OSError)):
         frame = frame_of(rows_of(jobs, place))
         if settings.csv is not None:

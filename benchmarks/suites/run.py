@@ -14,24 +14,27 @@ from agents.base import commands
 from agents.base.commands import checking, printable, refusing
 from agents.common.files import check_folder, write
 from benchmarks.reports import beside
+from benchmarks.reports import curves as curves_report
 from benchmarks.reports import study as report
+from benchmarks.study.checks import check, try_own
 from benchmarks.study.engines import rows_of, run_all, shard_of
-from benchmarks.study.folds import folds_of
 from benchmarks.study.job import Job, data, jobs_of
+from benchmarks.study.learning_curves import curves_of
 from benchmarks.study.ledger import Ledger
 from benchmarks.study.local_engine import local
-from benchmarks.study.place import FAILED, Place
+from benchmarks.study.place import FAILED, Engine, Place
 from benchmarks.study.ray_engine import EngineError, on_ray
 from benchmarks.study.results import KeptError, json_bytes
-from benchmarks.study.suite import Suite
+from benchmarks.study.suite import Suite, SuiteError, path_of
 from benchmarks.tasks.checks import check_counts
 
 PROGRAM = "python -m benchmarks run"
+ERRORS = (EngineError, KeptError, OSError)  # that end a study in one line
 
 DESCRIPTION = """\
-Runs a study: a job for every contender on every fold of every dataset. Prints the table of all rows that are there.
-Rows are kept in FOLDER/NAME/rows and never computed twice; killed at any moment, the study goes on where it was. Each
-look at a test stretch is a line in FOLDER/ledger.jsonl."""
+Runs a study: a job for every contender on every fold of every dataset, or on every task. Prints the table of all rows
+that are there. Rows are kept in FOLDER/NAME/rows and never computed twice; killed at any moment, the study goes on
+where it was. Each look at a test stretch is a line in FOLDER/ledger.jsonl."""
 
 
 @dataclass(frozen=True)
@@ -75,36 +78,66 @@ def main(arguments: Sequence[str]) -> int:
         suite, place, jobs = prepared(settings.suite, settings.folder, settings.seeds)
         chosen = chosen_of(jobs, settings)
         engine = on_ray(settings.address) if settings.engine == "ray" else local(settings.processes)
-        check_folder(place.folder, "folder")
-    write(place.folder / "suite.json", json_bytes(suite.description()))
-    total, done = len(chosen), 0
-
-    def tell(job: Job, state: str) -> None:
-        nonlocal done
-        done += 1
-        if settings.progress:
-            print(printable(f"{done}/{total} {state}: {job.name}"), file=sys.stderr, flush=True)
-
-    with refusing(PROGRAM, (EngineError, KeptError, OSError)):
-        states = run_all(chosen, place, engine, tell)
+        begin(suite, place, chosen if settings.job is None else ())
+    with refusing(PROGRAM, ERRORS):
+        code = finish(chosen, place, engine, settings.progress)
         show(suite, place, jobs, settings.wide)
-    failed = [job for job in chosen if states[job.id] == FAILED]
-    for job in failed:
-        print(printable(f"failed: {job.name}; see {place.failure(job)}, run alone: {place.command(job)}"))
-    return 1 if failed else 0
+    return code
 
 
 def prepared(suite: str, folder: Path, seeds: int | None = None) -> tuple[Suite, Place, list[Job]]:
     """The suite, the place of its rows, and its jobs, checked before anything is trained.
 
     Raises:
-        ValueError: the suite is wrong, or a dataset too short for its folds.
+        SuiteError: the suite is wrong, or a dataset too short for its folds; the message names file and key.
     """
+    found = opened(suite, folder, seeds)
+    try:
+        check(found[0])
+    except ValueError as error:
+        raise SuiteError(f"{path_of(suite)}: {error}") from error
+    return found
+
+
+def opened(suite: str, folder: Path, seeds: int | None = None) -> tuple[Suite, Place, list[Job]]:
+    """As `prepared`, checking the file alone."""
     found = Suite.read(suite)
     found = found if seeds is None else replace(found, seeds=seeds)
-    for dataset in found.data:
-        folds_of(data(dataset), found.walk_forward, found.purge)
-    return found, Place(folder / found.name, folder / "ledger.jsonl", suite), list(jobs_of(found))
+    return found, place_of(found, folder), list(jobs_of(found))
+
+
+def place_of(suite: Suite, folder: Path) -> Place:
+    """The files of the suite in the folder of all studies."""
+    return Place(folder / suite.name, folder / "ledger.jsonl", str(folder / suite.name / "suite.json"))
+
+
+def begin(suite: Suite, place: Place, jobs: Sequence[Job]) -> None:
+    """Writes the suite beside its rows, and tries the user's own contenders among these jobs.
+
+    Raises:
+        OSError: the folder cannot be written.
+        ValueError: a contender of the user's own fails.
+    """
+    check_folder(place.folder, "folder")
+    write(place.folder / "suite.json", json_bytes(suite.description()))
+    try_own(jobs, place)
+
+
+def finish(jobs: Sequence[Job], place: Place, engine: Engine, progress: bool = True) -> int:
+    """Runs the jobs whose rows are missing, with a line for each on stderr; returns 1 if one failed, which is told."""
+    total, done = len(jobs), 0
+
+    def tell(job: Job, state: str) -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            print(printable(f"{done}/{total} {state}: {job.name}"), file=sys.stderr, flush=True)
+
+    states = run_all(jobs, place, engine, tell)
+    failed = [job for job in jobs if states[job.id] == FAILED]
+    for job in failed:
+        print(printable(f"failed: {job.name}; see {place.failure(job)}, run alone: {place.command(job)}"))
+    return 1 if failed else 0
 
 
 def chosen_of(jobs: Sequence[Job], settings: RunSettings) -> list[Job]:
@@ -123,9 +156,13 @@ def show(suite: Suite, place: Place, jobs: Sequence[Job], wide: bool = False) ->
     if not rows:
         print("no rows yet")
         return
+    missing = "" if len(rows) == len(jobs) else f"; {len(jobs) - len(rows)} of {len(jobs)} rows are missing"
+    if suite.tasks:
+        curves_report.print_curves(curves_of(rows), wide)
+        print(printable(f"rows: {place.folder}/rows{missing}"))
+        return
     trials = Ledger(place.ledger).trials(data(name).fingerprint for name in suite.data)
     found = report.results(suite, rows, trials, beside.read(place.folder / beside.FILE))
     write(place.folder / "results.json", json_bytes(found))
     report.show(found, wide=wide)
-    missing = "" if len(rows) == len(jobs) else f"; {len(jobs) - len(rows)} of {len(jobs)} rows are missing"
     print(printable(f"written: {place.folder}/results.json{missing}"))

@@ -64,6 +64,8 @@ def main(arguments: Sequence[str]) -> None:
     settings: StressSettings = commands.parse(PROGRAM, StressSettings, list(arguments), description=DESCRIPTION)
     with checking(PROGRAM):
         suite, place, _ = prepared(settings.suite, settings.folder, settings.seeds)
+        if suite.tasks:
+            raise ValueError(f"suite must be of data: {settings.suite!r} has tasks, which have no costs")
         jobs = jobs_at_costs(suite) if settings.retrain else {}
     path = place.folder / beside.FILE
     found = beside.read(path)

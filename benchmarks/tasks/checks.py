@@ -6,8 +6,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from trading_env._checks import brief
+
 MOST_SEEDS, MOST_PROCESSES, MOST_SAMPLES = 10_000, 1_024, 1_000_000
 _MOST = {"seeds": MOST_SEEDS, "random_seeds": MOST_SEEDS, "processes": MOST_PROCESSES, "jobs": MOST_PROCESSES}
+_LONGEST = 200  # bytes of a name; file systems allow 255
 _MOST |= {"samples": MOST_SAMPLES, "points": MOST_SAMPLES}
 
 
@@ -23,11 +26,14 @@ def check_counts(settings: Any, names: Sequence[str]) -> None:
 
 def check_name(name: str) -> None:
     """Raises ValueError unless the name is that of a direct subfolder, without a path."""
-    if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name or os.path.basename(name) != name:
-        raise ValueError(f"name must be the name of a folder, without a path, got {name!r}")
+    plain = (
+        isinstance(name, str) and name not in ("", ".", "..") and "\0" not in name and os.path.basename(name) == name
+    )
+    if not plain or len(name.encode(errors="replace")) > _LONGEST:
+        raise ValueError(f"name must be the name of a folder, without a path, got {brief(name)}")
 
 
 def check_distinct(field: str, values: Sequence[Any]) -> None:
     """Raises ValueError unless there is at least one value, and no value twice."""
     if not values or len(set(values)) < len(values):
-        raise ValueError(f"{field} must have at least one value, and none twice, got {list(values)}")
+        raise ValueError(f"{field} must have at least one value, and none twice, got {brief(list(values))}")

@@ -1,16 +1,21 @@
-"""Envs in which learning curves are drawn, and the recipes that agents learn with there."""
+"""Envs in which learning curves are drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from importlib import import_module
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-import agents
+from trading_env import Market
+from trading_env.data import simulators
+
+TRADING = "trading_env:TradingEnv-v0"
+PATH_BARS = 20_000  # of the path that agents learn on
 
 
 @dataclass(frozen=True)
@@ -20,9 +25,11 @@ class World:
     Attributes:
         env_id: its id.
         keywords: of the env.
-        threshold: score that counts as solved.
+        threshold: score that counts as solved; NaN without one.
         unit: of the score.
         optimal: True if scores are divided by the optimal policy's return on the same episodes.
+        path: simulates (bars, seed) -> the market of a TradingEnv. Agents learn on a long path in episodes of 200 bars,
+            and their score is the log growth per bar on a shorter one that they have not seen.
     """
 
     env_id: str
@@ -30,14 +37,41 @@ class World:
     threshold: float
     unit: str
     optimal: bool = False
+    path: Callable[[int, int], Market] | None = None
 
     def spec(self) -> EnvSpec:
         """The spec that copies of the env are made from."""
-        found = gym.make(self.env_id, **self.keywords).spec
+        episodes: dict[str, Any] = {}
+        if self.path is not None:
+            episodes = {"data": self.path(PATH_BARS, 1), "random_start": True, "episode_length": 200}
+        found = gym.make(self.env_id, **self.keywords, **episodes).spec
         assert found is not None
         return found
 
+    def unseen(self) -> Market:
+        """The path on which agents are scored, in a world of paths."""
+        assert self.path is not None
+        return self.path(PATH_BARS // 4, 2)
 
+
+def regime_path(bars: int, seed: int) -> Market:
+    """Two regimes without noise: the state of a bar is the sign of the next return."""
+    return simulators.regime_switching(bars, seed, stay=0.9, step=0.01)
+
+
+def reverting_path(bars: int, seed: int) -> Market:
+    """A price that reverts to its mean."""
+    return simulators.ornstein_uhlenbeck(bars, seed, kappa=0.1, sigma=0.02)
+
+
+def deviation(market: Market) -> Any:
+    """The deviation of the log price from its mean, log 100, in tenths: the feature that predicts the next return."""
+    import pandas as pd
+
+    return pd.DataFrame({"deviation": 10.0 * np.log(market.close / 100.0)})
+
+
+_CLOSE: dict[str, Any] = {"window": 1, "fill": "close"}
 WORLDS = {
     "CartPole-v1": World("CartPole-v1", {}, 475.0, "return"),
     "regime": World(
@@ -47,62 +81,18 @@ WORLDS = {
         "return / optimum",
         optimal=True,
     ),
-}
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Steps, envs per seed, and hyperparameters, the same for both sides; unnamed ones are the agents' defaults."""
-
-    total_timesteps: int
-    n_envs: int
-    hyperparameters: Mapping[str, Any]
-
-
-REGIME: dict[str, Recipe] = {
-    "DQN": Recipe(
-        20_000,
-        1,
-        {
-            "learning_rate": "lin_1e-3",
-            "gamma": 0.9,
-            "batch_size": 64,
-            "learning_starts": 500,
-            "train_freq": 1,
-            "target_update_interval": 200,
-            "exploration_fraction": 0.5,
-        },
+    "regime, observed": World(
+        TRADING,
+        {"features": ["state"], "actions": (0.0, 1.0), **_CLOSE},
+        math.nan,
+        "log growth per bar",
+        path=regime_path,
     ),
-    "A2C": Recipe(8_000, 8, {"learning_rate": "lin_1e-3", "gamma": 0.9, "normalize_advantage": True}),
-    "PPO": Recipe(
-        8_000,
-        8,
-        {"learning_rate": "lin_1e-3", "n_steps": 32, "batch_size": 64, "gamma": 0.9, "gae_lambda": 0.9},
+    "Ornstein-Uhlenbeck": World(
+        TRADING,
+        {"features": deviation, "actions": (-1.0, 0.0, 1.0), **_CLOSE},
+        math.nan,
+        "log growth per bar",
+        path=reverting_path,
     ),
 }
-
-
-CARTPOLE: dict[str, dict[str, Any]] = {
-    "DQN": {"learning_rate": "lin_2e-3", "n_steps": 1, "gradient_steps": 1, "exploration_final_eps": 0.1},
-}
-"""Differences from the preset: one-step targets, with half the updates."""
-MOST_STEPS = 100_000  # in CartPole, where A2C's preset has 500,000: use --budget-scale 5
-
-
-def recipe_of(env: str, algorithm: str, budget_scale: float = 1.0, points: int = 1) -> Recipe:
-    """The recipe of both sides, with all hyperparameters by our names.
-
-    Args:
-        env: a key of WORLDS.
-        algorithm: name of the class.
-        budget_scale: multiplies the steps.
-        points: the least number of steps.
-    """
-    kind = getattr(agents, algorithm)
-    if env == "regime":
-        recipe = REGIME[algorithm]
-        steps, n_envs, config = recipe.total_timesteps, recipe.n_envs, kind.Config(**recipe.hyperparameters)
-    else:
-        steps, config, n_envs = import_module(kind.__module__).PRESETS[env]
-        steps, config = min(steps, MOST_STEPS), replace(config, **CARTPOLE.get(algorithm, {}))
-    return Recipe(max(round(steps * budget_scale), points), n_envs, asdict(config))

@@ -27,7 +27,7 @@ from trading_env.envs.trading_vector_env import TradingVectorEnv
 if TYPE_CHECKING:
     import pandas as pd
 
-KEYS = ("exposure", "turnover", "commission", "slippage", "financing")
+KEYS = ("exposure", "turnover", "commission", "slippage", "financing", "units")
 WHOLE: dict[str, Any] = {"random_start": False, "episode_length": None}
 
 
@@ -98,8 +98,8 @@ class Backtest:
     Metrics are attributes with the names of `trading_env.analysis.metrics`: total_return, annual_return,
     annual_volatility, sharpe_ratio, sharpe_standard_error, sortino_ratio, calmar_ratio, max_drawdown,
     max_drawdown_length, annual_turnover, mean_exposure, hit_rate, cost_paid, break_even_cost; and so are the curves
-    equity (T+1,) and returns, exposure, turnover, commission, slippage, financing (T,). With several runs, all have a
-    leading axis K.
+    equity (T+1,) and returns, exposure, turnover, commission, slippage, financing, units (T,). With several runs, all
+    have a leading axis K.
 
     Attributes:
         policy: name of the policy.

@@ -25,6 +25,7 @@ class Tracks:
         equity: after each close (K, T+1).
         exposure, turnover, commission, slippage, financing: of each bar (K, T), as the env's info has them; 0
             after a ruin.
+        units: held after each bar (K, T); None if they are not known.
     """
 
     time: npt.NDArray[np.datetime64] | None
@@ -35,6 +36,7 @@ class Tracks:
     commission: Floats
     slippage: Floats
     financing: Floats
+    units: Floats | None = None
 
     def __repr__(self) -> str:
         runs, closes = self.equity.shape

@@ -1,44 +1,55 @@
 """Pictures take names as text and rows of any name; what a user adds has a colour and a difference of its own."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from benchmarks.contenders.settings import CompareSettings
-from benchmarks.contenders.setup import Row, Setup
+from benchmarks.contenders.named import Contender
 from benchmarks.reports import compare as report
 from benchmarks.reports import figures
 from benchmarks.reports import forecast as forecast_report
+from benchmarks.study import job
+from benchmarks.study.folds import Plan
+from benchmarks.study.rows import Row
+from benchmarks.study.suite import Suite
 from benchmarks.study.walk_forward import Study
 from benchmarks.suites import compare
 from trading_env import Market
-from trading_env.analysis.tracks import Tracks
 
 HOSTILE = ("$\\frac$.csv", "a[/b].csv", "$x^$", "\x1b[2J\n$", "_mine")
+SETTINGS = {"total_timesteps": 1, "seeds": 1, "commission": 0.0, "slippage": 0.0, "fill": "close"}
 
 
-def tracks(seed, runs=1, bars=60, dated=True):
+def row(name, seed, runs=1, bars=60, dated=True):
     returns = np.random.default_rng(seed).normal(0.0, 0.01, (runs, bars))
     equity = 1e5 * np.cumprod(np.concatenate([np.ones((runs, 1)), 1.0 + returns], axis=1), axis=1)
     days = np.datetime64("2020-01-01", "ns") + np.arange(bars + 1) * np.timedelta64(1, "D")
-    zeros = np.zeros((runs, bars))
-    return Tracks(days if dated else None, 252.0, equity, zeros, zeros + 0.1, zeros, zeros, zeros)
+    names = ("total_return", "sharpe", "max_drawdown", "turnover")
+    metrics = {each: np.full(runs, 0.1) for each in names}
+    time = days if dated else np.arange(bars + 1)
+    return Row("d", 0, name, tuple(range(runs)), time, 252.0, {"equity": equity}, metrics, {}, None, None, None, {})
 
 
-def setup(name):
-    settings = CompareSettings()
-    close = np.linspace(1.0, 2.0, 200)
+def results_of(rows, name, monkeypatch):
+    """The results of these rows on a market of that name."""
     days = np.datetime64("2020-01-01", "ns") + np.arange(200) * np.timedelta64(1, "D")
-    train, test = Market.from_arrays(close, time=days, name=name).split(0.5)
-    return Setup(settings, name, train, test, {})
+    market = Market.from_arrays(np.linspace(1.0, 2.0, 200), time=days, name=name)
+    monkeypatch.setitem(job._LOADED, "d", market)
+    one = Contender(strategy="flat")
+    suite = Suite(name="x", data=("d",), walk_forward=Plan(split=0.5), contenders=(one,), benchmark="flat")
+    named = [SimpleNamespace(name=each.contender) for each in rows]
+    object.__setattr__(suite, "contenders", tuple(named))
+    return report.results(SETTINGS, suite, "d", rows)
 
 
 @pytest.mark.parametrize("dated", [True, False])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_an_own_row_on_data_of_any_name_is_drawn_printed_and_compared(name, dated, tmp_path, capsys):
+def test_an_own_row_on_data_of_any_name_is_drawn_printed_and_compared(name, dated, tmp_path, capsys, monkeypatch):
     names = ("buy_and_hold", "random", "dqn", "sb3_dqn", name)
-    rows = {row: Row(tracks(i, runs=1 + i % 2, dated=dated)) for i, row in enumerate(names)}
-    results = report.results(setup(name), rows)
+    rows = [row(each, i, runs=1 + i % 2, dated=dated) for i, each in enumerate(names)]
+    results = results_of(rows, name, monkeypatch)
     path = tmp_path / "equity.png"
     path.write_bytes(figures.picture(figures.equity_figure(rows, results), path))
     assert np.std(imread(path)[..., :3]) > 0.05
@@ -52,9 +63,9 @@ def test_an_own_row_on_data_of_any_name_is_drawn_printed_and_compared(name, date
     assert frame["time"].nunique() == 61
 
 
-def test_rows_without_learners_and_without_buy_and_hold_are_reported(tmp_path, capsys):
-    rows = {"mine": Row(tracks(1)), "yours": Row(tracks(2))}
-    results = report.results(setup("x"), rows)
+def test_rows_without_learners_and_without_buy_and_hold_are_reported(tmp_path, capsys, monkeypatch):
+    rows = [row("mine", 1), row("yours", 2)]
+    results = results_of(rows, "x", monkeypatch)
     figures.picture(figures.equity_figure(rows, results), tmp_path / "equity.png")
     report.print_comparison(results)
     assert "mine" in capsys.readouterr().out
@@ -62,7 +73,7 @@ def test_rows_without_learners_and_without_buy_and_hold_are_reported(tmp_path, c
 
 
 def test_own_rows_differ_in_colour():
-    colours = figures.colours_of([*compare.ROWS, "a", "b", "c"])
+    colours = figures.colours_of([*compare.RULES, "dqn", "sb3_dqn", "a", "b", "c"])
     assert len(set(colours.values())) == len(colours)
 
 

@@ -81,7 +81,7 @@ print("== forecast")
 forecast.show(given["forecast"], wide=wide)
 print("== curves")
 points = np.linspace(1.0, 123456.0, 3)
-curve = Curve(points, points, np.outer([400.0, 450.5, 500.0], [0.1, 0.9, 1.0]), 2)
+curve = Curve(points, points, np.outer([400.0, 450.5, 500.0], [0.1, 0.9, 1.0]))
 curves.print_curves({("CartPole-v1", "DQN", side): curve for side in ("ours", "sb3")}, wide)
 print("== certify")
 rewards = np.full((3, 2, 2), 0.0023)
@@ -89,8 +89,8 @@ certificates = [Certificate(entry, points, points, rewards, np.full(2, 0.002334)
 control = Control("shuffled", -0.000123, (-0.000234, 0.000012), "the interval must not lie above 0, " * 4, False)
 certify.show(certificates, [control], CertifySettings(wide=wide))
 print("== counterfactual")
-scores = [counterfactual.Scores(case, np.ones((9, 2)), np.ones((9, 2)), 1.0) for case in counterfactual.cases(False)]
-tables.show(counterfactual.table(scores), tables.console_of(), wide)
+pairs = {(case.task, name, "ours"): curve for case in counterfactual.CASES for name in ("DQN", "CounterfactualDQN")}
+tables.show(counterfactual.table(pairs), tables.console_of(), wide)
 print("== speed")
 goals = [goal for module in (agents, envs, lstm, scale, sb3) for goal in module.GOALS]
 rates = {name: [123456.7] for goal in goals for name in (goal.contender, goal.peer)}

@@ -15,10 +15,10 @@ from benchmarks.suites import certify, compare, curves, forecast
 @pytest.mark.parametrize(
     ("command", "module", "work"),
     [
-        ("compare", compare, "compare"),
-        ("forecast", forecast, "run"),
+        ("compare", compare, "finish"),
+        ("forecast", forecast, "finish"),
         ("speed", speed, "measure"),
-        ("curves", curves, "curve_of"),
+        ("curves", curves, "finish"),
         ("certify", certify, "train_missing"),
     ],
 )
@@ -37,7 +37,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(
 )
 def test_a_picture_that_cannot_be_written_is_refused_before_training(figure, said, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(curves, "curve_of", lambda *args: pytest.fail("it trains"))
+    monkeypatch.setattr(curves, "finish", lambda *args: pytest.fail("it trains"))
     with pytest.raises((OSError, ValueError, SystemExit)) as refused:
         main(["curves", "--folder", str(tmp_path / "kept"), "--figure", str(tmp_path / figure)])
     assert said in f"{refused.value} {capsys.readouterr().err}"

@@ -80,7 +80,8 @@ def test_a_failed_job_is_told_with_its_command_and_the_others_go_on(place):
     failed = [one for one in jobs if states[one.id] == FAILED]
     assert [one.contender for one in failed] == ["broken", "broken"]
     report = json.loads(place.failure(failed[0]).read_text())
-    assert report["command"] == f"python -m benchmarks run quick.toml --job {failed[0].id}"
+    folder = place.folder.parent
+    assert report["command"] == f"python -m benchmarks run quick.toml --folder {folder} --job {failed[0].id}"
     assert "TypeError" in report["error"]
     assert len(rows_of(jobs, place)) == 6
 

@@ -61,11 +61,11 @@ WRONG = [
     ("net_arch = [128]", "net_arc = [128]", "net_arc"),
     ('name = "wide"', 'name = "buy_and_hold"', "contenders must have"),
     ('strategy = "buy_and_hold"', 'strategy = "flat"', "benchmark must be one of the contenders"),
-    ('data = ["us-stocks/IBM"]', "data = []", "data must have"),
+    ('data = ["us-stocks/IBM"]', "data = []", "data or tasks must be given"),
     ('data = ["us-stocks/IBM"]', "data = [1]", "data must be a list of names"),
     ('name = "mine"', "name = 3", "name must be"),
     ("[env]", "[[env]]", "env must be a table"),
-    ('data = ["us-stocks/IBM"]', "", r"the suite has no \['data'\]"),
+    ('data = ["us-stocks/IBM"]', "", "data or tasks must be given"),
     ("[env]", "[env]\nrandom_start = true", "env must not have"),
     ('name = "mine"', 'name = "a/b"', "name must be"),
     ('name = "mine"', 'name = "mine', "mine.toml: "),
@@ -81,7 +81,9 @@ def test_a_wrong_suite_is_refused_by_file_and_key(tmp_path, old, new, message):
 
 
 def test_an_unknown_suite_names_those_that_there_are(tmp_path):
-    with pytest.raises(SuiteError, match=r"no suite 'nope': give a \.toml file, or one of daily-stocks, smoke"):
+    with pytest.raises(
+        SuiteError, match=r"no suite 'nope': give a \.toml file, or one of curves, daily-stocks, demo, indices, smoke"
+    ):
         Suite.read("nope")
     with pytest.raises(SuiteError, match=r"none\.toml"):
         Suite.read(tmp_path / "none.toml")

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.contenders import forecast_trader
 from benchmarks.forecasting import metrics as forecast_metrics
-from benchmarks.forecasting.windows import Windows, folds
+from benchmarks.forecasting.windows import Windows
 from benchmarks.statistics import certified_score, estimates, ledoit_wolf, multiple_testing, scores, sharpe
 from benchmarks.statistics import intervals as statistics
 from trading_env import Market
@@ -15,19 +15,7 @@ from trading_env import Market
 MARKET = Market.from_arrays(np.linspace(1.0, 2.0, 100), bars_per_year=252.0)
 
 
-def fold(**changes):
-    return folds(**{"rows": 1000, "first_test": 400, "count": 3, "validation": 100, "purge": 25, **changes})
-
-
 WRONG = [
-    ("purge", lambda: fold(purge=-1)),
-    ("purge", lambda: fold(purge=2.5)),
-    ("rows", lambda: fold(rows=0)),
-    ("rows", lambda: fold(rows="1000")),
-    ("first_test", lambda: fold(first_test=400.5)),
-    ("count", lambda: fold(count=0)),
-    ("count", lambda: fold(count=True)),
-    ("validation", lambda: fold(validation=-3)),
     ("market", lambda: Windows.of(None, 5, 1)),
     ("window", lambda: Windows.of(MARKET, 0, 5)),
     ("horizon", lambda: Windows.of(MARKET, 5, -1)),

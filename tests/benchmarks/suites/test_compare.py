@@ -6,25 +6,26 @@ import re
 import sys
 from importlib import import_module
 
+import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
-from sklearn.linear_model import LinearRegression
 
 from benchmarks.__main__ import main
-from benchmarks.contenders import own as contenders
-from benchmarks.contenders import rules
-from benchmarks.contenders.settings import CompareSettings, Hyperparameters, gathered, parse
-from benchmarks.contenders.setup import Row
-from benchmarks.forecasting import forecasters
-from benchmarks.forecasting.forecasters import Regression
+from benchmarks.contenders.settings import DEMO, CompareSettings, Hyperparameters, gathered, parse
 from benchmarks.reports import compare as report
+from benchmarks.study import place
+from benchmarks.study.folds import folds_of
 from benchmarks.study.forecast_settings import ForecastSettings
+from benchmarks.study.job import data, jobs_of, keywords_of
+from benchmarks.study.ledger import Ledger
+from benchmarks.study.suite import Suite
 from benchmarks.suites import compare
-from trading_env import Market, load
+from trading_env import load
 from trading_env.analysis import metrics
 
+ROWS = (*compare.RULES, "random", "forecast", "dqn", "sb3_dqn")
 TINY = {
     "--name": "tiny",
     "--data": "us-stocks/IBM",
@@ -95,9 +96,7 @@ def results(written):
 
 
 def test_every_row_has_every_seed_and_every_metric(results):
-    assert tuple(results["rows"]) == (*compare.ROWS, "own_contenders:holder")
-    assert compare.ROWS[:5] == rules.STRATEGIES
-    assert compare.ROWS[5:] == ("random", "forecast", "dqn", "sb3_dqn")
+    assert tuple(results["rows"]) == (*ROWS, "own_contenders:holder")
     assert 0.0 < results["rows"]["volatility_target"]["metrics"]["exposure"][0] < 1.0
     assert [row["seeds"] for row in results["rows"].values()] == [1, 1, 1, 1, 1, 7, 1, 2, 2, 2]
     for row in results["rows"].values():
@@ -146,7 +145,7 @@ def test_the_picture_is_not_empty(written):
 
 def test_one_table_and_what_must_be_known_to_read_it_are_printed(written):
     first_words = [line.split()[0] for line in written[1].splitlines() if line.strip()]
-    rows = [*compare.ROWS, "own_contenders:holder"]
+    rows = [*ROWS, "own_contenders:holder"]
     assert [word for word in first_words if word in rows] == rows
     assert "…" not in written[1]
     for words in ("Survivorship bias", "commission 5 bps", "300 steps per seed, 2 seeds", "no profit"):
@@ -166,32 +165,22 @@ def test_both_learners_get_the_same_hyperparameters():
 
 
 def test_the_scaler_and_the_learners_see_the_training_years_only():
-    setup = compare.Setup.of(CompareSettings(window=5))
-    task = setup.training_env().unwrapped.task
-    assert len(task.markets[0]) == len(setup.train) == setup.test.first
+    suite = compare.suite_of(CompareSettings(window=5))
+    fold = folds_of(data("us-stocks/AAPL"), suite.walk_forward, suite.purge)[0]
+    train, _, test = fold.markets(data("us-stocks/AAPL"))
+    keywords, episodes = keywords_of(suite, train)
+    task = gym.make("trading_env:TradingEnv-v0", data=train, **keywords, **episodes).unwrapped.task
+    assert len(task.markets[0]) == len(train) == test.first
     table = task.features[task.firsts[0] - 4 :]
     np.testing.assert_allclose(table.mean(axis=0), 0.0, atol=0.05)
     np.testing.assert_allclose(table.std(axis=0), 1.0, atol=0.05)
 
 
-def test_who_follows_forecasts_learns_from_the_training_years_only(monkeypatch):
-    setup, whole = compare.Setup.of(CompareSettings(window=5)), load("us-stocks/AAPL")
-    later = np.where(np.arange(len(whole)) < setup.test.first, 1.0, 1.5)
-    bars = {name: getattr(whole, name) * later for name in ("close", "open", "high", "low", "volume")}
-    altered, seen = Market(**bars, time=whole.time, bars_per_year=whole.bars_per_year), {}
-
-    class Watched(Regression):
-        def fit(self, X, y, validation=None):
-            seen.setdefault("fitted", []).append((X, y, *validation))
-            return super().fit(X, y, validation)
-
-    for market in (whole, altered):
-        monkeypatch.setattr(compare, "load", lambda name, market=market: market)
-        monkeypatch.setattr(forecasters, "ridge", lambda: Watched(LinearRegression))
-        compare.forecast_trader(setup)
-    assert len(seen["fitted"]) == 2
-    for first, second in zip(*seen["fitted"], strict=True):
-        np.testing.assert_array_equal(first, second)
+def test_the_demo_is_a_built_in_suite():
+    """`run demo` and `compare --demo` share their rows but for random traders, whose turnover `compare` measures."""
+    ours, built_in = compare.suite_of(CompareSettings(**DEMO)), Suite.read("demo")
+    kept = [one.id for one in jobs_of(built_in) if one.contender != "random"]
+    assert kept == [one.id for one in jobs_of(ours)]
 
 
 def test_a_contender_of_ones_own_is_in_results_curves_and_notes(written, results, own):
@@ -208,26 +197,21 @@ def test_a_contender_of_ones_own_is_in_results_curves_and_notes(written, results
     assert validation.time[-1] < np.datetime64("2012-09-04") <= load("us-stocks/IBM").time[len(validation)]
 
 
-def row_without_training(setup):
-    return Row(rules.strategy(setup, "buy_and_hold").tracks, 100.0, 1.0)
-
-
-def test_several_datasets_are_compared_one_after_the_other_and_together(tmp_path, monkeypatch, capsys, own):
-    for name in ("train_dqn", "train_sb3_dqn"):
-        monkeypatch.setattr(compare, name, row_without_training)
+def test_several_datasets_are_compared_one_after_the_other_and_together(tmp_path, capsys, own):
     load("us-stocks/MSFT").to_frame().to_csv(tmp_path / "my prices.csv")
     options = ["--data", "us-stocks/IBM", "--data", str(tmp_path / "my prices.csv"), "--random-seeds", "2"]
     options += ["--contender=own_contenders:holder", "--folder", str(tmp_path), "--name", "two", "--window", "5"]
+    options += ["--seeds", "1", "--total-timesteps", "100", "--net-arch", "8"]
     assert main(["compare", *options, "--no-progress"]) == 0
     text = capsys.readouterr().out
     for folder, name in (("us-stocks-IBM", "us-stocks/IBM"), ("my prices", "my prices")):
         results = json.loads((tmp_path / "two" / folder / "results.json").read_text())
         assert results["data"]["name"] == name
-        assert [*results["rows"]] == [*compare.ROWS, "own_contenders:holder"]
+        assert [*results["rows"]] == [*ROWS, "own_contenders:holder"]
         assert (tmp_path / "two" / folder / "equity.png").stat().st_size > 10_000
         assert f"{name}, test 2010-01-04 to 2013-03-01" in text
     together = text.partition("Mean Sharpe ratio")[2]
-    assert [word for word in (*compare.ROWS, "own_contenders:holder") if f"\n{word} " not in together] == []
+    assert [word for word in (*ROWS, "own_contenders:holder") if f"\n{word} " not in together] == []
     for word in ("us-stocks/IBM", "my prices"):
         assert word in together
 
@@ -247,17 +231,31 @@ def test_several_datasets_are_compared_one_after_the_other_and_together(tmp_path
     ],
 )
 def test_contenders_and_data_are_checked_before_any_training(options, said, own, monkeypatch, capsys):
-    monkeypatch.setattr(compare, "compare", lambda *given: pytest.fail("it trains"))
+    monkeypatch.setattr(compare, "finish", lambda *given: pytest.fail("it trains"))
     with pytest.raises(SystemExit) as ended:
         main(["compare", *options])
     assert ended.value.code == 2
     assert re.search(said, capsys.readouterr().err)
 
 
-def test_a_contender_that_makes_no_policy_is_named(own):
-    setup = compare.Setup.of(CompareSettings(window=5, seeds=2))
-    with pytest.raises(TypeError, match="contender 'own_contenders:nothing': policy must have predict"):
-        contenders.row("own_contenders:nothing", own.nothing, setup)
+def test_a_contender_that_makes_no_policy_is_named_before_any_training(own, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compare, "finish", lambda *given: pytest.fail("it trains"))
+    options = ["--contender", "own_contenders:nothing", "--folder", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", *options])
+    assert ended.value.code == 2
+    assert "'own_contenders:nothing' must return an object with predict" in capsys.readouterr().err
+
+
+def test_what_is_kept_is_not_trained_again_and_each_test_is_in_the_ledger(written, capsys, monkeypatch, own):
+    monkeypatch.setattr(place, "run", lambda *given: pytest.fail("it trains"))
+    lines = Ledger(written[0].parent / "ledger.jsonl").lines()
+    assert {line["contender"] for line in lines} == {*ROWS, "own_contenders:holder"}
+    options = [word for option in TINY.items() for word in option]
+    options += ["--contender", "own_contenders:holder", "--no-progress", "--folder", str(written[0].parent)]
+    assert main(["compare", *options]) == 0
+    assert capsys.readouterr().out == written[1]
+    assert len(Ledger(written[0].parent / "ledger.jsonl").lines()) == len(lines)
 
 
 def test_repeated_options_are_gathered():

@@ -2,53 +2,32 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.suites.counterfactual import CounterfactualSettings, Scores, cases, deviation, log_growth, table
-from trading_env import Market
+from benchmarks.study.learning_curves import Curve
+from benchmarks.suites.counterfactual import CASES, CounterfactualSettings, steps_to, table
+from benchmarks.tasks.worlds import WORLDS
 
 
-def scores(plain, full, aim=1.0):
-    return Scores(cases(quick=True)[0], np.array(plain), np.array(full), aim)
+def curve(*scores):
+    """A curve with scores of each seed at steps 0, 200, 400, ..."""
+    steps = 200.0 * np.arange(len(scores))
+    return Curve(steps, steps, np.array(scores).T)
 
 
 def test_the_steps_are_those_from_which_on_the_median_seed_stays_at_the_aim():
     low, high = [0.9, 0.9, 2.0], [0.0, 0.96, 0.97]  # medians 0.9 and 0.96
-    one = scores([low, high], [high, high])
-    assert (one.steps(one.plain), one.steps(one.counterfactual)) == (400, 200)
-    never = scores([high, low], [low, low])
-    assert (never.steps(never.plain), never.steps(never.counterfactual)) == (None, None)
+    assert steps_to(curve(high, low, high), 1.0) == 400
+    assert steps_to(curve(low, high, high), 1.0) == 200
+    assert steps_to(curve(low, high, low), 1.0) is None
 
 
-class FlatAndLong:
-    def __len__(self):
-        return 2
-
-    def predict(self, observation, state=None, episode_start=None, deterministic=True):
-        return np.array([0, 1]), state
-
-
-def test_growth_is_the_mean_log_return_of_the_equity():
-    market = Market.from_arrays(
-        close=np.array([100.0, 110.0, 121.0, 133.1]),
-        open=np.array([100.0, 100.0, 110.0, 121.0]),
-        bars_per_year=252.0,
-    )
-    keywords = {
-        "features": deviation,
-        "window": 1,
-        "actions": (0.0, 1.0),
-        "fill": "close",
-        "costs": {"commission": 0.0, "slippage": 0.0},
-    }
-    growth = log_growth(FlatAndLong(), market, keywords)
-    np.testing.assert_allclose(growth, [0.0, np.log(1.1)], atol=1e-12)
-
-
-def test_a_quick_run_prints_a_row_for_each_market(capsys):
-    assert main(["counterfactual", "--quick", "--seeds", "2"]) == 0
+def test_a_quick_run_prints_a_row_for_each_market_and_keeps_its_rows(tmp_path, capsys):
+    line = ["counterfactual", "--quick", "--seeds", "2", "--folder", str(tmp_path), "--processes", "1"]
+    assert main([*line, "--no-progress"]) == 0
     printed = capsys.readouterr().out
-    for case in cases(quick=True):
-        assert case.name in printed
-    assert "median of 2 seeds" in printed
+    for case in CASES:
+        assert case.task in printed
+    assert "median of 2 seeds, scored every 200 steps" in printed
+    assert len(list((tmp_path / "counterfactual-quick" / "rows").glob("*.npz"))) == 4
 
 
 def test_no_seeds_are_refused_by_name():
@@ -57,6 +36,17 @@ def test_no_seeds_are_refused_by_name():
 
 
 def test_the_ratio_says_how_many_times_as_many_steps_the_plain_agent_needs():
-    shown = table([scores([[0.0], [1.0]], [[1.0], [1.0]])])
+    slow, fast = curve([0.0], [0.0], [1.0]), curve([0.0], [1.0], [1.0])
+    pairs = {(case.task, "DQN", "ours"): slow for case in CASES}
+    pairs |= {(case.task, "CounterfactualDQN", "ours"): fast for case in CASES}
+    shown = table(pairs)
     assert shown.numbers[-1] == "ratio"
-    assert [row[-1] for row in shown.rows] == ["2.0"]
+    assert [row[-1] for row in shown.rows] == ["2.0", "2.0"]
+
+
+def test_agents_learn_on_a_long_path_and_are_scored_on_another():
+    for case in CASES:
+        world = WORLDS[case.task]
+        learnt, unseen = world.spec().kwargs["data"], world.unseen()
+        assert len(learnt) == 4 * len(unseen)
+        assert not np.array_equal(learnt.close[: len(unseen)], unseen.close)

@@ -3,6 +3,7 @@ import io
 import json
 import math
 import os
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -14,11 +15,13 @@ from benchmarks.contenders.forecast_trader import choose_margin, forecast_exposu
 from benchmarks.evaluation.tracks import ENV_ID
 from benchmarks.forecasting import forecasters
 from benchmarks.forecasting import metrics as forecast_metrics
-from benchmarks.forecasting.windows import Windows, folds
+from benchmarks.forecasting.windows import Windows
 from benchmarks.reports.forecast import skill_findings, trading_findings
-from benchmarks.study import forecast_settings
+from benchmarks.study import forecast_settings, job
+from benchmarks.study.folds import Plan, folds_of
 from benchmarks.study.forecast_settings import ForecastSettings
-from benchmarks.study.walk_forward import study
+from benchmarks.study.ledger import Ledger
+from benchmarks.study.walk_forward import study_of
 from trading_env import Costs, Market, load
 
 KEYWORDS = {"window": 1, "costs": {"commission": 1e-3, "slippage": 0.0}}
@@ -95,27 +98,18 @@ def test_a_window_ends_at_its_bar_and_the_return_follows_it():
     assert np.isfinite(windows.y[:-3]).all()
 
 
-def test_folds_follow_one_another_with_gaps_and_test_every_row_once():
-    parts = folds(rows=1000, first_test=400, count=3, validation=100, purge=25)
-    assert [part.test for part in parts] == [slice(400, 600), slice(600, 800), slice(800, 1000)]
-    assert [part.validation for part in parts] == [slice(275, 375), slice(475, 575), slice(675, 775)]
-    assert [part.train for part in parts] == [slice(0, 250), slice(0, 450), slice(0, 650)]
-    with pytest.raises(ValueError, match="first_test must leave rows to train on"):
-        folds(1000, 150, 3, 100, 25)
-    with pytest.raises(ValueError, match="count must be at most the 2 rows to test"):
-        folds(1000, 998, 3, 100, 25)
-
-
-def test_no_bar_is_in_two_parts_of_a_fold():
+def test_no_bar_is_in_two_stretches_of_a_split_or_of_folds():
     market = market_of(100.0 * np.exp(np.random.default_rng(0).normal(0, 0.01, 400).cumsum()))
-    windows = Windows.of(market, 10, 4)
-    part = folds(len(windows.y) - 4, 200, 2, 50, 14)[0]
-    used = [
-        {b for bar in windows.bar[rows] for b in range(bar - 9, bar + 5)}
-        for rows in (part.train, part.validation, part.test)
-    ]
-    assert not used[0] & used[1]
-    assert not used[1] & used[2]
+    for plan in (Plan(split="2001-10-01", validation=50), Plan(folds=2, test=0.4, validation=50, horizon=4)):
+        fold = folds_of(market, plan, 14)[0]
+        train, validation = fold.apart(market, 10, 4)
+        fitted, chosen, tested = (Windows.of(one, 10, 4) for one in (train, validation, fold.markets(market)[2]))
+        rows = (np.isfinite(fitted.y), chosen.bar >= validation.first, tested.bar >= fold.test[0])
+        parts = zip((fitted, chosen, tested), rows, strict=True)
+        used = [{b for bar in one.bar[mine] for b in range(bar - 9, bar + 5)} for one, mine in parts]
+        assert not used[0] & used[1]
+        assert not used[1] & used[2]
+        assert all(used)
 
 
 # ----------------------------------------------------------------------------------------------- forecasters
@@ -126,13 +120,13 @@ def test_regressions_learn_a_line_and_ask_the_validation(name):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(500, 4, 2))
     y = 0.1 * X[:, 1, 1]
-    make = forecasters.makers(1, 1, 1, 50, 50)[name]
-    forecaster = make().fit(X[:300], y[:300], (X[300:400], y[300:400]))
+    options = {"forest": {"trees": 50}, "boosting": {"rounds": 50}}.get(name, {})
+    forecaster = forecasters.make(name, 1, (0,), **options).fit(X[:300], y[:300], (X[300:400], y[300:400]))
     forecast = forecaster.predict(X[400:])
     assert forecast.shape == (1, 100)
     assert forecast_metrics.skill(forecast, np.zeros(100), y[400:]) > {"ridge": 0.9}.get(name, 0.3)
     with pytest.raises(ValueError, match="not fitted"):
-        make().predict(X)
+        forecasters.make(name, 1, (0,)).predict(X)
 
 
 def test_without_a_validation_the_last_fifth_chooses_and_all_rows_are_fitted():
@@ -206,12 +200,18 @@ def test_the_validation_chooses_the_margin_that_would_have_earned_most():
 
 
 @pytest.fixture
-def few(monkeypatch):
-    """A study of a second, of all kinds of forecasters."""
-    chosen = ("last_value", "mean_of_20", "ridge", "lstm")
-    whole = forecasters.makers
-    monkeypatch.setattr(forecasters, "makers", lambda *args: {name: whole(*args)[name] for name in chosen})
-    return ForecastSettings(folds=2, seeds=2, epochs=1, validation=100)
+def few(tmp_path, monkeypatch):
+    """A function that runs a study of a second, of several kinds of forecasters, on a market."""
+    settings = ForecastSettings(data=("m",), folds=2, seeds=2, epochs=1, validation=100)
+    suite = settings.suite()
+    chosen = [one for one in suite.contenders if one.forecast in ("last_value", "mean_of_20", "ridge", "lstm", None)]
+    suite = replace(suite, contenders=tuple(chosen))
+
+    def studied(market):
+        monkeypatch.setitem(job._LOADED, "m", market)
+        return study_of([job.run(one, Ledger(tmp_path / "ledger.jsonl")) for one in job.jobs_of(suite)], "m")
+
+    return studied
 
 
 def test_no_forecast_and_no_trade_knows_the_future(few):
@@ -221,8 +221,8 @@ def test_no_forecast_and_no_trade_knows_the_future(few):
     factor[cut + 1 :] = np.exp(rng.normal(0.0, 0.2, len(market) - cut - 1).cumsum())
     prices = {name: getattr(market, name) * factor for name in ("open", "high", "low", "close")}
     other = Market.from_arrays(time=market.time, volume=market.volume, **prices)
-    ours, theirs = study(market, few), study(other, few)
-    seen = cut + 1 - ours.market.first  # forecasts made up to the cut
+    ours, theirs = few(market), few(other)
+    seen = int((ours.time <= market.time[cut]).sum())  # forecasts made up to the cut
     assert 300 < seen < len(ours.truth) - 300
     for name, said in ours.forecasts.items():
         np.testing.assert_allclose(said[:, :seen], theirs.forecasts[name][:, :seen], rtol=1e-6, atol=1e-12)
@@ -232,13 +232,15 @@ def test_no_forecast_and_no_trade_knows_the_future(few):
 
 
 def test_truth_is_what_follows_the_first_decision_of_the_test(few):
-    found = study(load("us-stocks/GOOG"), few)
-    market, first = found.market, found.market.first
-    later = load("us-stocks/GOOG").close[first + 5]
-    assert found.truth[0] == later / market.close[first] - 1
-    assert found.time[0] == market.time[first]
-    assert {tracks.equity.shape[1] for tracks in found.tracks.values()} == {len(found.truth)}
+    market = load("us-stocks/GOOG")
+    found = few(market)
+    first = int(np.flatnonzero(market.time == found.time[0])[0])
+    assert found.truth[0] == market.close[first + 5] / market.close[first] - 1
+    bars = {tracks.equity.shape[1] for tracks in found.tracks.values()}
+    assert len(bars) == 1
     assert (found.tracks["last_value"].equity == 100_000).all()
+    held = found.tracks["buy_and_hold"]
+    assert held.equity[0, -1] / held.equity[0, 0] == pytest.approx(np.prod(1.0 + held.returns[0]))
 
 
 def findings_of(skills, sharpes=((-1.0, 1.0),), turnover=1.0):
@@ -272,6 +274,8 @@ def test_the_quick_form_prints_tables_and_writes_results_and_a_picture(tmp_path)
     assert found["forecasters"]["last_value"]["skill"] == 0
     assert set(found["traders"]) == {*found["forecasters"], "buy_and_hold", "flat"}
     assert all(len(row["margins"]) == 2 for row in found["forecasters"].values())
+    lines = Ledger(tmp_path / "ledger.jsonl").lines()
+    assert {line["contender"] for line in lines} == {*found["forecasters"], "buy_and_hold", "flat"}
     assert os.path.getsize(tmp_path / "quick" / "forecast.png") > 10_000
     for line in (*skill_findings(results), *trading_findings(results)):
         assert line in printed.getvalue()

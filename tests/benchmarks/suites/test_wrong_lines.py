@@ -15,8 +15,8 @@ from benchmarks.study.certify_settings import CertifySettings, chosen
 from benchmarks.suites import certify, compare, counterfactual, curves, forecast
 
 ROOT = Path(__file__).parents[3]
-WORK = ((compare, "compare"), (forecast, "run"), (speed, "measure"), (curves, "train"))
-WORK += ((certify, "train_missing"), (certify, "controls_of"), (counterfactual, "compare"))
+WORK = ((compare, "finish"), (forecast, "finish"), (speed, "measure"), (curves, "finish"))
+WORK += ((certify, "train_missing"), (certify, "controls_of"), (counterfactual, "finish"))
 
 WRONG = {  # the line: what its error must hold
     "compere": "compere",
@@ -85,6 +85,7 @@ WRONG = {  # the line: what its error must hold
     "curves --episodes 0": "episodes",
     "curves --docs --envs regime": "docs",
     "curves --figure FILE/x.png": "figure",
+    "curves --folder old": "PPO-ours.json",
     "forecast --data": "data",
     "forecast --data nope.parquet": "nope.parquet",
     "forecast --data us-stocks/GOOG us-stocks/GOOG": "data",
@@ -129,6 +130,8 @@ def place(tmp_path, monkeypatch):
     bars.to_csv(tmp_path / "timeless.csv", index=False)
     short = bars[:20].assign(date=pd.date_range("2020-01-01", periods=20).astype(str))
     short.to_csv(tmp_path / "short.csv", index=False)
+    (tmp_path / "old" / "regime").mkdir(parents=True)
+    (tmp_path / "old" / "regime" / "PPO-ours.json").write_text("{}")
     (tmp_path / "damaged" / "rows").mkdir(parents=True)
     settings = CertifySettings(problems=("drift",), agents=("PPO",), sides=("ours",))
     job = next(jobs_of(list(chosen(settings)), settings.seeds, settings.points))
