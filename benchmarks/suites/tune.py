@@ -94,6 +94,8 @@ def opened(settings: TuneSettings) -> tuple[int, Tuning]:
     from benchmarks.study.tuning import Tuning
 
     suite, place, _ = prepared(settings.suite, settings.folder, settings.seeds)
+    if suite.tasks or suite.walk_forward.split is not None:
+        raise ValueError(f"suite must have folds with a validation stretch, {settings.suite!r} has none")
     names = [one.name for one in suite.contenders]
     if settings.contender not in names:
         raise ValueError(f"contender must be one of {names}, got {settings.contender!r}")
