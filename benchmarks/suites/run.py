@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -78,7 +79,8 @@ def main(arguments: Sequence[str]) -> int:
         suite, place, jobs = prepared(settings.suite, settings.folder, settings.seeds)
         chosen = chosen_of(jobs, settings)
         engine = on_ray(settings.address) if settings.engine == "ray" else local(settings.processes)
-        begin(suite, place, chosen if settings.job is None else ())
+        with in_file(settings.suite):
+            begin(suite, place, chosen if settings.job is None else ())
     with refusing(PROGRAM, ERRORS):
         code = finish(chosen, place, engine, settings.progress)
         show(suite, place, jobs, settings.wide)
@@ -92,11 +94,18 @@ def prepared(suite: str, folder: Path, seeds: int | None = None) -> tuple[Suite,
         SuiteError: the suite is wrong, or a dataset too short for its folds; the message names file and key.
     """
     found = opened(suite, folder, seeds)
-    try:
+    with in_file(suite):
         check(found[0])
+    return found
+
+
+@contextmanager
+def in_file(suite: str) -> Iterator[None]:
+    """Puts the suite's file before an error."""
+    try:
+        yield
     except ValueError as error:
         raise SuiteError(f"{path_of(suite)}: {error}") from error
-    return found
 
 
 def opened(suite: str, folder: Path, seeds: int | None = None) -> tuple[Suite, Place, list[Job]]:

@@ -52,7 +52,7 @@ def strange(train, validation, keywords, seeds):
     return [lambda obs: 7 for _ in seeds]
 
 def later(train, validation, keywords, seeds):
-    if len(train) > 2200:
+    if len(train) > 2450:
         raise RuntimeError("too much data")
     return [lambda obs: 1 for _ in seeds]
 
@@ -105,7 +105,6 @@ BAD = [  # a part of the text, what stands there instead, and what the message m
     ('name = "mine"', 'title = "mine"', "unknown key 'title'"),
     ("us-stocks/IBM", "us-stocks/IBN", "data: .*us-stocks/IBN"),
     ("us-stocks/IBM", "nowhere.csv", "data: .*nowhere.csv"),
-    ("us-stocks/IBM", "us-stocks/FB", "walk_forward: 'us-stocks/FB' has 196 bars, too few"),
     ('["us-stocks/IBM"]', '["us-stocks/IBM", "us-stocks/IBM"]', "data must have"),
     ('["us-stocks/IBM"]', '"us-stocks/IBM"', "data must be a list"),
     ('["us-stocks/IBM"]', "[1]", "data must be a list"),
