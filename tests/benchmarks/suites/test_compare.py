@@ -15,7 +15,7 @@ from matplotlib.image import imread
 from benchmarks.__main__ import main
 from benchmarks.contenders.settings import DEMO, CompareSettings, Hyperparameters, gathered, parse
 from benchmarks.reports import compare as report
-from benchmarks.study import place
+from benchmarks.study import job
 from benchmarks.study.folds import folds_of
 from benchmarks.study.forecast_settings import ForecastSettings
 from benchmarks.study.job import data, jobs_of, keywords_of
@@ -248,7 +248,7 @@ def test_a_contender_that_makes_no_policy_is_named_before_any_training(own, tmp_
 
 
 def test_what_is_kept_is_not_trained_again_and_each_test_is_in_the_ledger(written, capsys, monkeypatch, own):
-    monkeypatch.setattr(place, "run", lambda *given: pytest.fail("it trains"))
+    monkeypatch.setattr(job, "run", lambda *given: pytest.fail("it trains"))
     lines = Ledger(written[0].parent / "ledger.jsonl").lines()
     assert {line["contender"] for line in lines} == {*ROWS, "own_contenders:holder"}
     options = [word for option in TINY.items() for word in option]

@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.reports.curves import print_curves
-from benchmarks.study import place
+from benchmarks.study import job
 from benchmarks.study.learning_curves import Curve, curves_of
 from benchmarks.study.rows import Row
 from benchmarks.suites.curves import CurveSettings
@@ -30,7 +30,7 @@ def test_a_quick_run_draws_prints_and_keeps_its_curves(tmp_path, capsys, monkeyp
         assert row.facts["contender_settings"]["steps"] == 80
     assert main(["rows", str(tmp_path / "kept" / "suite.json"), "--folder", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[0].split(",")[7] == "score"
-    monkeypatch.setattr(place, "run", lambda *given: pytest.fail("trained again"))
+    monkeypatch.setattr(job, "run", lambda *given: pytest.fail("trained again"))
     assert run(tmp_path) == 0
     assert capsys.readouterr().out == text
 
