@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from agents.common.processes import usable_cores
+from agents.memory.replay import Replay
 from benchmarks.contenders import ours, sb3
 from benchmarks.contenders.ours import agent_class
 from benchmarks.evaluation.tracks import ENV_ID
@@ -150,15 +151,30 @@ def contenders(contest: Contest, env: str, quick: bool) -> dict[str, Chunk]:
 
 def our_chunk(contest: Contest, env: str, seeds: int, steps: int, n_threads: int = 1) -> Chunk:
     """A training that continues from chunk to chunk; counts the steps of all seeds."""
-    agent = our_agent(contest, env, seeds, n_threads)
+    return agent_chunk(our_agent(contest, env, seeds, n_threads), steps)
+
+
+def agent_chunk(agent: Any, steps: int) -> Chunk:
+    """A training that continues from chunk to chunk; counts the steps of all seeds."""
     agent.learn(200)
+    if hasattr(agent, "replay"):
+        fill(agent.replay)
 
     def chunk() -> int:
         before = agent.num_timesteps
         agent.learn(steps, reset_num_timesteps=False)
-        return (agent.num_timesteps - before) * seeds
+        return (agent.num_timesteps - before) * len(agent)
 
     return chunk
+
+
+def fill(replay: Replay) -> None:
+    """Fills a memory with copies of what it holds, so that it does not grow while a training is timed."""
+    size = replay.size
+    replay.reserve(replay.buffer_size)
+    for ring in replay.rows:
+        ring[size:] = np.resize(ring[:size], (len(ring) - size, ring.shape[1]))
+    replay.size, replay.position = replay.capacity, 0
 
 
 def our_agent(contest: Contest, env: str, seeds: int, n_threads: int = 1) -> Any:
@@ -175,7 +191,11 @@ def sb3_model(contest: Contest, env: str) -> Any:
     envs = make_vec_env(lambda: training_env(env), contest.n_envs)
     policy = {"net_arch": list(NET_ARCH)}
     kind = sb3.algorithm_class(contest.name)
-    return kind("MlpPolicy", envs, seed=0, device="cpu", policy_kwargs=policy, **contest.hyperparameters).learn(200)
+    model = kind("MlpPolicy", envs, seed=0, device="cpu", policy_kwargs=policy, **contest.hyperparameters)
+    for array in vars(getattr(model, "replay_buffer", None) or model.rollout_buffer).values():
+        if isinstance(array, np.ndarray):
+            array.fill(0)  # the system gives memory when it is first written: not while a training is timed
+    return model.learn(200)
 
 
 def sb3_chunk(model: Any, steps: int, n_threads: int) -> Chunk:
@@ -216,8 +236,6 @@ def memory() -> Iterator[Measured]:
     import torch
     from gymnasium.spaces import Box, Discrete
     from stable_baselines3.common.buffers import ReplayBuffer
-
-    from agents.memory.replay import Replay
 
     part = 1_000  # transitions; memory is proportional to their number
     space = Box(-1.0, 1.0, (MEMORY["window"] * MEMORY["features"] + 4,), np.float32)

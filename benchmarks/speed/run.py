@@ -18,6 +18,7 @@ from agents.base.commands import checking, parse
 from agents.common.files import check_folder
 from benchmarks.reports import table as tables
 from benchmarks.speed import agents as speed_agents
+from benchmarks.speed import bound as speed_bound
 from benchmarks.speed import cores as speed_cores
 from benchmarks.speed import envs as speed_env
 from benchmarks.speed import lstm as speed_lstm
@@ -25,6 +26,7 @@ from benchmarks.speed import portfolios as speed_portfolios
 from benchmarks.speed import sb3 as speed_sb3
 from benchmarks.speed import scale as speed_scale
 from benchmarks.speed import start as speed_start
+from benchmarks.speed.rivals import part as speed_rivals
 from benchmarks.speed.timing import Measured, Part
 from benchmarks.study import provenance
 from benchmarks.study.results import write_json
@@ -37,10 +39,13 @@ PARTS: Mapping[str, ModuleType] = {
     "portfolio": speed_portfolios,
     "scale": speed_scale,
     "agents": speed_agents,
+    "bound": speed_bound,
     "cores": speed_cores,
     "lstm": speed_lstm,
     "sb3": speed_sb3,
+    "rivals": speed_rivals,
 }
+OWN = tuple(name for name in PARTS if name != "rivals")  # which installs other projects
 
 DESCRIPTION = """\
 Measures speed side by side: contenders take turns in short chunks, and a ratio is the median over rounds, so a busy
@@ -52,10 +57,13 @@ Trust the ratios; the rates depend on this machine and its load."""
 class SpeedSettings:
     """Options of ``python -m benchmarks speed``."""
 
-    parts: tuple[Literal["start", "env", "portfolio", "scale", "agents", "cores", "lstm", "sb3"], ...] = tuple(PARTS)
-    """Parts to measure; sb3 is the speed of Stable-Baselines3 on our vector envs."""
+    parts: tuple[
+        Literal["start", "env", "portfolio", "scale", "agents", "bound", "cores", "lstm", "sb3", "rivals"], ...
+    ] = OWN
+    """Parts to measure; sb3 is the speed of Stable-Baselines3 on our vector envs; rivals, not measured unless it is
+    named, installs other projects into virtual environments of their own in the cache folder."""
     env: Literal["TradingEnv", "CartPole-v1"] = "TradingEnv"
-    """Env of the part agents."""
+    """Env of the parts agents and bound."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
     """A run of a few seconds that shows that everything works; its ratios mean little."""
     name: str = "speed"
@@ -97,7 +105,7 @@ def measure(settings: SpeedSettings) -> dict[str, Part]:
 
 def _options(settings: SpeedSettings, part: str) -> dict[str, Any]:
     """Keywords that only this part takes."""
-    return {"env": settings.env} if part == "agents" else {}
+    return {"env": settings.env} if part in ("agents", "bound") else {}
 
 
 def results(settings: SpeedSettings, parts: Mapping[str, Part]) -> dict[str, Any]:
@@ -126,13 +134,17 @@ def print_speed(parts: Mapping[str, Part], wide: bool = False) -> None:
     """Prints steps per second of all contenders, then ratios and times beside their goals; all columns if ``wide``."""
     console = tables.console_of()
     rates = tables.Columns("Steps per second", ["contender"], ["median", "lowest", "highest"])
-    for name, values in ((name, values) for part in parts.values() for name, values in part.rates.items()):
+    plain = [part for part in parts.values() if part.table is None]
+    for name, values in (item for part in plain for item in part.rates.items()):
         rates.rows.append([name, *(f"{f(values):,.0f}" for f in (statistics.median, min, max))])
     if rates.rows:
         tables.show(rates, console, wide)
+    for own in (part.table for part in parts.values() if part.table is not None):
+        tables.show(own, console, wide)
     measured = tables.Columns("Ratios and times", ["measured"], ["value", "goal", "met"])
-    measured.rows += [[item.name, *_cells(item)] for part in parts.values() for item in part.measured]
-    tables.show(measured, console, wide)
+    measured.rows += [[item.name, *_cells(item)] for part in plain for item in part.measured]
+    if measured.rows:
+        tables.show(measured, console, wide)
     tables.say((remark for part in parts.values() for remark in part.remarks), console)
 
 

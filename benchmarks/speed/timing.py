@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.reports.table import Columns
+
 Chunk = Callable[[], int]
 """Does some work and returns the number of steps."""
 
@@ -59,28 +61,37 @@ class Measured:
 
 @dataclass(frozen=True)
 class Part:
-    """The results of one part: steps per second of each contender in each round, measured values, and remarks."""
+    """The results of one part: steps per second of each contender in each round, measured values, and remarks.
+
+    A part may have a table of its own, which is printed in place of its rates and values.
+    """
 
     rates: Mapping[str, list[float]]
     measured: list[Measured]
     remarks: list[str]
     setting: Mapping[str, Any]
+    table: Columns | None = None
 
 
 def interleave(
-    chunks: Mapping[str, Chunk], rounds: int, tick: Callable[[], Any] = lambda: None
+    chunks: Mapping[str, Chunk],
+    rounds: int,
+    tick: Callable[[], Any] = lambda: None,
+    clock: Callable[[], float] | None = None,
 ) -> dict[str, list[float]]:
     """Steps per second of each contender in each round: name -> [rounds], after one chunk each to warm up.
 
-    The order is reversed in every other round. ``tick`` is called after each chunk.
+    The order is reversed in every other round. ``tick`` is called after each chunk. Seconds are those of the wall
+    clock, or of another ``clock``, such as `time.process_time`, which stands still while other processes run.
     """
+    now = clock or time.perf_counter
     rates: dict[str, list[float]] = {name: [] for name in chunks}
     for number in range(rounds + 1):
         names = list(chunks)[:: 1 if number % 2 else -1]
         for name in names:
-            start = time.perf_counter()
+            start = now()
             steps = chunks[name]()
-            seconds = time.perf_counter() - start
+            seconds = now() - start
             if number:
                 rates[name].append(steps / seconds)
             tick()

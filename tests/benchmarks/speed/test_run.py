@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.speed import agents as speed_agents
+from benchmarks.speed import bound as speed_bound
 from benchmarks.speed import cores as speed_cores
 from benchmarks.speed import envs as speed_env
 from benchmarks.speed import lstm as speed_lstm
@@ -28,7 +29,8 @@ def quick(tmp_path_factory):
 
 def test_every_part_reports_its_rates_and_ratios(quick):
     text, results = quick
-    assert list(results["parts"]) == ["start", "env", "portfolio", "scale", "agents", "cores", "lstm", "sb3"]
+    own = ["start", "env", "portfolio", "scale", "agents", "bound", "cores", "lstm", "sb3"]
+    assert list(results["parts"]) == own  # the rivals must be named
     assert results["quick"] is True
     modules = {"env": speed_env, "agents": speed_agents, "cores": speed_cores, "lstm": speed_lstm, "sb3": speed_sb3}
     for part, module in modules.items():
@@ -39,6 +41,11 @@ def test_every_part_reports_its_rates_and_ratios(quick):
             if goal.contender in rates and goal.peer in rates:
                 assert found[goal.name]["value"] > 0
                 assert goal.name in text
+    fractions = {item["name"]: item["value"] for item in results["parts"]["bound"]["measured"]}
+    assert list(fractions) == [goal.name for goal in speed_bound.GOALS]
+    assert all(0.0 < fraction < 1.5 for fraction in fractions.values())
+    assert all(row in text for row in speed_bound.ROWS)
+    assert "products/s" in text
     assert [item["unit"] for item in results["parts"]["start"]["measured"]] == ["s", "s", "s"]
     assert ">= 20 x" in text
     assert "<= 0.3 s" in text

@@ -41,6 +41,15 @@ def test_contenders_take_turns_and_the_first_round_only_warms_up(clock):
     assert len(ticked) == 6
 
 
+def test_another_clock_can_count_the_seconds(clock):
+    def chunk():
+        clock.now += 100.0
+        return 8
+
+    ticks = iter(range(0, 100, 2))
+    assert timing.interleave({"a": chunk}, 2, clock=lambda: next(ticks)) == {"a": [4.0, 4.0]}
+
+
 def test_a_chunk_repeats_its_block_until_the_time_is_up(clock):
     def block():
         clock.now += 0.3

@@ -1,0 +1,1 @@
+"""Speed against other projects, each in a virtual environment of its own."""
