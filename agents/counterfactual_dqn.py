@@ -30,7 +30,7 @@ from agents.common.schedules import Schedule
 from agents.envs.counterfactuals import CounterfactualEnvs
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
 from agents.memory.replay import Batch, Replay
-from agents.nn.fused.td_error import td_gradient
+from agents.nn.fused.td_error import td_step
 from agents.nn.losses import huber
 from agents.nn.parameters import SeedNetwork
 
@@ -136,11 +136,11 @@ class CounterfactualDQN(QAgent):
     def _update(self, batch: Batch, learning_rate: float) -> torch.Tensor:
         nets, gamma = (self.q_net, self.q_net_target), self.config.gamma
         if self._fused:
-            errors = td_gradient(*nets, batch, gamma, squared=self.config.loss == "mse")  # [S, B, A]
-        else:
-            self.q_net.zero_grad()
-            loss, errors = counterfactual_loss(*nets, batch, gamma, self._loss)  # [], [S, B, A]
-            loss.backward()
+            adam = self.optimizer.for_kernels(learning_rate)
+            return td_step(*nets, adam, batch, gamma, squared=self.config.loss == "mse")  # [S, B, A]
+        self.q_net.zero_grad()
+        loss, errors = counterfactual_loss(*nets, batch, gamma, self._loss)  # [], [S, B, A]
+        loss.backward()
         self.optimizer.step(learning_rate)
         return errors
 

@@ -31,7 +31,7 @@ from agents.common.checks import check_flag, check_int, keep_plain
 from agents.common.returns import td_target
 from agents.common.schedules import Schedule
 from agents.memory.replay import Batch, Replay
-from agents.nn.fused.td_error import td_gradient
+from agents.nn.fused.td_error import td_step
 from agents.nn.losses import huber
 from agents.nn.parameters import SeedNetwork
 
@@ -141,13 +141,12 @@ class DQN(QAgent):
         self._build_training()
 
     def _update(self, batch: Batch, learning_rate: float) -> torch.Tensor:
-        nets = (self.q_net, self.q_net_target)
+        nets, gamma = (self.q_net, self.q_net_target), self.config.gamma
         if self._fused:
-            error = td_gradient(*nets, batch, self.config.gamma)[..., 0]  # [S, B]
-        else:
-            self.q_net.zero_grad()
-            loss, error = dqn_loss(*nets, batch, self.config.gamma)  # [], [S, B]
-            loss.backward()
+            return td_step(*nets, self.optimizer.for_kernels(learning_rate), batch, gamma)[..., 0]  # [S, B]
+        self.q_net.zero_grad()
+        loss, error = dqn_loss(*nets, batch, gamma)  # [], [S, B]
+        loss.backward()
         self.optimizer.step(learning_rate)
         return error
 

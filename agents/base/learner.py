@@ -22,6 +22,7 @@ from gymnasium.vector import VectorEnv
 
 from agents.base.env_config import EnvConfig
 from agents.base.reports.loggers import Logger
+from agents.common.compiled import compiled
 from agents.common.state import State, get_parts, has_state, part, set_parts
 from agents.common.streams import generator
 from agents.envs.seed_envs import EnvLike, Floats, SeedEnvs, Spaces
@@ -278,9 +279,18 @@ def epsilon_greedy(
         epsilon: Probability of a random action.
         n_actions: A.
     """
-    B = best.shape[1]
-    random = (drawn[:, B:] * n_actions).astype(np.int64)
-    return np.where(drawn[:, :B] < epsilon, random, best)
+    actions = np.empty(best.shape, np.int64)
+    _epsilon_greedy(best, drawn, epsilon, n_actions, actions)
+    return actions
+
+
+@compiled
+def _epsilon_greedy(best: Any, drawn: Any, epsilon: float, n_actions: int, actions: Any) -> None:
+    S, B = best.shape
+    for s in range(S):
+        for b in range(B):
+            explores = drawn[s, b] < epsilon
+            actions[s, b] = int(drawn[s, B + b] * n_actions) if explores else best[s, b]
 
 
 def with_seed_axis(observation: npt.ArrayLike, n_seeds: int, spaces: Spaces) -> Floats:

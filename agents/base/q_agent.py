@@ -102,8 +102,7 @@ class QAgent(ReplayFiles, SeedAgent):
         """Epsilon-greedy actions [S, N]. Each seed draws the same numbers whether it explores or not."""
         epsilon = 1.0 if self.num_timesteps < self.config.learning_starts else self.exploration_rate
         drawn, shape = self._exploring.draw(), (len(self.seeds), self.n_envs)  # [S, 2N]
-        all_explore = (drawn[:, : self.n_envs] < epsilon).all()
-        best = np.zeros(shape, np.int64) if all_explore else self._greedy(obs)
+        best = np.zeros(shape, np.int64) if epsilon == 1.0 else self._greedy(obs)
         return epsilon_greedy(best, drawn, epsilon, self.spaces.n_actions)
 
     def _greedy(self, obs: Floats) -> Actions:

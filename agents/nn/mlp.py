@@ -43,6 +43,7 @@ class MLP(SeedNetwork):
         self.features = features
         self.layers, self.table = self.layers_of(self.values), layers_table(self)
         draw_uniform(self.layers, seeds)
+        self._on_cpu = self.flat.numpy() if device.type == "cpu" else None
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:
         """Outputs [S, B, A] for obs [S, B, D], differentiable in the parameters."""
@@ -57,10 +58,10 @@ class MLP(SeedNetwork):
 
     def act(self, obs: Floats) -> Floats:
         """Outputs [S, B, A] for observations [S, B, D], NumPy to NumPy."""
-        if self.flat.device.type != "cpu":
+        if self._on_cpu is None:
             with torch.inference_mode():
                 return cast(Floats, self(torch.from_numpy(obs).to(self.flat.device)).cpu().numpy())
         x = np.ascontiguousarray(obs if self.features is None else self.features.of(obs))
         out = np.empty((*x.shape[:2], self.table[-1, 3]), np.float32)
-        outputs(self.flat.numpy(), self.table, x, False, out)
+        outputs(self._on_cpu, self.table, x, False, out)
         return out

@@ -7,7 +7,8 @@ import torch
 
 from agents.counterfactual_dqn import LOSSES, CounterfactualDQN, counterfactual_loss
 from agents.memory.replay import Batch
-from agents.nn.fused.td_error import td_gradient
+from agents.nn.adam import Adam
+from agents.nn.fused.td_error import td_step
 from agents.nn.mlp import MLP
 from tests.agents.conftest import TellingMatch, TellingStopOrGo, told
 from trading_env.data import simulators
@@ -47,8 +48,8 @@ def by_definition(net, target, batch, gamma, loss):
 
 
 def by_hand(net, target, batch, gamma, loss):
-    """The errors, once the gradient is written by hand."""
-    return td_gradient(net, target, batch, gamma, loss == "mse")
+    """The errors, once the gradient is written by hand; the step is 0."""
+    return td_step(net, target, Adam(net, 10.0).for_kernels(0.0), batch, gamma, loss == "mse")
 
 
 @pytest.mark.parametrize("S", [1, 3])

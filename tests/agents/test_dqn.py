@@ -8,7 +8,8 @@ from agents.base.evaluation import evaluate
 from agents.dqn import DQN, DQNConfig, dqn_loss
 from agents.envs.seed_envs import env_seeds
 from agents.memory.replay import Batch
-from agents.nn.fused.td_error import td_gradient
+from agents.nn.adam import Adam
+from agents.nn.fused.td_error import td_step
 from agents.nn.mlp import MLP
 
 CPU = torch.device("cpu")
@@ -43,8 +44,8 @@ def by_definition(net: MLP, target: MLP, batch: Batch, gamma: float) -> torch.Te
 
 
 def by_hand(net: MLP, target: MLP, batch: Batch, gamma: float) -> torch.Tensor:
-    """The errors, once the gradient is written by hand."""
-    return td_gradient(net, target, batch, gamma)[..., 0]
+    """The errors, once the gradient is written by hand; the step is 0."""
+    return td_step(net, target, Adam(net, 10.0).for_kernels(0.0), batch, gamma)[..., 0]
 
 
 @pytest.mark.parametrize("form", [by_definition, by_hand])
@@ -106,7 +107,7 @@ def test_after_50_updates_the_fused_form_has_the_weights_of_the_definition(S):
 
 def test_the_fused_form_is_used_by_itself_and_not_if_it_is_switched_off(monkeypatch, match_env):
     used = []
-    monkeypatch.setattr("agents.dqn.td_gradient", lambda *args: used.append(1) or td_gradient(*args))
+    monkeypatch.setattr("agents.dqn.td_step", lambda *args: used.append(1) or td_step(*args))
     DQN(match_env, fused=False, **SMALL).learn(60)
     assert not used
     DQN(match_env, **SMALL).learn(60)

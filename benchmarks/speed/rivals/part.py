@@ -53,7 +53,7 @@ class Duel:
     Attributes:
         what: they do, and in which env.
         theirs: the contender's name in the rival's script.
-        seeds: number of seeds.
+        seeds: number of seeds; 0 where nobody learns.
         ours: makes our contender.
         goal: the ratio that we should reach; None where it is only reported.
     """
@@ -67,9 +67,18 @@ class Duel:
 
 @dataclass(frozen=True)
 class Rival:
-    """Another project: what pip installs, the script that runs its side, and what is compared."""
+    """Another project.
+
+    Attributes:
+        name: of the project.
+        environment: name of its virtual environment.
+        requirements: what pip installs there.
+        script: runs the rival's side.
+        duels: what is compared.
+    """
 
     name: str
+    environment: str
     requirements: Sequence[str]
     script: str
     duels: Sequence[Duel]
@@ -105,29 +114,21 @@ def closes() -> dict[str, Any]:
 
 
 REJAX = [
-    Duel(f"{name}, CartPole / TradingEnv", f"{name} x {S}", S, partial(agent, name, S), goal)
+    Duel(name, f"{name} x {S}", S, partial(agent, name, S), goal)
     for name, S, goal in (("DQN", 1, 0.5), ("DQN", 16, 2.0), ("DQN", 64, None), ("PPO", 1, 0.5), ("PPO", 16, 1.0))
 ]
+SBX = [
+    Duel(f"{name}, CartPole", f"{name} x 1", 1, partial(agent, name, 1, "CartPole-v1")) for name in SHARED
+]  # of Gymnasium, on both sides
+TORCH = ("torch", ("torchrl", "torchtrade", SAME_TORCH), "torch_envs.py")
 RIVALS = (
-    Rival("rejax", ("rejax==0.1.3", "gymnax<1", "jax<0.12"), "rejax_training.py", REJAX),
+    Rival("rejax", "rejax", ("rejax==0.1.3", "gymnax<1", "jax<0.12"), "rejax_training.py", REJAX),
+    Rival("sbx", "sbx", ("sbx-rl==0.28.*", SAME_TORCH), "sbx_training.py", SBX),
+    Rival("TorchRL", *TORCH, [Duel("FinancialRegimeEnv", "FinancialRegimeEnv", 0, lambda: one_env(**closes()))]),
     Rival(
-        "sbx",
-        ("sbx-rl==0.28.*", SAME_TORCH),
-        "sbx_training.py",
-        [
-            Duel(f"{name}, CartPole of Gymnasium", f"{name} x 1", 1, partial(agent, name, 1, "CartPole-v1"))
-            for name in SHARED
-        ],
-    ),
-    Rival(
-        "TorchRL, TorchTrade",
-        ("torchrl", "torchtrade", SAME_TORCH),
-        "torch_envs.py",
-        [
-            Duel("FinancialRegimeEnv", "FinancialRegimeEnv", 1, lambda: one_env(**closes())),
-            Duel("TorchTrade's env", "TorchTrade", 1, one_env),
-            Duel("TorchTrade's vector env, 1,024", "TorchTrade x 1024", 1, many_envs),
-        ],
+        "TorchTrade",
+        *TORCH,
+        [Duel("1 env", "TorchTrade", 0, one_env), Duel("1,024 envs", "TorchTrade x 1024", 0, many_envs)],
     ),
 )
 
@@ -142,7 +143,7 @@ def measure(quick: bool, tick: Callable[[], Any]) -> Part:
     table = Columns(
         "Against other projects, one core, steps of all seeds per second of processor time",
         ["rival", "what", "seeds"],
-        ["theirs", "ours", "ratio", "goal", "their first\nchunk, s"],
+        ["theirs", "ours", "ratio", "goal", "compile, s"],
     )
     rates: dict[str, list[float]] = {}
     measured, remarks = [], []
@@ -159,9 +160,10 @@ def measure(quick: bool, tick: Callable[[], Any]) -> Part:
             rates |= {name: theirs, f"{name}, ours": ours}
             ratio = statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
             measured.append(Measured(f"ours / {name}", ratio, duel.goal))
+            seeds = str(duel.seeds or "")
             cells = [f"{statistics.median(side):,.0f}" for side in (theirs, ours)]
             goal = "" if duel.goal is None else f"{duel.goal:g}"
-            table.rows.append([rival.name, duel.what, str(duel.seeds), *cells, f"{ratio:.2f}", goal, f"{first:.1f}"])
+            table.rows.append([rival.name, duel.what, seeds, *cells, f"{ratio:.2f}", goal, f"{first:.1f}"])
     setting = {"hyperparameters": SHARED, "net_arch": NET_ARCH, "rounds": rounds(quick)}
     return Part(rates, measured, remarks, setting, table)
 
@@ -210,7 +212,7 @@ class Process:
     """
 
     def __init__(self, rival: Rival) -> None:
-        python = python_of(rival.name.split(",")[0].lower(), rival.requirements)
+        python = python_of(rival.environment, rival.requirements)
         command = [python, "-W", "ignore", Path(__file__).parent / rival.script]
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._errors, "text": True}

@@ -59,7 +59,7 @@ def training(name, seeds, steps):
         state, run = algorithm.init_state(keys[0]), jax.jit(run, donate_argnums=0)
     else:
         state, run = jax.vmap(algorithm.init_state)(keys), jax.jit(jax.vmap(run), donate_argnums=0)
-    holder = [state]
+    holder = [jax.tree.map(jax.numpy.array, state)]  # copies: network and target network begin as the same arrays
 
     def chunk():
         holder[0] = jax.block_until_ready(run(holder[0]))

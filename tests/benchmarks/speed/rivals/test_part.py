@@ -36,7 +36,7 @@ def rival(tmp_path, monkeypatch):
     def make(script, contender="walk"):
         path = tmp_path / "script.py"
         path.write_text(script)
-        return Rival("them, and others", ("them",), str(path), [Duel("walk", contender, 3, lambda: lambda: 100, 0.5)])
+        return Rival("them", "there", ("it",), str(path), [Duel("walk", contender, 3, lambda: lambda: 100, 0.5)])
 
     return make
 
@@ -47,22 +47,22 @@ def test_both_sides_are_measured_in_every_round(rival, monkeypatch):
     found = part.measure(False, lambda: ticked.append(1))
     assert len(ticked) == part.ticks(False) == 6
     assert [len(values) for values in found.rates.values()] == [5, 5]
-    assert 5_000 < min(found.rates["them, and others, walk"]) <= max(found.rates["them, and others, walk"]) <= 10_000
-    assert found.table.rows[0][:3] == ["them, and others", "walk", "3"]
+    assert 5_000 < min(found.rates["them, walk"]) <= max(found.rates["them, walk"]) <= 10_000
+    assert found.table.rows[0][:3] == ["them", "walk", "3"]
     assert found.measured[0].goal == 0.5
-    assert found.remarks[0].startswith("them, and others: numpy 2")
+    assert found.remarks[0].startswith("them: numpy 2")
 
 
 def test_a_rival_that_cannot_be_installed_is_named_and_left_out(rival, monkeypatch):
     monkeypatch.setattr(part, "RIVALS", [rival(SERVES)])
 
     def refuse(name, requirements):
-        assert (name, requirements) == ("them", ("them",))
+        assert (name, requirements) == ("there", ("it",))
         raise NotInstalledError("ERROR: no such thing")
 
     monkeypatch.setattr(part, "python_of", refuse)
     found = part.measure(True, lambda: None)
-    assert found.remarks == ["them, and others was left out: ERROR: no such thing"]
+    assert found.remarks == ["them was left out: ERROR: no such thing"]
     assert found.rates == {}
 
 
@@ -72,7 +72,7 @@ def test_a_rival_that_cannot_be_installed_is_named_and_left_out(rival, monkeypat
 )
 def test_a_rival_that_fails_is_named_with_what_it_said_last(rival, monkeypatch, script, contender, said):
     monkeypatch.setattr(part, "RIVALS", [rival(script, contender)])
-    assert part.measure(True, lambda: None).remarks == [f"them, and others was left out: {said}"]
+    assert part.measure(True, lambda: None).remarks == [f"them was left out: {said}"]
 
 
 @pytest.mark.parametrize("name", ["DQN", "PPO"])
