@@ -95,7 +95,8 @@ def _of_best(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     needed = "never" if unknown else f"{math.ceil(track):,} bars"
     yield "track record", needed, f"needed to show a ratio above 0; it has {best['bars']:,}"
     if not math.isnan(one["agreement"]):
-        yield "seeds agree", percent(one["agreement"]), "share of seeds with the most common side, mean over bars"
+        words = f"share of seeds with the most common side, mean over bars; coins: {percent(coins_agree(one['seeds']))}"
+        yield "seeds agree", percent(one["agreement"]), words
     ends = f"{1e4 * stress['costs'][0]:g} to {1e4 * stress['costs'][-1]:g}"
     steps = ", ".join(f"{1e4 * cost:g}" for cost in stress["costs"])
     yield (
@@ -112,6 +113,12 @@ def _of_best(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
         percent(stress["growth_per_year_a_bar_late"]),
         f"log growth per year; {percent(stress['growth_per_year_in_time'])} in time",
     )
+
+
+def coins_agree(seeds: int) -> float:
+    """The share of tosses with the more common side, expected of that number of fair coins."""
+    heads = range(seeds + 1)
+    return sum(math.comb(seeds, k) * max(k, seeds - k) for k in heads) / (seeds * 2**seeds)
 
 
 def curve(growth: Sequence[float]) -> str:

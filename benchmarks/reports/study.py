@@ -149,11 +149,15 @@ def sentence(results: Mapping[str, Any]) -> str:
     worse = [name for name, gap in gaps.items() if gap["interval"][1] < 0.0]
     found = f"No row is shown to have a higher Sharpe ratio than {benchmark}"
     if better:
-        found = f"{', '.join(better)} is shown to have a higher Sharpe ratio than {benchmark}{_luck(results, better)}"
-    lost = f"; {', '.join(worse)} is shown to have a lower one" if worse else ""
+        found = f"{_shown(better)} to have a higher Sharpe ratio than {benchmark}{_luck(results, better)}"
+    lost = f"; {_shown(worse)} to have a lower one" if worse else ""
     low, high = (f"{end:.1f}" for end in beside.ends_of(results))
     power = f" To be shown four times in five, a true difference must be {low} to {high} a year, depending on the row."
     return f"{found}{lost}.{power}"
+
+
+def _shown(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} shown"
 
 
 def _luck(results: Mapping[str, Any], better: Sequence[str]) -> str:

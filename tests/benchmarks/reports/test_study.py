@@ -39,5 +39,15 @@ def test_without_a_gap_nothing_is_compared():
     assert sentence(results({"DQN": (math.nan, math.nan)})) == "No row can be compared with hold yet."
 
 
+def test_several_rows_are_shown():
+    said = sentence(results({"DQN": (-0.9, -0.1), "PPO": (-0.9, -0.1)}))
+    assert "; DQN, PPO are shown to have a lower one." in said
+
+
+def test_coins_agree_more_often_than_half():
+    assert [beside.coins_agree(n) for n in (1, 2, 3)] == [1.0, 0.75, 0.75]
+    assert beside.coins_agree(20) == pytest.approx(0.588, abs=1e-3)
+
+
 def test_a_cost_curve_is_one_short_cell():
     assert beside.curve([0.25, 0.214, -0.031]) == "25 21 -3%"
