@@ -26,7 +26,7 @@ def table_of(surfaces: Sequence[Surface]) -> tables.Columns:
             best = f"rate {one.rates[x]:g}, {_NAMES[one.second]} {one.values[y]:g}"
             shares = [f"{100.0 * value:.1f}%" for value in (known.max(), np.median(known), known.min())]
             cells = [str(known.size), *shares, f"{near} of {known.size}", best]
-            table.rows.append([f"{SIDE_NAMES[one.side]} {one.agent}", *cells])
+            table.rows.append([f"{one.agent}, {SIDE_NAMES[one.side]}", *cells])
     return table
 
 
@@ -46,7 +46,7 @@ def draw(surfaces: Sequence[Surface]) -> Figure:
         axes.set_yticks(range(len(one.values)), [f"{value:g}" for value in one.values], fontsize=7)
         axes.set_xlabel("learning rate", fontsize=8)
         axes.set_ylabel(_NAMES[one.second], fontsize=8)
-        axes.set_title(f"{SIDE_NAMES[one.side]} {one.agent}", loc="left", fontsize=9)
+        axes.set_title(f"{one.agent}, {SIDE_NAMES[one.side]}", loc="left", fontsize=9)
     bar = figure.colorbar(image, ax=grid.ravel().tolist(), shrink=0.8)
     bar.set_label("share of the optimum (worst seed)", fontsize=8)
     return figure

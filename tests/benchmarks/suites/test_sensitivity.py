@@ -35,7 +35,7 @@ def test_scores_stand_at_their_point_and_missing_ones_are_nan():
     np.testing.assert_allclose(ours.worst, [[np.nan, 0.7], [0.3, np.nan]])
     assert np.isnan(theirs.score).all()
     table = report.table_of([ours, theirs])
-    assert table.rows == [["ours DQN", "2", "80.0%", "60.0%", "40.0%", "1 of 2", "rate 0.001, batch size 64"]]
+    assert table.rows == [["DQN, ours", "2", "80.0%", "60.0%", "40.0%", "1 of 2", "rate 0.001, batch size 64"]]
     assert len(report.draw([ours, theirs]).axes) == 3  # two maps and their bar
 
 
@@ -44,7 +44,7 @@ def test_a_grid_is_trained_kept_and_drawn(tmp_path, capsys):
     line += ["--steps", "700", "--folder", str(tmp_path), "--processes", "0"]
     assert main(line) == 0
     printed = capsys.readouterr()
-    assert "Stable-Baselines3 DQN" in printed.out
+    assert "DQN, Stable-Baselines3" in printed.out
     assert printed.err.count("done: ") == 4
     assert (tmp_path / "sensitivity.png").read_bytes().startswith(b"\x89PNG")
     assert main(line) == 0
