@@ -11,7 +11,7 @@ from trading_env.analysis.portfolio_strategies import Floats, checked_panel, lis
 from trading_env.data.panel import Panel
 
 HEDGES = ("rolling", "kalman")
-_NOISE = 1e-3  # variance of the spread in the Kalman filter, of log prices
+_NOISE = 1e-3  # variance of the spread in the Kalman filter, of log prices; only its ratio to the others matters
 
 
 class Spread(NamedTuple):
@@ -35,7 +35,7 @@ def pairs(
     lookback: int = 60,
     entry: float = 2.0,
     exit: float = 0.5,
-    delta: float = 1e-4,
+    delta: float = 1e-3,
 ) -> Floats:
     """Weights (T, K) of a position in the spread log p_a - level - ratio log p_b, gross 1; all others 0.
 
@@ -48,11 +48,11 @@ def pairs(
         b: another one.
         hedge: "rolling" regresses the last ``lookback`` common log prices, and measures the last residual in standard
             deviations of all; "kalman" follows level and ratio as random walks, and measures the error of the forecast
-            in the deviation that the filter expects.
-        lookback: common bars of the regression, at least 3; for "kalman", before the first position.
+            in root mean squares of the last ``lookback`` errors.
+        lookback: common bars, at least 3; "kalman" needs twice as many before the first position.
         entry: size of the score at which a position is opened.
         exit: size of the score at which it is closed, below entry.
-        delta: for "kalman", variance of a step of level and ratio, as a share delta / (1 - delta) of 1.
+        delta: for "kalman", variance of a step of level and ratio, delta / (1 - delta) of that of the spread.
 
     Raises:
         ValueError: an argument out of range, an unknown symbol, or a and b the same.
@@ -71,7 +71,7 @@ def pairs(
     rows = np.flatnonzero(panel.tradable[:, i] & panel.tradable[:, j])  # common bars
     left, right = np.log(panel.close[rows, i]), np.log(panel.close[rows, j])
     rolling = choice("hedge", hedge, HEDGES) == "rolling"
-    spread = rolling_spread(left, right, lookback) if rolling else kalman_spread(left, right, delta, lookback)
+    spread = rolling_spread(left, right, lookback) if rolling else kalman_spread(left, right, lookback, delta)
     side = _sides(spread.score, entry, exit)
     gross = 1.0 + np.abs(spread.ratio)
     weights = np.zeros(panel.tradable.shape)
@@ -99,26 +99,37 @@ def rolling_spread(a: Floats, b: Floats, lookback: int) -> Spread:
     return Spread(score, ratio)
 
 
-def kalman_spread(a: Floats, b: Floats, delta: float, warmup: int) -> Spread:
-    """The spread of log prices a and b (n,): level and ratio are random walks, seen through the prices.
+def kalman_spread(a: Floats, b: Floats, lookback: int, delta: float) -> Spread:
+    """The spread of log prices a and b (n,) by `kalman_filter`, whose first ``lookback`` errors do not count.
 
-    Observation a_t = (1, b_t) theta_t + e; theta_t = theta_{t-1} + w, w ~ N(0, delta / (1 - delta) I). The score is the
-    forecast error over its deviation; theta_0 = 0 with covariance I.
+    The score is the forecast error over the root of the mean square of the last ``lookback`` errors.
     """
-    score, ratio = np.full(len(a), np.nan), np.zeros(len(a))
-    theta, P = np.zeros(2), np.eye(2)
-    walk = delta / (1.0 - delta) * np.eye(2)
+    score = np.full(len(a), np.nan)
+    errors, _, ratio = kalman_filter(a, b, delta)
+    if len(a) >= 2 * lookback:
+        squares = np.lib.stride_tricks.sliding_window_view(errors[lookback:] ** 2, lookback).mean(axis=1)
+        deviation, last = np.sqrt(squares), errors[2 * lookback - 1 :]
+        score[2 * lookback - 1 :] = np.divide(last, deviation, out=np.zeros_like(last), where=deviation > 1e-12)
+    return Spread(score, ratio)
+
+
+def kalman_filter(a: Floats, b: Floats, delta: float) -> tuple[Floats, Floats, Floats]:
+    """Forecast errors, their expected variances, and hedge ratios (n,): level and ratio of a on b are random walks.
+
+    a_t = (1, b_t) theta_t + e, var e = 1e-3; theta_t = theta_{t-1} + w, w ~ N(0, delta / (1 - delta) 1e-3 I);
+    theta_0 = 0 with covariance I.
+    """
+    errors, variances, ratio = np.empty(len(a)), np.empty(len(a)), np.empty(len(a))
+    theta, P, walk = np.zeros(2), np.eye(2), delta / (1.0 - delta) * _NOISE * np.eye(2)
     for t, (y, x) in enumerate(zip(a, b, strict=True)):
         H = np.array([1.0, x])
         P = P + walk
-        error, variance = y - H @ theta, H @ P @ H + _NOISE
-        gain = P @ H / variance
-        theta = theta + gain * error
+        errors[t], variances[t] = y - H @ theta, H @ P @ H + _NOISE
+        gain = P @ H / variances[t]
+        theta = theta + gain * errors[t]
         P = P - np.outer(gain, H @ P)
         ratio[t] = theta[1]
-        if t >= warmup:
-            score[t] = error / np.sqrt(variance)
-    return Spread(score, ratio)
+    return errors, variances, ratio
 
 
 def _sides(score: Floats, entry: float, exit: float) -> Floats:

@@ -51,14 +51,14 @@ def table_of(
     values = [tracks.metric(metric) for metric in COLUMNS]
     runs = [[column[k] for column in values] for k in range(len(names))]
     if len(names) == 1:
-        rows = [_row("policy", runs[0], trades[0])]
+        rows = [row("policy", runs[0], trades[0])]
     else:
-        rows = [_row(name, run, n) for name, run, n in zip(names, runs, trades, strict=True)]
+        rows = [row(name, run, n) for name, run, n in zip(names, runs, trades, strict=True)]
     if len(names) > 1 and alike:
         for name, measure in (("median", np.median), ("lowest", np.min), ("highest", np.max)):
-            rows.append(_row(name, [_of(measure, column) for column in values], _of(measure, trades)))
+            rows.append(row(name, [_of(measure, column) for column in values], _of(measure, trades)))
     held = _held(tracks, close)
-    return [*rows, _row("holding", [held.metric(metric)[0] for metric in COLUMNS], math.nan)]
+    return [*rows, row("holding", [held.metric(metric)[0] for metric in COLUMNS], math.nan)]
 
 
 def notes(tracks: Tracks, config: EnvConfig) -> list[str]:
@@ -93,8 +93,8 @@ def _of(measure: Callable[[Floats], float], values: Sequence[float] | Floats) ->
     return float(measure(known)) if known.size else math.nan
 
 
-def _row(name: str, values: Sequence[float], trades: float) -> list[str]:
-    """The cells of a row."""
+def row(name: str, values: Sequence[float], trades: float = math.nan) -> list[str]:
+    """The cells of a row: its name, the metrics of `COLUMNS`, and the number of trades."""
     cells = ["n/a" if math.isnan(value) else show(value) for value, show in zip(values, COLUMNS.values(), strict=True)]
     *returns, sharpe, error, drawdown, turnover = cells
     ratio = f"{sharpe} ± {error}" if sharpe != "n/a" else sharpe

@@ -6,7 +6,7 @@ from sklearn.covariance import ledoit_wolf
 from tests.trading_env.markets import gappy_panel, random_market
 from trading_env import Market, Panel, load_panel
 from trading_env.analysis.olmar import olmar, onto_simplex, reverted
-from trading_env.analysis.pairs import kalman_spread, pairs, rolling_spread
+from trading_env.analysis.pairs import kalman_filter, kalman_spread, pairs, rolling_spread
 from trading_env.analysis.portfolio_strategies import (
     _least_variance,
     buy_and_hold,
@@ -174,14 +174,26 @@ def test_a_kalman_filter_without_a_walk_is_ridge_regression():
     rng = np.random.default_rng(0)
     b = rng.normal(size=30)
     a = 0.3 + 1.7 * b + 0.03 * rng.normal(size=30)
-    spread = kalman_spread(a, b, 1e-15, 5)
+    errors, variances, ratio = kalman_filter(a, b, 1e-15)
     for t in (6, 29):
         H = np.column_stack([np.ones(t), b[:t]])
         precision = np.eye(2) + H.T @ H / 1e-3
         theta, h = np.linalg.solve(precision, H.T @ a[:t] / 1e-3), np.array([1.0, b[t]])
-        variance = h @ np.linalg.solve(precision, h) + 1e-3
-        assert spread.score[t] == pytest.approx((a[t] - h @ theta) / np.sqrt(variance), rel=1e-6)
-        assert spread.ratio[t - 1] == pytest.approx(theta[1], rel=1e-6)
+        assert errors[t] == pytest.approx(a[t] - h @ theta, rel=1e-6)
+        assert variances[t] == pytest.approx(h @ np.linalg.solve(precision, h) + 1e-3, rel=1e-6)
+        assert ratio[t - 1] == pytest.approx(theta[1], rel=1e-6)
+    spread = kalman_spread(a, b, 5, 1e-15)
+    assert np.isnan(spread.score[:9]).all()
+    assert spread.score[9] == pytest.approx(errors[9] / np.sqrt((errors[5:10] ** 2).mean()))
+
+
+def test_a_kalman_filter_follows_a_ratio_that_moves():
+    rng = np.random.default_rng(1)
+    b = 3.0 + np.cumsum(0.02 * rng.normal(size=600))
+    moving = np.where(np.arange(600) < 300, 0.5, 1.5)
+    ratio = kalman_filter(moving * b + 0.01 * rng.normal(size=600), b, 0.05)[2]
+    assert ratio[290] == pytest.approx(0.5, abs=0.2)
+    assert ratio[590] == pytest.approx(1.5, abs=0.2)
 
 
 def test_pairs_open_at_the_entry_and_close_at_the_exit():

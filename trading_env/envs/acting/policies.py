@@ -119,12 +119,17 @@ def _several(policies: Sequence[Any], env: Any) -> tuple[PerSeed, int]:
 
 def is_strategy(policy: Any) -> bool:
     """True for a function whose first parameter is called ``market``."""
+    return first_parameter(policy) == "market"
+
+
+def first_parameter(policy: Any) -> str | None:
+    """The name of a function's first parameter; None for objects with `predict`, classes and builtins."""
     if hasattr(policy, "predict") or not callable(policy) or isinstance(policy, type):
-        return False
+        return None
     try:
-        return next(iter(inspect.signature(policy).parameters), None) == "market"
+        return next(iter(inspect.signature(policy).parameters), None)
     except (TypeError, ValueError):  # a builtin
-        return False
+        return None
 
 
 def actions_for_strategies(policy: Any, market: Market) -> dict[str, Any]:
