@@ -20,6 +20,7 @@ from benchmarks.reports import table as tables
 from benchmarks.speed import agents as speed_agents
 from benchmarks.speed import bound as speed_bound
 from benchmarks.speed import cores as speed_cores
+from benchmarks.speed import engines as speed_engines
 from benchmarks.speed import envs as speed_env
 from benchmarks.speed import lstm as speed_lstm
 from benchmarks.speed import portfolios as speed_portfolios
@@ -43,9 +44,10 @@ PARTS: Mapping[str, ModuleType] = {
     "cores": speed_cores,
     "lstm": speed_lstm,
     "sb3": speed_sb3,
+    "engines": speed_engines,
     "rivals": speed_rivals,
 }
-OWN = tuple(name for name in PARTS if name != "rivals")  # which installs other projects
+OWN = tuple(name for name in PARTS if name not in ("engines", "rivals"))  # which need Ray, and other projects
 
 DESCRIPTION = """\
 Measures speed side by side: contenders take turns in short chunks, and a ratio is the median over rounds, so a busy
@@ -58,10 +60,12 @@ class SpeedSettings:
     """Options of ``python -m benchmarks speed``."""
 
     parts: tuple[
-        Literal["start", "env", "portfolio", "scale", "agents", "bound", "cores", "lstm", "sb3", "rivals"], ...
+        Literal["start", "env", "portfolio", "scale", "agents", "bound", "cores", "lstm", "sb3", "engines", "rivals"],
+        ...,
     ] = OWN
-    """Parts to measure; sb3 is the speed of Stable-Baselines3 on our vector envs; rivals, not measured unless it is
-    named, installs other projects into virtual environments of their own in the cache folder."""
+    """Parts to measure; sb3 is the speed of Stable-Baselines3 on our vector envs. Two are not measured unless they are
+    named: engines (jobs of a study by 1 and 2 workers) needs the extra ray; rivals installs other projects into virtual
+    environments of their own in the cache folder."""
     env: Literal["TradingEnv", "CartPole-v1"] = "TradingEnv"
     """Env of the parts agents and bound."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
