@@ -53,7 +53,7 @@ def buy_and_hold(panel: Panel, start: int | None = None) -> Floats:
 
     Args:
         panel: the instruments.
-        start: row of the first decision; by default the panel's own. `PortfolioPolicy.of` passes the env's.
+        start: row of the first decision; by default the panel's own. `PortfolioPolicy` passes the env's.
     """
     first = checked_panel(panel).first if start is None else integer("start", start, 0, len(panel) - 1)
     weights = equal_weight(panel)
