@@ -68,7 +68,9 @@ class PortfolioTask(Episodes):
         self.features = self._stacked_features(tables)
         self.wicks = self._wicks_count()
         rules, self.function = account_rules(config.account_config, self.wicks)
-        self.rules = np.array(rules, np.float64)
+        costs = [config.costs_of(symbol) for panel in self.markets for symbol in panel.symbols]
+        highest = {name: max(getattr(cost, name) for cost in costs) for name in ("fixed", "minimum", "per_unit")}
+        self.rules = np.array(rules._replace(**highest), np.float64)
         self.world = self._world()
 
     # -- the parts of construction ------------------------------------------------------------------------

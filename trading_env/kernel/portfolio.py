@@ -32,7 +32,7 @@ from trading_env.kernel.portfolio_account import (
     weight_scale,
 )
 from trading_env.kernel.portfolio_trades import END, FILLS, GONE, MARK, N_FEES, OPEN, PRICE, WEIGHT
-from trading_env.kernel.rules import EXCESS_LOG_RETURN, Bools, Float32s, Floats, Ints, Rules, as_rules
+from trading_env.kernel.rules import EXCESS_LOG_RETURN, Bools, Float32s, Floats, Ints, Rules, as_rules, as_usual, usual
 
 PANEL = 4  # column of the clock (N, 5), after those of `trading_env.kernel.layout`: the panel of the episode
 
@@ -288,6 +288,7 @@ def step_portfolios(
     if bad >= 0:
         return -1 - bad
     rules, flat, n_features, n_ended = as_rules(world.values), world.table.reshape(-1), world.table.shape[2], 0
+    plain = usual(world.values) and rules.wicks == 0.0
     for j in range(actions.shape[0]):
         if waiting[j]:
             reward[j], terminated[j], truncated[j] = 0.0, False, False
@@ -298,7 +299,11 @@ def step_portfolios(
         fees = world.fees[panel]
         if shuffled:
             fees = fees_in(order, fees, own_fees)
-        terms, reward[j], turnover = advance(row, panel, order, actions[j], account, scratch, fees, world, rules)
+        if plain:
+            usually = as_usual(rules, 0.0)
+            terms, reward[j], turnover = advance(row, panel, order, actions[j], account, scratch, fees, world, usually)
+        else:
+            terms, reward[j], turnover = advance(row, panel, order, actions[j], account, scratch, fees, world, rules)
         terminated[j], truncated[j], bar[j] = end_of(j, account[EQUITY], reward[j], account[INITIAL], clock, rules)
         n_ended += terminated[j] | truncated[j]
         for k in range(order.shape[0]):

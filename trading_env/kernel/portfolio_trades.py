@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from trading_env.kernel.account import fee_of, fee_rate, to_lots, trade_to_target, whole_lots
 from trading_env.kernel.compiled import inlined
-from trading_env.kernel.records import as_floats, pick
+from trading_env.kernel.records import pick
 from trading_env.kernel.rules import Floats, Rules
 
 ROUNDING = 1e-15  # relative to equity: a Newton step below it changes nothing
@@ -44,12 +44,19 @@ class Fees(NamedTuple):
 
 
 N_FEES = len(Fees._fields)
+SPREAD, COMMISSION, FIXED, MINIMUM, PER_UNIT = range(N_FEES)
 
 
 @inlined
 def rules_for(k: int, fees: Floats, rules: Rules) -> Rules:
-    """The rules of instrument k, given the Fees of all (K, N_FEES)."""
-    return pick(Rules, (Fees(*as_floats(fees[k], N_FEES)), rules))
+    """The rules of instrument k, given the Fees of all (K, N_FEES).
+
+    ``rules`` has the highest fixed, minimum and per-unit fee of all: where it is 0 they need not be read.
+    """
+    fixed = fees[k, FIXED] if rules.fixed != 0.0 else 0.0
+    minimum = fees[k, MINIMUM] if rules.minimum != 0.0 else 0.0
+    per_unit = fees[k, PER_UNIT] if rules.per_unit != 0.0 else 0.0
+    return pick(Rules, (Fees(fees[k, SPREAD], fees[k, COMMISSION], fixed, minimum, per_unit), rules))
 
 
 @inlined
