@@ -20,7 +20,7 @@ from trading_env import FeatureScaler, Market, backtest
 def controls_of(suite: Suite, contender: str, seeds: int, draws: int = 8) -> list[Control]:
     """The controls of a contender on the first dataset's last fold, which has the longest training stretch.
 
-    The edge is that of timing: growth less what the market gives at the run's mean exposure. An agent that knows
+    The edge is that of timing: growth less what the market gives at the run's mean exposure so far. An agent that knows
     nothing and holds on average half has none, whichever way the market goes.
 
     Args:
@@ -46,10 +46,11 @@ def controls_of(suite: Suite, contender: str, seeds: int, draws: int = 8) -> lis
 
 
 def timing(train: Market, test: Market, features: Any, suite: Suite, contender: str, seeds: tuple[int, ...]) -> Floats:
-    """Log growth per bar [S, T] less the run's mean exposure times the market's."""
+    """Log growth per bar [S, T] less the run's mean exposure so far times the market's."""
     growth, exposure = grown(train, test, features, suite, contender, seeds)
     market = np.log(test.close[1:] / test.close[:-1])[-growth.shape[1] :]
-    return growth - exposure.mean(1, keepdims=True) * market
+    usual = np.cumsum(exposure, axis=1) / np.arange(1, exposure.shape[1] + 1)  # of no later bar, unlike the mean
+    return growth - usual * market
 
 
 def grown(
