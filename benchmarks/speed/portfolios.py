@@ -21,7 +21,7 @@ from benchmarks.speed.timing import Chunk, Goal, Part, chunk_of, interleave, rat
 from trading_env import Market, Panel
 
 ENV_ID = "trading_env:PortfolioEnv-v0"
-FINRL = Path("meta/env_stock_trading/env_stocktrading.py")  # in the package finrl, which itself imports a broker
+FINRL = Path("meta/env_stock_trading/env_stocktrading.py")  # in the folder of the package finrl
 FEW, MANY = 10, 40  # instruments
 
 GOALS = [
@@ -63,7 +63,14 @@ def ticks(quick: bool) -> int:
 
 def installed() -> bool:
     """True if FinRL is."""
-    return importlib.util.find_spec("finrl") is not None
+    return finrl_file() is not None
+
+
+def finrl_file() -> Path | None:
+    """The file of FinRL's env, if it is installed. The package is not imported: it asks for a broker."""
+    package = importlib.util.find_spec("finrl")
+    folders = [] if package is None else package.submodule_search_locations or []
+    return next((Path(folder) / FINRL for folder in folders if (Path(folder) / FINRL).exists()), None)
 
 
 def keywords(n: int) -> dict[str, Any]:
@@ -106,11 +113,9 @@ def scalar_block(env: Any) -> Chunk:
 
 
 def finrl_class() -> Any:
-    """StockTradingEnv, from its own file: importing the package asks for what this env does not need."""
-    package = importlib.util.find_spec("finrl")
-    assert package is not None
-    assert package.submodule_search_locations is not None
-    file = Path(package.submodule_search_locations[0]) / FINRL
+    """StockTradingEnv, from its own file."""
+    file = finrl_file()
+    assert file is not None
     spec = importlib.util.spec_from_file_location("finrl_stock_trading", file)
     assert spec is not None
     assert spec.loader is not None
