@@ -338,5 +338,8 @@
   const see = (div) => { if (!div.seen) { div.seen = true; draw(div); } };
   const watcher = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach((one) => see(one.target)), { rootMargin: "500px" });
   charts.forEach((div) => watcher.observe(div));
+  const waiting = [...charts], idle = window.requestIdleCallback || ((call) => setTimeout(call, 200));
+  const next = () => { if (waiting.length) { see(waiting.shift()); idle(next); } };  // one after another, so that the page stays quick
+  idle(next);
   addEventListener("beforeprint", () => { setTheme("light", false); charts.forEach(see); });
 })();
