@@ -48,3 +48,7 @@ class Windows:
         y = np.full(len(bar), np.nan)
         y[:-horizon] = market.close[bar[:-horizon] + horizon] / market.close[bar[:-horizon]] - 1.0
         return cls(np.ascontiguousarray(X), y, bar, window, horizon)
+
+    def part(self, rows: slice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """X and y of these rows."""
+        return self.X[rows], self.y[rows]

@@ -30,9 +30,9 @@ GOALS = [
     Goal("1024 envs, random starts, against copying", "TradingEnv x 1024, random starts", "copy x 1024"),
     Goal("16 envs against copying their observations", "TradingEnv x 16", "copy x 16"),
     Goal("16 envs against Gymnasium's native CartPole", "TradingEnv x 16", "CartPole x 16"),
-    Goal("one env against CartPole, both without wrappers", "TradingEnv, raw", "CartPole, raw"),
-    Goal("one env against gym-anytrading, both without wrappers", "TradingEnv, raw", "gym-anytrading, raw", 1.5),
-    Goal("one env against Gym-Trading-Env, both without wrappers", "TradingEnv, raw", "Gym-Trading-Env, raw", 10.0),
+    Goal("one env against CartPole, neither wrapped", "TradingEnv, raw", "CartPole, raw"),
+    Goal("one env against gym-anytrading, neither wrapped", "TradingEnv, raw", "gym-anytrading, raw", 1.5),
+    Goal("one env against Gym-Trading-Env, neither wrapped", "TradingEnv, raw", "Gym-Trading-Env, raw", 10.0),
     Goal("16 envs against one raw gym-anytrading", "TradingEnv x 16", "gym-anytrading, raw", 8.0),
 ]
 

@@ -79,7 +79,7 @@ def test_a_new_rule_is_a_field_and_a_line_of_the_account_for_both_envs(tmp_path)
         "    reward: float = LOG_RETURN\n",
         "    reward: float = LOG_RETURN\n    toll: float = 0.0\n",
     )
-    fee = "    return 0.0 if d == 0.0 else commission\n"
-    edit(kernel / "account.py", fee, f"    commission += rules.toll * abs(d) * p\n{fee}")
+    fee = "    return commission\n"
+    edit(kernel / "account.py", fee, f"    commission += rules.toll * size * p\n{fee}")
     free, tolled = run(tmp_path, EPISODE)
     assert tolled == pytest.approx(free * 0.99**4, rel=1e-3)
