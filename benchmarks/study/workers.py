@@ -16,6 +16,9 @@ Share = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[tuple[Any, Any]
 process is free. The function must be picklable."""
 
 
+_PATIENCE = 10.0  # seconds that an idle process may take to end
+
+
 class DiedError(RuntimeError):
     """The process of a task ended abruptly."""
 
@@ -35,6 +38,8 @@ def workers(processes: int | None = None) -> Iterator[Share]:
     try:
         yield share
     finally:
+        for worker in started:
+            worker.pipe.close()  # those that are idle end by themselves, all at once
         for worker in started:
             worker.stop()
 
@@ -68,6 +73,7 @@ class Worker:
         self._begin()
 
     def _begin(self) -> None:
+        self._busy = False
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,))
@@ -81,11 +87,14 @@ class Worker:
             self.stop()
             self._begin()
         self.pipe.send((function, task))
+        self._busy = True
 
     def outcome(self) -> Any:
         """What the task returned or raised; DiedError if the process has ended, and a new one takes over."""
         try:
-            return self.pipe.recv()
+            outcome = self.pipe.recv()
+            self._busy = False
+            return outcome
         except (EOFError, OSError):
             self._process.join()
             code = self._process.exitcode
@@ -94,17 +103,22 @@ class Worker:
             return DiedError(f"the process ended abruptly with code {code}: killed, or out of memory")
 
     def stop(self) -> None:
-        """Ends the process, whatever it does."""
+        """Ends the process: one at work is killed, an idle one may put its things away."""
+        self.pipe.close()
+        self._process.join(0.0 if self._busy else _PATIENCE)
         self._process.kill()
         self._process.join()
-        self.pipe.close()
 
 
 def _serve(pipe: Any) -> None:
     """Does the tasks that come through the pipe."""
     set_up_worker()
     while True:
-        pipe.send(_outcome(*pipe.recv()))
+        try:
+            function, task = pipe.recv()
+        except EOFError:  # there are no more
+            return
+        pipe.send(_outcome(function, task))
 
 
 def _outcome(function: Callable[[Any], Any], task: Any) -> Any:
