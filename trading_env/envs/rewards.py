@@ -146,8 +146,8 @@ def _row(account: Account, i: int) -> Account:
 
 
 def _read_only(account: Account) -> Account:
-    """Read-only views of the account."""
-    views = {key: values.view() for key, values in account.items()}
+    """Read-only views of the account; arrays (1,) of one whose values are numbers."""
+    views = {key: np.atleast_1d(values).view() for key, values in account.items()}
     for values in views.values():
         values.flags.writeable = False
     return views

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium as gym
@@ -16,7 +15,7 @@ from trading_env.envs.arguments import check_options, continuous_action, discret
 from trading_env.envs.declaration import declaration
 from trading_env.envs.keywords import config_of, shows_keywords
 from trading_env.envs.rendering.shows_episode import ShowsEpisode
-from trading_env.envs.rewards import call_reward
+from trading_env.envs.rewards import RewardFunction, call_reward
 from trading_env.envs.spec import HasSpec
 from trading_env.envs.task import Task
 from trading_env.envs.turns import Turn, beyond_float64, new_turn, refusal
@@ -287,7 +286,7 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
             raise beyond_float64(bar, equity)
         if not self._plain:
             if self.task.function is not None:
-                reward = self._called_reward(info)
+                reward = self._called_reward(self.task.function, info)
             if self._prints:
                 self.render()
             obs = self.task.shaped(obs)
@@ -350,11 +349,10 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
         observe_rows(np.zeros(1, np.int64), self._state[None], self._clock, *world, obs[None], mask[None])
         return obs, mask
 
-    def _called_reward(self, info: dict[str, Any]) -> float:
+    def _called_reward(self, function: RewardFunction, info: dict[str, Any]) -> float:
         """Reward of this step, computed by the user's callable."""
-        assert self.task.function is not None
         self._before, self._info = self._info, {key: info[key] for key in KEYS}
-        return float(call_reward(self.task.function, _as_arrays(self._before), _as_arrays(self._info))[0])
+        return float(call_reward(function, self._before, self._info)[0])
 
     def action_masks(self) -> Bools:
         """Valid discrete actions (A,), in the form that sb3-contrib's MaskablePPO expects.
@@ -398,10 +396,5 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
 
         if self._opened is None or self._clock[0, PAST_ROW] < 0:
             raise ResetNeeded("call step before counterfactual: no step has been made")
-        reward, obs, terminated = counterfactual(self.task, self._state[None], self._clock, _as_arrays(self._before))
+        reward, obs, terminated = counterfactual(self.task, self._state[None], self._clock, self._before)
         return Counterfactual(reward[0], first_env(self.task.shaped(obs)), terminated[0])
-
-
-def _as_arrays(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Info with arrays (1,) instead of floats, as a reward callable reads it."""
-    return {key: np.array([value]) for key, value in info.items()}

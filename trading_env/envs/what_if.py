@@ -53,7 +53,7 @@ def counterfactual(
         task: of the env.
         state: accounts (N, 2 len(STATE)).
         clock: rows of each env (N, 4); the result is 0 for an env that has not stepped.
-        before: info as it was before the step, arrays (N,), for a reward callable.
+        before: info as it was before the step, arrays (N,) or numbers of one env, for a reward callable.
     """
     n, n_actions = len(state), len(task.orders)
     reward, terminated = np.zeros((n, n_actions)), np.zeros((n, n_actions), np.bool_)
@@ -66,7 +66,7 @@ def counterfactual(
         step = _step(task, orders, state, clock)
         values = step["reward"]
         if task.function is not None and before is not None:
-            old = {key: np.repeat(np.asarray(value)[rows], n_actions) for key, value in before.items()}
+            old = {key: np.repeat(np.atleast_1d(value)[rows], n_actions) for key, value in before.items()}
             values = call_reward(task.function, old, step["info"])
         reward[rows] = values.reshape(-1, n_actions)
         terminated[rows] = step["terminated"].reshape(-1, n_actions)
