@@ -84,5 +84,5 @@ def cpu_seconds() -> float:
 def costs(name: str, runs: dict[str, list[Run]]) -> Iterator[Measured]:
     """The most that two processes can gain, and the CPU time that they take together."""
     one, two, half = (statistics.median(run.cpu for run in taken) for taken in runs.values())
-    yield Measured(f"{name}: CPU time of {MANY} seeds against half of them, the most to be had", one / half, None)
-    yield Measured(f"{name}: CPU time of 2 processes against 1", two / one, None)
+    yield Measured(f"{name}: CPU of {MANY} seeds against half: most to be had", one / half, None)
+    yield Measured(f"{name}: CPU of 2 processes against 1", two / one, None)

@@ -103,7 +103,7 @@ WHOLE = {  # names that no width may cut, of each kind
     "certify": ("SB3 DQN", "shuffled", "98.5% to 98.5%", "at least 99.0%", "NO", "score"),
     "counterfactual": ("regime, observed", "Ornstein-Uhlenbeck", "counterfactual", "ratio"),
     "speed": (
-        "one env against gym-anytrading, both without wrappers",
+        "one env against gym-anytrading, neither wrapped",
         "TradingEnv x 1024, random starts",
         "12.34 x",
         "yes",
