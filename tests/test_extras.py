@@ -45,7 +45,7 @@ NEEDS = [  # the packages that are hidden, what needs them, the extra
     ("skfolio", "from trading_env import load_panel; load_panel('skfolio/sp500')", "skfolio"),
     (
         "sklearn",
-        "from trading_env import load_panel; from trading_env.analysis.portfolio_strategies import minimum_variance;"
+        "from trading_env import load_panel; from trading_env.analysis.portfolio.strategies import minimum_variance;"
         "minimum_variance(load_panel('us-stocks'))",
         "strategies",
     ),
@@ -54,8 +54,8 @@ NEEDS = [  # the packages that are hidden, what needs them, the extra
     ("sklearn", "import benchmarks", "benchmarks"),
     ("matplotlib", "import benchmarks.reports.figures", "benchmarks"),
     ("stable_baselines3", "import benchmarks.contenders.sb3", "benchmarks"),
-    ("ray", "from benchmarks.study.ray_engine import on_ray; on_ray()", "ray"),
-    ("optuna", "import benchmarks.study.tuning", "tune"),
+    ("ray", "from benchmarks.study.engines.on_ray import on_ray; on_ray()", "ray"),
+    ("optuna", "import benchmarks.study.tuning.run", "tune"),
     ("sb3_contrib", "import benchmarks.suites.compare", "benchmarks"),
 ]
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from trading_env.data.panel import Panel
     from trading_env.data.panel_datasets import load_panel
     from trading_env.envs.config import EnvConfig
-    from trading_env.envs.portfolio_config import PortfolioConfig
-    from trading_env.envs.portfolio_env import PortfolioEnv
-    from trading_env.envs.portfolio_vector_env import PortfolioVectorEnv
+    from trading_env.envs.portfolio.config import PortfolioConfig
+    from trading_env.envs.portfolio.env import PortfolioEnv
+    from trading_env.envs.portfolio.vector_env import PortfolioVectorEnv
     from trading_env.envs.rewards import DifferentialSharpe, MeanVariance
     from trading_env.envs.trading_env import TradingEnv
     from trading_env.envs.trading_vector_env import TradingVectorEnv
@@ -47,9 +47,9 @@ _HOMES = {
     "MeanVariance": "envs.rewards",
     "Panel": "data.panel",
     "PaperBroker": "live.paper",
-    "PortfolioConfig": "envs.portfolio_config",
-    "PortfolioEnv": "envs.portfolio_env",
-    "PortfolioVectorEnv": "envs.portfolio_vector_env",
+    "PortfolioConfig": "envs.portfolio.config",
+    "PortfolioEnv": "envs.portfolio.env",
+    "PortfolioVectorEnv": "envs.portfolio.vector_env",
     "Session": "live.session",
     "TradingEnv": "envs.trading_env",
     "TradingVectorEnv": "envs.trading_vector_env",
@@ -124,8 +124,8 @@ register(
 )
 register(
     id="PortfolioEnv-v0",
-    entry_point="trading_env.envs.portfolio_env:PortfolioEnv",
-    vector_entry_point="trading_env.envs.portfolio_vector_env:PortfolioVectorEnv",
+    entry_point="trading_env.envs.portfolio.env:PortfolioEnv",
+    vector_entry_point="trading_env.envs.portfolio.vector_env:PortfolioVectorEnv",
     order_enforce=False,
     disable_env_checker=True,
 )

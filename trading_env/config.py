@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -153,3 +154,16 @@ def as_config(cls: type[T], value: T | Mapping[str, Any] | None, name: str) -> T
             f"{name} has unknown fields {unknown}; {cls.__name__} has {known}{did_you_mean(unknown[0], known)}"
         )
     return cls(**value)
+
+
+def config_of_json(cls: type[T], text: str, name: str) -> T:
+    """A ``cls`` from a JSON object of its fields; missing ones have their defaults.
+
+    Raises:
+        ValueError: the text is not JSON, or has an unknown field.
+        TypeError: it is not a JSON object, or a field has a wrong type.
+    """
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise TypeError(f"{name} as JSON must be an object of its fields, got {brief(values)}")
+    return as_config(cls, values, f"{name} as JSON")

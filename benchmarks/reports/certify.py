@@ -19,8 +19,8 @@ from benchmarks.reports import table as tables
 from benchmarks.reports.controls import BASIS_POINT, controls_table
 from benchmarks.reports.figures import SIDE_COLOURS, SIDE_NAMES, names_as_text, new_figure, picture, show_grid
 from benchmarks.statistics.estimates import failure_rate
-from benchmarks.study.certified import FAILURE, Certificate
-from benchmarks.study.certify_settings import CertifySettings
+from benchmarks.study.certificates.certified import FAILURE, Certificate
+from benchmarks.study.certificates.settings import CertifySettings
 from benchmarks.study.provenance import in_words
 from benchmarks.tasks.problems import PROBLEMS
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from benchmarks.contenders.named import Contender
 from benchmarks.speed.timing import Goal, Part, ratios
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.on_ray import on_ray
+from benchmarks.study.engines.place import DONE, Pass, Place
 from benchmarks.study.folds import Plan
 from benchmarks.study.job import Job, jobs_of
-from benchmarks.study.local_engine import local
-from benchmarks.study.place import DONE, Pass, Place
-from benchmarks.study.ray_engine import on_ray
 from benchmarks.study.suite import Suite
 from trading_env._extras import optional
 

@@ -10,9 +10,9 @@ import gymnasium as gym
 
 from benchmarks.contenders.named import Contender
 from benchmarks.evaluation.tracks import ENV_ID
+from benchmarks.study.engines.place import FAILED, Keeper, Place, work
 from benchmarks.study.folds import folds_of
 from benchmarks.study.job import Job, data, keywords_of
-from benchmarks.study.place import FAILED, Keeper, Place, work
 from benchmarks.study.suite import Suite
 from benchmarks.tasks.worlds import WORLDS
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from benchmarks.statistics.intervals import Floats
-from benchmarks.study.certified import Certificate
+from benchmarks.study.certificates.certified import Certificate
 from benchmarks.tasks.entries import ENTRIES
 from benchmarks.tasks.problems import Entry
 

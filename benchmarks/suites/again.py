@@ -14,10 +14,10 @@ import tyro
 from agents.base import commands
 from agents.base.commands import checking, printable, refuse, refusing
 from benchmarks.study import provenance
-from benchmarks.study.certify_job import jobs_of
-from benchmarks.study.certify_settings import chosen, parse
+from benchmarks.study.certificates.job import jobs_of
+from benchmarks.study.certificates.settings import chosen, parse
+from benchmarks.study.engines.place import Place, Work
 from benchmarks.study.ledger import Ledger
-from benchmarks.study.place import Place, Work
 from benchmarks.study.results import KeptError
 from benchmarks.study.rows import Row
 from benchmarks.suites.run import prepared

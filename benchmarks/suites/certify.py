@@ -11,12 +11,12 @@ from agents.base.commands import checking, printable, refuse, refusing
 from agents.common.files import check_folder, check_writable
 from benchmarks.reports import certify as certify_report
 from benchmarks.reports.figures import check_picture
-from benchmarks.study.certified import check
-from benchmarks.study.certify_job import CertifyJob, certificates_of, jobs_of
-from benchmarks.study.certify_settings import CertifySettings, chosen, parse
-from benchmarks.study.engines import run_all
-from benchmarks.study.local_engine import local
-from benchmarks.study.place import FAILED, Place, Work
+from benchmarks.study.certificates.certified import check
+from benchmarks.study.certificates.job import CertifyJob, certificates_of, jobs_of
+from benchmarks.study.certificates.settings import CertifySettings, chosen, parse
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.place import FAILED, Place, Work
+from benchmarks.study.engines.run import run_all
 from benchmarks.study.results import KeptError
 from benchmarks.suites.certify_controls import controls_of
 

@@ -18,11 +18,11 @@ from benchmarks.reports import compare as report
 from benchmarks.reports import figures
 from benchmarks.statistics.intervals import median_and_range
 from benchmarks.study.checks import check
-from benchmarks.study.engines import rows_of
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.place import Place
+from benchmarks.study.engines.run import rows_of
 from benchmarks.study.folds import Plan, folds_of
 from benchmarks.study.job import data, jobs_of
-from benchmarks.study.local_engine import local
-from benchmarks.study.place import Place
 from benchmarks.study.results import json_bytes, parquet_bytes
 from benchmarks.study.rows import Row
 from benchmarks.study.suite import Suite

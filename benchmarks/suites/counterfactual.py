@@ -22,10 +22,10 @@ from benchmarks.reports import table as tables
 from benchmarks.statistics.intervals import first_point_that_stays
 from benchmarks.study import provenance
 from benchmarks.study.checks import check
-from benchmarks.study.engines import rows_of
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.run import rows_of
 from benchmarks.study.job import jobs_of
 from benchmarks.study.learning_curves import Curve, Curves, curves_of
-from benchmarks.study.local_engine import local
 from benchmarks.study.suite import Suite
 from benchmarks.suites.run import ERRORS, begin, finish, place_of
 from benchmarks.tasks.checks import check_counts

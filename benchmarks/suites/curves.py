@@ -16,10 +16,10 @@ from agents.common.files import check_folder
 from benchmarks.reports.curves import draw_curves, print_curves
 from benchmarks.reports.figures import check_picture
 from benchmarks.study.checks import check
-from benchmarks.study.engines import rows_of
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.run import rows_of
 from benchmarks.study.job import jobs_of
 from benchmarks.study.learning_curves import curves_of
-from benchmarks.study.local_engine import local
 from benchmarks.study.suite import Suite
 from benchmarks.suites.run import ERRORS, begin, finish, place_of
 from benchmarks.tasks.checks import check_counts, check_distinct

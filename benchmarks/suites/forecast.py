@@ -10,10 +10,10 @@ from agents.common.folders import write_folder
 from benchmarks.reports import figures
 from benchmarks.reports import forecast as forecast_report
 from benchmarks.study.checks import check
-from benchmarks.study.engines import rows_of
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.run import rows_of
 from benchmarks.study.forecast_settings import parse
 from benchmarks.study.job import data, jobs_of
-from benchmarks.study.local_engine import local
 from benchmarks.study.results import json_bytes
 from benchmarks.study.walk_forward import study_of
 from benchmarks.suites.run import ERRORS, begin, finish, place_of

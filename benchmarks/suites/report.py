@@ -20,10 +20,10 @@ from benchmarks.reports.page.accounts import finished
 from benchmarks.reports.page.papers import written
 from benchmarks.reports.page.study import page_of
 from benchmarks.reports.page.tensorboard import write_logs
-from benchmarks.study.engines import rows_of
+from benchmarks.study.engines.place import Place
+from benchmarks.study.engines.run import rows_of
 from benchmarks.study.job import data, jobs_of
 from benchmarks.study.ledger import Ledger
-from benchmarks.study.place import Place
 from benchmarks.study.results import KeptError
 from benchmarks.study.rows import Row
 from benchmarks.study.suite import Suite

@@ -12,7 +12,7 @@ import tyro
 from agents.base import commands
 from agents.base.commands import checking, printable, refusing
 from agents.common.files import write
-from benchmarks.study.engines import rows_of
+from benchmarks.study.engines.run import rows_of
 from benchmarks.study.results import KeptError, parquet_bytes
 from benchmarks.study.rows import frame_of
 from benchmarks.suites.run import opened

@@ -18,13 +18,13 @@ from benchmarks.reports import beside
 from benchmarks.reports import curves as curves_report
 from benchmarks.reports import study as report
 from benchmarks.study.checks import check, try_own
-from benchmarks.study.engines import rows_of, run_all, shard_of
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.on_ray import EngineError, on_ray
+from benchmarks.study.engines.place import FAILED, Engine, Place
+from benchmarks.study.engines.run import rows_of, run_all, shard_of
 from benchmarks.study.job import Job, data, jobs_of
 from benchmarks.study.learning_curves import curves_of
 from benchmarks.study.ledger import Ledger
-from benchmarks.study.local_engine import local
-from benchmarks.study.place import FAILED, Engine, Place
-from benchmarks.study.ray_engine import EngineError, on_ray
 from benchmarks.study.results import KeptError, json_bytes
 from benchmarks.study.suite import Suite, SuiteError, path_of
 from benchmarks.tasks.checks import check_counts

@@ -17,10 +17,10 @@ from agents.common.files import check_folder
 from benchmarks.reports import sensitivity as report
 from benchmarks.reports import table as tables
 from benchmarks.reports.figures import picture
-from benchmarks.study.certify_job import CertifyJob, certificates_of, jobs_of
-from benchmarks.study.engines import run_all
-from benchmarks.study.local_engine import local
-from benchmarks.study.place import FAILED, Place
+from benchmarks.study.certificates.job import CertifyJob, certificates_of, jobs_of
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.place import FAILED, Place
+from benchmarks.study.engines.run import run_all
 from benchmarks.study.provenance import in_words
 from benchmarks.study.results import KeptError
 from benchmarks.study.sensitivity import SECOND, Grid, surfaces

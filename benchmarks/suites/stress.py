@@ -14,9 +14,9 @@ from agents.base import commands
 from agents.base.commands import checking, printable, refusing
 from agents.common.files import write
 from benchmarks.reports import beside, table
-from benchmarks.study.engines import rows_of, run_all
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.run import rows_of, run_all
 from benchmarks.study.job import Job
-from benchmarks.study.local_engine import local
 from benchmarks.study.provenance import made
 from benchmarks.study.results import KeptError, json_bytes
 from benchmarks.study.retrained import jobs_at_costs, retrained_curves

@@ -17,12 +17,12 @@ from benchmarks.study.ledger import Ledger
 from benchmarks.study.results import KeptError
 from benchmarks.study.suite import SuiteError
 from benchmarks.study.suite_file import own_file, toml, write_hyperparameters
-from benchmarks.study.trial import result_of
+from benchmarks.study.tuning.trial import result_of
 from benchmarks.suites.run import prepared
 from benchmarks.tasks.checks import check_counts
 
 if TYPE_CHECKING:
-    from benchmarks.study.tuning import Tuning
+    from benchmarks.study.tuning.run import Tuning
 
 PROGRAM = "python -m benchmarks tune"
 
@@ -91,7 +91,7 @@ def opened(settings: TuneSettings) -> tuple[int, Tuning]:
         ImportError: Optuna is missing.
         ValueError: the suite is wrong, or has no such agent.
     """
-    from benchmarks.study.tuning import Tuning
+    from benchmarks.study.tuning.run import Tuning
 
     suite, place, _ = prepared(settings.suite, settings.folder, settings.seeds)
     if suite.tasks or suite.walk_forward.split is not None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trading_env._checks import brief, flag
-from trading_env.analysis.summary import HEADINGS, notes, table_of
+from trading_env.analysis.summary import HEADINGS, notes, period_of, table_of
 from trading_env.analysis.table import Summary
-from trading_env.analysis.tracks import METRICS, Floats, Tracks
+from trading_env.analysis.tracks import CURVES, Floats, HasTracks, Tracks
 from trading_env.data.datasets import load
 from trading_env.data.market import Market
 from trading_env.envs.acting.greedy import greedy_steps
@@ -27,7 +27,7 @@ from trading_env.envs.trading_vector_env import TradingVectorEnv
 if TYPE_CHECKING:
     import pandas as pd
 
-KEYS = ("exposure", "turnover", "commission", "slippage", "financing", "units")
+KEYS = (*CURVES, "units")
 WHOLE: dict[str, Any] = {"random_start": False, "episode_length": None}
 
 
@@ -92,7 +92,7 @@ def backtest(
     return Backtest(_name(policy), _labels(policy, runs), tracks, envs.task, orders)
 
 
-class Backtest:
+class Backtest(HasTracks):
     """The account of a policy over a market, of one run or several.
 
     Metrics are attributes with the names of `trading_env.analysis.metrics`: total_return, annual_return,
@@ -134,26 +134,7 @@ class Backtest:
     @property
     def period(self) -> str:
         """The market's name, its first and last day, if known, and the number T of bars."""
-        n = len(self.market) - 1 - self.first
-        bars = f"{n} bar{'' if n == 1 else 's'}"
-        if self.market.time is None:
-            return f"{self.market.name}, {bars}"
-        days = [self.market.time_of(bar).split(" ")[0] for bar in (self.first, len(self.market) - 1)]
-        return f"{self.market.name}, {days[0]} to {days[1]}, {bars}"
-
-    def __getattr__(self, name: str) -> Any:
-        """A metric or a curve of the tracks."""
-        if name in METRICS:
-            values = self.tracks.metric(name)
-        elif name in ("equity", "returns", *KEYS):
-            values = getattr(self.tracks, name)
-        else:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}; metrics: {[*METRICS]}")
-        one = values[0] if len(self) == 1 else values
-        return one.item() if one.ndim == 0 else one
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *METRICS, "equity", "returns", *KEYS})
+        return period_of(self.market, self.first)
 
     # -- tables -------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from trading_env._checks import brief, integer, number
 from trading_env.data.bars import finite_column
 from trading_env.data.panel import Panel
 from trading_env.envs.keywords import config_of, shows_keywords
-from trading_env.envs.portfolio_task import PortfolioTask
+from trading_env.envs.portfolio.task import PortfolioTask
 from trading_env.envs.task import Task
 from trading_env.kernel.hindsight import BRANCH_CASH, BRANCH_GROWTH, BRANCH_TARGET, BRANCH_UNITS, grow_branches
 from trading_env.kernel.layout import CLOSES

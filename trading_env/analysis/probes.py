@@ -16,8 +16,8 @@ from trading_env.data.datasets import load
 from trading_env.data.market import Market
 from trading_env.data.panel import Panel
 from trading_env.data.panel_datasets import load_panel
-from trading_env.envs.portfolio_env import PortfolioEnv
-from trading_env.envs.portfolio_task import PortfolioTask
+from trading_env.envs.portfolio.env import PortfolioEnv
+from trading_env.envs.portfolio.task import PortfolioTask
 from trading_env.envs.trading_env import TradingEnv
 from trading_env.features.panel import PanelFeatures, panel_features
 from trading_env.features.scaler import scaled_features

@@ -9,6 +9,8 @@ import numpy as np
 
 from trading_env.analysis.tracks import Floats, Tracks
 from trading_env.config import Costs, as_config
+from trading_env.data.market import Market
+from trading_env.data.panel import Panel
 from trading_env.envs.config import EnvConfig
 
 
@@ -66,17 +68,31 @@ def notes(tracks: Tracks, config: EnvConfig) -> list[str]:
     costs = as_config(Costs, config.costs, "costs")
     rates = [f"commission {1e4 * costs.commission:g} bps", f"spread and slippage {1e4 * costs.spread:g} bps"]
     rates += [] if costs.proportional else ["fees per trade or unit"]
-    lines = [f"Each trade pays {', '.join(rates)}, filled at {config.fill}; holding pays nothing."]
-    lines.append(
+    paid = f"Each trade pays {', '.join(rates)}, filled at {config.fill}; holding pays nothing."
+    return [paid, *notes_on_years(tracks)]
+
+
+def notes_on_years(tracks: Tracks) -> list[str]:
+    """What figures per year mean, and whether they say anything, one line each."""
+    lines = [
         "± is Lo's standard error of the yearly Sharpe ratio; turnover is per year, buying and selling all counts as 2."
-    )
-    if tracks.bars_per_year is None:
+    ]
+    bars, rate = tracks.equity.shape[1] - 1, tracks.bars_per_year
+    if rate is None:
         lines.append("bars_per_year is unknown, and with it figures per year: give bars_per_year=...")
-    elif (bars := tracks.equity.shape[1] - 1) < SHORT * tracks.bars_per_year:
-        lines.append(
-            f"{bars} bar{'' if bars == 1 else 's'} of {tracks.bars_per_year:,.0f} a year: figures per year say little."
-        )
+    elif bars < SHORT * rate:
+        lines.append(f"{_bars(bars)} of {rate:,.0f} a year: figures per year say little.")
     return lines
+
+
+def period_of(data: Market | Panel, first: int) -> str:
+    """The name of the data, its first and last day, if known, and the number of bars after row ``first``."""
+    days = [] if data.time is None else [data.time_of(row).split(" ")[0] for row in (first, len(data) - 1)]
+    return ", ".join([data.name, *([" to ".join(days)] if days else []), _bars(len(data) - 1 - first)])
+
+
+def _bars(n: int) -> str:
+    return f"{n} bar{'' if n == 1 else 's'}"
 
 
 def _held(tracks: Tracks, close: Floats) -> Tracks:

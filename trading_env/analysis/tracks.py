@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from trading_env.analysis import metrics
 
 Floats = npt.NDArray[np.float64]
+CURVES = ("exposure", "turnover", "commission", "slippage", "financing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,3 +113,25 @@ def _end(equity: Floats) -> int:
     """Length of the curve up to and including the first equity of 0 or less."""
     gone = np.flatnonzero(equity <= 0.0)
     return int(gone[0]) + 1 if gone.size else len(equity)
+
+
+class HasTracks:
+    """Base of results that have metrics and curves as attributes: of one run, or of K with a leading axis."""
+
+    tracks: Tracks
+
+    def __getattr__(self, name: str) -> Any:
+        """A metric or a curve of the tracks."""
+        values = None
+        if name in METRICS:
+            values = self.tracks.metric(name)
+        elif name in ("equity", "returns", *CURVES, "units"):
+            values = getattr(self.tracks, name)
+        if values is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}; metrics: {[*METRICS]}")
+        one = values[0] if len(values) == 1 else values
+        return one.item() if one.ndim == 0 else one
+
+    def __dir__(self) -> list[str]:
+        units = [] if self.tracks.units is None else ["units"]
+        return sorted({*super().__dir__(), *METRICS, "equity", "returns", *CURVES, *units})

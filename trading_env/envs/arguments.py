@@ -140,3 +140,12 @@ def autoreset_mode_of(mode: AutoresetMode | str) -> AutoresetMode:
         if isinstance(mode, str) and mode.lower() in (known.name.lower(), known.value.lower()):
             return known
     raise ValueError(f"autoreset_mode must be one of {[m.name for m in AutoresetMode]}, got {brief(mode)}")
+
+
+def refuse_drawing(render_mode: Any) -> None:
+    """ValueError if a vector env has a render_mode."""
+    if render_mode is not None:
+        raise ValueError(
+            f"render_mode must be None for the vector env, which draws nothing, got {brief(render_mode)}; "
+            f"gym.make_vec(..., vectorization_mode='sync', render_mode='rgb_array') draws each sub-env"
+        )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from trading_env._checks import brief, choice, flag, integer, number
-from trading_env.config import Costs, Margin, as_config
+from trading_env.config import Costs, Margin, as_config, config_of_json
 from trading_env.data.bars import ON_MISSING, Floats
 from trading_env.envs.episodes import LONGEST_BAR
 from trading_env.envs.rewards import Reward, reward_of
@@ -187,10 +187,7 @@ class EnvConfig:
             ValueError: the text is not JSON, or has an unknown field.
             TypeError: it is not a JSON object, or a field has a wrong type.
         """
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise TypeError(f"an EnvConfig as JSON must be an object of its fields, got {brief(values)}")
-        return as_config(cls, values, "an EnvConfig as JSON")
+        return config_of_json(cls, text, "an EnvConfig")
 
 
 def json_keywords(config: EnvConfig) -> tuple[dict[str, Any], list[str]]:

@@ -9,9 +9,8 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
-from trading_env._checks import brief
 from trading_env.envs import state as env_state
-from trading_env.envs.arguments import as_array, check_kind, per_env
+from trading_env.envs.arguments import as_array, check_kind, per_env, refuse_drawing
 from trading_env.envs.checked_state import array_of, check_running, info_of
 from trading_env.envs.declaration import declaration
 from trading_env.envs.keywords import config_of, shows_keywords
@@ -70,11 +69,7 @@ class TradingVectorEnv(HasSpec, SeededVectorEnv):
     ) -> None:
         config = config_of(TradingVectorEnv, keywords)
         super().__init__(num_envs, autoreset_mode)
-        if render_mode is not None:
-            raise ValueError(
-                f"render_mode must be None for the vector env, which draws nothing, got {brief(render_mode)}; "
-                f"gym.make_vec(..., vectorization_mode='sync', render_mode='rgb_array') draws each sub-env"
-            )
+        refuse_drawing(render_mode)
         self.keywords = {"data": data, **keywords}  # of a TradingEnv like each sub-env
         self.task = Task(data, config)
         self._set_spaces(self.task.observation_space(), self.task.action_space())

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from trading_env.envs import portfolio_state
 from trading_env.envs import state as env_state
-from trading_env.envs.portfolio_env import PortfolioEnv
-from trading_env.envs.portfolio_vector_env import PortfolioVectorEnv
-from trading_env.envs.portfolios import KEYS
+from trading_env.envs.portfolio import state as portfolio_state
+from trading_env.envs.portfolio.accounts import KEYS
+from trading_env.envs.portfolio.env import PortfolioEnv
+from trading_env.envs.portfolio.vector_env import PortfolioVectorEnv
 from trading_env.integrations.sub_env import SubEnv
 from trading_env.kernel.layout import OFFSET, ROW
 from trading_env.kernel.portfolio import PANEL

@@ -16,9 +16,9 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 from trading_env._checks import choice
-from trading_env.envs.portfolio_task import PortfolioTask
-from trading_env.envs.portfolio_vector_env import PortfolioVectorEnv
-from trading_env.envs.portfolios import KEYS as PORTFOLIO_KEYS
+from trading_env.envs.portfolio.accounts import KEYS as PORTFOLIO_KEYS
+from trading_env.envs.portfolio.task import PortfolioTask
+from trading_env.envs.portfolio.vector_env import PortfolioVectorEnv
 from trading_env.envs.task import Task
 from trading_env.envs.trading_vector_env import TradingVectorEnv
 from trading_env.integrations.portfolio_sub_env import PortfolioSubEnv

@@ -18,9 +18,9 @@ from trading_env.data.bars import Floats
 from trading_env.data.market import Market
 from trading_env.data.panel import Panel
 from trading_env.data.paths import BARS_PER_YEAR, business_days
-from trading_env.envs.portfolio_env import PortfolioEnv
-from trading_env.envs.portfolio_task import PortfolioTask
-from trading_env.envs.portfolio_vector_env import PortfolioVectorEnv
+from trading_env.envs.portfolio.env import PortfolioEnv
+from trading_env.envs.portfolio.task import PortfolioTask
+from trading_env.envs.portfolio.vector_env import PortfolioVectorEnv
 from trading_env.reference.kelly_solution import Kelly, best_weights
 from trading_env.reference.market_paths import longest_path
 from trading_env.reference.markets import ConstantPolicy

@@ -234,13 +234,13 @@ class Process:
 
     def chunk(self, contender: str) -> tuple[int, float]:
         """Lets a contender work; its steps and seconds."""
-        self._process.stdin.write(f"{contender}\n")  # type: ignore[union-attr]
-        self._process.stdin.flush()  # type: ignore[union-attr]
+        self._process.stdin.write(f"{contender}\n")
+        self._process.stdin.flush()
         answer = self._answer()
         return answer["steps"], answer["seconds"]
 
     def _answer(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()  # type: ignore[union-attr]
+        line = self._process.stdout.readline()
         if not line:
             self._process.wait()
             self._errors.seek(0)

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 
 from benchmarks.contenders.filter_rule import EPISODES, FilterRule, candidates, train
-from benchmarks.study.certified import optimal_rewards, path_rewards
+from benchmarks.study.certificates.certified import optimal_rewards, path_rewards
 from benchmarks.tasks.entries import FILTER_STEPS
 from benchmarks.tasks.problems import PROBLEMS
 

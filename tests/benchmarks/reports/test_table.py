@@ -68,8 +68,8 @@ from benchmarks.reports import certify, compare, curves, forecast
 from benchmarks.reports import table as tables
 from benchmarks.speed import agents, envs, lstm, run, scale, sb3
 from benchmarks.speed.timing import Measured, Part
-from benchmarks.study.certified import Certificate
-from benchmarks.study.certify_settings import CertifySettings
+from benchmarks.study.certificates.certified import Certificate
+from benchmarks.study.certificates.settings import CertifySettings
 from benchmarks.study.learning_curves import Curve
 from benchmarks.suites import counterfactual
 from benchmarks.tasks.entries import ENTRIES

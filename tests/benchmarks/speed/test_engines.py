@@ -2,7 +2,7 @@ import pytest
 
 from benchmarks.speed import engines
 from benchmarks.speed.run import PARTS, SpeedSettings
-from benchmarks.study.place import FAILED
+from benchmarks.study.engines.place import FAILED
 
 
 def test_a_part_that_needs_an_extra_is_measured_only_if_it_is_named():
@@ -27,6 +27,6 @@ def test_each_engine_is_timed_with_one_worker_and_with_two(monkeypatch):
 def test_a_rate_is_that_of_jobs_that_were_done(monkeypatch):
     monkeypatch.setattr(engines, "blocks", lambda number, steps, of=engines.blocks: of(1, 60 + number))
     assert engines.rate("local", 0, True) > 0
-    monkeypatch.setattr("benchmarks.study.local_engine._state", lambda *_: FAILED)
+    monkeypatch.setattr("benchmarks.study.engines.local._state", lambda *_: FAILED)
     with pytest.raises(RuntimeError, match="jobs of the engine local ended as"):
         engines.rate("local", 0, True)

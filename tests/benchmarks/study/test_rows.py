@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.contenders.named import Contender
 from benchmarks.study import job
-from benchmarks.study.engines import rows_of, run_all
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.place import Place
+from benchmarks.study.engines.run import rows_of, run_all
 from benchmarks.study.folds import Plan
 from benchmarks.study.job import jobs_of
-from benchmarks.study.local_engine import local
-from benchmarks.study.place import Place
 from benchmarks.study.rows import account_of
 from benchmarks.study.suite import Suite
 from trading_env import __version__

@@ -10,10 +10,12 @@ from benchmarks.__main__ import main
 from benchmarks.contenders.ours import agent_class
 from benchmarks.reports import certify as certify_report
 from benchmarks.statistics.certified_score import score_estimate
-from benchmarks.study import certified, certify_job, provenance
+from benchmarks.study import provenance
 from benchmarks.study import results as kept_results
-from benchmarks.study.certified import AboveOptimumError, Certificate, optimal_rewards, path_rewards
-from benchmarks.study.certify_settings import CertifySettings, chosen, parse
+from benchmarks.study.certificates import certified
+from benchmarks.study.certificates import job as certify_job
+from benchmarks.study.certificates.certified import AboveOptimumError, Certificate, optimal_rewards, path_rewards
+from benchmarks.study.certificates.settings import CertifySettings, chosen, parse
 from benchmarks.suites import curves
 from benchmarks.tasks import entries
 from benchmarks.tasks.problems import PROBLEMS, Entry

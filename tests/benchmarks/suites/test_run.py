@@ -9,7 +9,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.statistics import mean_sharpe
 from benchmarks.study import analysis, provenance
-from benchmarks.study.engines import rows_of
+from benchmarks.study.engines.run import rows_of
 from benchmarks.study.folds import folds_of
 from benchmarks.study.job import data
 from benchmarks.suites.run import prepared

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.reports import sensitivity as report
-from benchmarks.study.certified import Certificate
+from benchmarks.study.certificates.certified import Certificate
 from benchmarks.study.sensitivity import Grid, surfaces
 from benchmarks.suites.sensitivity import SensitivitySettings
 

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.speed import run as speed
-from benchmarks.study.certify_job import jobs_of
-from benchmarks.study.certify_settings import CertifySettings, chosen
+from benchmarks.study.certificates.job import jobs_of
+from benchmarks.study.certificates.settings import CertifySettings, chosen
 from benchmarks.suites import certify, compare, counterfactual, curves, forecast
 
 ROOT = Path(__file__).parents[3]

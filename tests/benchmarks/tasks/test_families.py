@@ -8,8 +8,8 @@ import pytest
 
 from agents.a2c import A2C
 from benchmarks.reports import certify as certify_report
-from benchmarks.study.certified import Certificate, optimal_rewards, path_rewards
-from benchmarks.study.certify_settings import FAMILY_SETTINGS, CertifySettings, chosen, parse
+from benchmarks.study.certificates.certified import Certificate, optimal_rewards, path_rewards
+from benchmarks.study.certificates.settings import FAMILY_SETTINGS, CertifySettings, chosen, parse
 from benchmarks.suites import certify
 from benchmarks.tasks import families
 from benchmarks.tasks.entries import ENTRIES, QUICK

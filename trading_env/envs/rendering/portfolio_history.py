@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trading_env.data.zones import pandas_index
-from trading_env.envs.portfolio_task import Drawn, PortfolioTask
-from trading_env.envs.portfolios import HELD, KEYS, Portfolios
+from trading_env.envs.portfolio.accounts import HELD, KEYS, Portfolios
+from trading_env.envs.portfolio.task import Drawn, PortfolioTask
 from trading_env.envs.rewards import call_reward
 from trading_env.kernel.portfolio import TOTALS
 from trading_env.kernel.rules import Floats

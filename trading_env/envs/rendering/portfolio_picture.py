@@ -13,7 +13,7 @@ import numpy.typing as npt
 from trading_env._checks import printable
 from trading_env._extras import optional
 from trading_env.data.zones import local_time
-from trading_env.envs.portfolio_task import Drawn, PortfolioTask
+from trading_env.envs.portfolio.task import Drawn, PortfolioTask
 from trading_env.envs.rendering.notebook import shown_in_notebooks
 from trading_env.envs.rendering.portfolio_history import Steps
 from trading_env.kernel.rules import Floats

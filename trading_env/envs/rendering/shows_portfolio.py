@@ -7,8 +7,8 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
 
-from trading_env.envs.portfolio_task import Drawn, PortfolioTask
-from trading_env.envs.portfolios import Portfolios
+from trading_env.envs.portfolio.accounts import Portfolios
+from trading_env.envs.portfolio.task import Drawn, PortfolioTask
 from trading_env.kernel.layout import OFFSET, ROW
 from trading_env.kernel.rules import Floats
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.study.engines import rows_of
+from benchmarks.study.engines.place import Place
+from benchmarks.study.engines.run import rows_of
 from benchmarks.study.job import jobs_of
-from benchmarks.study.place import Place
 from benchmarks.study.suite import Suite
 from tests.trading_env.markets import random_bars
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.trading_env.markets import gappy_panel, random_market
 from trading_env import Panel, PortfolioEnv, PortfolioVectorEnv, TradingEnv
-from trading_env.analysis.portfolio_strategies import buy_and_hold, equal_weight, inverse_volatility
+from trading_env.analysis.portfolio.strategies import buy_and_hold, equal_weight, inverse_volatility
 from trading_env.envs.acting.portfolio_policy import PortfolioPolicy
 
 NAN = np.nan

@@ -13,8 +13,8 @@ import numpy as np
 
 from trading_env._checks import brief
 from trading_env.envs.checked_state import array_of, check_clock, flag
-from trading_env.envs.portfolio_task import Drawn, PortfolioTask
-from trading_env.envs.portfolios import HELD, KEYS
+from trading_env.envs.portfolio.accounts import HELD, KEYS
+from trading_env.envs.portfolio.task import Drawn, PortfolioTask
 from trading_env.envs.state import check_keys
 from trading_env.kernel.layout import LAST, OFFSET, PAST_ROW, ROW
 from trading_env.kernel.portfolio import PANEL

@@ -6,9 +6,9 @@ import pytest
 from tests.trading_env.markets import gappy_panel, random_market
 from trading_env import Panel, PortfolioEnv
 from trading_env.analysis import metrics
-from trading_env.analysis.pairs import pairs
-from trading_env.analysis.portfolio_backtest import portfolio_backtest
-from trading_env.analysis.portfolio_strategies import buy_and_hold, equal_weight, inverse_volatility
+from trading_env.analysis.portfolio.backtest import portfolio_backtest
+from trading_env.analysis.portfolio.pairs import pairs
+from trading_env.analysis.portfolio.strategies import buy_and_hold, equal_weight, inverse_volatility
 
 SMALL = {"features": ["close"], "window": 3}
 

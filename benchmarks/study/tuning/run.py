@@ -18,14 +18,14 @@ from typing import Any
 from agents.common.files import make_folder
 from agents.common.locks import InUseError, Lock
 from benchmarks.contenders.named import Contender
+from benchmarks.study.engines.workers import workers
 from benchmarks.study.job import data
 from benchmarks.study.ledger import TRIED, Ledger
-from benchmarks.study.optuna_journal import FAIL, RUNNING, alone, begin, drawn_of, study_in
 from benchmarks.study.results import read_kept, write_json
-from benchmarks.study.search_spaces import space_of, tuned, untuned
 from benchmarks.study.suite import Suite
-from benchmarks.study.trial import Trial, result_of
-from benchmarks.study.workers import workers
+from benchmarks.study.tuning.journal import FAIL, RUNNING, alone, begin, drawn_of, study_in
+from benchmarks.study.tuning.search_spaces import space_of, tuned, untuned
+from benchmarks.study.tuning.trial import Trial, result_of
 from trading_env import __version__
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from benchmarks.study.place import FAILED, Keeper, Pass, Place, Work, work
-from benchmarks.study.workers import DiedError, workers
+from benchmarks.study.engines.place import FAILED, Keeper, Pass, Place, Work, work
+from benchmarks.study.engines.workers import DiedError, workers
 
 
 @contextmanager

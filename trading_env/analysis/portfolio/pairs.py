@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trading_env._checks import choice, integer, number
-from trading_env.analysis.portfolio_strategies import Floats, checked_panel, listed
+from trading_env.analysis.portfolio.strategies import Floats, checked_panel, listed
 from trading_env.data.panel import Panel
 
 HEDGES = ("rolling", "kalman")

@@ -12,8 +12,8 @@ from benchmarks.__main__ import main
 from benchmarks.study.job import jobs_of
 from benchmarks.study.ledger import Ledger
 from benchmarks.study.suite import Suite
-from benchmarks.study.trial import Trial
-from benchmarks.study.tuning import Tuning
+from benchmarks.study.tuning.run import Tuning
+from benchmarks.study.tuning.trial import Trial
 from trading_env import load
 
 TEXT = """

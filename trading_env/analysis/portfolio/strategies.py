@@ -9,7 +9,7 @@ Stable-Baselines3, so that a strategy pays the same costs in the same account as
     env = gym.make("trading_env:PortfolioEnv-v0", data=panel)
     policy = PortfolioPolicy(inverse_volatility(panel), env)
 
-`pairs` is in `trading_env.analysis.pairs`, `olmar` in `trading_env.analysis.olmar`.
+`pairs` is in `trading_env.analysis.portfolio.pairs`, `olmar` in `trading_env.analysis.portfolio.olmar`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trading_env.envs.portfolio_task import Drawn, PortfolioTask
+from trading_env.envs.portfolio.task import Drawn, PortfolioTask
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.what_if import Counterfactual
 from trading_env.kernel.compiled import Bound

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from benchmarks.contenders.named import Contender
-from benchmarks.study.engines import rows_of, run_all
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.place import DONE, KEPT, Place
+from benchmarks.study.engines.run import rows_of, run_all
 from benchmarks.study.folds import Plan
 from benchmarks.study.job import jobs_of
 from benchmarks.study.ledger import Ledger, LedgerError
-from benchmarks.study.local_engine import local
-from benchmarks.study.place import DONE, KEPT, Place
 from benchmarks.study.suite import Suite
 
 SUITE = Suite(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.common.files import lock
-from benchmarks.study.search_spaces import Range, Space
+from benchmarks.study.tuning.search_spaces import Range, Space
 from trading_env._extras import optional
 
 optuna: Any = optional("optuna", "tune", "tuning")

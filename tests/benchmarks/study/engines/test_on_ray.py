@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.study.engines import rows_of, run_all
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.on_ray import on_ray
+from benchmarks.study.engines.place import Place
+from benchmarks.study.engines.run import rows_of, run_all
 from benchmarks.study.job import jobs_of
 from benchmarks.study.ledger import Ledger
-from benchmarks.study.local_engine import local
-from benchmarks.study.place import Place
-from benchmarks.study.ray_engine import on_ray
 from benchmarks.study.suite import Suite
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 TEXT = """
 name = "mine"
 data = ["us-stocks/IBM"]

@@ -5,9 +5,9 @@ from sklearn.covariance import ledoit_wolf
 
 from tests.trading_env.markets import gappy_panel, random_market
 from trading_env import Market, Panel, load_panel
-from trading_env.analysis.olmar import olmar, onto_simplex, reverted
-from trading_env.analysis.pairs import kalman_filter, kalman_spread, pairs, rolling_spread
-from trading_env.analysis.portfolio_strategies import (
+from trading_env.analysis.portfolio.olmar import olmar, onto_simplex, reverted
+from trading_env.analysis.portfolio.pairs import kalman_filter, kalman_spread, pairs, rolling_spread
+from trading_env.analysis.portfolio.strategies import (
     _least_variance,
     buy_and_hold,
     cross_sectional_momentum,

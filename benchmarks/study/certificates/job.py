@@ -21,7 +21,7 @@ from benchmarks.contenders import filter_rule, ours, sb3
 from benchmarks.contenders.sb3_options import for_sb3, with_schedules
 from benchmarks.contenders.training import Trained
 from benchmarks.study import provenance
-from benchmarks.study.certified import Certificate, optimal_rewards, path_rewards
+from benchmarks.study.certificates.certified import Certificate, optimal_rewards, path_rewards
 from benchmarks.study.rows import Row
 from benchmarks.tasks.problems import PROBLEMS, Entry
 from trading_env import __version__

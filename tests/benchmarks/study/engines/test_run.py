@@ -6,13 +6,13 @@ import pytest
 
 from benchmarks.contenders.named import Contender
 from benchmarks.study import job
-from benchmarks.study import place as files
-from benchmarks.study.engines import rows_of, run_all, shard_of
+from benchmarks.study.engines import place as files
+from benchmarks.study.engines.local import local
+from benchmarks.study.engines.place import BUSY, DONE, FAILED, KEPT, Keeper, Place, work
+from benchmarks.study.engines.run import rows_of, run_all, shard_of
 from benchmarks.study.folds import Plan
 from benchmarks.study.job import jobs_of
 from benchmarks.study.ledger import Ledger
-from benchmarks.study.local_engine import local
-from benchmarks.study.place import BUSY, DONE, FAILED, KEPT, Keeper, Place, work
 from benchmarks.study.results import KeptError
 from benchmarks.study.suite import Suite
 from trading_env import backtest

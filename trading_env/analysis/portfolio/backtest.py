@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trading_env.analysis.summary import COLUMNS, HEADINGS, row
+from trading_env.analysis.summary import COLUMNS, HEADINGS, notes_on_years, period_of, row
 from trading_env.analysis.table import Summary
-from trading_env.analysis.tracks import METRICS, Floats, Tracks
+from trading_env.analysis.tracks import CURVES, Floats, HasTracks, Tracks
 from trading_env.data.panel import Panel
 from trading_env.data.zones import pandas_index
 from trading_env.envs.acting.greedy import greedy_steps
 from trading_env.envs.acting.policies import as_policy, first_parameter
 from trading_env.envs.acting.portfolio_policy import PortfolioPolicy, weights_of
 from trading_env.envs.keywords import shows_keywords_of
-from trading_env.envs.portfolio_config import PortfolioConfig, portfolio_config_of
-from trading_env.envs.portfolio_task import PortfolioTask, load_panels
-from trading_env.envs.portfolio_vector_env import PortfolioVectorEnv
+from trading_env.envs.portfolio.config import PortfolioConfig, portfolio_config_of
+from trading_env.envs.portfolio.task import PortfolioTask, load_panels
+from trading_env.envs.portfolio.vector_env import PortfolioVectorEnv
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CURVES = ("exposure", "turnover", "commission", "slippage", "financing")
 WHOLE: dict[str, Any] = {"random_start": False, "episode_length": None, "shuffle_symbols": False}
 
 
@@ -39,7 +38,7 @@ def portfolio_backtest(
 
             - an object with the `predict` of Stable-Baselines3: its models, and our agents, all seeds of which run;
             - a strategy: a function whose first parameter is called ``panel``, as those of
-              `trading_env.analysis.portfolio_strategies`: Panel -> target weights (T, K). It may go short, and keep
+              `trading_env.analysis.portfolio.strategies`: Panel -> target weights (T, K). It may go short, and keep
               units by NaN;
             - any other function: one observation -> action;
             - a list of these, one run for each.
@@ -85,7 +84,7 @@ def _given(data: Any, config: PortfolioConfig | None, keywords: dict[str, Any]) 
     return panels[0], replace(settings, **WHOLE)
 
 
-class PortfolioBacktest:
+class PortfolioBacktest(HasTracks):
     """The accounts of one policy or several over a panel.
 
     Metrics are attributes with the names of `trading_env.analysis.metrics`, such as sharpe_ratio, and so are the curves
@@ -116,20 +115,6 @@ class PortfolioBacktest:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getattr__(self, name: str) -> Any:
-        """A metric or a curve of the tracks."""
-        if name in METRICS:
-            values = self.tracks.metric(name)
-        elif name in ("equity", "returns", *CURVES):
-            values = getattr(self.tracks, name)
-        else:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}; metrics: {[*METRICS]}")
-        one = values[0] if len(self) == 1 else values
-        return one.item() if one.ndim == 0 else one
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *METRICS, "equity", "returns", *CURVES})
-
     def to_frame(self) -> pd.DataFrame:
         """The equity of each run (T+1, R), by time, or by row where the panel has no timestamps."""
         import pandas as pd
@@ -141,19 +126,18 @@ class PortfolioBacktest:
         """A table of the main metrics, a row for each run."""
         values = [self.tracks.metric(metric) for metric in COLUMNS]
         lines = [row(name, [column[r] for column in values])[:-1] for r, name in enumerate(self.names)]
-        return Summary(f"{self._period}; costs included", HEADINGS[:-1], lines)
+        return Summary(f"{self.period}; costs included", HEADINGS[:-1], lines, notes_on_years(self.tracks))
 
     @property
-    def _period(self) -> str:
-        days = [self.panel.time_of(t).split(" ")[0] for t in (self.first, -1)]
-        bars = f"{len(self.panel) - 1 - self.first} bars"
-        return ", ".join([self.panel.name, *([] if self.panel.time is None else [" to ".join(days)]), bars])
+    def period(self) -> str:
+        """The panel's name, its first and last day, if known, and the number T of bars."""
+        return period_of(self.panel, self.first)
 
     def __repr__(self) -> str:
         returns = ", ".join(
             f"{name} {value:+,.1%}" for name, value in zip(self.names, self.tracks.metric("total_return"), strict=True)
         )
-        return f"<PortfolioBacktest on {self._period}: {returns}>"
+        return f"<PortfolioBacktest on {self.period}: {returns}>"
 
 
 def _allowing(weights: Sequence[Any], config: PortfolioConfig) -> PortfolioConfig:

@@ -18,7 +18,7 @@ from trading_env.data.panel import Panel
 from trading_env.data.panel_datasets import load_panel
 from trading_env.envs.account_rules import PRICE_RANGE, account_rules, check_costs
 from trading_env.envs.episodes import Episodes
-from trading_env.envs.portfolio_config import PortfolioConfig
+from trading_env.envs.portfolio.config import PortfolioConfig
 from trading_env.envs.task import first_prices, float_box, stacked
 from trading_env.features.panel import PanelFeatures, panel_features
 from trading_env.kernel.layout import ROW

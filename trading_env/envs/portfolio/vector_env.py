@@ -9,13 +9,12 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
-from trading_env._checks import brief
-from trading_env.envs import portfolio_state
-from trading_env.envs.arguments import as_array, check_kind, per_env
+from trading_env.envs.arguments import as_array, check_kind, per_env, refuse_drawing
 from trading_env.envs.keywords import shows_keywords_of
-from trading_env.envs.portfolio_config import PortfolioConfig, portfolio_config_of
-from trading_env.envs.portfolio_task import Drawn, PortfolioTask
-from trading_env.envs.portfolios import KEYS, Outputs, Portfolios
+from trading_env.envs.portfolio import state as portfolio_state
+from trading_env.envs.portfolio.accounts import KEYS, Outputs, Portfolios
+from trading_env.envs.portfolio.config import PortfolioConfig, portfolio_config_of
+from trading_env.envs.portfolio.task import Drawn, PortfolioTask
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.seeded_vector_env import SeededVectorEnv
 from trading_env.envs.spec import HasSpec
@@ -60,11 +59,7 @@ class PortfolioVectorEnv(HasSpec, SeededVectorEnv):
     ) -> None:
         config = portfolio_config_of(PortfolioVectorEnv, keywords)
         super().__init__(num_envs, autoreset_mode)
-        if render_mode is not None:
-            raise ValueError(
-                f"render_mode must be None for the vector env, which draws nothing, got {brief(render_mode)}; "
-                f"gym.make_vec(..., vectorization_mode='sync', render_mode='rgb_array') draws each sub-env"
-            )
+        refuse_drawing(render_mode)
         self.keywords = {"data": data, **keywords}  # of a PortfolioEnv like each sub-env
         self.task = PortfolioTask(data, config)
         self._set_spaces(self.task.observation_space(), self.task.action_space())

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 HELD = """
 import multiprocessing
 kept = []
@@ -14,7 +14,7 @@ def hold(task):
 """
 PROGRAM = """
 import held
-from benchmarks.study.workers import workers
+from benchmarks.study.engines.workers import workers
 if __name__ == "__main__":
     with workers(1) as share:
         print([outcome for _, outcome in share(held.hold, [1, 2])])

@@ -6,7 +6,7 @@ import pytest
 import agents
 from benchmarks.contenders import sb3
 from benchmarks.contenders.named import Contender
-from benchmarks.study.search_spaces import SPACES, Range, space_of, tuned
+from benchmarks.study.tuning.search_spaces import SPACES, Range, space_of, tuned
 
 OURS = [name for name in SPACES if name in agents.AGENTS]
 THEIRS = ["A2C", "DQN", "MaskablePPO", "PPO", "QRDQN", "RecurrentPPO"]

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from benchmarks.study.engines.place import BUSY, KEPT, Engine, Place, Work
 from benchmarks.study.job import Job
-from benchmarks.study.place import BUSY, KEPT, Engine, Place, Work
 from benchmarks.study.rows import Row
 
 W = TypeVar("W", bound=Work)

@@ -10,14 +10,14 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from trading_env._checks import RenderModes, brief, choice
-from trading_env.envs import portfolio_state
 from trading_env.envs import state as env_state
 from trading_env.envs.arguments import check_options, discrete_action
 from trading_env.envs.checked_state import check_streams
 from trading_env.envs.keywords import shows_keywords_of
-from trading_env.envs.portfolio_config import PortfolioConfig, portfolio_config_of
-from trading_env.envs.portfolio_task import Drawn, PortfolioTask
-from trading_env.envs.portfolios import KEYS, Portfolios
+from trading_env.envs.portfolio import state as portfolio_state
+from trading_env.envs.portfolio.accounts import KEYS, Portfolios
+from trading_env.envs.portfolio.config import PortfolioConfig, portfolio_config_of
+from trading_env.envs.portfolio.task import Drawn, PortfolioTask
 from trading_env.envs.rendering.shows_portfolio import ShowsPortfolio
 from trading_env.envs.rewards import call_reward
 from trading_env.envs.spec import HasSpec

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from benchmarks.study.engines.place import FAILED, Engine, Keeper, Pass, Place, work
 from benchmarks.study.job import Job, data, provide
-from benchmarks.study.place import FAILED, Engine, Keeper, Pass, Place, work
 from benchmarks.study.rows import Row
 from trading_env import Market, __version__
 from trading_env._extras import optional

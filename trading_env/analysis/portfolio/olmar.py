@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trading_env._checks import integer, number
-from trading_env.analysis.portfolio_strategies import Floats, listed, on_clock
+from trading_env.analysis.portfolio.strategies import Floats, listed, on_clock
 from trading_env.data.panel import Panel
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from trading_env._checks import brief, choice, flag, number
-from trading_env.config import Costs, Margin, as_config
+from trading_env.config import Costs, Margin, as_config, config_of_json
 from trading_env.envs.config import EnvConfig, plain
 from trading_env.envs.keywords import check_known
 from trading_env.envs.rewards import Reward
@@ -122,10 +122,7 @@ class PortfolioConfig:
             ValueError: the text is not JSON, or has an unknown field.
             TypeError: it is not a JSON object, or a field has a wrong type.
         """
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise TypeError(f"a PortfolioConfig as JSON must be an object of its fields, got {brief(values)}")
-        return as_config(cls, values, "a PortfolioConfig as JSON")
+        return config_of_json(cls, text, "a PortfolioConfig")
 
 
 def portfolio_config_of(owner: Callable[..., Any], keywords: Mapping[str, Any]) -> PortfolioConfig:

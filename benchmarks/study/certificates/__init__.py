@@ -1,0 +1,1 @@
+"""Certificates: agents on problems whose optimum is known, as jobs of a study."""

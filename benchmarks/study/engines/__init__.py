@@ -1,0 +1,1 @@
+"""Engines that run the jobs of a study: on this machine, or on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Tuning of hyperparameters on validation stretches, by Optuna."""

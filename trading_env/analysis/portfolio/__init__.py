@@ -1,0 +1,1 @@
+"""Backtests and strategies of several instruments on one account."""

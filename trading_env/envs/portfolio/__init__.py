@@ -1,0 +1,1 @@
+"""PortfolioEnv and its native vector form: configuration, task, accounts, states."""
