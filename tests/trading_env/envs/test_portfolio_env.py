@@ -220,23 +220,25 @@ def test_the_counterfactual_is_what_each_action_would_have_done(reward):
 
 def test_the_vector_env_has_the_counterfactuals_of_the_scalar_ones_after_a_same_step_reset_too():
     keywords = {**PLAIN, "actions": "one_of", "episode_length": 2, "random_start": True, "shuffle_symbols": True}
-    keywords["data"] = [PANEL, gappy_panel(6)]  # a reset may go to the other one
+    keywords["data"] = [PANEL, gappy_panel(6)]  # the reset may go to the other one
     envs = PortfolioVectorEnv(3, **keywords, autoreset_mode="SAME_STEP")
     singles = [PortfolioEnv(**keywords) for _ in range(3)]
-    envs.reset(seed=0)
-    for j, env in enumerate(singles):
-        env.reset(seed=j)
-    for t in range(60):
-        actions = np.array([t % 5, 1, 4])
-        _, _, terminated, truncated, _ = envs.step(actions)
-        rewards, obs = envs.counterfactual()
+    last = {"start": int(PANEL.ends[2]) - 2, "data": 0}  # an episode that ends with the third instrument's last bar
+    for seed in range(8):
+        envs.reset(seed=seed, options=last)
         for j, env in enumerate(singles):
-            env.step(int(actions[j]))
-            own, own_obs = env.counterfactual()
-            np.testing.assert_array_equal(rewards[j], own)
-            np.testing.assert_array_equal(obs[j], own_obs)
-            if terminated[j] or truncated[j]:
-                env.reset()
+            env.reset(seed=seed + j, options=last)
+        for t in range(5):
+            actions = np.array([t % 5, 1, 4])
+            _, _, terminated, truncated, _ = envs.step(actions)
+            rewards, obs = envs.counterfactual()
+            for j, env in enumerate(singles):
+                env.step(int(actions[j]))
+                own, own_obs = env.counterfactual()
+                np.testing.assert_array_equal(rewards[j], own)
+                np.testing.assert_array_equal(obs[j], own_obs)
+                if terminated[j] or truncated[j]:
+                    env.reset()
 
 
 def test_the_counterfactual_needs_discrete_actions_and_a_step():
