@@ -33,7 +33,7 @@ def period_returns(equity: npt.ArrayLike, time: npt.ArrayLike, unit: str) -> Per
     """Return of each calendar period, compounded; the product over all periods is the return of the whole curve.
 
     A bar belongs to the period of its timestamp, so the first period begins at the first close and the last one may be
-    unfinished. Periods without a bar are left out.
+    unfinished. Periods without a bar are left out. Local time may stand still or go back where clocks are put back.
 
     Args:
         equity: (T+1,).
@@ -41,16 +41,16 @@ def period_returns(equity: npt.ArrayLike, time: npt.ArrayLike, unit: str) -> Per
         unit: "day", "week" (from Thursday on, as numpy counts them), "month", "quarter" or "year".
 
     Raises:
-        ValueError: time has another length or does not increase.
+        ValueError: time has another length, or goes back by a day or more.
     """
     curve, when = curve_of(equity), np.asarray(time, "datetime64[ns]")
     choice("unit", unit, tuple(UNITS))
     if when.shape != curve.shape:
         raise ValueError(f"time must have {curve.size} values as equity has, got shape {when.shape}")
-    if not (when[1:] > when[:-1]).all():
-        raise ValueError("time must increase")
+    if (np.diff(when) <= -np.timedelta64(1, "D")).any():
+        raise ValueError("time must increase, but for the hour when clocks are put back")
     code: Any = UNITS[unit]
-    periods = when[1:].astype(f"datetime64[{code}]")
+    periods = np.maximum.accumulate(when)[1:].astype(f"datetime64[{code}]")
     last = np.flatnonzero(np.append(periods[1:] != periods[:-1], True)) + 1  # of each period, in the curve
     ends = curve[np.concatenate([[0], last])]
     before = ends[:-1]

@@ -37,6 +37,8 @@ class Arrays:
             if dtype == "f4":  # as many digits as it would keep
                 return [plain(float(f"{value:.7g}")) for value in array.tolist()]
             return [plain(value) for value in array.tolist()]
+        if dtype == "f4" and np.abs(array[np.isfinite(array)]).max(initial=0.0) > np.finfo(np.float32).max:
+            dtype = "f8"
         content = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()
         key = (dtype, content)
         if key not in self._places:

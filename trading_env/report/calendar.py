@@ -32,10 +32,10 @@ def of_run(account: Account, k: int, unit: str) -> periods.Periods | None:
     return periods.period_returns(equity, account.time[: equity.size], unit) if equity.size > 1 else None
 
 
-def of_benchmark(benchmark: Benchmark, time: Any, unit: str) -> dict[Any, float]:
+def of_benchmark(benchmark: Benchmark, unit: str) -> dict[Any, float]:
     """Returns of the calendar periods of a benchmark, by first day."""
-    found = periods.period_returns(benchmark.value[benchmark.known], time[benchmark.known], unit)
-    return dict(zip(found.start.tolist(), found.returns.tolist(), strict=True))
+    found = of_run(benchmark.account, 0, unit)
+    return {} if found is None else dict(zip(found.start.tolist(), found.returns.tolist(), strict=True))
 
 
 def monthly_chart(account: Account, k: int) -> dict[str, Any] | None:
@@ -51,10 +51,10 @@ def yearly_chart(account: Account, k: int, benchmark: Benchmark | None) -> dict[
         return None
     series = {account.labels[k]: found.returns.tolist()}
     if benchmark is not None:
-        theirs = of_benchmark(benchmark, account.time, "year")
+        theirs = of_benchmark(benchmark, "year")
         series[benchmark.name] = [theirs.get(start, np.nan) for start in found.start.tolist()]
     years = [str(start) for start in found.start]
-    words = ", ".join(f"{year} {value:+.1%}" for year, value in zip(years, found.returns, strict=True))
+    words = ", ".join(f"{year} {value:+z.1%}" for year, value in zip(years, found.returns, strict=True))
     return bars(years, series, f"Returns by year: {words}.")
 
 
@@ -65,8 +65,8 @@ def months_chart(account: Account, k: int, benchmark: Benchmark | None) -> dict[
         return None
     samples = {account.labels[k]: found.returns}
     if benchmark is not None:
-        samples[benchmark.name] = np.array(list(of_benchmark(benchmark, account.time, "month").values()))
-    return histogram(samples, f"{len(found.returns)} monthly returns with a mean of {found.returns.mean():+.2%}.")
+        samples[benchmark.name] = np.array(list(of_benchmark(benchmark, "month").values()))
+    return histogram(samples, f"{len(found.returns)} monthly returns with a mean of {found.returns.mean():+z.2%}.")
 
 
 def boxes_chart(account: Account, k: int) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def boxes_chart(account: Account, k: int) -> dict[str, Any]:
         found = of_run(account, k, unit)
         if found is not None and 4 <= len(found.returns) < len(list(samples.values())[-1]):
             samples[unit] = found.returns
-    words = ", ".join(f"{name} {np.median(values):+.2%}" for name, values in samples.items())
+    words = ", ".join(f"{name} {np.median(values):+z.2%}" for name, values in samples.items())
     return boxes(samples, f"Median returns by length of period: {words}.")
 
 
@@ -85,7 +85,7 @@ def yearly_rows(account: Account, k: int, benchmark: Benchmark | None) -> list[l
     found = of_run(account, k, "year")
     if found is None:
         return []
-    theirs = {} if benchmark is None else of_benchmark(benchmark, account.time, "year")
+    theirs = {} if benchmark is None else of_benchmark(benchmark, "year")
     rows = []
     for start, value in zip(found.start, found.returns.tolist(), strict=True):
         numbers = [value]

@@ -36,30 +36,22 @@ def falls(account: Account) -> Floats:
     return np.stack([-falls_of(equity) for equity in account.tracks.equity])
 
 
-def growth_chart(
-    account: Account,
-    arrays: Arrays,
-    benchmark: Benchmark | None,
-    log: bool,
-    marks: Sequence[Any] = (),
-    most: int = POINTS,
-) -> dict[str, Any]:
+def growth_chart(account: Account, arrays: Arrays, benchmark: Benchmark | None, log: bool) -> dict[str, Any]:
     """Growth of the runs, and of the benchmark from its first close on, at the strategy's growth there."""
-    places = spread(account.tracks.equity.shape[1], most)
+    places = spread(account.tracks.equity.shape[1], POINTS)
     x, values = x_of(account, places), growth(account)
     shown = np.where(values > 0.0, values, np.nan) if log else values - 1.0
     data = fan(arrays, x, shown[:, places], account.name, "@strategy")
     if benchmark is not None:
         first = benchmark.known.start
         relative = benchmark.value / benchmark.value[first] * np.median(values[:, first])
-        data.append(
-            line(arrays.add(x), arrays.add((relative - (not log))[places]), benchmark.name, "@benchmark", "dash")
-        )
+        theirs = np.where(relative > 0.0, relative, np.nan) if log else relative - 1.0
+        data.append(line(arrays.add(x), arrays.add(theirs[places]), benchmark.name, "@benchmark", "dash"))
     ends = values[:, -1] - 1.0
     span = (
-        f"{ends[0]:+,.1%}"
+        f"{ends[0]:+z,.1%}"
         if len(ends) == 1
-        else f"median {np.median(ends):+,.1%}, {ends.min():+,.1%} to {ends.max():+,.1%}"
+        else f"median {np.median(ends):+z,.1%}, {ends.min():+z,.1%} to {ends.max():+z,.1%}"
     )
     alt = f"Growth of {account.name} over {values.shape[1] - 1:,} bars: {span} at the end."
     y = (
@@ -67,40 +59,38 @@ def growth_chart(
         if log
         else {**PERCENT, "title": {"text": "return"}}
     )
-    return figure(
-        data, alt, time_axis(x), y, shapes=[*borders(marks), *([] if log else [zero()])], hovermode="x unified"
-    )
+    return figure(data, alt, time_axis(x), y, shapes=[] if log else [zero()], hovermode="x unified")
 
 
 def matched_chart(account: Account, arrays: Arrays, benchmark: Benchmark) -> dict[str, Any]:
     """Growth of both if the benchmark had the volatility of each run, from the benchmark's first close on."""
-    from_ = benchmark.known.start
-    theirs, ours = benchmark.returns[from_:], account.tracks.returns[:, from_:]
+    from_, stop = benchmark.known.start, benchmark.known.stop
+    theirs, ours = benchmark.account.tracks.returns[0], account.tracks.returns[:, from_ : stop - 1]
     scale = np.divide(ours.std(1), theirs.std(), out=np.zeros(len(ours)), where=theirs.std() > 0.0)
     matched: Floats = np.cumprod(1.0 + np.maximum(np.median(scale) * theirs, -1.0)) - 1.0
     grown = np.asarray(np.cumprod(1.0 + ours, axis=1) - 1.0, np.float64)
     places = spread(theirs.size, POINTS)
-    x = x_of(account)[from_ + 1 :][places]
+    x = x_of(account)[from_ + 1 : stop][places]
     data = fan(arrays, x, grown[:, places], account.name, "@strategy")
     data.append(line(arrays.add(x), arrays.add(matched[places]), f"{benchmark.name}, scaled", "@benchmark", "dash"))
-    alt = f"{account.name} {np.median(grown[:, -1]):+,.1%}, the benchmark at the same volatility {matched[-1]:+,.1%}."
+    alt = f"{account.name} {np.median(grown[:, -1]):+z,.1%}, the benchmark at the same volatility {matched[-1]:+z,.1%}."
     return figure(data, alt, time_axis(x), PERCENT, shapes=[zero()], hovermode="x unified")
 
 
-def drawdown_chart(account: Account, arrays: Arrays, marks: Sequence[Any] = (), most: int = POINTS) -> dict[str, Any]:
+def drawdown_chart(account: Account, arrays: Arrays) -> dict[str, Any]:
     """How far each run is below its peak: the worst of a point's bars; with several runs, median and range."""
     values = falls(account)
     count = values.shape[1]
-    starts = spread(count, most)
+    starts = spread(count, POINTS)
     lows = np.minimum.reduceat(values, starts, axis=1)
     data = fan(arrays, x_of(account, starts), lows, account.name, "@loss")
     if len(values) == 1:
         data[0] |= {"fill": "tozeroy", "fillcolor": "@loss/0.25"}
     worst = values.min(1)
-    alt = f"Largest drawdown {-np.median(worst):.1%}" + (
-        f", {-worst.max():.1%} to {-worst.min():.1%}." if len(worst) > 1 else "."
+    alt = f"Largest drawdown {-np.median(worst):z.1%}" + (
+        f", {-worst.max():z.1%} to {-worst.min():z.1%}." if len(worst) > 1 else "."
     )
-    return figure(data, alt, time_axis(x_of(account)), PERCENT, shapes=borders(marks), hovermode="x unified")
+    return figure(data, alt, time_axis(x_of(account)), PERCENT, hovermode="x unified")
 
 
 def worst_chart(account: Account, arrays: Arrays, k: int) -> dict[str, Any]:
@@ -123,7 +113,7 @@ def worst_chart(account: Account, arrays: Arrays, k: int) -> dict[str, Any]:
         for one in found
     ]
     data = [line(arrays.add(x[places]), arrays.add(values[places]), account.labels[k], "@strategy")]
-    alt = f"{len(found)} drawdowns shaded" + (f"; the deepest {found[0].depth:.1%}." if found else ".")
+    alt = f"{len(found)} drawdowns shaded" + (f"; the deepest {found[0].depth:z.1%}." if found else ".")
     return figure(data, alt, time_axis(x), PERCENT, shapes=[*shades, zero()], showlegend=False)
 
 
@@ -153,7 +143,7 @@ def rolling_chart(
     data = fan(arrays, x_of(account, ends), values, account.name, "@strategy")
     last = values[:, -1][~np.isnan(values[:, -1])]
     alt = (
-        f"Over {window} bars; at the end {np.median(last):.2f}."
+        f"Over {window} bars; at the end {np.median(last):z.2f}."
         if last.size
         else f"Over {window} bars; undefined at the end."
     )
@@ -169,7 +159,7 @@ def exposure_chart(account: Account, arrays: Arrays, marks: Sequence[Any] = (), 
     lengths = np.diff(np.append(starts, values.shape[1]))
     means = np.add.reduceat(values, starts, axis=1) / lengths
     data = fan(arrays, x_of(account)[1:][starts], means, account.name, "@other")
-    alt = f"Mean exposure {values.mean():.1%}, from {values.min():.1%} to {values.max():.1%}."
+    alt = f"Mean exposure {values.mean():z.1%}, from {values.min():z.1%} to {values.max():z.1%}."
     return figure(data, alt, time_axis(x_of(account)), PERCENT, shapes=[*borders(marks), zero()], hovermode="x unified")
 
 
@@ -181,7 +171,7 @@ def costs_chart(account: Account, arrays: Arrays, most: int = POINTS) -> dict[st
         paid = np.cumsum(getattr(account.tracks, name) / account.tracks.equity[:, :1], axis=1).mean(0)
         if np.any(paid != 0.0):
             data.append(line(arrays.add(x), arrays.add(paid[places]), name, f"@s{i}", ("solid", "dash", "dot")[i]))
-            words.append(f"{name} {paid[-1]:.2%}")
+            words.append(f"{name} {paid[-1]:z.2%}")
     alt = f"Paid in all: {', '.join(words)} of the initial equity." if words else "No costs were paid."
     return figure(data, alt, time_axis(x), PERCENT, hovermode="x unified")
 
@@ -205,7 +195,7 @@ def returns_chart(account: Account, arrays: Arrays, k: int) -> dict[str, Any]:
         "marker": {"color": "@strategy"},
         "name": unit,
     }
-    alt = f"Returns by {unit}: best {values.max():+.2%}, worst {values.min():+.2%}."
+    alt = f"Returns by {unit}: best {values.max():+z.2%}, worst {values.min():+z.2%}."
     return figure([bar], alt, time_axis(x), PERCENT, showlegend=False, bargap=0)
 
 

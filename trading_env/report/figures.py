@@ -102,9 +102,7 @@ def bars(names: Sequence[Any], series: Mapping[str, Sequence[float]], alt: str, 
     return figure(traces, alt, {"type": "category"}, y or PERCENT, barmode="group", showlegend=len(series) > 1)
 
 
-def heat(
-    rows: Sequence[str], columns: Sequence[str], values: Floats, alt: str, form: str = ".1%", label: str = ""
-) -> dict[str, Any]:
+def heat(rows: Sequence[str], columns: Sequence[str], values: Floats, alt: str, form: str = ".1%") -> dict[str, Any]:
     """A heat map around 0, empty where values are NaN."""
     known = np.abs(values[np.isfinite(values)])
     most = float(known.max()) if known.size and known.max() > 0.0 else 1.0
@@ -124,7 +122,7 @@ def heat(
         "hoverongaps": False,
         "showscale": False,
     }
-    axes = {"type": "category"}, {"type": "category", "autorange": "reversed", "title": {"text": label}}
+    axes = {"type": "category"}, {"type": "category", "autorange": "reversed"}
     return figure([trace], alt, *axes)
 
 
@@ -136,8 +134,8 @@ def monthly(start: Any, returns: Floats, name: str) -> dict[str, Any]:
     values = np.full((count, 12), np.nan)
     values[years - first, months] = returns
     best, worst = int(returns.argmax()), int(returns.argmin())
-    alt = f"Monthly returns of {name}: {len(returns)}, {np.mean(returns > 0):.0%} of them gains; best {start[best]} "
-    alt += f"with {returns[best]:+.1%}, worst {start[worst]} with {returns[worst]:+.1%}."
+    alt = f"Monthly returns of {name}: {len(returns)}, {np.mean(returns > 0):z.0%} of them gains; best {start[best]} "
+    alt += f"with {returns[best]:+z.1%}, worst {start[worst]} with {returns[worst]:+z.1%}."
     return heat([str(first + i) for i in range(count)], MONTHS, values, alt)
 
 

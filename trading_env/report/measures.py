@@ -9,31 +9,30 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trading_env.analysis import metrics, periods, relative, tails
-from trading_env.analysis.tracks import METRICS, Floats, Tracks
+from trading_env.analysis.tracks import METRICS, Floats
 from trading_env.report.account import Account
-from trading_env.report.benchmark import Benchmark
 
 MINUS = "\N{MINUS SIGN}"
 
 
 def percent(value: float) -> str:
     """0.1234 as "12.3%"; very large ones as a power of ten."""
-    return _shown(value, lambda x: f"{x:,.1%}" if abs(x) < 1e4 else f"{100.0 * x:.1e}%")
+    return _shown(value, lambda x: f"{x:z,.1%}" if abs(x) < 1e4 else f"{100.0 * x:.1e}%")
 
 
 def decimal(value: float) -> str:
     """1.234 as "1.23"."""
-    return _shown(value, lambda x: f"{round(x, 2) + 0.0:,.2f}")
+    return _shown(value, lambda x: f"{x:z,.2f}")
 
 
 def whole(value: float) -> str:
     """1234.5 as "1,234"; halves stay."""
-    return _shown(value, lambda x: f"{x:,.0f}" if x == int(x) else f"{x:,.1f}")
+    return _shown(value, lambda x: f"{x:z,.0f}" if x == int(x) else f"{x:z,.1f}")
 
 
 def points(value: float) -> str:
     """0.0005 as "5.0 bps"."""
-    return _shown(value, lambda x: f"{1e4 * x:,.1f} bps")
+    return _shown(value, lambda x: f"{1e4 * x:z,.1f} bps")
 
 
 def _shown(value: float, form: Callable[[float], str]) -> str:
@@ -197,13 +196,18 @@ class Beside(NamedTuple):
     form: Callable[[float], str]
     of: Callable[[Floats, Floats, float], float]
     """Of the returns, the benchmark's and the bars per year."""
+    yearly: bool = True
 
 
 BESIDE = (
-    Beside("beta", "Slope of the returns on the benchmark's.", decimal, lambda a, b, _: relative.beta(a, b)),
+    Beside("beta", "Slope of the returns on the benchmark's.", decimal, lambda a, b, _: relative.beta(a, b), False),
     Beside("alpha per year", "Intercept of that regression, times bars per year.", percent, relative.alpha),
     Beside(
-        "correlation", "Of the bars' returns with the benchmark's.", decimal, lambda a, b, _: relative.correlation(a, b)
+        "correlation",
+        "Of the bars' returns with the benchmark's.",
+        decimal,
+        lambda a, b, _: relative.correlation(a, b),
+        False,
     ),
     Beside(
         "tracking error",
@@ -218,15 +222,6 @@ BESIDE = (
         relative.information_ratio,
     ),
 )
-
-
-def held(benchmark: Benchmark, account: Account) -> Account:
-    """The benchmark as an account of its own, on the closes at which it is known."""
-    value = benchmark.value[benchmark.known]
-    time = None if account.time is None else account.time[benchmark.known]
-    unknown = np.full((1, value.size - 1), np.nan)
-    tracks = Tracks(time, account.tracks.bars_per_year, value[None], *[unknown] * 5)
-    return Account(benchmark.name, benchmark.name, (benchmark.name,), tracks, {}, None)
 
 
 def rolling(returns: Floats, window: int, ends: Any, name: str, rate: float, benchmark: Floats | None = None) -> Floats:

@@ -171,21 +171,20 @@ class Page:
             policy=_policy(scripts),
             data=embedded(self._data()),
         )
-        return text
+        return text.encode("utf-8", "replace").decode()  # halves of surrogate pairs have no UTF-8
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the page, whole or not at all, and returns its path; its folder is made if there is none."""
+        """Writes the page, whole or not at all, and returns its path; its folder is made if there is none.
+
+        Raises:
+            OSError: it cannot be written there; the message names the path.
+        """
         target, content = Path(path), self.html().encode()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
         try:
-            with open(handle, "wb") as file:
-                file.write(content)
-            os.chmod(part, 0o666 & ~_umask())
-            os.replace(part, target)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+            _write(target, content)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise type(error)(error.errno or 5, f"the page cannot be written: {reason}", str(target)) from error
         return target
 
     def _data(self) -> dict[str, Any]:
@@ -226,6 +225,20 @@ def _policy(scripts: Sequence[str]) -> str:
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{one}'" for one in hashes)
     return f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src {allowed}"
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Writes under a temporary name, which is moved to the target at the end."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=target.parent, prefix=".page.", suffix=".part")
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+        os.chmod(part, 0o666 & ~_umask())
+        os.replace(part, target)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
 def _umask() -> int:

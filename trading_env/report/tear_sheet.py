@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from trading_env.report import calendar, curves, trading
-from trading_env.report.account import Account, account_of
+from trading_env.report.account import Account
 from trading_env.report.arrays import Arrays
 from trading_env.report.benchmark import Benchmark, benchmark_of
 from trading_env.report.calendar import cell_value, keyed
-from trading_env.report.measures import BESIDE, STRATEGY, TRADING, Beside, Measure, held, measures_of
+from trading_env.report.measures import BESIDE, STRATEGY, TRADING, Beside, Measure, measures_of
 from trading_env.report.page import Cell, Chart, Choice, Page, Section, Table, Words
+from trading_env.report.sources import account_of
 
 SPREAD = (
     ("median", "Of the runs at which it is defined.", np.median),
@@ -40,7 +42,7 @@ def tear_sheet(
             - a Backtest, of one run or many seeds;
             - an env, whose episode so far is shown;
             - a DataFrame as `TradingEnv.history` returns it, or any with a column equity and, if they are known,
-              exposure, turnover, commission, slippage, financing and close, on a DatetimeIndex or with a column time;
+              exposure, turnover, commission, slippage, financing and close, by dates in the index or a column time;
             - a Series of equity;
             - a list of histories over the same bars, one per run.
         path: of the HTML file, which is self-contained and opens offline; its folder is made if there is none.
@@ -86,9 +88,9 @@ def sentence(account: Account) -> str:
     runs = f"{len(total)} runs" if len(total) > 1 else "One run"
     span = _span(account)
     known = ~np.isnan(ratio)
-    sharpe = f", Sharpe ratio {np.median(ratio[known]):.2f} ± {np.median(error[known]):.2f}" if known.any() else ""
+    sharpe = f", Sharpe ratio {np.median(ratio[known]):z.2f} ± {np.median(error[known]):z.2f}" if known.any() else ""
     middle = "median return" if len(total) > 1 else "return"
-    result = f"{middle} {np.median(total):+,.1%}{sharpe}, largest drawdown {np.median(fall):.1%}"
+    result = f"{middle} {np.median(total):+z,.1%}{sharpe}, largest drawdown {np.median(fall):z.1%}"
     return f"{runs} of {total_bars(account):,} bars{span}: {result}."
 
 
@@ -107,16 +109,15 @@ def _span(account: Account) -> str:
 def _numbers(account: Account, benchmark: Benchmark | None) -> list[Table]:
     """The tables of all measures: of the run, or their median and range; and of the benchmark."""
     known, rate = measures_of(account), account.tracks.bars_per_year
-    other = held(benchmark, account) if benchmark and len(benchmark.value[benchmark.known]) > 1 else None
-    yearly = f"A year has {rate:,.0f} bars." if rate else "Bars per year are unknown, and with them numbers per year."
+    yearly = f"A year has {rate:z,.0f} bars." if rate else "Bars per year are unknown, and with them numbers per year."
     risk = [one for one in known if one in STRATEGY]
     trading_ = [one for one in known if one in TRADING]
-    tables = [_table("numbers", "Return and risk", yearly, risk, account, benchmark, other)]
+    tables = [_table("numbers", "Return and risk", yearly, risk, account, benchmark)]
     title = "Trading"
-    if benchmark is not None and rate is not None:
-        trading_ += [_beside(one, benchmark, rate) for one in BESIDE]
+    if benchmark is not None:
+        trading_ += [_beside(one, benchmark, rate) for one in BESIDE if rate is not None or not one.yearly]
         title = f"Trading, and beside {benchmark.name}"
-    return [*tables, _table("trading-numbers", title, yearly, trading_, account, None, None)] if trading_ else tables
+    return [*tables, _table("trading-numbers", title, yearly, trading_, account, None)] if trading_ else tables
 
 
 def _table(
@@ -126,26 +127,28 @@ def _table(
     measures: Sequence[Measure],
     account: Account,
     benchmark: Benchmark | None,
-    other: Account | None,
 ) -> Table:
     """A row for each measure: of the run, or median and range of several, and of the benchmark's account."""
     single = len(account.labels) == 1
     heads = [("measure", "")] + ([(account.name, "")] if single else [(name, help_) for name, help_, _ in SPREAD])
-    heads += [(benchmark.name, "Without costs, from its first close on.")] if benchmark else []
+    heads += [(benchmark.name, "On the closes at which it is known.")] if benchmark else []
     rows = []
     for one in measures:
         values = np.array([one.of(account, k) for k in range(len(account.labels))])
         cells = [_cell(value, one.form) for value in _spread(values)]
-        cells += [_cell(one.of(other, 0) if other else np.nan, one.form)] if benchmark else []
+        cells += [_cell(one.of(benchmark.account, 0), one.form)] if benchmark else []
         rows.append([Cell(one.name), *cells])
     meanings = " ".join(f"{one.name[0].upper()}{one.name[1:]}: {one.meaning}" for one in measures)
     return Table(name, title, f"{text} {meanings}", heads, {"": rows}, half=True)
 
 
-def _beside(one: Beside, benchmark: Benchmark, rate: float) -> Measure:
+def _beside(one: Beside, benchmark: Benchmark, rate: float | None) -> Measure:
     """The measure of a run beside this benchmark."""
     return Measure(
-        one.name, one.meaning, one.form, lambda account, k: one.of(account.tracks.returns[k], benchmark.returns, rate)
+        one.name,
+        one.meaning,
+        one.form,
+        lambda account, k: one.of(account.tracks.returns[k], benchmark.returns, rate or math.nan),
     )
 
 
@@ -167,7 +170,7 @@ def _growth(account: Account, arrays: Arrays, benchmark: Benchmark | None, by: S
         Chart(
             "growth",
             "Return",
-            f"{band}Equity over initial equity, minus 1, after costs. The benchmark starts where its data do.",
+            f"{band}Equity over initial equity, minus 1, after costs. The benchmark is shown where it has data.",
             {"": curves.growth_chart(account, arrays, benchmark, log=False)},
         ),
         Chart(
@@ -178,7 +181,7 @@ def _growth(account: Account, arrays: Arrays, benchmark: Benchmark | None, by: S
             half=benchmark is not None,
         ),
     ]
-    if benchmark is not None and len(benchmark.value[benchmark.known]) > 2:
+    if benchmark is not None and benchmark.account.tracks.returns.size > 1:
         text = "Returns of the benchmark times the ratio of the volatilities, compounded."
         figures = {"": curves.matched_chart(account, arrays, benchmark)}
         charts.append(Chart("matched", "Return, benchmark at the same volatility", text, figures, half=True))
@@ -232,7 +235,8 @@ def trading_figure(account: Account, arrays: Arrays, k: int) -> dict[str, Any]:
     count, runs = account.tracks.equity.shape[1], len(account.labels)
     market = trading.market_columns(account.time, account.prices, count)
     exposure = account.tracks.exposure[k] if account.knows("exposure") else None
-    own = {"x": market["x"], **trading.account_columns(account.tracks.equity[k], exposure)}
+    before = math.nan if account.rows is None else 0.0  # a history may begin with a position
+    own = {"x": market["x"], **trading.account_columns(account.tracks.equity[k], exposure, before)}
     trades = None if account.trades is None else trading.trades_of(account.trades[k], arrays, count)
     found = {
         "market": trading.levels_of(market, arrays),

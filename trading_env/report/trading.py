@@ -42,11 +42,14 @@ def market_columns(time: Any, prices: Mapping[str, Floats], count: int) -> dict[
     return {"x": x, **prices}
 
 
-def account_columns(equity: Floats, exposure: Floats | None) -> dict[str, Floats]:
-    """Columns of a run (T,): equity relative to its start, drawdown <= 0, and the exposure after each close."""
+def account_columns(equity: Floats, exposure: Floats | None, before: float = 0.0) -> dict[str, Floats]:
+    """Columns of a run (T,): equity relative to its start, drawdown <= 0, and the exposure after each close.
+
+    ``before`` is the exposure after the first close, NaN if it is unknown.
+    """
     columns = {"equity": equity / equity[0], "drawdown": -falls_of(equity)}
     if exposure is not None:
-        columns["exposure"] = np.concatenate([[0.0], exposure])
+        columns["exposure"] = np.concatenate([[before], exposure])
     return columns
 
 

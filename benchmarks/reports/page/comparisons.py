@@ -47,7 +47,7 @@ def intervals_chart(results: Mapping[str, Any]) -> dict[str, Any]:
         "hovertemplate": "%{y}: %{x:.2f}<extra></extra>",
     }
     words = "; ".join(
-        f"{name} {mean:.2f}, {low:.2f} to {high:.2f}"
+        f"{name} {mean:z.2f}, {low:z.2f} to {high:z.2f}"
         for name, mean, (low, high) in zip(names, means, ends, strict=True)
     )
     at_zero = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": 0, "x1": 0, "line": {"color": "@muted"}}
@@ -63,7 +63,7 @@ def growth_chart(accounts: Mapping[str, Account], arrays: Arrays, marks: Sequenc
         values = np.where(account.tracks.equity > 0.0, account.tracks.equity, np.nan)[:, places]
         colour, dash = series(i)
         data += fan(arrays, curves.x_of(account, places), values, name, colour, dash, f"group {i}", meta=i)
-        words.append(f"{name} {np.median(account.tracks.equity[:, -1]):.2f}")
+        words.append(f"{name} {np.median(account.tracks.equity[:, -1]):z.2f}")
     x = time_axis(curves.x_of(next(iter(accounts.values()))))
     y = {"type": "log", "dtick": "D2", "title": {"text": "equity / initial"}}
     alt = f"Median growth factors at the end: {', '.join(words)}."
@@ -80,7 +80,7 @@ def falls_chart(accounts: Mapping[str, Account], arrays: Arrays, marks: Sequence
         colour, dash = series(i)
         x = arrays.add(curves.x_of(account, starts))
         data.append(line(x, arrays.add(lows), name, colour, dash, meta=i))
-        words.append(f"{name} {-np.median(values.min(1)):.0%}")
+        words.append(f"{name} {-np.median(values.min(1)):z.0%}")
     axis = time_axis(curves.x_of(next(iter(accounts.values()))))
     return figure(data, f"Median largest drawdowns: {', '.join(words)}.", axis, PERCENT, shapes=borders(marks))
 
@@ -152,7 +152,7 @@ def learning_chart(rows: Sequence[Row], contenders: Sequence[str], by: str) -> d
         ends = [[plain(float(value)) for value in one] for one in (low, high)]
         data += [{**one, "meta": i} for one in band(x, *ends, colour, f"group {i}")]
         data.append(line(x, middle, name, colour, dash, legendgroup=f"group {i}", meta=i))
-        words.append(f"{name} {middle[-1]:+.1%}")
+        words.append(f"{name} {middle[-1]:+z.1%}")
     axis = {"title": {"text": f"{by} of training, a seed"}}
     y = {**PERCENT, "title": {"text": "log growth per year"}}
     return figure(data, f"At the end: {', '.join(words)}.", axis, y) if data else None

@@ -46,7 +46,7 @@ def yearly_chart(account: Account) -> dict[str, Any] | None:
         return None
     start, values = found
     years, mean = [str(one) for one in start], values.mean(0)
-    words = ", ".join(f"{year} {value:+.1%}" for year, value in zip(years, mean, strict=True))
+    words = ", ".join(f"{year} {value:+z.1%}" for year, value in zip(years, mean, strict=True))
     drawn = bars(years, {account.name: mean.tolist()}, f"Returns by year: {words}.")
     if len(values) > 1:
         ends = {"array": (values.max(0) - mean).tolist(), "arrayminus": (mean - values.min(0)).tolist()}
@@ -86,7 +86,7 @@ def trading_chart(joined: Joined, k: int, fill: str, arrays: Arrays, shared: str
     count = account.tracks.equity.shape[1]
     entry, exit_, side, gain, by = holdings(joined, k, fill)
     trades = trading.packed_trades(arrays, count, entry, exit_, side, gain, closed_by=by, rounded=True)
-    gains = f"{np.mean(gain > 0):.0%} with a gain" if gain.size else "so no trade"
+    gains = f"{np.mean(gain > 0):z.0%} with a gain" if gain.size else "so no trade"
     alt = f"{account.name}, {account.labels[k]}: {entry.size:,} holdings, {gains}."
     return {"trading": {"shared": shared, "account": _levels(account, k, arrays), "trades": trades}, "alt": alt}
 

@@ -185,7 +185,7 @@ def _given(value: Any) -> Any:
 
 
 def _points(value: float | None) -> str:
-    return "undefined" if value is None else f"{value / BASIS_POINT:.2f}"
+    return "undefined" if value is None else f"{value / BASIS_POINT:z.2f}"
 
 
 def _number(value: float) -> str:

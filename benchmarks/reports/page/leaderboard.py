@@ -53,8 +53,8 @@ def _row(name: str, one: Mapping[str, Any]) -> list[Cell]:
         _cell(math.nan if less is None else less["detectable"], decimal),
         _cell(one["annual_return"], percent),
         _cell(one["max_drawdown"], percent),
-        _cell(one["turnover"], lambda value: f"{value:.1f}"),
-        _cell(stress["break_even"], lambda value: f"{1e4 * value:.0f} bps" if math.isfinite(value) else "more"),
+        _cell(one["turnover"], lambda value: f"{value:z.1f}"),
+        _cell(stress["break_even"], lambda value: f"{1e4 * value:z.0f} bps" if math.isfinite(value) else "more"),
         _cell(stress["growth_per_year_a_bar_late"], percent),
         _cell(one["agreement"], percent),
     ]

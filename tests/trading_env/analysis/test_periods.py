@@ -41,6 +41,17 @@ def test_the_product_over_all_periods_is_the_whole_return(growth, unit):
     assert np.prod(1.0 + found.returns) == pytest.approx(1.0 + metrics.total_return(equity))
 
 
+def test_clocks_that_are_put_back_open_no_period_twice():
+    time = np.array(
+        ["2021-10-31T23:30", "2021-11-01T00:30", "2021-10-31T23:45", "2021-11-01T00:30", "2021-11-01T00:45"],
+        "datetime64[ns]",
+    )
+    for unit in ("day", "month"):
+        found = period_returns([1.0, 1.1, 1.21, 2.42, 3.63], time, unit)
+        assert found.start.astype("datetime64[D]").astype(str).tolist() == ["2021-11-01"]
+        assert found.returns == pytest.approx([2.63])
+
+
 def test_periods_of_times_that_do_not_increase_are_refused():
     with pytest.raises(ValueError, match="time must increase"):
         period_returns([1.0, 2.0, 3.0], np.array(["2020-01-02", "2020-01-01", "2020-01-03"], "datetime64[D]"), "day")

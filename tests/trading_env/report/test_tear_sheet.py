@@ -1,17 +1,16 @@
-"""The page against the tested functions; hostile names; every kind of source; long and empty accounts."""
+"""The page against the tested functions; hostile names; long and empty accounts."""
 
 import math
 
-import gymnasium as gym
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
 from tests.pages import Reader
 from tests.trading_env.markets import random_market
-from trading_env import Market, backtest, load, tear_sheet
-from trading_env.analysis import metrics, periods, relative, strategies, tails
+from tests.trading_env.report.sheets import column, crossing, curve, figure, read
+from trading_env import Market, backtest, tear_sheet
+from trading_env.analysis import metrics, periods, strategies, tails
 from trading_env.report.arrays import values_of
 from trading_env.report.colours import THEMES
 from trading_env.report.measures import MINUS
@@ -19,29 +18,6 @@ from trading_env.report.tear_sheet import page_of
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}<b>&amp;%{x}"
 CLOSES = {"window": 2, "fill": "next_close", "features": ["log_return_1"]}
-
-
-def crossing(seeds=1, **market):
-    """Backtests of traders that cross averages of different lengths on daily bars."""
-    rules = [lambda market, k=k: strategies.moving_average_crossover(market, 3 + k, 15) for k in range(seeds)]
-    return backtest(rules if seeds > 1 else rules[0], random_market(n=700, whole=True, since="2018-06-01", **market))
-
-
-def read(*arguments, **keywords):
-    return Reader(page_of(*arguments, **keywords).html())
-
-
-def column(reader, table, place=1):
-    """Name of the row -> number in this column."""
-    return {row[0][0]: row[place][1] for row in reader.tables[table][1:]}
-
-
-def figure(reader, name, key=""):
-    return reader.book["charts"][name]["figures"][key]
-
-
-def curve(reader, trace, axis="y"):
-    return values_of(reader.book["arrays"], trace[axis])
 
 
 # -- every number -----------------------------------------------------------------------------------------------
@@ -138,67 +114,14 @@ def test_many_runs_have_median_and_range_and_a_choice_of_run():
     assert figure(reader, "yearly", "2")["data"][0]["y"] == pytest.approx(year.tolist())
 
 
-# -- benchmark --------------------------------------------------------------------------------------------------
-
-
-def test_a_benchmark_changes_no_number_of_the_strategy():
-    result = crossing()
-    other = random_market(seed=5, n=300, since="2019-01-01", name="other")  # begins later, ends earlier
-    alone, beside = read(result), read(result, other)
-    assert column(alone, "numbers") == column(beside, "numbers")
-    trading = column(alone, "trading-numbers")
-    assert trading.items() <= column(beside, "trading-numbers").items()
-    for name in alone.book["charts"]:
-        one, two = figure(alone, name), figure(beside, name)
-        for trace, same in zip(one.get("data", []), two.get("data", []), strict=False):
-            if "z" in trace:
-                assert trace["z"] == same["z"]
-            elif "y" in trace:
-                np.testing.assert_array_equal(curve(alone, trace), curve(beside, same))
-    assert column(beside, "numbers", 2)["total return"] == pytest.approx(other.close[-1] / other.close[0] - 1.0)
-
-
-def test_numbers_beside_the_benchmark_use_its_own_bars():
-    result = crossing()
-    other = random_market(seed=5, n=300, since="2019-01-01")
-    numbers = column(read(result, other), "trading-numbers")
-    place = np.searchsorted(other.time, result.time, side="right") - 1
-    value = np.where(place >= 0, other.close[np.maximum(place, 0)], np.nan)
-    returns = value[1:] / value[:-1] - 1.0
-    assert numbers["beta"] == pytest.approx(relative.beta(result.returns, returns))
-    assert numbers["information ratio"] == pytest.approx(
-        relative.information_ratio(result.returns, returns, result.bars_per_year)
-    )
-
-
-def test_a_daily_benchmark_of_short_bars_is_known_at_the_days_end():
-    hours = np.datetime64("2020-01-01T00:00", "ns") + np.arange(72) * np.timedelta64(1, "h")
-    equity = pd.Series(np.linspace(1.0, 2.0, 72), hours)
-    daily = Market([10.0, 20.0, 40.0], time=np.datetime64("2020-01-01") + np.arange(3), name="daily")
-    benchmark = figure(read(equity, daily), "growth")
-    values = curve(read(equity, daily), benchmark["data"][1])
-    assert np.isnan(values[:24]).all()
-    assert values[[24, 47, 48, 71]] == pytest.approx(equity.iloc[24] * np.array([1, 1, 2, 2]) - 1.0)
-
-
-def test_a_benchmark_that_cannot_be_aligned_is_refused():
-    result = crossing()
-    with pytest.raises(ValueError, match="benchmark must have 699 closes as the account has"):
-        page_of(
-            backtest(strategies.flat, random_market(n=701), window=2, features=["log_return_1"]), Market([1.0, 2.0])
-        )
-    with pytest.raises(ValueError, match="begins at 2030-01-01"):
-        page_of(result, random_market(since="2030-01-01"))
-
-
 # -- names ------------------------------------------------------------------------------------------------------
 
 
 def test_hostile_names_are_text_and_no_markup_or_script():
     result = crossing(name=HOSTILE)
     result.policy = HOSTILE
-    harmless = read(crossing(), random_market(since="2018-01-01"), title="t")
-    hostile = read(result, random_market(since="2018-01-01", name=HOSTILE), title=HOSTILE)
+    harmless = read(crossing(), random_market(n=300, since="2018-01-01"), title="t")
+    hostile = read(result, random_market(n=300, since="2018-01-01", name=HOSTILE), title=HOSTILE)
     assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in harmless.tags]
     assert len(hostile.scripts) == 3
     assert "alert" not in hostile.scripts[1] + hostile.scripts[2]
@@ -234,69 +157,6 @@ def test_every_figure_is_valid_plotly_and_has_a_text():
             assert found["alt"].endswith(".")
             if "data" in found:
                 go.Figure(resolved(found["data"], reader.book["arrays"]), resolved(found["layout"], []))
-
-
-# -- sources ----------------------------------------------------------------------------------------------------
-
-
-def test_a_running_env_and_its_history_show_the_same_numbers():
-    env = gym.make("trading_env:TradingEnv-v0", data=random_market(n=200, whole=True, since="2020-01-01"), window=5)
-    env.reset(seed=0)
-    env.action_space.seed(0)
-    for _ in range(100):
-        env.step(env.action_space.sample())
-    history = env.unwrapped.history()
-    one, other = read(env), read(history, bars_per_year=365.0)
-    assert column(one, "numbers") == pytest.approx(column(other, "numbers"))
-    for name in ("trades", "trades with a gain", "bars held"):
-        ours, theirs = (column(reader, "trading-numbers")[name] for reader in (one, other))
-        assert ours == pytest.approx(theirs)
-    assert column(one, "numbers")["total return"] == pytest.approx(history["equity"].iloc[-1] / 100_000.0 - 1.0)
-
-
-def test_a_portfolio_has_a_page_without_trades():
-    env = gym.make(
-        "trading_env:PortfolioEnv-v0", data=[random_market(i, 90, since="2020-01-01", name=f"m{i}") for i in range(2)]
-    )
-    env.reset(seed=0)
-    env.action_space.seed(0)
-    for _ in range(20):
-        env.step(env.action_space.sample())
-    history = env.unwrapped.history()
-    start = env.unwrapped.task.initial_cash
-    for reader in (read(env), read(history)):
-        assert column(reader, "numbers")["total return"] == pytest.approx(history["equity"].iloc[-1] / start - 1.0)
-        assert figure(reader, "trades")["trading"]["trades"] is None
-        assert "costs paid" in column(reader, "trading-numbers")
-
-
-def test_a_series_of_equity_has_a_page_without_what_it_does_not_tell():
-    equity = pd.Series([100.0, 110.0, 99.0, 120.0], pd.date_range("2020-01-30", periods=4))
-    reader = read(equity)
-    assert column(reader, "numbers")["total return"] == pytest.approx(0.2)
-    assert "trading-numbers" not in reader.tables
-    assert figure(reader, "trades")["trading"]["trades"] is None
-
-
-def test_histories_over_the_same_bars_are_runs_of_one_policy():
-    time = pd.date_range("2020-01-30", periods=4)
-    pair = [pd.Series([1.0, 1.1, 1.2, end], time) for end in (1.3, 1.5)]
-    assert column(read(pair), "numbers")["total return"] == pytest.approx(0.4)
-    with pytest.raises(ValueError, match="those of history 1 differ from history 0's"):
-        page_of([pair[0], pair[1].iloc[:3]])
-
-
-@pytest.mark.parametrize("source", [3, "us-stocks/AAPL", [], [1.0, 2.0]])
-def test_something_else_is_refused(source):
-    with pytest.raises(TypeError, match="must be a Backtest, an env with an episode"):
-        page_of(source)
-
-
-def test_a_history_without_equity_or_with_one_row_is_refused():
-    with pytest.raises(ValueError, match=r"must have a column equity, got \['price'\]"):
-        page_of(pd.DataFrame({"price": [1.0, 2.0]}))
-    with pytest.raises(ValueError, match="at least 2 rows, got 1"):
-        page_of(pd.Series([1.0]))
 
 
 # -- long, short, empty -----------------------------------------------------------------------------------------
@@ -358,7 +218,7 @@ def test_a_ruin_ends_the_calendar_and_keeps_the_last_drawdown():
 
 
 def test_the_page_is_written_whole_into_a_new_folder(tmp_path):
-    path = tear_sheet(crossing(), tmp_path / "new" / "page.html", load("us-stocks/IBM"), title="Mine")
+    path = tear_sheet(crossing(), tmp_path / "new" / "page.html", title="Mine")
     assert path.read_text().rstrip().endswith("</html>")
     assert "<title>Mine</title>" in path.read_text()
     assert [one.name for one in path.parent.iterdir()] == ["page.html"]
