@@ -87,16 +87,8 @@ class Saved(Loop):
             UserWarning: If the env has other costs or another fill than the one that the agent learnt in.
         """
         check_flag("check_env", check_env)
-        arrays, facts = checkpoints.read(path)
-        if facts.get("algorithm") != cls.__name__:
-            raise ValueError(f"{path} holds {short(facts.get('algorithm'))}, not {cls.__name__}, as its algorithm")
         whole = f"{path} does not hold a whole {cls.__name__}"
-        with naming(whole):
-            check_facts(facts, cls.Config, Counters._fields)
-            check_named(facts.get("network"))
-        kept = facts["config"].get("buffer_size") if "training" in facts else None
-        if kept is not None and changes.get("buffer_size", kept) != kept:
-            raise ValueError(f"{path} holds a memory with buffer_size={kept}, it cannot be {changes['buffer_size']}")
+        arrays, facts = _read(cls, path, whole, changes)
         check_extractor(features_extractor, facts.get("features_dim"))
         made_by = None if network is None else as_function(network)
         check_same(made_by, facts.get("network"))
@@ -116,6 +108,22 @@ class Saved(Loop):
         if env is not None and agent.env_config is not None:
             agent._connected()  # refuses an env of another meaning now, not when training begins
         return agent
+
+
+def _read(
+    cls: type[Learner], path: str | os.PathLike[str], whole: str, changes: Mapping[str, Any]
+) -> tuple[State, dict[str, Any]]:
+    """Arrays and facts of the file, checked as far as they can be without an agent."""
+    arrays, facts = checkpoints.read(path)
+    if facts.get("algorithm") != cls.__name__:
+        raise ValueError(f"{path} holds {short(facts.get('algorithm'))}, not {cls.__name__}, as its algorithm")
+    with naming(whole):
+        check_facts(facts, cls.Config, Counters._fields)
+        check_named(facts.get("network"))
+    kept = facts["config"].get("buffer_size") if "training" in facts else None
+    if kept is not None and changes.get("buffer_size", kept) != kept:
+        raise ValueError(f"{path} holds a memory with buffer_size={kept}, it cannot be {changes['buffer_size']}")
+    return arrays, facts
 
 
 def write(agent: Learner, path: str | os.PathLike[str], training: bool) -> None:

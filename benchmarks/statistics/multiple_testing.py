@@ -64,8 +64,30 @@ def superior(
         Hansen (2005), A Test for Superior Predictive Ability; Romano and Wolf (2005), Stepwise Multiple Testing;
         Hansen, Lunde and Nason (2011), The Model Confidence Set. Computed by `arch.bootstrap`.
     """
-    from arch.bootstrap import SPA, StepM
+    names, models, base = _same_bars(losses, benchmark)
+    number("level", level, above=0.0, most=0.999999)
+    samples, seed = integer("samples", samples, 1), integer("seed", seed, 0)
+    gaps = base[:, None] - models
+    moving = ~_constant(gaps, np.abs(models).max(0) + np.abs(base).max())
+    ahead = np.where(moving, 0.0, np.round(gaps.mean(0) / _scale(models, base), 12)) > 0.0
+    lengths = [block_length(column) for column in gaps[:, moving].T]
+    block = max(lengths, default=1) if block is None else integer("block", block, 1, base.size)
+    options = {"block_size": block, "reps": samples, "bootstrap": "stationary", "seed": seed}
+    p_values, better = (1.0, 1.0, 1.0), ahead.copy()
+    if moving.any():
+        p_values, better[moving] = _tested(base, models[:, moving], level, options)
+    return Superior(
+        *((0.0, 0.0, 0.0) if ahead.any() else p_values),
+        tuple(name for name, is_better in zip(names, better, strict=True) if is_better),
+        _confidence_set((*names, "benchmark"), np.column_stack([models, base]), level, options),
+        block,
+    )
 
+
+def _same_bars(
+    losses: Mapping[str, npt.ArrayLike] | npt.ArrayLike, benchmark: npt.ArrayLike
+) -> tuple[tuple[str, ...], Floats, Floats]:
+    """Names of the rows, their losses [T, N] and the benchmark's [T], checked."""
     names, models = _columns("losses", losses)  # [T, N]
     base = numbers("benchmark", benchmark, 1)
     if models.shape[0] != base.size or base.size < 10 or not names:
@@ -76,33 +98,23 @@ def superior(
     for name, values in (("losses", models), ("benchmark", base)):
         if not np.isfinite(values).all():
             raise ValueError(f"{name} must be finite")
-    number("level", level, above=0.0, most=0.999999)
-    samples, seed = integer("samples", samples, 1), integer("seed", seed, 0)
-    gaps = base[:, None] - models
-    moving = ~_constant(gaps, np.abs(models).max(0) + np.abs(base).max())
-    ahead = [bool(gap > 0.0) for gap in np.where(moving, 0.0, np.round(gaps.mean(0) / _scale(models, base), 12))]
-    lengths = [block_length(column) for column in gaps[:, moving].T]
-    block = max(lengths, default=1) if block is None else integer("block", block, 1, base.size)
-    options = {"block_size": block, "reps": samples, "bootstrap": "stationary", "seed": seed}
-    p_values, found = {"consistent": 1.0, "lower": 1.0, "upper": 1.0}, set[int]()
-    if moving.any():
-        tested, places = models[:, moving], np.flatnonzero(moving)
-        spa = SPA(base, tested, **options)
-        spa.compute()
-        step = StepM(base, tested, size=1.0 - level, **options)
-        step.compute()
-        p_values = {name: float(spa.pvalues[name]) for name in p_values}
-        found = {int(places[int(i)]) for i in step.superior_models}
-    if any(ahead):
-        p_values = dict.fromkeys(p_values, 0.0)
-    return Superior(
-        p_values["consistent"],
-        p_values["lower"],
-        p_values["upper"],
-        tuple(name for i, name in enumerate(names) if i in found or ahead[i]),
-        _confidence_set((*names, "benchmark"), np.column_stack([models, base]), level, options),
-        block,
-    )
+    return tuple(names), models, base
+
+
+def _tested(
+    base: Floats, models: Floats, level: float, options: Mapping[str, Any]
+) -> tuple[tuple[float, float, float], npt.NDArray[np.bool_]]:
+    """SPA's p-values, consistent, lower and upper, and which rows [T, N] are better by StepM."""
+    from arch.bootstrap import SPA, StepM
+
+    spa = SPA(base, models, **options)
+    spa.compute()
+    step = StepM(base, models, size=1.0 - level, **options)
+    step.compute()
+    better = np.zeros(models.shape[1], dtype=bool)
+    better[[int(i) for i in step.superior_models]] = True
+    consistent, lower, upper = (float(spa.pvalues[name]) for name in ("consistent", "lower", "upper"))
+    return (consistent, lower, upper), better
 
 
 def _constant(differences: Floats, scale: Floats) -> npt.NDArray[np.bool_]:

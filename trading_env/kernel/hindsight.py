@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from trading_env.kernel.account import Account, move
+from trading_env.kernel.account import Account, Moved, move
 from trading_env.kernel.clock import bar_at
 from trading_env.kernel.compiled import compiled, inlined
 from trading_env.kernel.layout import CLOSES
@@ -13,6 +13,7 @@ from trading_env.kernel.rules import Floats, Ints, as_rules
 # Columns of a branch [S, 4]: its log growth since the start, and its account, scaled to equity 1. The scale does not
 # matter, since costs, interest and margin are proportional to the size of the account.
 BRANCH_GROWTH, BRANCH_CASH, BRANCH_UNITS, BRANCH_TARGET = range(4)
+DROPPED, GOES_ON = -1, -2  # instead of a row of ``best``: worth no further bar; the same branch, without a trade
 
 
 @inlined
@@ -28,6 +29,42 @@ def index_of(orders: Floats, target: float) -> int:
 def account_of(cash: float, units: float, target: float, years: float) -> Account:
     """The account of a branch; its other fields do not affect trades and are 0."""
     return Account(cash, units, target, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, years)
+
+
+@inlined
+def kind_of(moved: Moved, before: float, a: int, orders: Floats) -> int:
+    """Row of ``best`` in which an account with target ``before`` competes after order a; or DROPPED, or GOES_ON."""
+    if moved.units == 0.0:
+        return orders.shape[0]
+    if moved.traded != 0.0:
+        return a
+    if moved.target != before:
+        return DROPPED
+    return index_of(orders, 1.0) if moved.target == 1.0 else GOES_ON
+
+
+@inlined
+def add_best(
+    i: int,
+    n_branches: int,
+    n_kept: int,
+    best: Floats,
+    chosen: Ints,
+    branches: Floats,
+    origins: Ints,
+    alive: Ints,
+) -> int:
+    """Adds the best account of each kind as a branch that began at step i; returns how many there are."""
+    n_added = 0
+    for k in range(best.shape[0]):
+        if best[k, BRANCH_GROWTH] > -math.inf:
+            row = n_branches + n_added
+            for column in range(4):
+                branches[row, column] = best[k, column]
+            origins[row, 0], origins[row, 1], origins[row, 2] = i, chosen[k, 0], chosen[k, 1]
+            alive[n_kept + n_added] = row
+            n_added += 1
+    return n_added
 
 
 @compiled
@@ -64,56 +101,40 @@ def grow_branches(
     Returns:
         Number of branches alive at the end. If it is 0, all were ruined, and origins[-1] is the last step of one.
     """
-    rules = as_rules(values)
-    n_orders, n_branches, n_alive = orders.shape[0], 1, 1
+    rules, n_branches, n_alive = as_rules(values), 1, 1
     branches[0, BRANCH_GROWTH], branches[0, BRANCH_CASH] = 0.0, 1.0
     branches[0, BRANCH_UNITS], branches[0, BRANCH_TARGET] = 0.0, 0.0
     origins[0, 0], origins[0, 1], alive[0] = -1, -1, 0
     ruin, closes = math.log(rules.ruin_fraction), bars[CLOSES]
     for i in range(closes.shape[0] - 1):
         bar = bar_at(i, bars, rules)
-        for k in range(n_orders + 1):
+        for k in range(best.shape[0]):
             best[k, BRANCH_GROWTH] = -math.inf
         n_kept = 0
         for j in range(n_alive):
             s = alive[j]
-            behind, kept, kept_cash, kept_units = branches[s, BRANCH_GROWTH], False, 0.0, 0.0
-            for a in range(n_orders):
-                before = branches[s, BRANCH_TARGET]
-                account = account_of(branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS], before, years)
+            behind, before = branches[s, BRANCH_GROWTH], branches[s, BRANCH_TARGET]
+            account = account_of(branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS], before, years)
+            goes_on = False
+            for a in range(orders.shape[0]):
                 moved = move(account, orders[a], bar, rules)
-                cash, units, target, equity = moved.cash, moved.units, moved.target, moved.equity
-                growth = behind + math.log(equity) if equity > 0.0 else -math.inf
+                growth = behind + math.log(moved.equity) if moved.equity > 0.0 else -math.inf
                 if growth <= ruin:
                     origins[-1, 0], origins[-1, 1], origins[-1, 2] = i, s, a
                     continue
-                k = a
-                if units == 0.0:
-                    k = n_orders
-                elif moved.traded == 0.0 and target != before:
-                    continue
-                elif moved.traded == 0.0 and target == 1.0:
-                    k = index_of(orders, 1.0)
-                elif moved.traded == 0.0:
-                    kept, kept_cash, kept_units = True, cash, units
-                    continue
-                if growth > best[k, BRANCH_GROWTH]:
-                    best[k, BRANCH_GROWTH], best[k, BRANCH_TARGET] = growth, target
-                    best[k, BRANCH_CASH], best[k, BRANCH_UNITS] = cash / equity, units / equity
+                k = kind_of(moved, before, a, orders)
+                if k == GOES_ON:
+                    goes_on = True
+                    branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS] = moved.cash, moved.units
+                elif k != DROPPED and growth > best[k, BRANCH_GROWTH]:
+                    best[k, BRANCH_GROWTH], best[k, BRANCH_TARGET] = growth, moved.target
+                    best[k, BRANCH_CASH], best[k, BRANCH_UNITS] = moved.cash / moved.equity, moved.units / moved.equity
                     chosen[k, 0], chosen[k, 1] = s, a
-            if kept:
-                branches[s, BRANCH_CASH], branches[s, BRANCH_UNITS] = kept_cash, kept_units
+            if goes_on:
                 alive[n_kept] = s
                 n_kept += 1
-        for k in range(n_orders + 1):
-            if best[k, BRANCH_GROWTH] > -math.inf:
-                for column in range(4):
-                    branches[n_branches, column] = best[k, column]
-                origins[n_branches, 0], origins[n_branches, 1], origins[n_branches, 2] = i, chosen[k, 0], chosen[k, 1]
-                alive[n_kept] = n_branches
-                n_kept += 1
-                n_branches += 1
-        n_alive = n_kept
+        n_added = add_best(i, n_branches, n_kept, best, chosen, branches, origins, alive)
+        n_branches, n_alive = n_branches + n_added, n_kept + n_added
         if n_alive == 0:
             break
     return n_alive

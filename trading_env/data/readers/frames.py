@@ -107,9 +107,7 @@ def read_frame(
     """
     frame = _pandas(frame)
     _check_options(on_missing, sort, adjust, decimal, thousands)
-    is_file, layout = frame.attrs.get(_SOURCE, (False, None))
-    if layout is None:
-        frame, layout = _recognised(frame, is_file)
+    frame, is_file, layout = _with_layout(frame)
     frame, found = one_ticker(frame, ticker)
     roles = assign_roles(frame, layout, columns, time)
     if len(frame) == 0:
@@ -258,13 +256,14 @@ def _pandas(frame: Any) -> pd.DataFrame:
     raise TypeError(f"frame must be a pandas DataFrame, got {module}{type(frame).__name__}")
 
 
-def _recognised(frame: pd.DataFrame, is_file: bool) -> tuple[pd.DataFrame, Layout | None]:
-    """The frame and its layout, or None.
+def _with_layout(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool, Layout | None]:
+    """The frame, whether it is a file's, and its layout, or None.
 
     If the header matches a layout only together with the index's name, the index becomes a column.
     """
-    if len(frame) == 0:
-        return frame, None
+    is_file, layout = frame.attrs.get(_SOURCE, (False, None))
+    if layout is not None or len(frame) == 0:
+        return frame, is_file, layout
     known = recognise_file if is_file else recognise
     layout = known(list(frame.columns), frame.iloc[0].tolist())
     name = frame.index.name
@@ -272,7 +271,7 @@ def _recognised(frame: pd.DataFrame, is_file: bool) -> tuple[pd.DataFrame, Layou
         layout = recognise([name, *frame.columns], [frame.index[0], *frame.iloc[0]])
         if layout is not None:
             frame = frame.reset_index()
-    return frame, layout
+    return frame, is_file, layout
 
 
 def _times(frame: pd.DataFrame, positions: list[int], layout: Layout | None, **options: Any) -> Times | None:

@@ -65,7 +65,10 @@ class Held:
         if node == "lost":  # the test is open now, and the node is killed before it has ended
             Path(os.environ["REACHED"]).touch()
             time.sleep(600)
+        ends = time.monotonic() + 150
         while node == "head" and not Path(os.environ["REACHED"]).exists():
+            if time.monotonic() > ends:
+                raise TimeoutError("no job came to the other node")
             time.sleep(0.05)
         return [0] * len(observation), state
 
@@ -80,7 +83,7 @@ def broken(train, validation, keywords, seeds):
     return Held(seeds)
 """
 PROGRAM = """
-import os, sys, threading, time
+import faulthandler, os, sys, threading, time, traceback
 from pathlib import Path
 
 folder = Path(sys.argv[1])
@@ -90,13 +93,18 @@ from benchmarks.__main__ import main
 
 
 def kill(cluster, node):
-    while not (folder / "reached").exists():
-        time.sleep(0.05)
-    cluster.remove_node(node, allow_graceful=False)
-    (folder / "killed").touch()
+    try:
+        while not (folder / "reached").exists():
+            time.sleep(0.05)
+        cluster.remove_node(node, allow_graceful=False)
+        (folder / "killed").touch()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(3)
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(270, exit=True)  # where it stands, should it ever wait for good
     small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     os.environ |= {"NODE": "head", "REACHED": str(folder / "reached")}
     cluster = Cluster(initialize_head=True, head_node_args=small)
@@ -111,6 +119,7 @@ if __name__ == "__main__":
         main([*line[:2], "--folder", str(folder / "full"), "--engine", "ray", "--address", cluster.address])
     except SystemExit as left:
         (folder / "refused").write_text(str(left.code))
+    faulthandler.cancel_dump_traceback_later()
     cluster.shutdown()
     sys.exit(code)
 """
@@ -125,9 +134,11 @@ def folder(tmp_path_factory):
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(folder / "program.py"), str(folder)]
     ended = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=folder, timeout=600, check=False
+        command, capture_output=True, text=True, env=environment, cwd=folder, timeout=300, check=False
     )
-    assert ended.returncode == 1, ended.stdout + ended.stderr  # a contender is broken
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 1, said  # a contender is broken
+    assert "Timeout (" not in ended.stderr, said
     (folder / "said").write_text(ended.stderr)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
