@@ -13,6 +13,7 @@ HOUSES = {  # what each house may import of the others
     "trading_env": set(),
     "agents": set(),
     "benchmarks": {"trading_env", "agents"},
+    "course": {"trading_env", "agents", "benchmarks"},
 }
 ALLOWED = {"trading_env.command": {"agents"}}  # one room may import another house, inside functions alone
 LAW = {  # of each house: a room imports only from rooms further down, and from its own
@@ -36,9 +37,19 @@ LAW = {  # of each house: a room imports only from rooms further down, and from 
         {"evaluation"},
         {"statistics", "tasks"},
     ],
+    "course": [
+        {path.name for path in (ROOT / "course").glob("lab??_*")},
+        {"grading", "notebooks"},
+        {"checking", "labs", "pictures", "student"},
+    ],
 }
 # These may open every room.
-DOORS = {"trading_env": {"", "__main__", "sb3"}, "agents": {""}, "benchmarks": {"", "__main__"}}
+DOORS = {
+    "trading_env": {"", "__main__", "sb3"},
+    "agents": {""},
+    "benchmarks": {"", "__main__"},
+    "course": {"", "__main__"},
+}
 KERNEL_USERS = {"envs", "analysis", "integrations", "live", "kernel"}
 
 

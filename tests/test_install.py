@@ -8,13 +8,13 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "trading_env", "agents", "benchmarks")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "trading_env", "agents", "benchmarks", "course")
 
 PROGRAM = """
-import agents, benchmarks, gymnasium, trading_env
+import agents, benchmarks, course, gymnasium, trading_env
 from agents import DQN
 
-for package in (agents, benchmarks, trading_env):
+for package in (agents, benchmarks, course, trading_env):
     assert "fresh" in package.__file__, package.__file__
 env = gymnasium.make("trading_env:TradingEnv-v0", data="us-stocks/MSFT", random_start=True, episode_length=20)
 env.reset(seed=0)
@@ -53,3 +53,5 @@ def test_the_wheel_is_whole(tmp_path):
         str(python), "-m", "trading_env", "data", "us-stocks/MSFT", cwd=tmp_path, env=environment
     )
     assert (site / "bin" / "trading-env").exists()
+    run(str(python), "-m", "course", "copy", "dqn", cwd=tmp_path, env=environment)
+    assert (tmp_path / "dqn.ipynb").exists()

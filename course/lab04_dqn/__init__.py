@@ -1,0 +1,1 @@
+"""Lab 4: DQN, and reinforcement learning in trading."""

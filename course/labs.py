@@ -1,0 +1,48 @@
+"""The labs by number and name, and where their files are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab.
+
+    Attributes:
+        number: Its place in the course.
+        name: A short name for the command line.
+        title: Its topic.
+        minutes: Time that a student needs, the running of the notebook included.
+    """
+
+    number: int
+    name: str
+    title: str
+    minutes: int
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its files."""
+        return ROOT / self.package
+
+    @property
+    def package(self) -> str:
+        """The name of that folder."""
+        return f"lab{self.number:02d}_{self.name}"
+
+
+LABS = (Lab(4, "dqn", "DQN, and reinforcement learning in trading", 180),)
+
+
+def find(word: str) -> Lab:
+    """The lab of this name or number.
+
+    Raises:
+        ValueError: There is none; the message lists all names.
+    """
+    for lab in LABS:
+        if word in (lab.name, str(lab.number), lab.package):
+            return lab
+    raise ValueError(f"lab must be one of {', '.join(lab.name for lab in LABS)}, or its number, got {word!r}")
