@@ -32,9 +32,7 @@ def controls_of(suite: Suite, contender: str, seeds: int, draws: int = 8) -> lis
     Raises:
         ValueError: the contender does not learn, or is not in the suite.
     """
-    known = [one.name for one in suite.contenders if one.learns or one.make is not None]
-    if contender not in known:
-        raise ValueError(f"contender must be one that learns, {known}, got {contender!r}")
+    check_learns(suite, contender)
     fold = folds_of(data(suite.data[0]), suite.walk_forward, suite.purge)[-1]
     train, _, test = fold.markets(data(suite.data[0]))
     study = partial(timing, suite=suite, contender=contender, seeds=tuple(range(seeds)))
@@ -43,6 +41,13 @@ def controls_of(suite: Suite, contender: str, seeds: int, draws: int = 8) -> lis
     scaled = {"scaler": FeatureScaler().fit(train, features)} if suite.scale else {}
     growth, _ = grown(train, test, features, suite, contender, tuple(range(seeds)))
     return [*changed, hindsight_control(growth, test, **{**suite.env, "features": features, **scaled})]
+
+
+def check_learns(suite: Suite, contender: str) -> None:
+    """Raises ValueError unless the suite has a contender of this name that learns."""
+    known = [one.name for one in suite.contenders if one.learns or one.make is not None]
+    if contender not in known:
+        raise ValueError(f"controls must name a contender that learns, {known}, got {contender!r}")
 
 
 def timing(train: Market, test: Market, features: Any, suite: Suite, contender: str, seeds: tuple[int, ...]) -> Floats:

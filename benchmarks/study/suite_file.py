@@ -54,7 +54,7 @@ def with_hyperparameters(text: str, number: int, values: Mapping[str, Any]) -> s
 
 def write_hyperparameters(path: Path, number: int, values: Mapping[str, Any]) -> None:
     """Writes them into the file, whole or not at all; SuiteError names the file."""
-    text = path.read_bytes().decode()
+    text = path.read_bytes().decode("utf-8-sig")
     try:
         found = with_hyperparameters(text, number, values)
     except SuiteError as error:

@@ -21,6 +21,7 @@ from benchmarks.study.ledger import Ledger
 from benchmarks.study.results import KeptError
 from benchmarks.study.rows import Row
 from benchmarks.suites.run import prepared
+from benchmarks.tasks.checks import check_counts
 
 PROGRAM = "python -m benchmarks again"
 CERTIFICATES: dict[str, list[str]] = {"certify": [], "certify-family": ["--family"], "certify-quick": ["--quick"]}
@@ -37,8 +38,13 @@ class AgainSettings:
     """A built-in suite, a TOML file, or certify, certify-family or certify-quick."""
     folder: Path = Path("results")
     """Where studies are kept."""
+    seeds: int | None = None
+    """Seeds of each learner, if the study was run with another number than the suite's."""
     job: str | None = None
     """Id of the job whose row is trained again."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("seeds",))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,7 +73,7 @@ def known(settings: AgainSettings) -> tuple[Place, Sequence[Work]]:
         chosen_by, folder = parse(CERTIFICATES[settings.suite], PROGRAM), settings.folder / settings.suite
         jobs = list(jobs_of(list(chosen(chosen_by)), chosen_by.seeds, chosen_by.points))
         return Place(folder, folder / "ledger.jsonl", settings.suite), jobs
-    _, place, jobs_of_suite = prepared(settings.suite, settings.folder)
+    _, place, jobs_of_suite = prepared(settings.suite, settings.folder, settings.seeds)
     return place, jobs_of_suite
 
 
@@ -94,12 +100,14 @@ def largest_difference(before: Row, after: Row) -> tuple[str, float]:
             sizes[name] = np.inf
         elif not np.array_equal(one[name], other[name], equal_nan=True):
             gap = np.abs(one[name] - other[name])
-            sizes[name] = float(np.nanmax(gap)) if np.isfinite(gap).any() else np.inf
+            alike = np.array_equal(np.isnan(one[name]), np.isnan(other[name])) and np.isfinite(gap).any()
+            sizes[name] = float(np.nanmax(gap)) if alike else np.inf
     worst = max(sizes, key=lambda name: sizes[name])
     return worst, sizes[worst]
 
 
 def _arrays(row: Row) -> Mapping[str, Any]:
     parts = {"curves": row.curves, "metrics": row.metrics, "stress": row.stress, "learning": row.learning or {}}
+    parts["forecasts"] = row.forecasts
     names = ((part, name, values) for part, group in parts.items() for name, values in group.items())
     return {f"{part} {name}": values for part, name, values in names if name != "seconds"}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from agents.base.commands import checking, printable, refuse, refusing
+from agents.base.commands import checking, refuse, refusing
 from agents.common.files import check_folder, check_writable
 from benchmarks.reports import certify as certify_report
 from benchmarks.reports.figures import check_picture
@@ -15,21 +13,12 @@ from benchmarks.study.certificates.certified import check
 from benchmarks.study.certificates.job import CertifyJob, certificates_of, jobs_of
 from benchmarks.study.certificates.settings import CertifySettings, chosen, parse
 from benchmarks.study.engines.local import local
-from benchmarks.study.engines.place import FAILED, Place, Work
-from benchmarks.study.engines.run import run_all
+from benchmarks.study.engines.place import LinePlace
 from benchmarks.study.results import KeptError
 from benchmarks.suites.certify_controls import controls_of
+from benchmarks.suites.run import finish
 
 PROGRAM = "python -m benchmarks certify"
-
-
-@dataclass(frozen=True)
-class CertifyPlace(Place):
-    """The files of the certificates."""
-
-    def command(self, job: Work) -> str:
-        """The command that runs the missing jobs, of which this is one."""
-        return f"{PROGRAM} {self.suite}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     jobs = list(jobs_of(list(chosen(settings)), settings.seeds, settings.points))
     with refusing(PROGRAM, (KeptError, OSError)):
         certificates_of(jobs, settings.folder)  # a damaged row is named before anything is trained
-        failed = train_missing(jobs, settings, arguments) if settings.train else []
+        failed = train_missing(jobs, settings, arguments) if settings.train else 0
         certificates = certificates_of(jobs, settings.folder)
     if not certificates:
         raise refuse(PROGRAM, f"nothing to report: {settings.folder} has no results of these settings")
@@ -50,25 +39,14 @@ def main(arguments: Sequence[str]) -> int:
     check(certificates)
     for control in controls:
         control.require()
-    return 1 if failed else 0
-
-
-def train_missing(jobs: Sequence[CertifyJob], settings: CertifySettings, arguments: Sequence[str]) -> list[CertifyJob]:
-    """Runs the jobs whose rows are missing, and returns those that failed."""
-    place = CertifyPlace(settings.folder, settings.folder / "ledger.jsonl", shlex.join(arguments))
-    done = 0
-
-    def tell(job: CertifyJob, state: str) -> None:
-        nonlocal done
-        done += 1
-        if settings.progress:
-            print(printable(f"{done}/{len(jobs)} {state}: {job.name}"), file=sys.stderr, flush=True)
-
-    states = run_all(jobs, place, local(settings.processes), tell)
-    failed = [job for job in jobs if states[job.id] == FAILED]
-    for job in failed:
-        print(printable(f"failed: {job.name}; see {place.failure(job)}, run alone: {place.command(job)}"))
     return failed
+
+
+def train_missing(jobs: Sequence[CertifyJob], settings: CertifySettings, arguments: Sequence[str]) -> int:
+    """Runs the jobs whose rows are missing; 1 if one of them failed."""
+    line = shlex.join([*PROGRAM.split(), *arguments])
+    place = LinePlace(settings.folder, settings.folder / "ledger.jsonl", line)
+    return finish(jobs, place, local(settings.processes), settings.progress)
 
 
 def check_settings(settings: CertifySettings) -> None:

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     with checking(PROGRAM):
         _, place, jobs = opened(settings.suite, settings.folder, settings.seeds)
-    with refusing(PROGRAM, (KeptError, OSError)):
+    with refusing(PROGRAM, (KeptError, OSError, ValueError, TypeError)):  # the data may be gone, or changed
         frame = frame_of(rows_of(jobs, place))
         if settings.csv is not None:
             write(settings.csv, frame.to_csv(index=False).encode())

@@ -20,14 +20,14 @@ from benchmarks.reports import study as report
 from benchmarks.study.checks import check, try_own
 from benchmarks.study.engines.local import local
 from benchmarks.study.engines.on_ray import EngineError, on_ray
-from benchmarks.study.engines.place import FAILED, Engine, Place
+from benchmarks.study.engines.place import FAILED, Engine, Place, Work
 from benchmarks.study.engines.run import rows_of, run_all, shard_of
 from benchmarks.study.job import Job, data, jobs_of
 from benchmarks.study.learning_curves import curves_of
 from benchmarks.study.ledger import Ledger
 from benchmarks.study.results import KeptError, json_bytes
 from benchmarks.study.suite import Suite, SuiteError, path_of
-from benchmarks.tasks.checks import check_counts
+from benchmarks.tasks.checks import check_counts, check_processes
 
 PROGRAM = "python -m benchmarks run"
 ERRORS = (EngineError, KeptError, OSError)  # that end a study in one line
@@ -65,8 +65,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds",))
-        if self.processes is not None and not 0 <= self.processes <= 1_024:
-            raise ValueError(f"processes must be in [0, 1024], got {self.processes}")
+        check_processes(self.processes)
         other = {"local": "address", "ray": "processes"}[self.engine]
         if getattr(self, other) is not None:
             raise ValueError(f"{other} cannot be given for the engine {self.engine}, got {getattr(self, other)!r}")
@@ -132,11 +131,11 @@ def begin(suite: Suite, place: Place, jobs: Sequence[Job]) -> None:
     try_own(jobs, place)
 
 
-def finish(jobs: Sequence[Job], place: Place, engine: Engine, progress: bool = True) -> int:
+def finish(jobs: Sequence[Work], place: Place, engine: Engine, progress: bool = True) -> int:
     """Runs the jobs whose rows are missing, with a line for each on stderr; returns 1 if one failed, which is told."""
     total, done = len(jobs), 0
 
-    def tell(job: Job, state: str) -> None:
+    def tell(job: Work, state: str) -> None:
         nonlocal done
         done += 1
         if progress:

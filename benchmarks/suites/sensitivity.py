@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,14 @@ from agents.common.files import check_folder
 from benchmarks.reports import sensitivity as report
 from benchmarks.reports import table as tables
 from benchmarks.reports.figures import picture
-from benchmarks.study.certificates.job import CertifyJob, certificates_of, jobs_of
+from benchmarks.study.certificates.job import certificates_of, jobs_of
 from benchmarks.study.engines.local import local
-from benchmarks.study.engines.place import FAILED, Place
-from benchmarks.study.engines.run import run_all
+from benchmarks.study.engines.place import LinePlace
 from benchmarks.study.provenance import in_words
 from benchmarks.study.results import KeptError
 from benchmarks.study.sensitivity import SECOND, Grid, surfaces
-from benchmarks.tasks.checks import check_counts
+from benchmarks.suites.run import finish
+from benchmarks.tasks.checks import check_counts, check_processes
 
 PROGRAM = "python -m benchmarks sensitivity"
 DESCRIPTION = """\
@@ -62,9 +63,10 @@ class SensitivitySettings:
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds", "steps"))
+        check_processes(self.processes)
         for name, least in (("rates", 1e-8), ("batches", 1), ("entropies", 0.0)):
             values = getattr(self, name)
-            if not values or len(set(values)) < len(values) or not min(values) >= least:
+            if not values or len(set(values)) < len(values) or not all(least <= value < math.inf for value in values):
                 raise ValueError(f"{name} must be different numbers of at least {least:g}, got {list(values)}")
         if not self.agents:
             raise ValueError(f"agents must be of {list(SECOND)}, got none")
@@ -96,13 +98,9 @@ def main(arguments: Sequence[str]) -> int:
         jobs = list(jobs_of([entry for grid in grids for entry in grid.entries()], settings.seeds, points=1))
         check_folder(settings.folder, "folder")
 
-    def tell(job: CertifyJob, state: str) -> None:
-        if settings.progress:
-            print(printable(f"{state}: {job.name}"), file=sys.stderr, flush=True)
-
-    place = Place(settings.folder, settings.folder / "ledger.jsonl", "sensitivity")
+    place = LinePlace(settings.folder, settings.folder / "ledger.jsonl", shlex.join([*PROGRAM.split(), *arguments]))
     with refusing(PROGRAM, (KeptError, OSError)):
-        states = run_all(jobs, place, local(settings.processes), tell)
+        failed = finish(jobs, place, local(settings.processes), settings.progress)
         certificates = certificates_of(jobs, settings.folder)
     if not certificates:
         raise refuse(PROGRAM, f"no training succeeded; see {settings.folder}/failed")
@@ -116,4 +114,4 @@ def main(arguments: Sequence[str]) -> int:
         {settings.folder / "sensitivity.md": "\n".join([*page, ""]).encode(), path: picture(report.draw(found), path)}
     )
     print(printable(f"written: {settings.folder}/sensitivity.md, sensitivity.png"))
-    return int(FAILED in states.values())
+    return failed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,17 +12,17 @@ import tyro
 
 from agents.base import commands
 from agents.base.commands import checking, printable, refusing
-from agents.common.files import write
+from agents.common.files import check_folder, write
 from benchmarks.reports import beside, table
 from benchmarks.study.engines.local import local
-from benchmarks.study.engines.run import rows_of, run_all
-from benchmarks.study.job import Job
+from benchmarks.study.engines.place import LinePlace
+from benchmarks.study.engines.run import rows_of
 from benchmarks.study.provenance import made
 from benchmarks.study.results import KeptError, json_bytes
 from benchmarks.study.retrained import jobs_at_costs, retrained_curves
-from benchmarks.study.study_controls import controls_of
-from benchmarks.suites.run import prepared
-from benchmarks.tasks.checks import check_counts
+from benchmarks.study.study_controls import check_learns, controls_of
+from benchmarks.suites.run import finish, prepared
+from benchmarks.tasks.checks import check_counts, check_processes
 
 PROGRAM = "python -m benchmarks stress"
 
@@ -55,29 +55,30 @@ class StressSettings:
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds",))
+        check_processes(self.processes)
         if self.draws < 2:
             raise ValueError(f"draws must be at least 2, got {self.draws}")
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Trains what is missing, and writes stress.json into the study's folder."""
+def main(arguments: Sequence[str]) -> int:
+    """Trains what is missing, and writes stress.json into the study's folder; 1 if a job failed."""
     settings: StressSettings = commands.parse(PROGRAM, StressSettings, list(arguments), description=DESCRIPTION)
     with checking(PROGRAM):
-        suite, place, _ = prepared(settings.suite, settings.folder, settings.seeds)
+        suite, own, _ = prepared(settings.suite, settings.folder, settings.seeds)
         if suite.tasks:
             raise ValueError(f"suite must be of data: {settings.suite!r} has tasks, which have no costs")
-        jobs = jobs_at_costs(suite) if settings.retrain else {}
-    path = place.folder / beside.FILE
-    found = beside.read(path)
-
-    def tell(job: Job, state: str) -> None:
-        if settings.progress:
-            print(printable(f"{state}: {job.name}, {job.suite.name}"), file=sys.stderr, flush=True)
+        if settings.controls is not None:
+            check_learns(suite, settings.controls)
+        at_costs = jobs_at_costs(suite) if settings.retrain else {}
+        check_folder(own.folder, "folder")
+    place = LinePlace(own.folder, own.ledger, shlex.join([*PROGRAM.split(), *arguments]))
+    path, jobs = place.folder / beside.FILE, [job for ones in at_costs.values() for job in ones]
 
     with refusing(PROGRAM, (KeptError, OSError)):
-        run_all([job for ones in jobs.values() for job in ones], place, local(settings.processes), tell)
+        found = beside.read(path)
+        failed = finish(jobs, place, local(settings.processes), settings.progress)
         if jobs:
-            rows = {cost: rows_of(ones, place) for cost, ones in jobs.items()}
+            rows = {cost: rows_of(ones, place) for cost, ones in at_costs.items()}
             found["retrained"] = {**retrained_curves(rows), **made()}
     if settings.controls is not None:
         with checking(PROGRAM):
@@ -88,3 +89,4 @@ def main(arguments: Sequence[str]) -> None:
     for one in beside.tables_of(found):
         table.show(one, console)
     print(printable(f"written: {path}"))
+    return failed

@@ -19,7 +19,7 @@ from benchmarks.study.suite import SuiteError
 from benchmarks.study.suite_file import own_file, toml, write_hyperparameters
 from benchmarks.study.tuning.trial import result_of
 from benchmarks.suites.run import prepared
-from benchmarks.tasks.checks import check_counts
+from benchmarks.tasks.checks import check_counts, check_processes
 
 if TYPE_CHECKING:
     from benchmarks.study.tuning.run import Tuning
@@ -58,8 +58,7 @@ class TuneSettings:
 
     def __post_init__(self) -> None:
         check_counts(self, ("trials", "seeds"))
-        if self.processes is not None and not 0 <= self.processes <= 1_024:
-            raise ValueError(f"processes must be in [0, 1024], got {self.processes}")
+        check_processes(self.processes)
         if self.trial is not None and self.write:
             raise ValueError("write cannot be given with trial, which chooses nothing")
 

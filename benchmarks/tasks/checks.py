@@ -24,6 +24,12 @@ def check_counts(settings: Any, names: Sequence[str]) -> None:
             raise ValueError(f"{name} must be at most {_MOST[name]:,}, got {value}")
 
 
+def check_processes(processes: int | None) -> None:
+    """Raises ValueError unless it is None, 0 for this process alone, or a number that a machine can hold."""
+    if processes is not None and not 0 <= processes <= MOST_PROCESSES:
+        raise ValueError(f"processes must be in [0, {MOST_PROCESSES}], got {processes}")
+
+
 def check_name(name: str) -> None:
     """Raises ValueError unless the name is that of a direct subfolder, without a path."""
     plain = (

@@ -308,7 +308,7 @@ class TradingEnv(HasSpec, ShowsEpisode, gym.Env[Any, Any]):
 
         Raises:
             ValueError: the state belongs to another env or is invalid: an index outside the data, a number that is
-                not finite, parts that contradict each other. The env is unchanged then.
+                not finite, an account out of balance. The env is unchanged then. Past orders are not run again.
         """
         from trading_env.envs.checked_state import check_episode, check_streams
 

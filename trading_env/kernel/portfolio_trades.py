@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from trading_env.kernel.account import fee_of, fee_rate, to_lots, trade_to_target, whole_lots
+from trading_env.kernel.account import cost_of, fee_of, fee_rate, to_lots, trade_to_target, whole_lots
 from trading_env.kernel.compiled import inlined
 from trading_env.kernel.records import pick
 from trading_env.kernel.rules import Floats, Rules
@@ -148,6 +148,38 @@ def trades_at(
 
 
 @inlined
+def growth(d: float, units: float) -> float:
+    """Units by which a trade of d makes a position larger, or those of the new one if it turns to the other side."""
+    after = units + d
+    if after * units < 0.0:
+        return abs(after)
+    return max(abs(after) - abs(units), 0.0)
+
+
+@inlined
+def shorten_purchases(units: Floats, scratch: Floats, fees: Floats, equity: float, rules: Rules) -> None:
+    """Takes whole lots off the trades that add to positions, if the gross exposure would be beyond max_leverage.
+
+    Trades that reduce positions, rounded to whole lots, leave more of them than their weights.
+    """
+    gross, added, paid = 0.0, 0.0, 0.0
+    for k in range(units.shape[0]):
+        d, p = scratch[TRADE, k], scratch[PRICE, k]
+        gross += abs(units[k] + d) * p
+        added += growth(d, units[k]) * p
+        paid += cost_of(d, p, rules_for(k, fees, rules))
+    excess = gross - rules.max_leverage * (equity - paid)
+    if excess <= 1e-9 * equity or added == 0.0:
+        return
+    for k in range(units.shape[0]):
+        more = growth(scratch[TRADE, k], units[k])
+        if more > 0.0:
+            d = scratch[TRADE, k] - math.copysign(min(1.0, excess / added) * more, scratch[TRADE, k])
+            d = to_lots(whole_lots(d, rules.lot_size), units[k], rules.lot_size)
+            scratch[TRADE, k] = 0.0 if abs(d) * scratch[PRICE, k] < rules.min_trade * equity else d
+
+
+@inlined
 def choose_trades(units: Floats, scratch: Floats, fees: Floats, equity: float, rules: Rules) -> None:
     """Writes the trades of an account with this equity E_p to scratch.
 
@@ -174,3 +206,5 @@ def choose_trades(units: Floats, scratch: Floats, fees: Floats, equity: float, r
         if not trades_at(base, paid, share, units, scratch, fees, equity, rules):
             break
         gross, frozen = sizes(units, scratch)
+    if rules.lot_size != 0.0:
+        shorten_purchases(units, scratch, fees, equity, rules)

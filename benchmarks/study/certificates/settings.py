@@ -10,7 +10,7 @@ from typing import Any
 import tyro
 
 from agents.base import commands
-from benchmarks.tasks.checks import MOST_PROCESSES, check_counts
+from benchmarks.tasks.checks import check_counts, check_processes
 from benchmarks.tasks.entries import ENTRIES, QUICK
 from benchmarks.tasks.families import FAMILIES, entries_of
 from benchmarks.tasks.problems import PROBLEMS, Entry
@@ -68,8 +68,7 @@ class CertifySettings:
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds", "points"))
-        if self.processes is not None and not 0 <= self.processes <= MOST_PROCESSES:
-            raise ValueError(f"processes must be in [0, {MOST_PROCESSES}], got {self.processes}")
+        check_processes(self.processes)
         for name, known in (
             ("problems", {*FAMILIES} if self.family else {*_ALONE}),
             ("sides", {*SIDES}),

@@ -63,6 +63,14 @@ class Place:
         return f"python -m benchmarks run {shlex.quote(self.suite)} --folder {folder} --job {job.id}"
 
 
+class LinePlace(Place):
+    """The files of a command other than ``run``; ``suite`` is its whole line."""
+
+    def command(self, job: Work) -> str:
+        """The same line: it runs the missing jobs, of which this is one."""
+        return self.suite
+
+
 Pass = Callable[[Sequence[Any], Place], Iterator[tuple[Any, str]]]
 """Runs each job once, and yields it with its state as it ends."""
 Engine = AbstractContextManager[Pass]

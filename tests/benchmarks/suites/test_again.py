@@ -53,6 +53,9 @@ def test_a_row_comes_out_again_and_a_changed_one_is_told(tmp_path, capsys):
     exposure[1, 7] += 0.25
     changed = replace(row, curves={**row.curves, "exposure": exposure})
     assert largest_difference(row, changed) == ("curves exposure", pytest.approx(0.25))
+    exposure[0, 3] = np.nan
+    assert largest_difference(row, replace(row, curves={**row.curves, "exposure": exposure}))[1] == np.inf
+    exposure[0, 3] = row.curves["exposure"][0, 3]
     changed.write(place.row(learner))
     assert main(["again", *line, "--job", learner.id]) == 1
     assert "curves exposure differs by up to 0.25" in capsys.readouterr().out

@@ -174,7 +174,7 @@ def test_learners_are_trained_at_each_cost_and_controls_stand_beside_the_table(s
 def test_controls_of_a_row_that_does_not_learn_are_refused(study, capsys):
     with pytest.raises(SystemExit):
         main(["stress", *study[1][1:4], "--no-retrain", "--controls", "flat"])
-    assert "contender must be one that learns" in capsys.readouterr().err
+    assert "controls must name a contender that learns" in capsys.readouterr().err
 
 
 def test_one_job_can_be_run_alone_and_shards_meet(study, tmp_path, capsys):

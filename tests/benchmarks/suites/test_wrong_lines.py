@@ -12,11 +12,18 @@ from benchmarks.__main__ import main
 from benchmarks.speed import run as speed
 from benchmarks.study.certificates.job import jobs_of
 from benchmarks.study.certificates.settings import CertifySettings, chosen
-from benchmarks.suites import certify, compare, counterfactual, curves, forecast
+from benchmarks.suites import certify, compare, counterfactual, curves, forecast, run, sensitivity, stress
 
 ROOT = Path(__file__).parents[3]
 WORK = ((compare, "finish"), (forecast, "finish"), (speed, "measure"), (curves, "finish"))
-WORK += ((certify, "train_missing"), (certify, "controls_of"), (counterfactual, "finish"))
+WORK += (
+    (run, "finish"),
+    (stress, "finish"),
+    (sensitivity, "finish"),
+    (certify, "train_missing"),
+    (certify, "controls_of"),
+    (counterfactual, "finish"),
+)
 
 WRONG = {  # the line: what its error must hold
     "compere": "compere",
@@ -112,10 +119,36 @@ WRONG = {  # the line: what its error must hold
     "speed --env Nope-v0": "--env",
     "speed --folder FILE": "folder",
     "speed --name a/b": "name",
+    "run smoke --processes -1": "processes",
+    "run smoke --folder FILE": "folder",
+    "rows gone.toml": "gone.csv",
+    "stress smoke --processes -1": "processes",
+    "stress smoke --controls nope": "controls",
+    "stress smoke --controls buy_and_hold": "controls",
+    "stress smoke --folder FILE": "folder",
+    "stress smoke --folder broken": "stress.json",
+    "tune smoke --contender DQN --processes -1": "processes",
+    "sensitivity --processes -1": "processes",
+    "sensitivity --rates 1e-3 inf": "rates",
+    "sensitivity --folder FILE": "folder",
+    "again smoke --seeds 0": "seeds",
     "counterfactual --seeds 0": "seeds",
     "counterfactual --seeds 2.5": "--seeds",
     "counterfactual --budget 3": "--budget",
 }
+
+
+GONE = """
+name = "gone"
+data = ["gone.csv"]
+benchmark = "flat"
+
+[walk_forward]
+folds = 2
+
+[[contenders]]
+strategy = "flat"
+"""
 
 
 @pytest.fixture
@@ -136,6 +169,9 @@ def place(tmp_path, monkeypatch):
     settings = CertifySettings(problems=("drift",), agents=("PPO",), sides=("ours",))
     job = next(jobs_of(list(chosen(settings)), settings.seeds, settings.points))
     (tmp_path / "damaged" / "rows" / f"{job.id}.npz").write_text("PK")
+    (tmp_path / "gone.toml").write_text(GONE)
+    (tmp_path / "broken" / "smoke").mkdir(parents=True)
+    (tmp_path / "broken" / "smoke" / "stress.json").write_text("{")
     for module, work in WORK:
         monkeypatch.setattr(module, work, lambda *args, **keywords: pytest.fail("it trains"))
     return tmp_path

@@ -10,7 +10,7 @@ from gymnasium.error import ResetNeeded
 
 from tests.trading_env.markets import gappy_panel, random_market
 from tests.trading_env.pairwise import assert_same
-from trading_env import Costs, Panel, PortfolioConfig, PortfolioEnv, PortfolioVectorEnv
+from trading_env import Costs, Market, Panel, PortfolioConfig, PortfolioEnv, PortfolioVectorEnv
 
 ID = "trading_env:PortfolioEnv-v0"
 PANEL = gappy_panel(5)
@@ -49,6 +49,28 @@ def test_weights_after_the_costs_are_those_of_the_action(action, leverage, weigh
         np.testing.assert_allclose(info["weights"], weights, rtol=1e-13, atol=0.0)
         assert info["exposure"] == pytest.approx(sum(weights))
         assert info["gross"] == pytest.approx(np.abs(weights).sum())
+
+
+@pytest.mark.parametrize("min_trade", [0.0, 0.05])
+@pytest.mark.parametrize(("leverage", "allow_short"), [(1.0, False), (2.0, True)])
+def test_lots_never_take_the_gross_exposure_beyond_max_leverage(leverage, allow_short, min_trade):
+    constant = [Market.from_arrays([10.0] * 60, open=[10.0] * 60, name=name) for name in "ABC"]
+    env = PortfolioEnv(
+        Panel.from_markets(constant),
+        window=1,
+        features=["close"],
+        costs=FREE,
+        initial_cash=1000.0,
+        margin={"max_leverage": leverage},
+        allow_short=allow_short,
+        min_trade=min_trade,
+        lot_size=13.0,
+    )
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(58):
+        info = env.step(env.action_space.sample())[4]
+        assert info["gross"] <= leverage * (1.0 + 1e-9)
 
 
 def test_one_of_puts_all_into_one_instrument_or_into_cash():
@@ -150,7 +172,9 @@ def test_observations_of_two_calls_share_no_memory():
 
 
 def test_shuffle_symbols_draws_an_order_in_which_all_else_stays_the_same():
-    plain, shuffled = begun(observation="dict"), PortfolioEnv(**PLAIN, observation="dict", shuffle_symbols=True)
+    dear = {symbol: {"commission": 0.001 * k, "fixed": 3.0 * k, "minimum": 5.0} for k, symbol in enumerate("ABCD")}
+    keywords = {"observation": "dict", "costs": dear}
+    plain, shuffled = begun(**keywords), PortfolioEnv(**PLAIN, **keywords, shuffle_symbols=True)
     orders = set()
     for seed in range(8):
         plain.reset(seed=seed)
@@ -196,22 +220,25 @@ def test_the_counterfactual_is_what_each_action_would_have_done(reward):
 
 def test_the_vector_env_has_the_counterfactuals_of_the_scalar_ones_after_a_same_step_reset_too():
     keywords = {**PLAIN, "actions": "one_of", "episode_length": 2, "random_start": True, "shuffle_symbols": True}
+    keywords["data"] = [PANEL, gappy_panel(6)]  # the reset may go to the other one
     envs = PortfolioVectorEnv(3, **keywords, autoreset_mode="SAME_STEP")
     singles = [PortfolioEnv(**keywords) for _ in range(3)]
-    envs.reset(seed=0)
-    for j, env in enumerate(singles):
-        env.reset(seed=j)
-    for t in range(5):
-        actions = np.array([t % 5, 1, 4])
-        _, _, terminated, truncated, _ = envs.step(actions)
-        rewards, obs = envs.counterfactual()
+    last = {"start": int(PANEL.ends[2]) - 2, "data": 0}  # an episode that ends with the third instrument's last bar
+    for seed in range(8):
+        envs.reset(seed=seed, options=last)
         for j, env in enumerate(singles):
-            env.step(int(actions[j]))
-            own, own_obs = env.counterfactual()
-            np.testing.assert_array_equal(rewards[j], own)
-            np.testing.assert_array_equal(obs[j], own_obs)
-            if terminated[j] or truncated[j]:
-                env.reset()
+            env.reset(seed=seed + j, options=last)
+        for t in range(5):
+            actions = np.array([t % 5, 1, 4])
+            _, _, terminated, truncated, _ = envs.step(actions)
+            rewards, obs = envs.counterfactual()
+            for j, env in enumerate(singles):
+                env.step(int(actions[j]))
+                own, own_obs = env.counterfactual()
+                np.testing.assert_array_equal(rewards[j], own)
+                np.testing.assert_array_equal(obs[j], own_obs)
+                if terminated[j] or truncated[j]:
+                    env.reset()
 
 
 def test_the_counterfactual_needs_discrete_actions_and_a_step():
@@ -242,7 +269,7 @@ def test_a_reward_of_one_account_gets_numbers_and_arrays_of_the_instruments():
 def test_excess_is_measured_against_equal_weights_in_all_that_is_listed():
     env = begun(reward="excess_log_return", costs=FREE, fill="close")
     closes = PANEL.last_close
-    for _ in range(30):
+    for _ in range(54):  # the third instrument is delisted after row 39
         before = env.task.firsts[0] if env.history().empty else int(env.history()["bar"].iloc[-1])
         listed = (PANEL.listed <= before) & (PANEL.ends > before)
         _, reward, _, _, info = env.step(np.zeros(4))
@@ -318,6 +345,7 @@ WRONG_STATES = {
     "cash that is no number": (altered("_accounts", (0, 0), np.nan), "_accounts.* finite"),
     "equity out of nowhere": (altered("_accounts", (0, 1), 1e9), "_accounts.* steps can lead to"),
     "units of another size": (altered("_accounts", (0, 7), 1e9), "_accounts.* steps can lead to"),
+    "a peak below the equity": (altered("_accounts", (0, 2), 1.0), "_accounts.* steps can lead to"),
     "an order that is none": (altered("_orders", (0, 0), 3), "_orders"),
     "a panel that is none": (altered("_clock", (0, 4), 9), "_clock"),
     "a row beyond the data": (altered("_clock", (0, 0), 10**6), "_clock"),
@@ -338,6 +366,19 @@ def test_a_wrong_state_is_refused_by_name_and_nothing_of_it_is_taken(case):
     action = np.full(4, 0.1)
     for ours, theirs in zip(env.step(action), twin.step(action), strict=True):
         assert_same(ours, theirs)
+
+
+def test_a_state_has_no_units_of_what_is_delisted():
+    env = begun()
+    while env.step(np.zeros(4))[4]["bar"] < 45:  # the third instrument is delisted after row 39
+        pass
+    state = env.get_state()
+    env.set_state(json_like(state))
+    accounts = state["_accounts"]
+    accounts[0, 7 + 2] = 1.0  # of the third instrument, bought at its last close
+    accounts[0, 0] -= PANEL.last_close[45, 2]
+    with pytest.raises(ValueError, match=r"_accounts.* steps can lead to"):
+        env.set_state(state)
 
 
 def test_an_env_that_was_never_reset_has_a_state_too():
@@ -367,6 +408,8 @@ WRONG = {
     "panels of different size": ({"data": [PANEL, gappy_panel(1, instruments=5)]}, ValueError, "as many instruments"),
     "panels and others": ({"data": [PANEL, "us-stocks"]}, TypeError, "a list of Panels alone"),
     "an episode too long": ({"episode_length": 10**6}, ValueError, "too few"),
+    "hold one_of": ({"actions": "one_of", "allow_hold": True}, ValueError, "allow_hold=True belongs to"),
+    "costs of nothing": ({"costs": dict.fromkeys("ABCD")}, TypeError, r"costs\['A'\] must be a Costs"),
     "short one_of": ({"actions": "one_of", "allow_short": True}, ValueError, "allow_short=True belongs to"),
     "a render mode": ({"render_mode": "gif"}, ValueError, "render_mode must be one of"),
     "no open": ({"data": Panel.from_markets([PANEL.market("A")]), "fill": "opening"}, ValueError, "fill must be"),

@@ -114,7 +114,8 @@ def _choices(weights: Floats, most: float) -> npt.NDArray[np.int64]:
     """The discrete actions (T,) with these weights: all in one instrument, or cash."""
     chosen, n = weights.argmax(axis=1), weights.shape[1]
     chosen[weights.max(axis=1) == 0.0] = n
-    missed = np.abs(weights - most * np.eye(n + 1, n)[chosen]).max(axis=1) > 1e-9
+    distance = np.abs(weights - most * np.eye(n + 1, n)[chosen]).max(axis=1)
+    missed = ~(distance <= 1e-9)  # NaN is no choice either
     if missed.any():
         wrong = weights[int(missed.argmax())].tolist()
         raise ValueError(f"env has no action for the weights {brief(wrong)}: actions='one_of' is all in one, or cash")

@@ -83,6 +83,8 @@ class PortfolioConfig:
         }
         if self.allow_short and self.actions == "one_of":
             raise ValueError("allow_short=True belongs to actions='continuous': 'one_of' buys one instrument or none")
+        if self.allow_hold and self.actions == "one_of":
+            raise ValueError("allow_hold=True belongs to actions='continuous': no action of 'one_of' is NaN")
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -133,7 +135,9 @@ def portfolio_config_of(owner: Callable[..., Any], keywords: Mapping[str, Any]) 
 
 def _checked_costs(costs: Any) -> Costs | dict[str, Costs]:
     """One Costs, or a mapping of symbols to Costs: the values of its fields are numbers, not Costs."""
-    by_symbol = isinstance(costs, Mapping) and any(isinstance(part, (Costs, Mapping)) for part in costs.values())
+    by_symbol = isinstance(costs, Mapping) and any(
+        part is None or isinstance(part, (Costs, Mapping)) for part in costs.values()
+    )
     if not by_symbol:
         one: Costs = as_config(Costs, costs, "costs")
         return one

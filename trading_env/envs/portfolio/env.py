@@ -245,7 +245,7 @@ class PortfolioEnv(HasSpec, ShowsPortfolio, gym.Env[Any, Any]):
 
         Raises:
             ValueError: the state belongs to another env or is invalid: an index outside the data, a number that is
-                not finite, parts that contradict each other. The env is unchanged then.
+                not finite, an account out of balance. The env is unchanged then. Past orders are not run again.
         """
         episode = portfolio_state.check_episode(self.task, state)
         streams = check_streams([self.np_random], state["streams"])

@@ -6,6 +6,7 @@ import pytest
 
 from tests.trading_env.markets import gappy_panel, random_market
 from trading_env import Panel, PortfolioEnv, PortfolioVectorEnv, TradingEnv
+from trading_env.analysis.portfolio.backtest import portfolio_backtest
 from trading_env.analysis.portfolio.strategies import buy_and_hold, equal_weight, inverse_volatility
 from trading_env.envs.acting.portfolio_policy import PortfolioPolicy
 
@@ -180,5 +181,7 @@ def test_wrong_weights_and_envs_are_named():
     ):
         with pytest.raises(error, match=message):
             PortfolioPolicy(weights, other)
+    with pytest.raises(ValueError, match="allow_hold=True belongs to actions='continuous'"):
+        portfolio_backtest(buy_and_hold, panel, actions="one_of")
     with pytest.raises(ValueError, match="state must lie in the episode"):
         PortfolioPolicy(good, env).predict(np.zeros(3), (np.array([99]),))
