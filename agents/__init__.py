@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agents.recurrent_a2c import RecurrentA2C as RecurrentA2C
     from agents.recurrent_dqn import RecurrentDQN as RecurrentDQN
     from agents.reinforce import REINFORCE as REINFORCE
+    from agents.sac import SAC as SAC
     from agents.td_lambda import TDLambda as TDLambda
 
 AGENTS = {
@@ -34,6 +35,7 @@ AGENTS = {
     "Rainbow": "agents.rainbow",
     "RecurrentA2C": "agents.recurrent_a2c",
     "RecurrentDQN": "agents.recurrent_dqn",
+    "SAC": "agents.sac",
     "TDLambda": "agents.td_lambda",
 }
 """The module of each agent, by its name; the agent itself is `getattr(agents, name)`."""

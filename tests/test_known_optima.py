@@ -8,6 +8,7 @@ import numpy as np
 from agents.a2c import A2C
 from agents.dqn import DQN
 from agents.recurrent_a2c import RecurrentA2C
+from agents.sac import SAC
 from trading_env import Costs, TradingVectorEnv
 from trading_env.data.simulators import regime_switching
 
@@ -60,14 +61,14 @@ def test_dqn_follows_the_regime_to_99_percent_of_the_optimal_log_wealth():
     assert (scores / log_wealth(follow, test, 1) >= 0.99).all(), scores
 
 
-def earned(policy, paths, lead):
-    """Mean reward per step [*lead] on Moody and Saffell's price, K paths each, the last of lead."""
-    envs = gym.make_vec("reference/MoodySaffell-v0", math.prod(lead), **HIDDEN_TREND)
+def earned(policy, paths, lead, env="reference/MoodySaffell-v0", **keywords):
+    """Mean reward per step [*lead] in an env of the reference, K paths each, the last of lead."""
+    envs = gym.make_vec(env, math.prod(lead), **(keywords or HIDDEN_TREND))
     obs, _ = envs.reset(options={"noise_seed": np.broadcast_to(paths, lead).ravel()})
     total, state, start = np.zeros(lead), None, np.ones(lead, bool)
     for _ in range(1000):
         action, state = policy.predict(obs.reshape(*lead, -1), state, start, deterministic=True)
-        obs, reward, *_ = envs.step(action.ravel())
+        obs, reward, *_ = envs.step(action.reshape(-1, *envs.single_action_space.shape))
         total, start = total + reward.reshape(lead) / 1000, np.zeros(lead, bool)
     return total
 
@@ -92,6 +93,27 @@ def test_an_lstm_that_sees_one_return_at_a_time_nears_the_optimum_of_a_hidden_tr
     best = earned(env.unwrapped.optimal_policy(), paths, (20,))
     scores = earned(agent, paths, (2, 20)).mean(1) / best.mean()
     assert (scores > 0.9).all(), scores  # the best thresholds for the last return, by position, earn 0.875
+
+
+def test_sac_nears_the_optimum_of_quadratic_costs_with_continuous_trades():
+    env = gym.make("reference/CFMQuadratic-v0", max_trade=4.0)
+    agent = SAC(
+        env.spec,
+        seeds=2,
+        n_envs=16,
+        learning_rate="lin_3e-3",
+        batch_size=256,
+        gamma=0.95,
+        learning_starts=1_000,
+        ent_coef="auto_0.1",
+        net_arch=(64, 64),
+    ).learn(24_000)
+    paths = np.arange(1_000_000, 1_000_010)
+    best, scores = (
+        earned(policy, paths, lead, env.spec.id, max_trade=4.0)
+        for policy, lead in ((env.unwrapped.optimal_policy(), (10,)), (agent, (2, 10)))
+    )
+    assert (scores.mean(1) / best.mean() > 0.93).all(), scores.mean(1) / best.mean()
 
 
 def test_dear_costs_do_not_keep_a_policy_from_trading():

@@ -1,6 +1,6 @@
 """Answers to arguments that an agent does not take: what they are called here, or why they have no meaning.
 
-They cover the constructor arguments of Stable-Baselines3's DQN, A2C and PPO, and common names of other libraries.
+They cover the constructor arguments of Stable-Baselines3's DQN, A2C, PPO and SAC, and common names of other libraries.
 """
 
 import difflib
@@ -43,6 +43,7 @@ INSTEAD = {
     "seed": "here it is seeds: seeds=[{value}] is the run of this one seed, seeds=4 are the runs of the seeds 0 to 3",
     "use_sde": "there is no state-dependent exploration; log_std_init sets the deviation of Box actions",
     "sde_sample_freq": "there is no state-dependent exploration",
+    "use_sde_at_warmup": "there is no state-dependent exploration",
     "action_noise": "exploration is the algorithm's own",
     "replay_buffer_class": "the transitions of all seeds are stored in one replay memory; buffer_size sets its size",
     "replay_buffer_kwargs": "the transitions of all seeds are stored in one replay memory; buffer_size sets its size",
@@ -64,24 +65,25 @@ ONLY_OF = {
     "exploration_fraction": "DQN",
     "exploration_initial_eps": "DQN",
     "exploration_final_eps": "DQN",
-    "target_update_interval": "DQN",
-    "buffer_size": "DQN",
-    "learning_starts": "DQN",
-    "train_freq": "DQN",
-    "gradient_steps": "DQN",
-    "tau": "DQN",
-    "batch_size": "DQN and PPO",
+    "target_update_interval": "DQN and SAC",
+    "buffer_size": "DQN and SAC",
+    "learning_starts": "DQN and SAC",
+    "train_freq": "DQN and SAC",
+    "gradient_steps": "DQN and SAC",
+    "tau": "DQN and SAC",
+    "batch_size": "DQN, PPO and SAC",
     "n_epochs": "PPO",
     "clip_range": "PPO",
     "clip_range_vf": "PPO",
     "target_kl": "PPO",
     "gae_lambda": "A2C and PPO",
-    "ent_coef": "A2C and PPO",
+    "ent_coef": "A2C, PPO and SAC",
     "vf_coef": "A2C and PPO",
     "normalize_advantage": "A2C and PPO",
     "use_rms_prop": "A2C",
     "rms_prop_eps": "A2C",
     "n_steps": "A2C, PPO and DQN",
+    "target_entropy": "SAC",
 }
 
 

@@ -59,6 +59,7 @@ class Learner(ABC):
 
     Config: ClassVar[type[Any]]
     takes_box_actions: ClassVar[bool] = False
+    takes_discrete_actions: ClassVar[bool] = True
     takes_features: ClassVar[bool] = False
     takes_network: ClassVar[bool] = False
     envs_type: ClassVar[type[SeedEnvs]] = SeedEnvs
@@ -95,6 +96,8 @@ class Learner(ABC):
         name = type(self).__name__
         if setup.spaces.continuous and not self.takes_box_actions:
             raise ValueError(f"action_space must be Discrete for {name}, got a Box {setup.spaces}")
+        if not setup.spaces.continuous and not self.takes_discrete_actions:
+            raise ValueError(f"action_space must be a Box for {name}, got Discrete {setup.spaces}")
         if setup.features_extractor is not None and not self.takes_features:
             raise ValueError(f"features_extractor must be None for {name}, got {setup.features_extractor!r}")
         if setup.network is not None and not self.takes_network:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from agents.common.checks import check_int
 from agents.common.state import State
 
-PURPOSES = ("weights", "explore", "replay", "envs", "predict", "evaluate")
+PURPOSES = ("weights", "explore", "replay", "envs", "predict", "evaluate", "update")
 
 
 def seed_sequence(seed: int, purpose: str, *more: int) -> np.random.SeedSequence:
@@ -23,9 +23,9 @@ def seed_sequence(seed: int, purpose: str, *more: int) -> np.random.SeedSequence
     return np.random.SeedSequence((seed, PURPOSES.index(purpose), *more))
 
 
-def generator(seed: int, purpose: str) -> np.random.Generator:
-    """A fresh generator for one seed and one purpose."""
-    return np.random.Generator(np.random.PCG64(seed_sequence(seed, purpose)))
+def generator(seed: int, purpose: str, *more: int) -> np.random.Generator:
+    """A fresh generator for one seed and one purpose, and for numbers in `more` another one."""
+    return np.random.Generator(np.random.PCG64(seed_sequence(seed, purpose, *more)))
 
 
 class Streams:

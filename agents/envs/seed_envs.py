@@ -93,6 +93,12 @@ class Spaces:
         shifted: npt.NDArray[Any] = action + self.first_action
         return shifted
 
+    def from_unit(self, action: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Box actions [..., *action_shape] for numbers [..., A] in [-1, 1]: -1 is the lowest action, 1 the highest."""
+        (low, high), share = self._bounds, (0.5 + 0.5 * action).reshape(*action.shape[:-1], *self.action_shape)
+        scaled: npt.NDArray[Any] = low * (1.0 - share) + high * share  # high - low may be infinite
+        return scaled
+
     @cached_property
     def _bounds(self) -> tuple[Floats, Floats]:
         exact = (np.array(bound, np.float64) for bound in (self.action_low, self.action_high))

@@ -2,7 +2,7 @@
 
 So the replay memory stores single steps, and needs no queue.
 
-Axis letters: S seeds, N envs per seed, B batch, C capacity, D observation.
+Axis letters: S seeds, N envs per seed, B batch, C capacity, D observation, A numbers per action.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ def gather_n_steps(
         continues = 0 if that row terminated, else gamma^(k-1).
 
     Args:
-        rows: The ring, [S, C, 2D + 3], see `agents.memory.replay`.
+        rows: The ring, [S, C, 2D + A + 2], see `agents.memory.replay`.
         slots: Where to begin, [S, B].
         oldest: Slot of the oldest row.
         size: How many rows are stored.
@@ -43,29 +43,31 @@ def gather_n_steps(
         gamma: Discount factor.
         obs: Output, [S, B, D].
         next_obs: Output, [S, B, D].
-        action: Output, [S, B, 1].
+        action: Output, [S, B, A].
         reward: Output, [S, B].
         continues: Output, [S, B].
     """
     S, B, D = obs.shape
-    C = rows.shape[1]
+    C, A = rows.shape[1], action.shape[2]
+    at_reward, at_end = 2 * D + A, 2 * D + A + 1
     for s in range(S):
         for b in range(B):
             at = slots[s, b]
             row = rows[s, at]
             for i in range(D):
                 obs[s, b, i] = row[i]
-            action[s, b, 0] = int(row[2 * D])
-            age, total, discount = (at - oldest) % C, float(row[2 * D + 1]), 1.0
+            for a in range(A):
+                action[s, b, a] = row[2 * D + a]
+            age, total, discount = (at - oldest) % C, float(row[at_reward]), 1.0
             for _ in range(1, n_steps):
                 age += n_envs
-                if row[2 * D + 2] != 0.0 or age >= size:
+                if row[at_end] != 0.0 or age >= size:
                     break
                 at = (at + n_envs) % C
                 row = rows[s, at]
                 discount *= gamma
-                total += discount * row[2 * D + 1]
+                total += discount * row[at_reward]
             for i in range(D):
                 next_obs[s, b, i] = row[D + i]
             reward[s, b] = total
-            continues[s, b] = 0.0 if row[2 * D + 2] == 1.0 else discount
+            continues[s, b] = 0.0 if row[at_end] == 1.0 else discount

@@ -2,11 +2,11 @@
 
 A transition is one row [obs | next_obs, action, reward, end] of float32, because a random row costs the time of its
 cache misses (measured: 0.6 times as long as with five arrays). Where the outcomes of several actions are known, the
-part behind obs is repeated for each. Actions up to 2^24 are exact in it. `end` keeps apart what an env keeps apart:
-an episode cut off by a time limit still has a next state.
+part behind obs is repeated for each. An action is one int, exact up to 2^24, or the A numbers of a Box's. `end` keeps
+apart what an env keeps apart: an episode cut off by a time limit still has a next state.
 
-Axis letters: S seeds, N envs per seed, B batch, C capacity, D observation, K outcomes per transition (1, or one of
-every action).
+Axis letters: S seeds, N envs per seed, B batch, C capacity, D observation, A numbers per action, K outcomes per
+transition (1, or one of every action).
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Batch:
 
     obs: torch.Tensor  # [S, B, D]
     next_obs: torch.Tensor  # [S, B * K, D]
-    action: torch.Tensor  # [S, B, K], int64
+    action: torch.Tensor  # [S, B, K], int64; of a Box [S, B, A], float32
     reward: torch.Tensor  # [S, B * K], of n steps their discounted sum
     continues: torch.Tensor  # [S, B * K], 0 where the episode terminated, else 1, and after n steps gamma^(n - 1)
 
@@ -56,9 +56,10 @@ class Replay:
         outcomes: K.
         n_steps: Most steps of a drawn transition; more than 1 needs K = 1.
         gamma: Discount factor of n steps.
+        action_size: A, numbers per action of a Box, which needs K = 1; 0 if actions are ints.
 
     Attributes:
-        rows: The rings, [S, C, D + K (D + 3)].
+        rows: The rings, [S, C, D + K (D + A + 2)].
         size: Transitions stored, the same for every seed.
         position: Slot of the next one.
         n_envs: N, as last stored.
@@ -74,16 +75,19 @@ class Replay:
         outcomes: int = 1,
         n_steps: int = 1,
         gamma: float = 1.0,
+        action_size: int = 0,
     ) -> None:
         self.buffer_size, self.n_steps, self.gamma = buffer_size, n_steps, gamma
         self.size = self.position = 0
         self.n_envs = 1
         S, B, D, K = n_seeds, batch_size, obs_size, outcomes
-        self.rows: Floats = np.zeros((S, 0, D + K * (D + 3)), np.float32)
+        A, kind = (action_size, np.float32) if action_size else (1, np.int64)
+        self.rows: Floats = np.zeros((S, 0, D + K * (D + A + 2)), np.float32)
         self._slots = np.zeros((S, B), np.int64)
         obs, next_obs = np.zeros((S, B, D), np.float32), np.zeros((S, B * K, D), np.float32)
         reward, continues = np.zeros((2, S, B * K), np.float32)
-        self._arrays = (obs, next_obs, np.zeros((S, B, K), np.int64), reward, continues)  # of the batch
+        action: npt.NDArray[Any] = np.zeros((S, B, K * A), kind)
+        self._arrays = (obs, next_obs, action, reward, continues)  # of the batch
         self._device, self._batch = device, self._as_batch()
 
     @property
@@ -108,16 +112,17 @@ class Replay:
     def add(
         self,
         obs: Floats,
-        action: npt.NDArray[np.int64],
+        action: npt.NDArray[Any],
         reward: npt.NDArray[Any],
         terminated: npt.NDArray[np.bool_],
         ended: npt.NDArray[np.bool_],
         next_obs: Floats,
     ) -> None:
-        """Stores N transitions of each seed: obs and next_obs [S, N, D], the others [S, N].
+        """Stores N transitions of each seed: obs and next_obs [S, N, D], a Box's action [S, N, A], the others [S, N].
 
         `ended` is where the episode terminated or was truncated.
         """
+        action = action.reshape(*action.shape[:2], -1)
         _store(self.rows, self.position, obs, next_obs, action, reward, terminated, ended)
         self._stored(obs.shape[1])
 
@@ -198,15 +203,16 @@ class Replay:
 def _store(
     rows: Any, position: int, obs: Any, next_obs: Any, action: Any, reward: Any, terminated: Any, ended: Any
 ) -> None:
-    S, N, D = obs.shape
+    (S, N, D), A = obs.shape, action.shape[2]
     for s in range(S):
         for n in range(N):
             row = rows[s, (position + n) % rows.shape[1]]
             row[:D] = obs[s, n]
             row[D : 2 * D] = next_obs[s, n]
-            row[2 * D] = action[s, n]
-            row[2 * D + 1] = reward[s, n]
-            row[2 * D + 2] = 1.0 if terminated[s, n] else 2.0 if ended[s, n] else 0.0
+            for a in range(A):
+                row[2 * D + a] = action[s, n, a]
+            row[2 * D + A] = reward[s, n]
+            row[2 * D + A + 1] = 1.0 if terminated[s, n] else 2.0 if ended[s, n] else 0.0
 
 
 @compiled
@@ -233,15 +239,19 @@ def _draw(size: int, uniform: npt.NDArray[np.float64], slots: Slots) -> None:
 
 @compiled
 def _gather(rows: Any, slots: Any, obs: Any, next_obs: Any, action: Any, reward: Any, continues: Any) -> None:
-    (S, B, K), D = action.shape, obs.shape[2]
+    S, B, D = obs.shape
+    K = reward.shape[1] // B
+    A = action.shape[2] // K
     for s in range(S):
         for b in range(B):
             row = rows[s, slots[s, b]]
             for i in range(D):  # element by element: twice as fast as an assignment of slices
                 obs[s, b, i] = row[i]
             for k in range(K):
-                outcome, at = row[D + k * (D + 3) :], b * K + k
+                outcome, at = row[D + k * (D + A + 2) :], b * K + k
                 for i in range(D):
                     next_obs[s, at, i] = outcome[i]
-                action[s, b, k], reward[s, at] = int(outcome[D]), outcome[D + 1]
-                continues[s, at] = 0.0 if outcome[D + 2] == 1.0 else 1.0
+                for a in range(A):
+                    action[s, b, k * A + a] = outcome[D + a]
+                reward[s, at] = outcome[D + A]
+                continues[s, at] = 0.0 if outcome[D + A + 1] == 1.0 else 1.0

@@ -73,12 +73,12 @@ class SeedSequential(torch.nn.Sequential, SeedModule):
     """Seed-batched layers, and elementwise ones such as `torch.nn.ReLU`, one after the other."""
 
 
-def draw_uniform(layers: Sequence[Layer], seeds: Sequence[int]) -> None:
-    """Draws weights and biases uniform in +-1/sqrt(inputs), of each seed from its own stream."""
+def draw_uniform(layers: Sequence[Layer], seeds: Sequence[int], *more: int) -> None:
+    """Draws weights and biases uniform in +-1/sqrt(inputs), of each seed (and `more`) from its own stream."""
     for s, seed in enumerate(seeds):
-        stream = generator(seed, "weights")
+        stream = generator(seed, "weights", *more)
         for weight, bias in layers:
-            bound = 1.0 / math.sqrt(weight.shape[1])
+            bound = 1.0 / math.sqrt(weight.shape[-2])
             for value in (weight[s], bias[s]):
                 drawn = stream.uniform(-bound, bound, tuple(value.shape)).astype(np.float32)
                 value.copy_(torch.from_numpy(drawn))

@@ -41,7 +41,7 @@ def named_for_sb3(algorithm: str, hyperparameters: Mapping[str, Any]) -> dict[st
     policy: dict[str, Any] = {"net_arch": list(options.pop("net_arch"))}
     if algorithm == "DQN":
         policy["optimizer_kwargs"] = {"eps": options.pop("adam_eps")}
-    else:
+    elif "activation" in options:
         policy["activation_fn"] = options.pop("activation")
         policy["log_std_init"] = options.pop("log_std_init")
     known = inspect.signature(sb3.algorithm_class(algorithm)).parameters

@@ -62,6 +62,15 @@ _CFM_PPO: dict[str, Any] = {
     "gae_lambda": 0.9,
     "log_std_init": -1.0,
 }
+_CFM_SAC: dict[str, Any] = {
+    "learning_rate": "lin_2e-3",
+    "batch_size": 512,
+    "gamma": 0.95,
+    "learning_starts": 2_000,
+    "ent_coef": "auto_0.1",
+    "tau": 0.01,
+    "net_arch": (64, 64),
+}
 _TREND_PPO: dict[str, Any] = {
     "learning_rate": "lin_1e-3",
     "n_steps": 64,
@@ -152,7 +161,9 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("cfm-max-position", "PPO", "ours", 100_000, 16, {**_CFM_PPO, "gamma": 0.99}),
     Entry("cfm-max-position", "PPO", "sb3", 100_000, 16, {**_CFM_PPO, "gamma": 0.99}),
     Entry("cfm-quadratic", "PPO", "ours", 100_000, 16, _CFM_PPO, goal=0.97),
+    Entry("cfm-quadratic", "SAC", "ours", 80_000, 16, _CFM_SAC, goal=0.97),
     Entry("cfm-quadratic", "PPO", "sb3", 100_000, 16, _CFM_PPO),
+    Entry("cfm-quadratic", "SAC", "sb3", 80_000, 16, _CFM_SAC),
     Entry(
         *("moody-saffell", "CounterfactualDQN", "ours", 100_000, 4),
         {**_ALL_ACTIONS, "learning_rate": "lin_1e-3", "gamma": 0.9, "batch_size": 128, "target_update_interval": 500},

@@ -187,6 +187,8 @@ def small_env(algorithm: Any) -> Any:
     """What an agent of that kind can learn in, with episodes of a few steps."""
     if issubclass(algorithm.envs_type, TableEnvs):
         return "FrozenLake-v1"
+    if not algorithm.takes_discrete_actions:
+        return "Pendulum-v1"
     keywords = {"window": 3, "episode_length": 7, "random_start": True}
     trading = dataclasses.replace(gym.spec("TradingEnv-v0"), kwargs=keywords)
     asked = (AfterstateEnvs, CounterfactualEnvs)  # of which few envs know the answers

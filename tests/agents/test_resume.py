@@ -31,6 +31,7 @@ from agents.rainbow import Rainbow
 from agents.recurrent_a2c import RecurrentA2C
 from agents.recurrent_dqn import RecurrentDQN
 from agents.reinforce import REINFORCE
+from agents.sac import SAC
 from agents.td_lambda import TDLambda
 
 TRADING = {"window": 3, "episode_length": 17, "random_start": True}
@@ -42,6 +43,7 @@ SMALL_DQN = {
     "target_update_interval": 50,
     "exploration_fraction": 0.9,
 }
+SMALL_BOX = {"net_arch": (8,), "learning_starts": 20, "batch_size": 8, "train_freq": 2}
 LEARNERS = {
     "A2C": (A2C, {"net_arch": (8,), "learning_rate": "lin_1e-2"}),
     "PPO": (PPO, {"net_arch": (8,), "n_steps": 32, "batch_size": 16, "n_epochs": 2, "clip_range": "lin_0.2"}),
@@ -56,12 +58,19 @@ LEARNERS = {
         {"lstm_size": 6, "learning_starts": 30, "batch_size": 3, "burn_in": 2, "sequence_length": 4},
     ),
     "TDLambda": (TDLambda, {"net_arch": (8,), "loss_column": -1}),
+    "SAC": (SAC, {**SMALL_BOX, "learning_rate": "lin_1e-2", "normalize_reward": True}),
+    "SAC, fixed": (SAC, {**SMALL_BOX, "ent_coef": 0.1, "n_steps": 3, "target_update_interval": 3, "buffer_size": 90}),
 }
 TOTAL = 400
 
 
 def trading_spec(**keywords):
     return dataclasses.replace(gym.spec("TradingEnv-v0"), kwargs=TRADING | keywords)
+
+
+def suited_spec(algorithm):
+    """TradingEnv with actions that an algorithm takes."""
+    return trading_spec() if algorithm.takes_discrete_actions else trading_spec(actions="continuous")
 
 
 def until(step):
@@ -96,7 +105,7 @@ def check_exact(algorithm, env, step, path, **options):
 @pytest.mark.parametrize("shape", [{}, {"seeds": [5, 2], "n_envs": 3}], ids=["S1", "S2N3"])
 def test_in_the_native_trading_env_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(name, shape, tmp_path):
     algorithm, options = LEARNERS[name]
-    check_exact(algorithm, trading_spec(), 201, tmp_path / "run", **options, **shape)
+    check_exact(algorithm, suited_spec(algorithm), 201, tmp_path / "run", **options, **shape)
 
 
 @pytest.mark.parametrize("name", ["A2C", "TDLambda"])
@@ -475,7 +484,7 @@ def breaking(function):
 @pytest.mark.parametrize("where", ["step", "train"])
 def test_a_run_that_ctrl_c_broke_in_mid_step_goes_on_with_new_episodes(name, where, tmp_path):
     algorithm, options = LEARNERS[name]
-    agent = algorithm(trading_spec(), **options)
+    agent = algorithm(suited_spec(algorithm), **options)
     agent.learn(TOTAL, callback=until(120))
     owner, method = (agent, "_train") if where == "train" and hasattr(agent, "_train") else (agent._envs, "step")
     real = getattr(owner, method)
@@ -484,7 +493,7 @@ def test_a_run_that_ctrl_c_broke_in_mid_step_goes_on_with_new_episodes(name, whe
         agent.resume()
     setattr(owner, method, real)
     agent.save(tmp_path / "broken", training=True)
-    for one in (agent, algorithm.load(tmp_path / "broken", env=trading_spec())):
+    for one in (agent, algorithm.load(tmp_path / "broken", env=suited_spec(algorithm))):
         one.resume()
         assert one.num_timesteps >= one.goal
         assert all(torch.isfinite(array).all() for array in one.state_dict().values())

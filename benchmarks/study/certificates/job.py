@@ -105,7 +105,7 @@ def train(entry: Entry, seeds: Sequence[int], points: int) -> Trained:
 
 def sb3_options(entry: Entry) -> dict[str, Any]:
     """Hyperparameters by SB3's names; unnamed ones have our defaults if the agent is also one of ours."""
-    if entry.agent in ("DQN", "A2C", "PPO"):
+    if entry.agent in ("DQN", "A2C", "PPO", "SAC"):
         return for_sb3(entry.agent, asdict(ours.agent_class(entry.agent).Config(**entry.hyperparameters)))
     return with_schedules(entry.hyperparameters)
 

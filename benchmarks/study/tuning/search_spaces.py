@@ -72,6 +72,14 @@ SPACES: Mapping[str, Space] = {
     "RecurrentA2C": {**_A2C, **_LSTM},
     "RecurrentDQN": {**_REPLAYING, **_LSTM, "batch_size": (8, 16, 32), "sequence_length": (8, 16, 32)},
     "RecurrentPPO": {**_PPO, **_NETWORK},
+    "SAC": {
+        **_ALL,
+        **_NETWORK,
+        "batch_size": (64, 128, 256, 512),
+        "learning_starts": (100, 250, 500, 1_000),
+        "train_freq": (1, 2, 4, 8),
+        "tau": (0.001, 0.005, 0.01, 0.02, 0.05),
+    },
     "TDLambda": {**_ALL, **_EXPLORING, "trace_decay": (0.0, 0.3, 0.5, 0.7, 0.9)},
 }
 

@@ -14,7 +14,7 @@ from agents.base.keywords import ONLY_OF, RENAMED
 KNOWN = {name: list(inspect.signature(getattr(agents, name)).parameters) for name in agents.AGENTS}
 THEIRS = [
     (name, keyword)
-    for name in ("A2C", "DQN", "PPO")
+    for name in ("A2C", "DQN", "PPO", "SAC")
     for keyword in inspect.signature(getattr(stable_baselines3, name)).parameters
     if keyword not in KNOWN[name]
 ]

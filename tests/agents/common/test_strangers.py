@@ -22,6 +22,7 @@ from agents.rainbow import Rainbow
 from agents.recurrent_a2c import RecurrentA2C
 from agents.recurrent_dqn import RecurrentDQN
 from agents.reinforce import REINFORCE
+from agents.sac import SAC
 from agents.td_lambda import TDLambda
 
 SMALL_DQN = {"net_arch": (8,), "learning_starts": 20, "batch_size": 8, "train_freq": 2}
@@ -38,6 +39,7 @@ KINDS = {
     "RecurrentDQN": (RecurrentDQN, {"lstm_size": 6, **RECURRENT_DQN}),
     "TDLambda": (TDLambda, {"net_arch": (8,), "loss_column": -1}),
     "QLearning": (QLearning, {}),
+    "SAC, a Box": (SAC, {"net_arch": (8,), "learning_starts": 20, "batch_size": 8}),
 }
 TRADING = {"window": 3, "episode_length": 17, "random_start": True}
 OTHERS = (
@@ -66,7 +68,7 @@ SHAPING = ("seeds", "config, spaces and features_dim", "too large", "but the age
 def env_of(name):
     if name == "QLearning":
         return "Blackjack-v1"
-    actions = {"actions": "continuous"} if name == "PPO, a Box" else {}
+    actions = {"actions": "continuous"} if name.endswith("a Box") else {}
     return dataclasses.replace(gym.spec("TradingEnv-v0"), kwargs=TRADING | actions)
 
 

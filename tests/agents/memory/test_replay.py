@@ -177,3 +177,22 @@ def test_one_step_chains_are_plain_transitions():
     first, second = drawn(plain), drawn(chained)
     assert {k: v[0] for k, v in first.items()} == {k: v[0] for k, v in second.items()}
     assert first == {0: (1, 1, 1), 1: (2, 0, 2), 2: (4, 1, 3), 3: (8, 1, 4), 4: (16, 1, 5)}
+
+
+def test_actions_of_a_box_come_back_as_they_were_stored_from_one_step_and_from_several():
+    one, three = (Replay(2, 20, 1, 9, CPU, n_steps=n, gamma=0.5, action_size=2) for n in (1, 3))
+    for replay in (one, three):
+        replay.reserve(10)
+        for k in range(10):
+            obs, flag = np.full((2, 1, 1), k, np.float32), np.full((2, 1), k == 4)
+            action = np.stack([np.full((2, 1), k / 8), np.full((2, 1), -k / 8)], -1)  # [S, N, A]
+            replay.add(obs, action, np.ones((2, 1)), flag, flag, obs + 1)
+    slots = np.tile(np.arange(9), (2, 1))
+    for batch, last in ((one.take(slots), np.arange(9)), (three.take(slots), [2, 3, 4, 4, 4, 7, 8, 9, 9])):
+        k = np.arange(9)
+        assert batch.action.dtype == torch.float32
+        np.testing.assert_array_equal(batch.action[1], np.stack([k / 8, -k / 8], -1))
+        np.testing.assert_array_equal(batch.obs[1, :, 0], k)
+        np.testing.assert_array_equal(batch.next_obs[1, :, 0], np.array(last) + 1)
+        np.testing.assert_array_equal(batch.reward[0], 2 - 0.5 ** (np.array(last) - k))
+        np.testing.assert_array_equal(batch.continues[0], np.where(np.array(last) == 4, 0, 0.5 ** (np.array(last) - k)))

@@ -1,0 +1,229 @@
+"""SAC for S seeds at once: an actor that maximises value and entropy, and two critics (Haarnoja et al. 2018).
+
+The policy is a normal distribution squashed into the Box by tanh (`agents/nn/squashed.py`). Every `train_freq` steps,
+`gradient_steps` batches are drawn from the replay memory, and each takes one step down three losses:
+
+    critics      0.5 * (Q_i(obs, action) - target)^2, summed over the two critics, where
+                 target = reward + gamma * continues * (min_i Q_target_i(next_obs, a') - ent_coef * log pi(a')),
+                 and a' is drawn from the policy at next_obs;
+    actor        ent_coef * log pi(a) - min_i Q_i(obs, a), where a is drawn from the policy at obs, and the gradient
+                 flows through it;
+    temperature  -log(ent_coef) * (log pi(a) + target_entropy), which raises ent_coef while the entropy is below
+                 target_entropy.
+
+`continues` is 0 only where the episode terminated. Each loss is the mean over the batch and the sum over seeds. The
+target networks then move by `tau` towards the critics.
+
+Differences from the paper ("Soft Actor-Critic Algorithms and Applications"), shared with Stable-Baselines3: (1) the
+temperature's loss has log(ent_coef) in place of ent_coef; (2) the first `learning_starts` actions are uniform.
+Differences from Stable-Baselines3: (3) `buffer_size` is 100,000 by default, not 1,000,000; (4) log(1 - tanh(u)^2) is
+exact, without 1e-6 added to its argument; (5) target networks move after every `target_update_interval` updates,
+counted over all of training; Stable-Baselines3 counts anew each time it trains; (6) the memory stores `terminated`, so
+bootstrapping at a time limit needs no info key.
+
+    python -m agents.sac --help
+
+Axis letters: S seeds, B batch, D observation, A numbers per action.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.base.agent import Preset
+from agents.base.box_agent import BoxAgent, as_means, descend
+from agents.base.learner import Actions, joined
+from agents.base.replay_agent import check_replay_config
+from agents.common.checks import check_float, check_int, keep_plain
+from agents.common.returns import td_target
+from agents.common.schedules import Schedule
+from agents.envs.seed_envs import Floats
+from agents.memory.replay import Batch
+from agents.nn.adam import Adam
+from agents.nn.critics import BuiltCritics, Critics
+from agents.nn.parameters import SeedNetwork
+from agents.nn.squashed import squashed, squashed_sample
+
+
+@dataclass(frozen=True)
+class SACConfig:
+    """The hyperparameters of SAC, named as in Stable-Baselines3; counts of steps are per seed."""
+
+    learning_rate: float | str | Schedule = 3e-4
+    """Adam's step size, of all networks: a number, "lin_1e-3" (linear to zero), or a function of remaining progress."""
+    buffer_size: int = 100_000
+    """Transitions that the replay memory keeps per seed (SB3: 1,000,000)."""
+    learning_starts: int = 100
+    """Steps of uniform actions before the first update."""
+    batch_size: int = 256
+    """Transitions per update."""
+    tau: float = 0.005
+    """Fraction by which the target networks move towards the critics at each of their updates."""
+    gamma: float = 0.99
+    """Discount factor."""
+    train_freq: int = 1
+    """Steps of the vector env between trainings."""
+    gradient_steps: int = 1
+    """Updates per training; -1 makes as many as transitions were collected since the last one."""
+    n_steps: int = 1
+    """Rewards in a target before it bootstraps; fewer where an episode ends."""
+    ent_coef: float | str = "auto"
+    """Weight of the entropy, the temperature: a number, or "auto" to learn it, from 1, or with "auto_0.1" from 0.1."""
+    target_update_interval: int = 1
+    """Updates of the critics between those of the target networks."""
+    target_entropy: float | str = "auto"
+    """Entropy that a learnt temperature aims at, for actions in [-1, 1]; "auto" is minus the numbers per action."""
+    normalize_reward: bool = False
+    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    net_arch: tuple[int, ...] = (256, 256)
+    """Widths of the hidden layers, of each network."""
+
+    def __post_init__(self) -> None:
+        keep_plain(self)
+        check_replay_config(self)
+        for field in ("n_steps", "target_update_interval"):
+            check_int(field, getattr(self, field), 1)
+        initial_ent_coef(self.ent_coef)
+        if self.target_entropy != "auto":
+            check_float("target_entropy", self.target_entropy, -math.inf)
+
+
+PRESETS: dict[str, Preset] = {}
+"""Timesteps per seed and hyperparameters that solve an env, by its id."""
+
+
+def initial_ent_coef(ent_coef: float | str) -> tuple[float, bool]:
+    """The first temperature, and whether it is learnt, of a number, "auto" or "auto_0.1"; TypeError or ValueError."""
+    if not isinstance(ent_coef, str):
+        return check_float("ent_coef", ent_coef, 0.0), False
+    kind, _, initial = ent_coef.partition("_")
+    try:
+        value = float(initial or 1.0)
+    except ValueError:
+        value = math.nan
+    if kind != "auto" or not 0.0 < value < math.inf:
+        raise ValueError(f'ent_coef as text must look like "auto" or "auto_0.1", got {ent_coef!r}')
+    return value, True
+
+
+def sac_critic_loss(
+    actor: SeedNetwork,
+    critic: Critics | BuiltCritics,
+    critic_target: Critics | BuiltCritics,
+    batch: Batch,
+    noise: torch.Tensor,
+    ent_coef: torch.Tensor,
+    gamma: float,
+) -> torch.Tensor:
+    """Half the squared soft TD error, summed over critics, mean over B, [S]; noise [S, B, A], ent_coef [S, 1]."""
+    with torch.no_grad():
+        next_action, next_log_prob = squashed(actor(batch.next_obs), noise)  # [S, B, A], [S, B]
+        next_q = critic_target(batch.next_obs, next_action).amin(-1)  # [S, B]
+        next_value = next_q - ent_coef * next_log_prob  # [S, B]
+        target = td_target(batch.reward, batch.continues, next_value, gamma)  # [S, B]
+    error: torch.Tensor = critic(batch.obs, batch.action) - target[..., None]  # [S, B, 2]
+    return 0.5 * error.square().sum(-1).mean(1)
+
+
+def sac_actor_loss(
+    actor: SeedNetwork, critic: Critics | BuiltCritics, obs: torch.Tensor, noise: torch.Tensor, ent_coef: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Minus value and weighted entropy, mean over B, [S]; and log pi [S, B]. noise [S, B, A], ent_coef [S, 1]."""
+    action, log_prob = squashed(actor(obs), noise)  # [S, B, A], [S, B]
+    q = critic(obs, action).amin(-1)  # [S, B]
+    return (ent_coef * log_prob - q).mean(1), log_prob.detach()
+
+
+def temperature_loss(log_ent_coef: torch.Tensor, log_prob: torch.Tensor, target_entropy: float) -> torch.Tensor:
+    """The loss of the temperatures, [S]: log_ent_coef [S], log_prob [S, B]."""
+    return -log_ent_coef * (log_prob + target_entropy).mean(1)
+
+
+class Temperature(SeedNetwork):
+    """The logarithms of S learnt temperatures, `log_ent_coef` [S]."""
+
+    def __init__(self, initial: float, n_seeds: int, device: torch.device) -> None:
+        super().__init__()
+        self.log_ent_coef = torch.nn.Parameter(torch.zeros(1))
+        self.flatten_parameters(n_seeds, device)
+        self.flat.fill_(math.log(initial))
+
+
+class SAC(BoxAgent):
+    """SAC for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `SACConfig`.
+
+    Example:
+        >>> agent = SAC("Pendulum-v1", learning_rate=1e-3, seeds=4).learn(5_000)
+        >>> agent[3].predict(obs, deterministic=True)
+    """
+
+    Config = SACConfig
+    config: SACConfig
+
+    def _build(self) -> None:
+        config, S = self.config, len(self.seeds)
+        self._build_box(outputs=2, noises=2)
+        initial, learns = initial_ent_coef(config.ent_coef)
+        aims = config.target_entropy
+        self._target_entropy = -float(self.action_size) if isinstance(aims, str) else aims
+        self.temperature = Temperature(initial, S, self.device) if learns else None
+        self._fixed_ent_coef = initial
+        self.temperature_optimizer = None if self.temperature is None else Adam(self.temperature, math.inf)
+
+    @classmethod
+    def _weight_shapes(cls, config: Any, spaces: Any, inputs: int) -> Iterator[tuple[int, ...]]:
+        return cls._shapes_of(config, spaces, inputs, 2)
+
+    def _greedy(self, obs: Floats) -> Actions:
+        mean, _ = np.split(self.actor.act(obs), 2, -1)  # [S, B, A]
+        return self._to_env(np.tanh(mean))
+
+    def _explored(self, obs: Floats, noise: Floats) -> Floats:
+        return squashed_sample(self.actor.act(obs), noise)
+
+    def _update(self, batch: Batch, learning_rate: float) -> dict[str, torch.Tensor]:
+        """One step of critics, actor and temperature; returns the losses and the temperature before it, [S] each."""
+        gamma, (noise, next_noise), ent_coef = self.config.gamma, self._noise(), self._temperatures()
+        alpha = ent_coef[:, None]  # [S, 1]
+        critic_loss = sac_critic_loss(
+            self.actor, self.critic, self.critic_target, batch, next_noise, alpha, gamma
+        )  # [S]
+        descend(self.critic, self.critic_optimizer, critic_loss, learning_rate)
+        actor_loss, log_prob = sac_actor_loss(self.actor, self.critic, batch.obs, noise, alpha)  # [S], [S, B]
+        descend(self.actor, self.actor_optimizer, actor_loss, learning_rate)
+        losses = {"actor_loss": actor_loss, "critic_loss": critic_loss, "ent_coef": ent_coef}
+        if self.temperature is not None and self.temperature_optimizer is not None:
+            losses["ent_coef_loss"] = temperature_loss(self.temperature.log_ent_coef, log_prob, self._target_entropy)
+            descend(self.temperature, self.temperature_optimizer, losses["ent_coef_loss"], learning_rate)
+        if (self.n_updates + 1) % self.config.target_update_interval == 0:
+            self.critic_target.flat.lerp_(self.critic.flat, self.config.tau)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _temperatures(self) -> torch.Tensor:
+        """The weights of the entropy, [S]."""
+        if self.temperature is None:
+            return torch.full((len(self.seeds),), self._fixed_ent_coef, device=self.device)
+        return self.temperature.log_ent_coef.detach().exp()
+
+    def _metrics(self) -> dict[str, Any]:
+        if self._last is None:
+            return {}
+        return as_means(self._last) | {"train/learning_rate": self._rate, "train/n_updates": self.n_updates}
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Weights, temperatures and the state of the optimisers, by name, [S, ...] each."""
+        learnt = self._learnt()
+        if self.temperature is not None and self.temperature_optimizer is not None:
+            learnt["temperature"] = self.temperature.values
+            learnt["optimizer.temperature"] = self.temperature_optimizer.state()
+        return joined(**learnt)
+
+
+if __name__ == "__main__":
+    from agents.base.cli import main
+
+    main(SAC, PRESETS)
