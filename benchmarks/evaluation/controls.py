@@ -157,11 +157,20 @@ def peek_control(
 
 
 def run_controls(
-    study: Study, train: Market, test: Market, features: Any = "default", *, shuffles: int = 8
+    study: Study,
+    train: Market,
+    test: Market,
+    features: Any = "default",
+    *,
+    shuffles: int = 8,
+    honest: Floats | None = None,
 ) -> list[Control]:
-    """The honest study, on which nothing is required, and the controls that change its data."""
+    """The honest study, on which nothing is required, and the controls that change its data.
+
+    ``honest`` are its results, if they are known.
+    """
     check_apart(train, test)
-    honest = study(train, test, features)
+    honest = study(train, test, features) if honest is None else honest
     edge = Control("as it is", float(honest.mean()), _interval(honest), "nothing is required", True)
     return [
         edge,

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evaluation.control import Control
 from benchmarks.reports import table as tables
 from benchmarks.reports.compare import between, decimal, percent
-from benchmarks.reports.controls import controls_table
+from benchmarks.reports.controls import controls_table, kept_controls
+from benchmarks.study import retrained, study_controls
 from benchmarks.study.results import KeptError
+from benchmarks.study.suite import Suite
 
+ATTEMPTS = "different configurations that were tested on these data or tried in tuning, by the ledger"
+PARTS = ("retrained", "controls")
 FILE = "stress.json"  # in the study's folder, written by `python -m benchmarks stress`
 
 
@@ -22,9 +25,26 @@ def read(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {part: dict(found[part]) for part in PARTS if part in found}
     except (ValueError, TypeError) as error:
         raise KeptError(f"{path} is no result of an earlier run, remove it to train anew: {error}") from error
+
+
+def current(found: Mapping[str, Any], suite: Suite) -> tuple[dict[str, Any], list[str]]:
+    """The parts of what `stress` found that are of this suite, data and version, and the names of the others."""
+    learners = [one.name for one in suite.contenders if one.learns or one.make is not None]
+    parts, stale = {}, []
+    for part, one in found.items():
+        if part == "retrained":
+            known = retrained.identity(suite) if learners else None
+        else:
+            known = study_controls.identity(suite, one["contender"]) if one.get("contender") in learners else None
+        if known is not None and one.get("of") == known:
+            parts[part] = one
+        else:
+            stale.append(part)
+    return parts, stale
 
 
 def beside(results: Mapping[str, Any]) -> tables.Columns:
@@ -41,22 +61,21 @@ def beside(results: Mapping[str, Any]) -> tables.Columns:
 def tables_of(found: Mapping[str, Any]) -> list[tables.Columns]:
     """The cost curves of retrained policies, and the controls."""
     shown = []
-    retrained, controls = found.get("retrained"), found.get("controls")
-    if retrained and retrained["growth_per_year"]:
-        costs = [f"{1e4 * cost:g} bps" for cost in retrained["costs"]]
+    again, controls = found.get("retrained"), found.get("controls")
+    if again and again["growth_per_year"]:
+        costs = [f"{1e4 * cost:g} bps" for cost in again["costs"]]
         shown.append(tables.Columns("Log growth per year, trained at each cost", ["contender"], costs))
-        for name, growth in retrained["growth_per_year"].items():
+        for name, growth in again["growth_per_year"].items():
             shown[-1].rows.append([name, *map(percent, growth)])
     if controls:
-        of = [Control(**{**one, "interval": tuple(one["interval"])}) for one in controls["rows"]]
-        shown += controls_table(of, controls["contender"])
+        shown += controls_table(kept_controls(controls["rows"]), controls["contender"])
     return shown
 
 
 def _of_all(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     """Rows about the whole table."""
     benchmark, count = results["suite"]["benchmark"], results["trials"]["count"]
-    yield "attempts", str(count), "configurations tested on these data, or tried in tuning, by the ledger: N"
+    yield "attempts N", str(count), ATTEMPTS
     if results["shown_from"]:
         words = f"true difference to {benchmark}'s Sharpe ratio that a row shows four times in five, by row"
         yield "shown from", between(ends_of(results), decimal), words

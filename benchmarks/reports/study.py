@@ -14,7 +14,8 @@ from benchmarks.reports import table as tables
 from benchmarks.reports.compare import between, decimal, percent, tenths
 from benchmarks.statistics.sharpe import mean_sharpe_over
 from benchmarks.study import analysis, provenance
-from benchmarks.study.ledger import Trials
+from benchmarks.study.finished import finished
+from benchmarks.study.ledger import Ledger
 from benchmarks.study.rows import Row
 from benchmarks.study.suite import Suite
 
@@ -28,20 +29,24 @@ COLUMNS = (
     "turnover\nper year",
     "seeds\nagree",
 )
+_PARTS = {"retrained": "Policies at other costs", "controls": "Controls"}
 SPARE = ("seeds\nagree", "max\ndrawdown", "turnover\nper year", "return\nper year")
 
 
 def results(
-    suite: Suite, rows: Sequence[Row], trials: Trials, stress: Mapping[str, Any] | None = None
+    suite: Suite, rows: Sequence[Row], ledger: Ledger, stress: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """All numbers of the report, as JSON values.
+    """All numbers of the report, as JSON values; of the folds that all contenders have finished.
 
     Args:
         suite: of the study.
         rows: those that are there.
-        trials: what the ledger knows of the data.
+        ledger: of all tests; attempts that only the rows know count, too.
         stress: what `python -m benchmarks stress` found, if it was run.
     """
+    every, (rows, missing) = rows, finished(suite, rows)
+    trials, unlisted = analysis.trials_of(suite, every, ledger)
+    found, stale = beside.current(stress or {}, suite)
     tracks = analysis.tracks_of(rows)
     complete = suite.benchmark in tracks
     gaps = analysis.gaps_of(tracks, suite.benchmark) if complete else {}
@@ -54,7 +59,7 @@ def results(
         mine = [row for row in rows if row.contender == name]
         sharpe = mean_sharpe_over(one)
         contenders[name] = {
-            "rows": len(mine),
+            "rows": sum(row.contender == name for row in every),
             "seeds": max(len(track.returns) for track in one.values()),
             "sharpe": {"mean": sharpe.value, "standard_error": sharpe.standard_error, "interval_95": sharpe.interval()},
             "agreement": analysis.agreement(mine),
@@ -75,15 +80,18 @@ def results(
             for name, one in contenders.items()
             if "less_benchmark" in one and not math.isnan(one["less_benchmark"]["detectable"])
         },
+        "missing": missing,
         "trials": trials._asdict(),
+        "trials_not_in_ledger": unlisted,
         "best_learner": None if best is None else {"name": best, **analysis.deflated(tracks[best], trials)},
         "superior": None if together is None else together._asdict(),
         "overfitting": overfitting,
         "selection": analysis.luck_of(tracks, suite, trials),
         "hindsight": analysis.hindsight_of(suite, rows),
-        "stress": dict(stress or {}),
-        "rows": len(rows),
-        "rows_made": rows_made(rows),
+        "stress": found,
+        "stress_of_other_rows": stale,
+        "rows": len(every),
+        "rows_made": rows_made(every),
     }
 
 
@@ -118,16 +126,31 @@ def show(results: Mapping[str, Any], console: Console | None = None, wide: bool 
         cells = [str(one["seeds"]), percent(one["annual_return"]), mean, between(sharpe["interval_95"], decimal), gap]
         table.rows.append([name, *cells, percent(one["max_drawdown"]), tenths(one["turnover"]), agreed])
     tables.show(table, console, wide)
-    tables.say([sentence(results), ""], console)
+    tables.say([*warnings(results), sentence(results), ""], console)
     for one in (beside.beside(results), *beside.tables_of(results["stress"])):
         tables.show(one, console, wide)
     tables.say(notes(results), console)
 
 
+def warnings(results: Mapping[str, Any]) -> list[str]:
+    """What is missing, and what is not counted where it should be."""
+    said = [f"{results['missing']}."] if results["missing"] else []
+    lost = results["trials_not_in_ledger"]
+    if lost:
+        said.append(
+            f"WARNING: {lost} of the configurations of these rows are not in the ledger, so it is not the one of this "
+            f"study, or not whole; N is at least {results['trials']['count']}."
+        )
+    for part in results["stress_of_other_rows"]:
+        said.append(f"WARNING: {part} of stress.json is of other rows, and left out: run `stress` again.")
+    return said
+
+
 def notes(results: Mapping[str, Any]) -> list[str]:
     """How the numbers were made."""
-    made = [provenance.in_words(one) for one in results["rows_made"]]
-    trained = [f"Rows trained at {words}." for words in made]
+    trained = [f"Rows trained at {provenance.in_words(one)}." for one in results["rows_made"]]
+    found = results["stress"].items()
+    trained += [f"{_PARTS.get(part, part)} trained at {provenance.in_words(one)}." for part, one in found]
     return [
         "Sharpe ratios are means over datasets and seeds, with intervals over seeds and dependent bars; bars of the "
         "same time move together on all datasets.",
@@ -151,9 +174,15 @@ def sentence(results: Mapping[str, Any]) -> str:
     if better:
         found = f"{_shown(better)} to have a higher Sharpe ratio than {benchmark}{_luck(results, better)}"
     lost = f"; {_shown(worse)} to have a lower one" if worse else ""
+    return f"{found}{lost}.{_power(results)}"
+
+
+def _power(results: Mapping[str, Any]) -> str:
+    """What could have been shown; nothing if all rows are the benchmark's like."""
+    if not results["shown_from"]:
+        return ""
     low, high = (f"{end:.1f}" for end in beside.ends_of(results))
-    power = f" To be shown four times in five, a true difference must be {low} to {high} a year, depending on the row."
-    return f"{found}{lost}.{power}"
+    return f" To be shown four times in five, a true difference must be {low} to {high} a year, depending on the row."
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -52,6 +52,13 @@ def sharpe_ratios(returns: npt.ArrayLike) -> Ratios:
     return Ratios(ratio[:, 0], influence)
 
 
+def mean_ratio(returns: npt.ArrayLike) -> float | None:
+    """Mean over seeds of the Sharpe ratio per bar of returns [S, T]; None if no seed has one."""
+    ratios = sharpe_ratios(returns).ratio
+    defined = ratios[~np.isnan(ratios)]
+    return float(defined.mean()) if defined.size else None
+
+
 def mean_sharpe(returns: npt.ArrayLike, bars_per_year: float) -> Estimate:
     """Mean over seeds of the annual Sharpe ratio of returns [S, T] on the same bars; seeds and time are both random.
 

@@ -20,6 +20,7 @@ from benchmarks.statistics.multiple_testing import Superior, probability_of_back
 from benchmarks.statistics.sharpe import (
     Track,
     deflated_sharpe,
+    mean_ratio,
     mean_sharpe_over,
     minimum_track_record,
     sharpe_gap_over,
@@ -27,10 +28,10 @@ from benchmarks.statistics.sharpe import (
 )
 from benchmarks.study.folds import folds_of
 from benchmarks.study.job import data
-from benchmarks.study.ledger import Trials
-from benchmarks.study.rows import Row
+from benchmarks.study.ledger import SCORED, Ledger, Trials
+from benchmarks.study.rows import Row, merged
 from benchmarks.study.suite import Suite
-from trading_env import hindsight
+from trading_env import EnvConfig, Market, hindsight
 
 Tracks = Mapping[str, Track]
 
@@ -38,12 +39,12 @@ Tracks = Mapping[str, Track]
 def tracks_of(rows: Sequence[Row]) -> dict[str, dict[str, Track]]:
     """By contender and dataset: the returns of all seeds over the test stretches of all folds, oldest first."""
     found: dict[str, dict[str, Track]] = {}
-    for contender, dataset in dict.fromkeys((row.contender, row.dataset) for row in rows):
-        mine = [row for row in rows if (row.contender, row.dataset) == (contender, dataset)]
-        folds = sorted({row.fold for row in mine})
-        parts = [[row for row in mine if row.fold == fold] for fold in folds]
-        returns = np.concatenate([np.concatenate([row.returns for row in part]) for part in parts], axis=1)  # [S, T]
-        bars = np.concatenate([part[0].time[1:] for part in parts])
+    every = merged(rows)
+    for contender, dataset in dict.fromkeys((row.contender, row.dataset) for row in every):
+        mine = [row for row in every if (row.contender, row.dataset) == (contender, dataset)]
+        mine.sort(key=lambda row: row.fold)
+        returns = np.concatenate([row.returns for row in mine], axis=1)  # [S, T]
+        bars = np.concatenate([row.time[1:] for row in mine])
         found.setdefault(contender, {})[dataset] = Track(bars, returns, mine[0].bars_per_year)
     return found
 
@@ -59,6 +60,27 @@ def pooled(tracks: Tracks) -> dict[Any, float]:
     return {bar: math.fsum(values) / len(values) for bar, values in sorted(sums.items())}
 
 
+def trials_of(suite: Suite, rows: Sequence[Row], ledger: Ledger) -> tuple[Trials, int]:
+    """The trials on the suite's data, by the ledger and by the rows; and how many only the rows know.
+
+    A ledger that was lost, or is another one, cannot make the rows fewer than they are.
+    """
+    data_, tested = [data(name).fingerprint for name in suite.data], lines_of(rows)
+    listed = ledger.configurations(data_)
+    return ledger.trials(data_, tested), len({line["config"] for line in tested} - listed)
+
+
+def lines_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What a ledger says of the rows; those of early versions may not know their configuration, and have no line."""
+    known = ("config", "data", "job")
+    told = [row for row in rows if all(name in row.facts for name in known)]
+    lines = [{name: row.facts[name] for name in known} for row in told]
+    return [
+        {**line, "event": SCORED, "sharpe_per_bar": mean_ratio(row.returns)}
+        for line, row in zip(lines, told, strict=True)
+    ]
+
+
 def matrix_of(tracks: Mapping[str, Tracks]) -> tuple[list[str], Floats]:
     """Names and pooled log returns [U, N] of the contenders, on the bars that all of them have."""
     series = {name: pooled(one) for name, one in tracks.items()}
@@ -67,9 +89,12 @@ def matrix_of(tracks: Mapping[str, Tracks]) -> tuple[list[str], Floats]:
 
 
 def agreement(rows: Sequence[Row]) -> float:
-    """Share of seeds that hold the most common side (short, flat, long) of a bar, mean over bars; NaN for one seed."""
+    """Share of a contender's seeds that hold the most common side (short, flat, long) of a bar, mean over bars.
+
+    NaN for one seed.
+    """
     shares = []
-    for row in rows:
+    for row in merged(rows):
         if len(row.seeds) > 1:
             sides = np.sign(np.where(np.abs(row.curves["exposure"]) > 1e-9, row.curves["exposure"], 0.0))  # [S, T]
             shares.append(np.max([(sides == side).mean(0) for side in (-1.0, 0.0, 1.0)], axis=0))
@@ -77,22 +102,27 @@ def agreement(rows: Sequence[Row]) -> float:
 
 
 def stress_of(rows: Sequence[Row]) -> dict[str, Any]:
-    """Log growth per year of fixed policies, at each cost and with actions a bar late: means over seeds and folds.
+    """Log growth per year of a contender's fixed policies, at each cost and with actions a bar late.
 
-    `break_even` is the cost, as a share of the notional traded, at which the growth would be 0.
+    Means over seeds, then over folds. `break_even` is the cost, as a share of the notional traded, at which the growth
+    would be 0.
     """
-    costs = rows[0].stress["costs"]
-    years = [row.bars_per_year for row in rows]
-    curve = np.mean([row.stress["growth_at_costs"].mean(1) * year for row, year in zip(rows, years, strict=True)], 0)
-    late = np.mean([row.stress["growth_a_bar_late"].mean() * year for row, year in zip(rows, years, strict=True)])
-    in_time = np.mean([row.log_returns.mean() * year for row, year in zip(rows, years, strict=True)])
+    folds = merged(rows)
+    costs = folds[0].stress["costs"]
+    curve = np.mean([row.stress["growth_at_costs"].mean(1) * row.bars_per_year for row in folds], axis=0)
+    late = np.mean([row.stress["growth_a_bar_late"].mean() * row.bars_per_year for row in folds])
     return {
         "costs": costs.tolist(),
         "growth_per_year": curve.tolist(),
-        "growth_per_year_in_time": float(in_time),
+        "growth_per_year_in_time": growth_per_year(folds),
         "growth_per_year_a_bar_late": float(late),
         "break_even": break_even(costs, curve),
     }
+
+
+def growth_per_year(rows: Sequence[Row]) -> float:
+    """Log growth per year of a contender: mean over seeds, then over folds."""
+    return float(np.mean([row.log_returns.mean() * row.bars_per_year for row in merged(rows)]))
 
 
 def best_of(tracks: Mapping[str, Tracks], learners: Sequence[str]) -> str | None:
@@ -176,19 +206,29 @@ def luck_of(tracks: Mapping[str, Tracks], suite: Suite, trials: Trials) -> dict[
 def hindsight_of(suite: Suite, rows: Sequence[Row]) -> dict[str, Any] | None:
     """The least share of the hindsight bound that is left above the best seed, and the rows that exceed the bound.
 
-    The bound is the growth of the best actions with all prices known, of the suite's env; None without a learner.
+    The bound is the growth of the best actions with all prices known, of the suite's env; None without a learner, and
+    for an env that has no such bound.
     """
     learners = {one.name for one in suite.contenders if one.learns}
-    bounds: dict[tuple[str, int], float] = {}
+    bounds: dict[tuple[str, int], float | None] = {}
     shares, exceeded = [], []
     for row in rows:
         if row.contender in learners:
             place = row.dataset, row.fold
             if place not in bounds:
                 fold = folds_of(data(row.dataset), suite.walk_forward, suite.purge)[row.fold]
-                bounds[place] = hindsight(fold.markets(data(row.dataset))[2], **suite.env).log_growth
-            best = float(row.log_returns.sum(1).max())
-            shares.append(best / bounds[place] if bounds[place] > 0.0 else 0.0)
-            if best > bounds[place] + 1e-9 * max(1.0, abs(bounds[place])):
+                bounds[place] = bound_of(fold.markets(data(row.dataset))[2], suite.env)
+            bound, best = bounds[place], float(row.log_returns.sum(1).max())
+            if bound is None:
+                return None
+            shares.append(best / bound if bound > 0.0 else 0.0)
+            if best > bound + 1e-9 * max(1.0, abs(bound)):
                 exceeded.append([row.contender, row.dataset, row.fold])
     return {"largest_share": max(shares), "exceeded": exceeded} if shares else None
+
+
+def bound_of(market: Market, env: Mapping[str, Any]) -> float | None:
+    """The hindsight bound; None for continuous actions, costs that are not proportional, lots and a band."""
+    config = EnvConfig(**env)
+    scales = config.costs.proportional and not (config.lot_size or config.min_trade)
+    return hindsight(market, **env).log_growth if scales and config.kind != "continuous" else None

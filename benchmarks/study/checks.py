@@ -33,8 +33,8 @@ def check(suite: Suite) -> None:
         with prefixed("walk_forward"):
             fold = folds_of(market, suite.walk_forward, suite.purge)[0]
         train, validation, test = fold.markets(market)
-        keywords, episodes = keywords_of(suite, train)
         with prefixed("env"):
+            keywords, episodes = keywords_of(suite, train)
             for stretch in (validation, test):
                 gym.make(ENV_ID, data=stretch, **keywords)
             env = gym.make(ENV_ID, data=train, **episodes, **keywords)

@@ -21,7 +21,7 @@ from benchmarks.evaluation.stress import growth_of, stressed
 from benchmarks.evaluation.tracks import measures
 from benchmarks.evaluation.world_scores import world_scores
 from benchmarks.statistics.intervals import Floats
-from benchmarks.statistics.sharpe import sharpe_ratios
+from benchmarks.statistics.sharpe import mean_ratio
 from benchmarks.study import provenance
 from benchmarks.study.folds import Fold, folds_of
 from benchmarks.study.ledger import OPENED, SCORED
@@ -33,13 +33,19 @@ from trading_env import FeatureScaler, Market, __version__, backtest, load
 
 @dataclass(frozen=True)
 class Job:
-    """One contender with a block of seeds on one fold of one dataset, or on a task, which has one fold."""
+    """One contender with a block of seeds on one fold of one dataset, or on a task, which has one fold.
+
+    Attributes:
+        suite, dataset, fold, contender, seeds: which; the dataset may be a task.
+        counted: whether the test is an attempt, and its configuration one of the N of the ledger.
+    """
 
     suite: Suite
     dataset: str
     fold: int
     contender: str
     seeds: tuple[int, ...]
+    counted: bool = True
 
     @property
     def name(self) -> str:
@@ -59,11 +65,11 @@ class Job:
         suite, contender = self.suite, described(self.by)
         if suite.tasks:
             world = asdict(WORLDS[self.dataset])
-            return _hash([suite.points, suite.episodes, contender, self.dataset, world, self.seeds, __version__])
+            return hash_of([suite.points, suite.episodes, contender, self.dataset, world, self.seeds, __version__])
         kept = {key: suite.description()[key] for key in ("env", "episode_length", "points", "scale")}
         plan = _given(asdict(suite.walk_forward))
         whole = [{**kept, "walk_forward": plan}, contender, self.dataset, data(self.dataset).fingerprint]
-        return _hash([*whole, self.fold, self.seeds, __version__])
+        return hash_of([*whole, self.fold, self.seeds, __version__])
 
     @property
     def config(self) -> str:
@@ -85,17 +91,17 @@ class Lines(Protocol):
 def config_of(suite: Suite, contender: Contender) -> str:
     """Hash of the configuration of a contender in the suite, whatever the data, fold and seeds."""
     kept = {key: suite.description()[key] for key in ("env", "episode_length", "scale")}
-    return _hash([kept, {**described(contender), "name": "", "seeds": None}])
+    return hash_of([kept, {**described(contender), "name": "", "seeds": None}])
 
 
-def jobs_of(suite: Suite) -> Iterator[Job]:
-    """All jobs of a suite: by dataset or task, fold, contender, and block of seeds."""
+def jobs_of(suite: Suite, counted: bool = True) -> Iterator[Job]:
+    """All jobs of a suite: by dataset or task, fold, contender, and block of seeds; ``counted`` as `Job` has it."""
     for place in suite.places:
         for fold in range(1 if suite.tasks else suite.walk_forward.folds):
             for contender in suite.contenders_on(place):
                 seeds, block = range(contender.runs(suite.seeds)), contender.block or suite.block
                 for first in range(0, len(seeds), block):
-                    yield Job(suite, place, fold, contender.name, tuple(seeds[first : first + block]))
+                    yield Job(suite, place, fold, contender.name, tuple(seeds[first : first + block]), counted)
 
 
 def described(contender: Contender) -> dict[str, Any]:
@@ -149,7 +155,8 @@ def run(job: Job, ledger: Lines) -> Row:
 
 def keywords_of(suite: Suite, train: Market) -> tuple[dict[str, Any], dict[str, Any]]:
     """Keywords of TradingEnv on a fold, and those of training episodes alone."""
-    scaler = {"scaler": FeatureScaler().fit(train)} if suite.scale else {}
+    features = suite.env.get("features", "default")
+    scaler = {"scaler": FeatureScaler().fit(train, features)} if suite.scale else {}
     length = min(suite.episode_length, len(train) - train.first - 1)
     return {**suite.env, **scaler}, {"random_start": True, "episode_length": length}
 
@@ -193,11 +200,10 @@ def open_test(job: Job, ready: Ready, test: Market, ledger: Lines) -> Row:
     stretch = {"first": market.time_of(fold.test[0]), "last": market.time_of(fold.test[1] - 1)}
     facts = {"study": job.suite.name, "job": job.id, "contender": job.contender, "dataset": job.dataset, **stretch}
     line = {**facts, "config": job.config, "data": market.fingerprint, "code": provenance.commit() or __version__}
+    line |= {} if job.counted else {"counted": False}
     ledger.append(event=OPENED, **line)
     tested = backtest(ready.policy, test, check_env=False, **ready.keywords)
-    ratios = sharpe_ratios(tested.tracks.returns).ratio
-    sharpe = float(np.mean(ratios[~np.isnan(ratios)])) if (~np.isnan(ratios)).any() else None
-    ledger.append(event=SCORED, sharpe_per_bar=sharpe, **line)
+    ledger.append(event=SCORED, sharpe_per_bar=mean_ratio(tested.tracks.returns), **line)
     curves = {name: getattr(tested.tracks, name) for name in CURVES}
     time = np.arange(curves["equity"].shape[1]) if tested.time is None else np.asarray(tested.time)
     return Row(
@@ -218,7 +224,16 @@ def open_test(job: Job, ready: Ready, test: Market, ledger: Lines) -> Row:
     )
 
 
-def _hash(parts: Any) -> str:
-    """Of JSON values, tuples, and functions, which count by their names."""
-    text = json.dumps(parts, sort_keys=True, default=lambda value: getattr(value, "__qualname__", str(value)))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def hash_of(parts: Any) -> str:
+    """Of JSON values, tuples, and functions, which count by their names, the same in every process."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=_named).encode()).hexdigest()[:16]
+
+
+def _named(value: Any) -> Any:
+    """What stands for a value that JSON lacks, without the address at which it happens to lie."""
+    if isinstance(value, partial):
+        return [_named(value.func), value.args, value.keywords]
+    if hasattr(value, "__qualname__"):
+        return value.__qualname__
+    plain = type(value).__repr__ is not object.__repr__ or type(value).__str__ is not object.__str__
+    return str(value) if plain else [type(value).__qualname__, getattr(value, "__dict__", {})]

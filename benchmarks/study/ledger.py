@@ -3,8 +3,9 @@
 A job writes "opened" before it looks at a test stretch, and "scored" after that; a trial of a tuning writes "tried"
 before it is scored on a validation stretch. The number of different configurations is the N of the deflated Sharpe
 ratio of the best one. A job that was killed before its row was written runs again, and writes its lines again: that is
-the same configuration on the same data, so it counts once, and with its last score. Lines are appended under a lock,
-and are never changed.
+the same configuration on the same data, so it counts once, and with its last score. A line with `"counted": false` is
+of a policy trained at another cost, for the cost curve alone: nothing is chosen from these, so they do not count. Lines
+are appended under a lock, and are never changed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,10 +98,13 @@ class Ledger:
                 found.append(line)
         return found
 
-    def trials(self, data: Iterable[str]) -> Trials:
-        """The configurations that were tried or tested on data with one of these fingerprints."""
-        asked = set(data)
-        lines = [line for line in self.lines() if line.get("data") in asked and "config" in line]
+    def configurations(self, data: Iterable[str]) -> set[str]:
+        """Those that were tried or tested on data with one of these fingerprints."""
+        return {line["config"] for line in self._counted(data)}
+
+    def trials(self, data: Iterable[str], more: Iterable[Mapping[str, Any]] = ()) -> Trials:
+        """The trials on data with one of these fingerprints; ``more`` are lines that it may have lost."""
+        lines = [*self._counted(data), *more]
         ratios: dict[str, dict[Any, float]] = {}  # by configuration and job
         for number, line in enumerate(lines):
             ratio = line.get("sharpe_per_bar")
@@ -110,3 +114,12 @@ class Ledger:
         centre = sum(means) / len(means) if means else 0.0
         variance = sum((mean - centre) ** 2 for mean in means) / (len(means) - 1) if len(means) > 1 else 0.0
         return Trials(len({line["config"] for line in lines}), variance)
+
+    def _counted(self, data: Iterable[str]) -> list[dict[str, Any]]:
+        asked = set(data)
+        return [line for line in self.lines() if line.get("data") in asked and "config" in line and _counts(line)]
+
+
+def _counts(line: Mapping[str, Any]) -> bool:
+    """False for a line of the cost curve, which nothing is chosen from."""
+    return line.get("counted") is not False

@@ -44,7 +44,7 @@ def commit() -> str | None:
     try:
         found = _git(here, "rev-parse", "HEAD")
         return found[:12] + ("+" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):  # no git, no checkout, or no answer in time
         return None
 
 

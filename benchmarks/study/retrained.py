@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from benchmarks.evaluation.stress import COSTS
-from benchmarks.study.job import Job, jobs_of
+from benchmarks.study.analysis import growth_per_year
+from benchmarks.study.finished import finished
+from benchmarks.study.job import Job, hash_of, jobs_of
 from benchmarks.study.rows import Row
 from benchmarks.study.suite import Suite
 
@@ -30,28 +30,28 @@ def at_cost(suite: Suite, cost: float) -> Suite:
 
 
 def jobs_at_costs(suite: Suite) -> dict[float, list[Job]]:
-    """The jobs at each cost of the curve."""
-    return {cost: list(jobs_of(at_cost(suite, cost))) for cost in COSTS}
+    """The jobs at each cost of the curve; none of them is an attempt."""
+    return {cost: list(jobs_of(at_cost(suite, cost), counted=False)) for cost in COSTS}
 
 
-def retrained_curves(rows: dict[float, Sequence[Row]]) -> dict[str, Any]:
-    """Log growth per year at each cost, of contenders with a row on the same folds at every cost: means over these.
+def identity(suite: Suite) -> str:
+    """Hash of the jobs of the curve, and so of data, contenders, folds, seeds and version."""
+    return hash_of([job.id for jobs in jobs_at_costs(suite).values() for job in jobs])
 
-    `costs`, and `growth_per_year` by contender.
+
+def retrained_curves(suite: Suite, rows: Mapping[float, Sequence[Row]]) -> dict[str, Any]:
+    """Log growth per year at each cost, means over seeds, then over the folds that all have finished at every cost.
+
+    `costs`, `growth_per_year` by contender, and `missing`, a note on what is left out.
     """
-    places = [{(row.contender, row.dataset, row.fold) for row in found} for found in rows.values()]
-    whole = set.intersection(*places) if places else set()
-    curves = {}
-    for name in dict.fromkeys(row.contender for found in rows.values() for row in found):
-        chosen = [
-            [row for row in found if row.contender == name and (name, row.dataset, row.fold) in whole]
-            for found in rows.values()
-        ]
-        if all(chosen):
-            curves[name] = [float(np.mean([_growth(row) for row in found])) for found in chosen]
-    return {"costs": list(rows), "growth_per_year": curves}
-
-
-def _growth(row: Row) -> float:
-    """Mean log growth per year of the row's seeds."""
-    return float(row.log_returns.mean() * row.bars_per_year)
+    at_each = {cost: finished(at_cost(suite, cost), found) for cost, found in rows.items()}
+    tests = [{(row.dataset, row.fold) for row in one.rows} for one in at_each.values()]
+    names = [{row.contender for row in one.rows} for one in at_each.values()]
+    common, compared = (set.intersection(*sets) if sets else set() for sets in (tests, names))
+    curves: dict[str, list[float]] = {}
+    for one in at_each.values():
+        whole = [row for row in one.rows if row.contender in compared and (row.dataset, row.fold) in common]
+        for name in dict.fromkeys(row.contender for row in whole):
+            curves.setdefault(name, []).append(growth_per_year([row for row in whole if row.contender == name]))
+    missing = [f"at {1e4 * cost:g} bps, {one.missing}" for cost, one in at_each.items() if one.missing]
+    return {"costs": list(rows), "growth_per_year": curves, "missing": "; ".join(missing)}

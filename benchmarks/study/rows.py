@@ -7,7 +7,7 @@ import json
 import math
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CURVES = ("equity", "exposure", "turnover", "commission", "slippage", "financing", "units")
+_MONEY = ("commission", "slippage", "financing", "units")  # which scale with the equity
 
 
 @dataclass(frozen=True)
@@ -129,14 +130,66 @@ def frame_of(rows: list[Row]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def merged(rows: Sequence[Row]) -> list[Row]:
+    """The rows with all seeds of a contender on a fold in one: its blocks, by seed. Facts are those of the first."""
+    found: dict[tuple[str, str, int], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.contender, row.dataset, row.fold), []).append(row)
+    return [_one(sorted(blocks, key=lambda row: row.seeds)) for blocks in found.values()]
+
+
+def _one(blocks: list[Row]) -> Row:
+    """The blocks of a contender on a fold as one row."""
+    first = blocks[0]
+    if len(blocks) == 1:
+        return first
+    curves = [row.learning for row in blocks if row.learning is not None]
+    seconds = [row.seconds for row in blocks if row.seconds is not None]
+    together = (
+        {
+            "steps": curves[0]["steps"],
+            "seconds": np.sum([curve["seconds"] for curve in curves], axis=0),
+            "scores": np.concatenate([curve["scores"] for curve in curves], axis=1),
+        }
+        if curves
+        else None
+    )
+    return replace(
+        first,
+        seeds=tuple(seed for row in blocks for seed in row.seeds),
+        learning=together,
+        seconds=sum(seconds) if seconds else None,
+        **{part: _seeds_joined([getattr(row, part) for row in blocks]) for part in _PARTS},
+    )
+
+
+def _seeds_joined(parts: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """The arrays that all blocks have, joined along their seeds, if they have such an axis."""
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {
+        name: parts[0][name]
+        if name in ("costs", "bar", "truth")
+        else np.concatenate([part[name] for part in parts], axis=1 if name == "growth_at_costs" else 0)
+        for name in names
+    }
+
+
 def account_of(rows: Sequence[Row]) -> Tracks:
-    """One contender's folds on one dataset, oldest first, as one account that goes on with the equity of each."""
-    growth = np.concatenate([1.0 + row.returns for row in rows], axis=1)  # [S, T]
-    equity = rows[0].curves["equity"][:, :1] * np.cumprod(np.column_stack([np.ones(len(growth)), growth]), axis=1)
-    time = np.concatenate([rows[0].time[:1], *(row.time[1:] for row in rows)])
-    rest = {name: _joined(rows, name) for name in CURVES if name != "equity"}
-    rate = rows[0].bars_per_year
-    return Tracks(time, None if math.isnan(rate) else rate, equity, **rest)
+    """One contender's seeds on one dataset over all folds, as accounts that begin with an equity of 1.
+
+    Each fold begins in cash with what the fold before it left: returns are compounded, and costs and units are scaled
+    to the joined equity.
+    """
+    folds = sorted(merged(rows), key=lambda row: row.fold)
+    growth = np.concatenate([1.0 + row.returns for row in folds], axis=1)  # [S, T]
+    equity = np.cumprod(np.column_stack([np.ones(len(growth)), growth]), axis=1)
+    before = np.concatenate([row.curves["equity"][:, :-1] for row in folds], axis=1)
+    scale = np.divide(equity[:, :-1], before, out=np.zeros_like(before), where=before > 0.0)
+    curves = {name: _joined(folds, name) for name in CURVES if name != "equity"}
+    curves |= {name: curves[name] * scale for name in _MONEY}
+    time = np.concatenate([folds[0].time[:1], *(row.time[1:] for row in folds)])
+    rate = folds[0].bars_per_year
+    return Tracks(time if time.dtype.kind == "M" else None, None if math.isnan(rate) else rate, equity, **curves)
 
 
 def _joined(rows: Sequence[Row], name: str) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.study.job import data
-from benchmarks.study.rows import Row, account_of
+from benchmarks.study.rows import Row, account_of, merged
 from trading_env import Market
 from trading_env.analysis.tracks import Tracks
 
@@ -26,7 +26,7 @@ class Study:
         time: of the forecasts (n,); None where the market has none.
         truth: the returns that followed (n,).
         forecasts: name -> [S, n].
-        margins: name -> the margin chosen in each fold.
+        margins: name -> the margin chosen in each fold, by each block of seeds.
         tracks: name of a forecaster or baseline -> its account.
     """
 
@@ -41,7 +41,7 @@ class Study:
 def study_of(rows: Sequence[Row], dataset: str) -> Study:
     """The rows of one dataset, whose folds are complete for each contender."""
     found: dict[str, list[Row]] = {}
-    for row in sorted((row for row in rows if row.dataset == dataset), key=lambda row: row.fold):
+    for row in sorted(merged([row for row in rows if row.dataset == dataset]), key=lambda row: row.fold):
         found.setdefault(row.contender, []).append(row)
     market, made = data(dataset), {name: mine for name, mine in found.items() if mine[0].forecasts}
     first = next(iter(made.values()))
@@ -51,6 +51,6 @@ def study_of(rows: Sequence[Row], dataset: str) -> Study:
         None if market.local_time is None else market.local_time[bar],
         np.concatenate([row.forecasts["truth"] for row in first]),
         {name: np.concatenate([row.forecasts["forecast"] for row in mine], axis=1) for name, mine in made.items()},
-        {name: [float(row.forecasts["margin"][0]) for row in mine] for name, mine in made.items()},
+        {name: [float(margin) for row in mine for margin in row.forecasts["margin"]] for name, mine in made.items()},
         {name: account_of(mine) for name, mine in found.items()},
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -16,13 +16,13 @@ from agents.base.commands import checking, printable, refusing
 from agents.common.files import check_folder, write
 from benchmarks.reports import beside
 from benchmarks.reports import study as report
-from benchmarks.reports.page.accounts import finished
 from benchmarks.reports.page.papers import written
 from benchmarks.reports.page.study import page_of
 from benchmarks.reports.page.tensorboard import write_logs
 from benchmarks.study.engines.place import Place
 from benchmarks.study.engines.run import rows_of
-from benchmarks.study.job import data, jobs_of
+from benchmarks.study.finished import finished
+from benchmarks.study.job import jobs_of
 from benchmarks.study.ledger import Ledger
 from benchmarks.study.results import KeptError
 from benchmarks.study.rows import Row
@@ -56,48 +56,39 @@ def main(arguments: Sequence[str]) -> None:
         check_folder(folder, "folder") if folder.is_dir() else None
         suite = Suite.kept(folder)
     with refusing(PROGRAM, (KeptError, OSError, ValueError, ImportError)):
-        rows, missing = kept_rows(suite, folder)
+        rows = kept_rows(suite, folder)
+        whole, missing = finished(suite, rows)
         if settings.format == "tensorboard":
-            count = write_logs(rows, folder / "tensorboard")
+            count = write_logs(whole, folder / "tensorboard")
             print(printable(f"written: {folder}/tensorboard, {count} logs"))
             return
         ledger = Ledger(settings.ledger or folder.parent / "ledger.jsonl")
-        found = results_of(suite, rows, ledger, folder)
+        found = report.results(suite, rows, ledger, beside.read(folder / beside.FILE))
         if settings.format == "html":
-            page = page_of(suite, rows, found, command_of(suite, folder), missing)
+            page = page_of(suite, whole, found, command_of(suite, folder))
             write(folder / "index.html", page.html().encode())
             print(printable(f"written: {folder}/index.html" + (f"; {missing}" if missing else "")))
             return
-        text = written(found, settings.format, missing)
+        text = written(found, settings.format)
         write(folder / f"table.{settings.format}", text.encode())
         print("\n".join(map(printable, text.splitlines())))
         if missing:
             print(printable(f"{PROGRAM}: note: {missing}"), file=sys.stderr)
 
 
-def kept_rows(suite: Suite, folder: Path) -> tuple[list[Row], str]:
-    """The rows of folds that every contender has finished, and a note on what is left out.
+def kept_rows(suite: Suite, folder: Path) -> list[Row]:
+    """The rows that are there.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there is no fold that a contender has finished.
     """
     if suite.tasks:
         raise ValueError(f"{folder} has learning curves on tasks: `python -m benchmarks run` prints them")
     jobs = list(jobs_of(suite))
     rows = rows_of(jobs, Place(folder, folder.parent / "ledger.jsonl", suite.name))
-    whole = finished(suite, rows)
-    if not whole:
+    if not finished(suite, rows).rows:
         raise ValueError(f"{folder} has {len(rows)} of {len(jobs)} rows, and no fold that all contenders have finished")
-    if len(whole) == len(jobs):
-        return whole, ""
-    folds, every = ({(one.dataset, one.fold) for one in some} for some in (whole, jobs))
-    return whole, f"{len(folds)} of {len(every)} folds are finished and shown; the rest is left out"
-
-
-def results_of(suite: Suite, rows: Sequence[Row], ledger: Ledger, folder: Path) -> dict[str, Any]:
-    """All numbers of the rows."""
-    trials = ledger.trials(data(name).fingerprint for name in suite.data)
-    return report.results(suite, rows, trials, beside.read(folder / beside.FILE))
+    return rows
 
 
 def command_of(suite: Suite, folder: Path) -> str:

@@ -22,7 +22,7 @@ from benchmarks.study.engines.local import local
 from benchmarks.study.engines.on_ray import EngineError, on_ray
 from benchmarks.study.engines.place import FAILED, Engine, Place, Work
 from benchmarks.study.engines.run import rows_of, run_all, shard_of
-from benchmarks.study.job import Job, data, jobs_of
+from benchmarks.study.job import Job, jobs_of
 from benchmarks.study.learning_curves import curves_of
 from benchmarks.study.ledger import Ledger
 from benchmarks.study.results import KeptError, json_bytes
@@ -169,8 +169,7 @@ def show(suite: Suite, place: Place, jobs: Sequence[Job], wide: bool = False) ->
         curves_report.print_curves(curves_of(rows), wide)
         print(printable(f"rows: {place.folder}/rows{missing}"))
         return
-    trials = Ledger(place.ledger).trials(data(name).fingerprint for name in suite.data)
-    found = report.results(suite, rows, trials, beside.read(place.folder / beside.FILE))
+    found = report.results(suite, rows, Ledger(place.ledger), beside.read(place.folder / beside.FILE))
     write(place.folder / "results.json", json_bytes(found))
     report.show(found, wide=wide)
     print(printable(f"written: {place.folder}/results.json{missing}"))

@@ -14,13 +14,12 @@ from agents.base import commands
 from agents.base.commands import checking, printable, refusing
 from agents.common.files import check_folder, write
 from benchmarks.reports import beside, table
+from benchmarks.study import retrained, study_controls
 from benchmarks.study.engines.local import local
 from benchmarks.study.engines.place import LinePlace
 from benchmarks.study.engines.run import rows_of
 from benchmarks.study.provenance import made
 from benchmarks.study.results import KeptError, json_bytes
-from benchmarks.study.retrained import jobs_at_costs, retrained_curves
-from benchmarks.study.study_controls import check_learns, controls_of
 from benchmarks.suites.run import finish, prepared
 from benchmarks.tasks.checks import check_counts, check_processes
 
@@ -68,8 +67,8 @@ def main(arguments: Sequence[str]) -> int:
         if suite.tasks:
             raise ValueError(f"suite must be of data: {settings.suite!r} has tasks, which have no costs")
         if settings.controls is not None:
-            check_learns(suite, settings.controls)
-        at_costs = jobs_at_costs(suite) if settings.retrain else {}
+            study_controls.check_learns(suite, settings.controls)
+        at_costs = retrained.jobs_at_costs(suite) if settings.retrain else {}
         check_folder(own.folder, "folder")
     place = LinePlace(own.folder, own.ledger, shlex.join([*PROGRAM.split(), *arguments]))
     path, jobs = place.folder / beside.FILE, [job for ones in at_costs.values() for job in ones]
@@ -79,11 +78,12 @@ def main(arguments: Sequence[str]) -> int:
         failed = finish(jobs, place, local(settings.processes), settings.progress)
         if jobs:
             rows = {cost: rows_of(ones, place) for cost, ones in at_costs.items()}
-            found["retrained"] = {**retrained_curves(rows), **made()}
+            found["retrained"] = {**retrained.retrained_curves(suite, rows), "of": retrained.identity(suite), **made()}
     if settings.controls is not None:
         with checking(PROGRAM):
-            controls = controls_of(suite, settings.controls, suite.seeds, settings.draws)
-        found["controls"] = {"contender": settings.controls, "rows": [asdict(one) for one in controls], **made()}
+            controls = study_controls.controls_of(suite, settings.controls, suite.seeds, settings.draws)
+        said = {"contender": settings.controls, "of": study_controls.identity(suite, settings.controls), **made()}
+        found["controls"] = {"rows": [asdict(one) for one in controls], **said}
     write(path, json_bytes(found))
     console = table.console_of()
     for one in beside.tables_of(found):

@@ -11,13 +11,11 @@ import numpy.typing as npt
 from benchmarks.statistics.intervals import Floats
 from benchmarks.study.folds import folds_of
 from benchmarks.study.job import data
-from benchmarks.study.rows import Row
+from benchmarks.study.rows import Row, account_of, merged
 from benchmarks.study.suite import Suite
 from trading_env import EnvConfig, Market
-from trading_env.analysis.tracks import Tracks
 from trading_env.report.account import Account, prices_of
 
-COSTS = ("commission", "slippage", "financing")
 Ints = npt.NDArray[np.int64]
 
 
@@ -35,33 +33,13 @@ class Joined:
     firsts: Sequence[int]
 
 
-def finished(suite: Suite, rows: Sequence[Row]) -> list[Row]:
-    """The rows of folds on which every contender has all of its seeds, so that all are compared on the same bars."""
-    have: dict[tuple[str, int], dict[str, int]] = {}
-    for row in rows:
-        found = have.setdefault((row.dataset, row.fold), {})
-        found[row.contender] = found.get(row.contender, 0) + len(row.seeds)
-    asked = {one.name: one.runs(suite.seeds) for one in suite.contenders}
-    return [row for row in rows if have[row.dataset, row.fold] == asked]
-
-
 def joined_of(rows: Sequence[Row], contender: str, dataset: str, prices: Mapping[str, Floats]) -> Joined:
     """The account of a contender on a dataset, whose market has these prices at the joined closes."""
-    mine = [row for row in rows if (row.contender, row.dataset) == (contender, dataset)]
-    folds = [sorted((row for row in mine if row.fold == fold), key=lambda row: row.seeds) for fold in _folds(mine)]
-    parts = [{name: np.concatenate([row.curves[name] for row in fold]) for name in fold[0].curves} for fold in folds]
-    growth = np.concatenate([np.concatenate([row.returns for row in fold]) for fold in folds], axis=1) + 1.0  # [K, T]
-    equity = np.concatenate([np.ones((len(growth), 1)), np.cumprod(growth, axis=1)], axis=1)
-    before = np.concatenate([part["equity"][:, :-1] for part in parts], axis=1)
-    scale = np.divide(equity[:, :-1], before, out=np.zeros_like(before), where=before > 0.0)
-    curves = {name: np.concatenate([part[name] for part in parts], axis=1) for name in (*COSTS, "exposure", "turnover")}
-    curves |= {name: curves[name] * scale for name in COSTS}
-    lengths = [len(fold[0].time) - 1 for fold in folds]
-    time = np.concatenate([folds[0][0].time[:1], *(fold[0].time[1:] for fold in folds)])
-    rate = mine[0].bars_per_year
-    tracks = Tracks(time if time.dtype.kind == "M" else None, None if np.isnan(rate) else rate, equity, **curves)
-    labels = tuple(f"seed {seed}" for row in folds[0] for seed in row.seeds)
-    account = Account(contender, dataset, labels, tracks, prices, None)
+    folds = merged([row for row in rows if (row.contender, row.dataset) == (contender, dataset)])
+    folds.sort(key=lambda row: row.fold)
+    lengths = [len(row.time) - 1 for row in folds]
+    labels = tuple(f"seed {seed}" for seed in folds[0].seeds)
+    account = Account(contender, dataset, labels, account_of(folds), prices, None)
     return Joined(account, [0, *np.cumsum(lengths)[:-1].tolist()])
 
 

@@ -165,8 +165,6 @@ def learned(rows: Sequence[Row], by: str) -> tuple[list[float], Any]:
         assert row.learning is not None
         for s, seed in enumerate(row.seeds):
             places.setdefault(seed, []).append(row.learning["scores"][:, s] * row.bars_per_year)
-    share = [len(row.seeds) if by == "seconds" else 1 for row in rows]
-    x = np.mean(
-        [row.learning[by] / count for row, count in zip(rows, share, strict=True) if row.learning is not None], 0
-    )
+    x = np.sum([row.learning[by] * (1 if by == "seconds" else len(row.seeds)) for row in rows if row.learning], axis=0)
+    x = x / sum(len(row.seeds) for row in rows)
     return x.tolist(), np.stack([np.mean(places[seed], axis=0) for seed in sorted(places)], axis=1)

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.reports.beside import ATTEMPTS
+from benchmarks.reports.controls import BASIS_POINT, control_cells, kept_controls
 from benchmarks.study import provenance
 from benchmarks.study.job import data
 from benchmarks.study.results import plain
@@ -14,7 +16,6 @@ from benchmarks.study.rows import Row
 from trading_env.report.measures import decimal, percent
 from trading_env.report.page import Cell, Table, Words
 
-BASIS_POINT = 1e-4
 BENCHMARK = "benchmark"  # as the model confidence set calls it
 Fact = tuple[str, str, str]
 
@@ -30,8 +31,7 @@ def _attempts(results: Mapping[str, Any]) -> list[Fact]:
         (
             "attempts N",
             f"{trials['count']:,}",
-            "Different configurations that have ever been scored on these test stretches, by the ledger. The more "
-            "attempts, the better the best one looks by luck alone.",
+            f"{ATTEMPTS[0].upper()}{ATTEMPTS[1:]}. The more attempts, the better the best one looks by luck alone.",
         )
     ]
 
@@ -121,16 +121,10 @@ def controls_table(results: Mapping[str, Any]) -> Table | None:
     kept = results.get("stress", {}).get("controls")
     if not kept:
         return None
-    rows = [
-        [
-            Cell(one["name"]),
-            Cell(_points(one["edge"]), None if one["edge"] is None else one["edge"] / BASIS_POINT),
-            Cell(" to ".join(map(_points, one["interval"]))),
-            Cell("yes" if one["passed"] else "NO"),
-            Cell(one["expected"]),
-        ]
-        for one in kept["rows"]
-    ]
+    rows = []
+    for one in kept_controls(kept["rows"]):
+        name, edge, *rest = control_cells(one)
+        rows.append([Cell(name), Cell(edge, one.edge / BASIS_POINT), *map(Cell, rest)])
     heads = [
         ("control", "What was changed in the data."),
         ("edge", "Mean log growth of timing, basis points a bar."),
@@ -170,7 +164,7 @@ def made_of(results: Mapping[str, Any], rows: Sequence[Row], command: str) -> li
     """The commands, the provenance, and the configuration."""
     found = {str(row.facts.get("commit")) for row in rows}
     lines = [
-        f"{len(rows):,} rows; {results['trials']['count']:,} configurations in the ledger.",
+        f"{len(rows):,} rows; N = {results['trials']['count']:,} {ATTEMPTS}.",
         f"Rows were made at commit {', '.join(sorted(found))}; the page at {provenance.in_words(results)}.",
     ]
     suite = json.dumps(_given(plain(results["suite"])), indent=1, default=str)
@@ -182,10 +176,6 @@ def _given(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _given(one) for key, one in value.items() if one not in (None, {}, [])}
     return [_given(one) for one in value] if isinstance(value, list) else value
-
-
-def _points(value: float | None) -> str:
-    return "undefined" if value is None else f"{value / BASIS_POINT:z.2f}"
 
 
 def _number(value: float) -> str:

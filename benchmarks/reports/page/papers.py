@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.base.commands import printable
+from benchmarks.reports.beside import ATTEMPTS
 from benchmarks.reports.page.leaderboard import columns_of, table_of
-from benchmarks.reports.study import sentence
+from benchmarks.reports.study import sentence, warnings
 from benchmarks.reports.table import for_markdown
 from trading_env.report.measures import MINUS
 
@@ -18,18 +19,11 @@ SHOWN = ("contender", "seeds", "Sharpe", "± s.e.", "95% interval", "less benchm
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
-def written(results: Mapping[str, Any], form: str, missing: str = "") -> str:
-    """The table in the form "md", "tex" or "csv"; CSV has every number in full, and no caption.
-
-    Args:
-        results: of the rows.
-        form: of the text.
-        missing: a note on rows that are left out.
-    """
+def written(results: Mapping[str, Any], form: str) -> str:
+    """The table of results in the form "md", "tex" or "csv"; CSV has every number in full, and no caption."""
     if form == "csv":
         return _csv(results)
-    caption = [*_caption(results), *([f"{missing[0].upper()}{missing[1:]}."] if missing else [])]
-    return {"md": _markdown, "tex": _latex}[form](results, caption)
+    return {"md": _markdown, "tex": _latex}[form](results, [*_caption(results), *warnings(results)])
 
 
 def _cells(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -47,7 +41,7 @@ def _caption(results: Mapping[str, Any]) -> list[str]:
         f"Study {suite['name']}: {len(suite['data'])} datasets, {suite['walk_forward']['folds']} folds, benchmark "
         f"{suite['benchmark']}. Sharpe ratios per year after costs, with 95% intervals over seeds and dependent bars; "
         "differences to the benchmark with intervals that hold together (Bonferroni).",
-        f"{results['trials']['count']} configurations have seen these tests.",
+        f"N = {results['trials']['count']} {ATTEMPTS}.",
     ]
     if best is not None:
         lines.append(f"Deflated Sharpe ratio of {best['name']}: {best['deflated_sharpe']:.2f}.")

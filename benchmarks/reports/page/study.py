@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.reports.page import comparisons, contender, facts, leaderboard
 from benchmarks.reports.page.accounts import Joined, joined_of, prices_at
-from benchmarks.reports.study import notes, sentence
+from benchmarks.reports.study import notes, sentence, warnings
 from benchmarks.study.results import json_bytes
 from benchmarks.study.rows import Row
 from benchmarks.study.suite import Suite
@@ -24,7 +24,7 @@ Accounts = Mapping[tuple[int, int], Joined]
 """By number of contender and dataset."""
 
 
-def page_of(suite: Suite, rows: Sequence[Row], results: Mapping[str, Any], command: str, missing: str = "") -> Page:
+def page_of(suite: Suite, rows: Sequence[Row], results: Mapping[str, Any], command: str) -> Page:
     """The page.
 
     Args:
@@ -32,7 +32,6 @@ def page_of(suite: Suite, rows: Sequence[Row], results: Mapping[str, Any], comma
         rows: of all contenders on the same folds.
         results: of these rows, by `benchmarks.reports.study.results`.
         command: that runs the study.
-        missing: a note on rows that are left out.
     """
     arrays = Arrays()
     names = [one.name for one in suite.contenders if one.name in results["contenders"]]
@@ -63,7 +62,7 @@ def page_of(suite: Suite, rows: Sequence[Row], results: Mapping[str, Any], comma
         Choice("dataset", "Dataset", datasets),
         Choice("seed", "Seed", [f"{k}" for k in range(max(counts))], 0, "contender", counts),
     ]
-    said = [one for one in (missing, *notes(results)) if one and one != sentence(results)]
+    said = [*warnings(results), *notes(results)]
     title, markets, numbers = f"Study {suite.name}", _markets(accounts, arrays), {"results": _plain(results)}
     return Page(title, sentence(results), sections, arrays, choices, markets, numbers, said)
 

@@ -7,8 +7,6 @@ program alone draws the same trials each time.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -19,7 +17,7 @@ from agents.common.files import make_folder
 from agents.common.locks import InUseError, Lock
 from benchmarks.contenders.named import Contender
 from benchmarks.study.engines.workers import workers
-from benchmarks.study.job import data
+from benchmarks.study.job import data, hash_of
 from benchmarks.study.ledger import TRIED, Ledger
 from benchmarks.study.results import read_kept, write_json
 from benchmarks.study.suite import Suite
@@ -138,4 +136,4 @@ def identity(suite: Suite, contender: Contender) -> str:
     rest = {**asdict(contender), "name": "", "hyperparameters": untuned(contender)}
     prints = [data(name).fingerprint for name in suite.data]
     parts = [kept, rest, contender.runs(suite.seeds), prints, repr(space_of(contender)), __version__]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hash_of(parts)

@@ -170,6 +170,38 @@ def test_who_uses_the_peek_wins_hugely_with_it():
     found.require()
 
 
+def test_an_edge_that_the_peek_does_not_raise_is_no_proof_that_the_study_can_see():
+    """A study with an edge of its own, which does not look at its features."""
+    edge = np.random.default_rng(0).normal(1e-3, 1e-3, (4, len(market()) - 1))
+    found = controls.peek_control(lambda train, test, features: edge, market(), market(seed=1))
+    assert found.interval[0] > 0.0
+    assert not found.passed
+    noise = np.random.default_rng(1).normal(0.0, 1e-2, edge.shape)
+    noisy = controls.peek_control(
+        lambda train, test, features: edge + (noise if callable(features) else 0.0), market(), market(seed=1)
+    )
+    assert noisy.interval[0] > 0.0 or noisy.edge > 0.0
+    assert not noisy.passed  # a gain within noise is none
+
+
+@pytest.mark.parametrize(("noise", "passed"), [(1e-4, False), (3e-2, True)])
+def test_an_edge_lost_a_bar_late_is_forgiven_if_the_loss_is_within_noise(noise, passed):
+    draws = np.random.default_rng(0).normal(0.0, noise, (2, 1, 399))
+
+    def study(train, test, features):
+        known = not np.isnan(test.columns["news"][5])  # a bar late, it is not
+        return (1e-3 if known else 2e-4) + draws[int(known)]
+
+    def news(seed):
+        base = market(seed=seed)
+        columns = {"news": np.where(np.arange(400) < 5, np.nan, 1.0)}
+        return Market(base.close, base.open, base.high, base.low, base.volume, base.time, columns, first=5)
+
+    found = controls.late_control(study, news(0), news(1))
+    assert found.edge < 0.5 * study(None, news(1), None).mean()
+    assert found.passed == passed
+
+
 def test_the_hindsight_bound_holds_for_its_own_path_and_not_above_it():
     test = market(seed=1)
     best = hindsight(test, **TASK)

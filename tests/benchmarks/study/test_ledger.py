@@ -1,8 +1,10 @@
 import json
 import multiprocessing
+import threading
 
 import pytest
 
+from agents.common.files import lock
 from benchmarks.study.ledger import OPENED, SCORED, TRIED, Ledger
 
 
@@ -71,3 +73,21 @@ def test_configurations_tried_in_tuning_count_and_have_no_sharpe_ratio(tmp_path)
         ledger.append(event=TRIED, config=config, data="x", score=9.0)
     ledger.append(event=SCORED, config="a", data="x", job=1, sharpe_per_bar=0.5)
     assert ledger.trials(["x"]) == (2, 0.0)
+
+
+def test_a_writer_waits_until_no_other_one_writes(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.append(event=OPENED, config="a", data="x")
+    before = ledger.path.read_bytes()
+    writer = threading.Thread(target=ledger.append, kwargs={"event": OPENED, "config": "b", "data": "x"})
+    with open(ledger.path, "ab") as other:
+        assert lock(other.fileno())
+        writer.start()
+        writer.join(0.3)
+        assert writer.is_alive()
+        assert ledger.path.read_bytes() == before
+        other.write(b'{"event": "ope')  # half a line, whose writer may yet write the rest
+        other.flush()
+        other.write(b'ned", "config": "c", "data": "x"}\n')
+    writer.join(60.0)
+    assert ledger.trials(["x"]).count == 3

@@ -207,9 +207,10 @@ def few(tmp_path, monkeypatch):
     chosen = [one for one in suite.contenders if one.forecast in ("last_value", "mean_of_20", "ridge", "lstm", None)]
     suite = replace(suite, contenders=tuple(chosen))
 
-    def studied(market):
+    def studied(market, block=20):
         monkeypatch.setitem(job._LOADED, "m", market)
-        return study_of([job.run(one, Ledger(tmp_path / "ledger.jsonl")) for one in job.jobs_of(suite)], "m")
+        jobs = job.jobs_of(replace(suite, block=block))
+        return study_of([job.run(one, Ledger(tmp_path / "ledger.jsonl")) for one in jobs], "m")
 
     return studied
 
@@ -238,9 +239,18 @@ def test_truth_is_what_follows_the_first_decision_of_the_test(few):
     assert found.truth[0] == market.close[first + 5] / market.close[first] - 1
     bars = {tracks.equity.shape[1] for tracks in found.tracks.values()}
     assert len(bars) == 1
-    assert (found.tracks["last_value"].equity == 100_000).all()
+    assert (found.tracks["last_value"].equity == 1.0).all()
     held = found.tracks["buy_and_hold"]
     assert held.equity[0, -1] / held.equity[0, 0] == pytest.approx(np.prod(1.0 + held.returns[0]))
+
+
+def test_blocks_of_seeds_are_seeds_and_no_further_folds(few):
+    market = load("us-stocks/GOOG")
+    cut, one = few(market, block=1), few(market)
+    np.testing.assert_array_equal(cut.truth, one.truth)
+    assert cut.forecasts["lstm"].shape == one.forecasts["lstm"].shape == (2, len(one.truth))
+    assert cut.tracks["lstm"].equity.shape == one.tracks["lstm"].equity.shape
+    assert len(cut.margins["lstm"]) == 2 * len(one.margins["lstm"]) == 4  # each block chooses its own
 
 
 def findings_of(skills, sharpes=((-1.0, 1.0),), turnover=1.0):

@@ -165,7 +165,17 @@ def test_learners_are_trained_at_each_cost_and_controls_stand_beside_the_table(s
     assert "Log growth per year, trained at each cost" in printed
     assert "Controls of DQN" in printed
     results = json.loads((tmp_path / "results" / "mine" / "results.json").read_text())
-    assert results["trials"]["count"] == 5 + 3 * 5  # each configuration that has seen the tests
+    before = json.loads((folder / "results" / "mine" / "results.json").read_text())
+    for key in ("trials", "best_learner", "trials_not_in_ledger"):
+        assert results[key] == before[key]  # nothing is chosen from the cost curve
+    assert "Controls trained at commit" in " ".join(printed.split())
+    assert results["stress"] == found
+    main(["run", *where, "--processes", "0", "--no-progress", "--seeds", "1"])
+    printed = capsys.readouterr().out
+    for part in ("retrained", "controls"):
+        assert f"WARNING: {part} of stress.json is of other rows" in " ".join(printed.split())
+    assert "trained at each cost" not in printed
+    assert "Controls of DQN" not in printed
     (tmp_path / "results" / "mine" / "stress.json").write_text("{")
     with pytest.raises(SystemExit, match="is no result of an earlier run"):
         main(["run", *where, "--processes", "0", "--no-progress"])

@@ -82,6 +82,35 @@ def test_p_values_are_corrected_for_the_number_of_columns():
     assert screen(columns, close)[0].p_value == pytest.approx(10 * alone)
 
 
+def test_a_column_that_falls_before_rises_is_as_suspect_as_one_that_rises():
+    close = CLOSE.to_numpy()
+    leak = LEAKS["tomorrow's return in noise"].to_numpy()
+    up, down = (screen({"leak": sign * leak}, close)[0] for sign in (1.0, -1.0))
+    assert up.correlation == pytest.approx(-down.correlation)
+    assert up.p_value == pytest.approx(down.p_value)
+    assert up.lead == down.lead
+
+
+def test_a_p_value_is_of_both_sides_and_of_all_leads():
+    """By simulation: in a market that cannot be foreseen, 5% of columns have a p-value below 5%."""
+    found = []
+    for seed in range(1500):
+        rng = np.random.default_rng(seed)
+        close = np.exp(rng.normal(0.0, 0.01, 300).cumsum())
+        found.append(screen({"x": rng.standard_normal(300)}, close)[0].p_value)
+    for level in (0.05, 0.2):
+        assert 0.7 * level < np.mean(np.array(found) <= level) < 1.3 * level
+
+
+def test_corrected_p_values_keep_the_order_of_the_uncorrected_ones():
+    close = CLOSE.to_numpy()
+    leak = LEAKS["tomorrow's return in noise"].to_numpy()
+    alone = screen({"leak": leak}, close)[0].p_value
+    found = screen({"one": leak, "same": leak, "other": np.random.default_rng(3).standard_normal(N)}, close)
+    assert [one.p_value for one in found[:2]] == pytest.approx([3.0 * alone] * 2)  # not 3 and 2 times
+    assert found[2].p_value >= found[0].p_value
+
+
 def test_the_innovations_of_a_random_walk_are_its_steps():
     steps = np.random.default_rng(0).standard_normal(4000)
     np.testing.assert_allclose(innovations(np.cumsum(steps)), steps[1:] - steps[1:].mean(), atol=0.2)

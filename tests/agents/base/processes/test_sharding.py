@@ -407,6 +407,20 @@ def test_an_error_in_a_process_is_raised_with_its_seeds_and_leaves_the_agent_as_
     check_same(agent.resume(), [same_one.resume()])
 
 
+def test_after_an_error_the_metrics_are_those_of_the_agent_as_last_collected():
+    def tell(step):
+        if step == 45 and in_worker():
+            raise ArithmeticError("on purpose")
+
+    agent, seen = agents.A2C(lambda: Telling(tell), seeds=[3, 8], net_arch=(4,)), []
+    assert agent._last is None  # no update yet
+    with pytest.raises(ArithmeticError, match="on purpose"):
+        agent.learn(60, callback=lambda agent: seen.append(agent._last), log_interval=20, processes=2)
+    assert seen[0] is not None
+    assert agent.num_timesteps == 0
+    assert agent._last is None
+
+
 def test_a_process_that_is_killed_is_named_and_takes_the_others_along():
     def tell(step):
         if step == 30 and in_worker():
