@@ -12,33 +12,24 @@ import agents
 from benchmarks.contenders import ours, sb3
 from benchmarks.contenders.forecast_trader import Follows, ForecastTrader
 from benchmarks.contenders.own import function_of, made
+from benchmarks.contenders.rules import PORTFOLIO_STRATEGIES, STRATEGIES, keywords_for, random_trader, strategy_of
 from benchmarks.contenders.sb3_options import as_objects
 from benchmarks.contenders.training import Judge, Points, Trained
-from benchmarks.evaluation.tracks import ENV_ID
-from trading_env import Market
+from benchmarks.evaluation.instruments import Instruments, env_id_of
+from trading_env import Market, Panel
 from trading_env._checks import brief, integer, number
-from trading_env.analysis import strategies
 
 KINDS = ("agent", "sb3", "strategy", "forecast", "random", "make")
 LONGEST = 80  # characters of a name
-STRATEGIES = (
-    "flat",
-    "buy_and_hold",
-    "volatility_target",
-    "time_series_momentum",
-    "moving_average_crossover",
-    "mean_reversion",
-)
-FRACTIONS = {"actions": "continuous", "allow_short": False, "min_trade": 0.05}  # env keywords for fractional exposures
 
 
 class Ready(NamedTuple):
     """A contender that may be tested."""
 
     policy: Any
-    """As `trading_env.backtest` takes it: an object with `predict`, a strategy, or a list of them."""
+    """As `benchmarks.evaluation.instruments.tested` takes it: an object with `predict`, a strategy, or a list."""
     keywords: Mapping[str, Any]
-    """Keywords of TradingEnv in the test."""
+    """Keywords of the env in the test."""
     seconds: float | None = None
     """Duration of the training."""
     steps: int | None = None
@@ -56,7 +47,7 @@ class Contender:
     Attributes:
         agent: class name in `agents`.
         sb3: class name in stable_baselines3 or sb3_contrib.
-        strategy: function name in `trading_env.analysis.strategies`.
+        strategy: function name in `trading_env.analysis.strategies`; on a panel, in `analysis.portfolio`.
         random: turnover per year of random traders.
         make: "module:function", the function (train market, validation market, env keywords, seeds) -> object with
             `predict`, as `trading_env.backtest` takes it.
@@ -142,8 +133,9 @@ class Contender:
             ours.agent_class(self.agent).Config(**self.hyperparameters)
         if self.sb3 is not None:
             sb3.algorithm_class(self.sb3)
-        if self.strategy is not None and self.strategy not in STRATEGIES:
-            raise ValueError(f"strategy must be one of {STRATEGIES}, got {self.strategy!r}")
+        known = dict.fromkeys((*STRATEGIES, *PORTFOLIO_STRATEGIES))
+        if self.strategy is not None and self.strategy not in known:
+            raise ValueError(f"strategy must be one of {tuple(known)}, got {self.strategy!r}")
         if self.make is not None:
             function_of(self.make)
 
@@ -178,12 +170,22 @@ class Contender:
         if self.sb3 is not None:
             sb3.check(self.sb3, env, policy=self.policy, n_envs=self.n_envs, **as_objects(self.hyperparameters))
 
-    def check_rules(self, train: Market, validation: Market) -> None:
+    def check_kind(self, panels: bool) -> None:
+        """Raises ValueError for a rule that belongs to a market if ``panels``, or to a panel if not."""
+        known, what = (PORTFOLIO_STRATEGIES, "a panel") if panels else (STRATEGIES, "a market")
+        if self.strategy is not None and self.strategy not in known:
+            raise ValueError(f"strategy of {what} must be one of {known}, got {self.strategy!r}")
+        if self.forecast is not None and panels:
+            raise ValueError(f"forecast needs datasets of one instrument, got {self.forecast!r} on a panel")
+
+    def check_rules(self, train: Instruments, validation: Instruments) -> None:
         """Raises TypeError or ValueError unless a rule can trade, and a forecaster learn, on such stretches."""
+        panels = isinstance(train, Panel)
         if self.strategy is not None:
-            getattr(strategies, self.strategy)(train)
+            strategy_of(self.strategy, panels)(train)
         if self.random is not None:
-            _random(min(self.random, train.bars_per_year or 0.0), 0)(train)
+            trader = random_trader(min(self.random, train.bars_per_year or 0.0), 0, panels)
+            trader(train, train.first) if panels else trader(train)
         if self.forecast is not None:
             Follows.of(self.forecast, self.hyperparameters).check(train, validation)
 
@@ -205,9 +207,9 @@ class Contender:
 
     def ready(
         self,
-        train: Market,
-        validation: Market,
-        test: Market,
+        train: Instruments,
+        validation: Instruments,
+        test: Instruments,
         keywords: Mapping[str, Any],
         seeds: tuple[int, ...],
         episodes: Mapping[str, Any],
@@ -220,28 +222,22 @@ class Contender:
             train: The stretch to learn from; the part before validation, if the contender chooses.
             validation: The stretch to choose by.
             test: The stretch of the test, of which only rules see anything before they trade, a bar at a time.
-            keywords: Of TradingEnv.
+            keywords: Of the env.
             seeds: The runs.
-            episodes: Keywords of TradingEnv for training alone.
+            episodes: Keywords of the env for training alone.
             judge: Scores models on the validation stretch.
             points: Number of scores.
         """
-        named = isinstance(keywords.get("actions", ""), str)  # a tuple names its exposures itself
-        rule = {**keywords, **({"allow_short": False} if named else {})}
+        rule, panels = keywords_for(self.strategy, train, keywords), isinstance(train, Panel)
         if self.strategy is not None:
-            fractions = FRACTIONS if self.strategy == "volatility_target" else {}
-            return Ready(getattr(strategies, self.strategy), {**rule, **fractions})
+            return Ready(strategy_of(self.strategy, panels), rule)
         if self.forecast is not None:
             trader = ForecastTrader.fitted(self.forecast, self.hyperparameters, train, validation, rule, seeds)
             return Ready(trader.strategies(), rule, forecasts=trader.forecasts)
         if self.random is not None:
             most = min(self.random, test.bars_per_year or self.random)
-            return Ready([_random(most, seed) for seed in seeds], rule)
+            return Ready([random_trader(most, seed, panels) for seed in seeds], rule)
         if self.make is not None:
             return Ready(made(self.make, train, validation, dict(keywords), seeds), keywords)
-        trained = self.train(gym.make(ENV_ID, data=train, **episodes, **keywords), seeds, judge, points)
+        trained = self.train(gym.make(env_id_of(train), data=train, **episodes, **keywords), seeds, judge, points)
         return Ready(trained.agent, keywords, trained.seconds, self.steps, trained.points)
-
-
-def _random(turnover: float, seed: int) -> Callable[[Market], Any]:
-    return lambda market: strategies.random_policy(market, turnover, seed)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading_env import Market, backtest
-from trading_env.envs.acting.policies import as_policy
+from benchmarks.evaluation.instruments import Instruments, idle_action, tested
+from trading_env.envs.acting.policies import as_policy, first_parameter
+from trading_env.envs.acting.portfolio_policy import weights_of
 
 Floats = npt.NDArray[np.float64]
 COSTS = (0.0, 5e-4, 1e-3, 2e-3, 5e-3)  # of the notional traded
@@ -36,13 +37,7 @@ class Delayed:
         inner, _ = as_policy(self.policy, envs)
         acting = Delayed(self.policy, self.runs)
         acting._inner = inner.acting_in(envs) if hasattr(inner, "acting_in") else inner
-        orders = envs.unwrapped.task.config.orders
-        space = envs.action_space
-        if orders.size:
-            held = np.flatnonzero(np.isnan(orders))
-            acting._first = np.full(space.shape, held[0] if held.size else np.abs(orders).argmin(), space.dtype)
-        else:
-            acting._first = np.zeros(space.shape, space.dtype)
+        acting._first = idle_action(envs)
         return acting
 
     def predict(
@@ -56,20 +51,36 @@ class Delayed:
         return last, (after, np.asarray(action).reshape(self._first.shape))
 
 
-def growth_of(policy: Any, market: Market, **keywords: Any) -> Floats:
-    """Mean log growth per bar of each run on the market [S]; -inf where it is ruined."""
-    equity = backtest(policy, market, check_env=False, **keywords).tracks.equity
+def delayed(policy: Any, runs: int) -> Any:
+    """The policy a bar late: `Delayed`, or a panel's strategies with the weights of the row before."""
+    parts = policy if isinstance(policy, (list, tuple)) else [policy]
+    if any(first_parameter(part) != "panel" for part in parts):
+        return Delayed(policy, runs)
+    return [_delayed_weights(part) for part in parts]
+
+
+def _delayed_weights(strategy: Any) -> Any:
+    def late(panel: Any, start: int) -> Floats:
+        weights = np.array(weights_of(strategy, panel, start), np.float64)
+        return np.concatenate([np.zeros_like(weights[:1]), weights[:-1]])
+
+    return late
+
+
+def growth_of(policy: Any, traded: Instruments, **keywords: Any) -> Floats:
+    """Mean log growth per bar of each run on the market or panel [S]; -inf where it is ruined."""
+    equity = tested(policy, traded, keywords).tracks.equity
     with np.errstate(divide="ignore"):
         total = np.log(np.maximum(equity[:, -1], 0.0) / equity[:, 0])
     return np.asarray(total / (equity.shape[1] - 1))
 
 
-def stressed(policy: Any, runs: int, market: Market, keywords: Mapping[str, Any]) -> dict[str, Floats]:
+def stressed(policy: Any, runs: int, traded: Instruments, keywords: Mapping[str, Any]) -> dict[str, Floats]:
     """Mean log growth per bar of the policy, not trained again: at each of `COSTS` [C, S], and a bar late [S]."""
     curve = [
-        growth_of(policy, market, **{**keywords, "costs": {"commission": cost, "slippage": 0.0}}) for cost in COSTS
+        growth_of(policy, traded, **{**keywords, "costs": {"commission": cost, "slippage": 0.0}}) for cost in COSTS
     ]
-    late = growth_of(Delayed(policy, runs), market, **keywords)
+    late = growth_of(delayed(policy, runs), traded, **keywords)
     return {"costs": np.array(COSTS), "growth_at_costs": np.stack(curve), "growth_a_bar_late": late}
 
 

@@ -58,6 +58,18 @@ def beside(results: Mapping[str, Any]) -> tables.Columns:
     return tables.Columns(title, ["statistic"], ["value", "meaning"], rows, wrapped=["meaning"])
 
 
+def costs_table(results: Mapping[str, Any]) -> tables.Columns:
+    """The growth of each row at other costs and a bar late, of policies that are not trained again."""
+    kept = {name: one["stress"] for name, one in results["contenders"].items()}
+    costs = [f"{1e4 * cost:g} bps" for cost in next(iter(kept.values()))["costs"]]
+    heads = [*costs, "in the\nstudy", "a bar\nlate", "breaks\neven"]
+    table = tables.Columns("Log growth per year at each cost, not trained again", ["contender"], heads)
+    for name, stress in kept.items():
+        moved = (stress["growth_per_year_in_time"], stress["growth_per_year_a_bar_late"])
+        table.rows.append([name, *map(percent, (*stress["growth_per_year"], *moved)), _even(stress)])
+    return table
+
+
 def tables_of(found: Mapping[str, Any]) -> list[tables.Columns]:
     """The cost curves of retrained policies, and the controls."""
     shown = []
@@ -103,7 +115,6 @@ def _of_best(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     """Rows about the best learner."""
     best, count = results["best_learner"], results["trials"]["count"]
     one = results["contenders"][best["name"]]
-    stress = one["stress"]
     yield (
         "deflated Sharpe",
         decimal(best["deflated_sharpe"]),
@@ -116,33 +127,12 @@ def _of_best(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     if not math.isnan(one["agreement"]):
         words = f"share of seeds with the most common side, mean over bars; coins: {percent(coins_agree(one['seeds']))}"
         yield "seeds agree", percent(one["agreement"]), words
-    ends = f"{1e4 * stress['costs'][0]:g} to {1e4 * stress['costs'][-1]:g}"
-    steps = ", ".join(f"{1e4 * cost:g}" for cost in stress["costs"])
-    yield (
-        f"growth at {ends} bps",
-        curve(stress["growth_per_year"]),
-        f"log growth per year at {steps} bps, not trained again",
-    )
-    again = (results["stress"].get("retrained") or {}).get("growth_per_year", {}).get(best["name"])
-    if again is not None:
-        yield "the same, retrained", curve(again), "trained at each of these costs"
-    yield "break-even", _even(stress), "of the notional traded, at which the growth would be 0, not trained again"
-    yield (
-        "a bar late",
-        percent(stress["growth_per_year_a_bar_late"]),
-        f"log growth per year; {percent(stress['growth_per_year_in_time'])} in time",
-    )
 
 
 def coins_agree(seeds: int) -> float:
     """The share of tosses with the more common side, expected of that number of fair coins."""
     heads = range(seeds + 1)
     return sum(math.comb(seeds, k) * max(k, seeds - k) for k in heads) / (seeds * 2**seeds)
-
-
-def curve(growth: Sequence[float]) -> str:
-    """Percentages, as "25 24 21%"."""
-    return " ".join(percent(value).rstrip("%") for value in growth) + "%"
 
 
 def _even(stress: Mapping[str, Any]) -> str:

@@ -62,7 +62,7 @@ def results(
             "rows": sum(row.contender == name for row in every),
             "seeds": max(len(track.returns) for track in one.values()),
             "sharpe": {"mean": sharpe.value, "standard_error": sharpe.standard_error, "interval_95": sharpe.interval()},
-            "agreement": analysis.agreement(mine),
+            "agreement": math.nan if suite.panels else analysis.agreement(mine),  # a panel has no one side
             "stress": analysis.stress_of(mine),
             **{key: _mean(mine, key) for key in ("annual_return", "max_drawdown", "turnover")},
         }
@@ -127,7 +127,7 @@ def show(results: Mapping[str, Any], console: Console | None = None, wide: bool 
         table.rows.append([name, *cells, percent(one["max_drawdown"]), tenths(one["turnover"]), agreed])
     tables.show(table, console, wide)
     tables.say([*warnings(results), sentence(results), ""], console)
-    for one in (beside.beside(results), *beside.tables_of(results["stress"])):
+    for one in (beside.costs_table(results), beside.beside(results), *beside.tables_of(results["stress"])):
         tables.show(one, console, wide)
     tables.say(notes(results), console)
 

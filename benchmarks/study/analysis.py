@@ -207,8 +207,10 @@ def hindsight_of(suite: Suite, rows: Sequence[Row]) -> dict[str, Any] | None:
     """The least share of the hindsight bound that is left above the best seed, and the rows that exceed the bound.
 
     The bound is the growth of the best actions with all prices known, of the suite's env; None without a learner, and
-    for an env that has no such bound.
+    for panels and other envs that have no such bound.
     """
+    if suite.panels:
+        return None
     learners = {one.name for one in suite.contenders if one.learns}
     bounds: dict[tuple[str, int], float | None] = {}
     shares, exceeded = [], []

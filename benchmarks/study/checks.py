@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import gymnasium as gym
 
 from benchmarks.contenders.named import Contender
-from benchmarks.evaluation.tracks import ENV_ID
+from benchmarks.evaluation.instruments import env_id_of
 from benchmarks.study.engines.place import FAILED, Keeper, Place, work
 from benchmarks.study.folds import folds_of
 from benchmarks.study.job import Job, data, keywords_of
@@ -36,8 +36,8 @@ def check(suite: Suite) -> None:
         with prefixed("env"):
             keywords, episodes = keywords_of(suite, train)
             for stretch in (validation, test):
-                gym.make(ENV_ID, data=stretch, **keywords)
-            env = gym.make(ENV_ID, data=train, **episodes, **keywords)
+                gym.make(env_id_of(stretch), data=stretch, **keywords)
+            env = gym.make(env_id_of(train), data=train, **episodes, **keywords)
         for i, contender in enumerate(suite.contenders):
             with naming(i, contender):
                 if number == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trading_env import Market
+from benchmarks.evaluation.instruments import Instruments
 from trading_env._checks import integer, number
 
 
@@ -50,11 +50,11 @@ class Fold:
     validation: tuple[int, int]
     test: tuple[int, int]
 
-    def markets(self, market: Market) -> tuple[Market, Market, Market]:
-        """The stretches as markets; each shows earlier bars as history, and training shows none before its start."""
+    def markets(self, market: Instruments) -> tuple[Instruments, Instruments, Instruments]:
+        """The stretches; each shows earlier bars as history, and training shows none before its start."""
         return stretch(market, *self.train), stretch(market, *self.validation), stretch(market, *self.test)
 
-    def apart(self, market: Market, window: int = 0, horizon: int = 0) -> tuple[Market, Market]:
+    def apart(self, market: Instruments, window: int = 0, horizon: int = 0) -> tuple[Instruments, Instruments]:
         """Training and validation stretch for a contender that chooses by validation.
 
         Those of a plan without folds are cut here so that no window and no return of this many bars reaches from one
@@ -70,7 +70,7 @@ class Fold:
         return stretch(market, self.train[0], start - window), stretch(market, start, stop)
 
 
-def folds_of(market: Market, plan: Plan, purge: int) -> list[Fold]:
+def folds_of(market: Instruments, plan: Plan, purge: int) -> list[Fold]:
     """The folds of a market, oldest first.
 
     Raises:
@@ -97,7 +97,7 @@ def folds_of(market: Market, plan: Plan, purge: int) -> list[Fold]:
     return found
 
 
-def _split(market: Market, plan: Plan) -> Fold:
+def _split(market: Instruments, plan: Plan) -> Fold:
     """The bars before a day, and those from it on."""
     first = market.first
     try:
@@ -111,7 +111,7 @@ def _split(market: Market, plan: Plan) -> Fold:
     return Fold((first, cut), (begin, cut), (cut, len(market)))
 
 
-def stretch(market: Market, start: int, stop: int) -> Market:
+def stretch(market: Instruments, start: int, stop: int) -> Instruments:
     """The bars [start, stop) of a market; decisions begin at ``start``, and earlier bars are history."""
     own = len(market) - market.first
     cuts = [(bar - market.first) / own for bar in (start, stop)]

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.contenders.named import Contender, Ready
+from benchmarks.evaluation.instruments import Instruments, load_dataset, tested
 from benchmarks.evaluation.stress import growth_of, stressed
 from benchmarks.evaluation.tracks import measures
 from benchmarks.evaluation.world_scores import world_scores
@@ -28,7 +29,7 @@ from benchmarks.study.ledger import OPENED, SCORED
 from benchmarks.study.rows import CURVES, Row
 from benchmarks.study.suite import Suite
 from benchmarks.tasks.worlds import WORLDS
-from trading_env import FeatureScaler, Market, __version__, backtest, load
+from trading_env import FeatureScaler, __version__
 
 
 @dataclass(frozen=True)
@@ -117,19 +118,19 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not (name in _LATER and value is None)}
 
 
-_LOADED: dict[str, Market] = {}
+_LOADED: dict[str, Instruments] = {}
 
 
-def data(dataset: str) -> Market:
-    """The dataset, loaded once per process."""
+def data(dataset: str) -> Any:
+    """The dataset's Market or Panel, loaded once per process."""
     if dataset not in _LOADED:
-        _LOADED[dataset] = load(dataset)
+        _LOADED[dataset] = load_dataset(dataset)
     return _LOADED[dataset]
 
 
-def provide(dataset: str, market: Market) -> None:
+def provide(dataset: str, traded: Instruments) -> None:
     """Spares this process the loading of a dataset."""
-    _LOADED.setdefault(dataset, market)
+    _LOADED.setdefault(dataset, traded)
 
 
 def fold_of(job: Job) -> Fold:
@@ -153,8 +154,8 @@ def run(job: Job, ledger: Lines) -> Row:
     return open_test(job, ready, test, ledger)
 
 
-def keywords_of(suite: Suite, train: Market) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Keywords of TradingEnv on a fold, and those of training episodes alone."""
+def keywords_of(suite: Suite, train: Instruments) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Keywords of the env on a fold, and those of training episodes alone."""
     features = suite.env.get("features", "default")
     scaler = {"scaler": FeatureScaler().fit(train, features)} if suite.scale else {}
     length = min(suite.episode_length, len(train) - train.first - 1)
@@ -189,12 +190,12 @@ def facts_of(job: Job, line: Mapping[str, Any]) -> dict[str, Any]:
     return {**line, "contender_settings": described(job.by), **provenance.made()}
 
 
-def validated(policy: Any, *, runs: int, market: Market, keywords: Mapping[str, Any]) -> Floats:
+def validated(policy: Any, *, runs: int, market: Instruments, keywords: Mapping[str, Any]) -> Floats:
     """Mean log growth per bar of each of the policy's runs on the validation stretch."""
     return growth_of(policy, market, **keywords)
 
 
-def open_test(job: Job, ready: Ready, test: Market, ledger: Lines) -> Row:
+def open_test(job: Job, ready: Ready, test: Instruments, ledger: Lines) -> Row:
     """The only function that shows a test stretch to a policy; it writes to the ledger before anything is scored."""
     fold, market = fold_of(job), data(job.dataset)
     stretch = {"first": market.time_of(fold.test[0]), "last": market.time_of(fold.test[1] - 1)}
@@ -202,20 +203,21 @@ def open_test(job: Job, ready: Ready, test: Market, ledger: Lines) -> Row:
     line = {**facts, "config": job.config, "data": market.fingerprint, "code": provenance.commit() or __version__}
     line |= {} if job.counted else {"counted": False}
     ledger.append(event=OPENED, **line)
-    tested = backtest(ready.policy, test, check_env=False, **ready.keywords)
-    ledger.append(event=SCORED, sharpe_per_bar=mean_ratio(tested.tracks.returns), **line)
-    curves = {name: getattr(tested.tracks, name) for name in CURVES}
-    time = np.arange(curves["equity"].shape[1]) if tested.time is None else np.asarray(tested.time)
+    found = tested(ready.policy, test, ready.keywords)
+    tracks = found.tracks
+    ledger.append(event=SCORED, sharpe_per_bar=mean_ratio(tracks.returns), **line)
+    curves = {name: values for name in CURVES if (values := getattr(tracks, name)) is not None}
+    time = np.arange(curves["equity"].shape[1]) if tracks.time is None else np.asarray(tracks.time)
     return Row(
         dataset=job.dataset,
         fold=job.fold,
         contender=job.contender,
         seeds=job.seeds,
         time=time,
-        bars_per_year=tested.bars_per_year or math.nan,
+        bars_per_year=tracks.bars_per_year or math.nan,
         curves=curves,
-        metrics=measures(tested.tracks),
-        stress=stressed(ready.policy, len(tested), test, ready.keywords),
+        metrics=measures(tracks),
+        stress=stressed(ready.policy, len(found), test, ready.keywords),
         learning=None if ready.points is None else ready.points._asdict(),
         steps=ready.steps,
         seconds=ready.seconds,

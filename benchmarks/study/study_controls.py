@@ -32,7 +32,7 @@ def controls_of(suite: Suite, contender: str, seeds: int, draws: int = 8) -> lis
         draws: null markets, and orders of the training bars.
 
     Raises:
-        ValueError: the contender does not learn, or is not in the suite.
+        ValueError: the contender does not learn, or is not in the suite; or the suite's data are panels.
     """
     check_learns(suite, contender)
     fold = folds_of(data(suite.data[0]), suite.walk_forward, suite.purge)[-1]
@@ -55,7 +55,9 @@ def identity(suite: Suite, contender: str) -> str:
 
 
 def check_learns(suite: Suite, contender: str) -> None:
-    """Raises ValueError unless the suite has a contender of this name that learns."""
+    """Raises ValueError unless the suite has a contender of this name that learns, on a market of one instrument."""
+    if suite.panels:
+        raise ValueError(f"controls are of markets of one instrument, got the panel {suite.data[0]!r}")
     known = [one.name for one in suite.contenders if one.learns or one.make is not None]
     if contender not in known:
         raise ValueError(f"controls must name a contender that learns, {known}, got {contender!r}")

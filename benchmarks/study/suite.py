@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders.named import Contender
+from benchmarks.evaluation.instruments import AND, config_of, is_panel
 from benchmarks.study.folds import Plan
 from benchmarks.tasks.checks import check_distinct, check_name
 from benchmarks.tasks.worlds import WORLDS
-from trading_env import EnvConfig
+from trading_env import EnvConfig, PortfolioConfig
 from trading_env._checks import brief, flag, integer
 
 BUILT_IN = Path(__file__).parents[1] / "suites"
@@ -31,11 +32,12 @@ class Suite:
     Attributes:
         name: names the folder of its results.
         contenders: what is compared; names are unique.
-        data: datasets, as `trading_env.load` takes them.
+        data: datasets, all as `trading_env.load` takes them, or all as `trading_env.load_panel` does: panels, whose
+            instruments are traded in one account. "a + b" is the panel of the datasets a and b.
         tasks: names of `benchmarks.tasks.worlds.WORLDS`, in place of datasets. On a task, contenders are scored while
             they learn; nothing is tested on a market.
         walk_forward: the folds of each dataset.
-        env: keywords of TradingEnv, for training and test on datasets.
+        env: keywords of TradingEnv, or PortfolioEnv, for training and test on datasets.
         seeds: seeds 0..n-1 of each contender that learns.
         block: seeds per job; results of a seed depend on it in the last digits of float32.
         episode_length: bars of a training episode on a dataset, which starts at a random bar.
@@ -97,11 +99,17 @@ class Suite:
         taken = {"scaler", "random_start", "episode_length", "bars_per_year"} & set(self.env)
         if taken:
             raise ValueError(f"env must not have {sorted(taken)}: the suite sets them")
+        if len({is_panel(name) for name in self.data}) > 1:
+            raise ValueError(f"data must be markets, or panels of several instruments, not both, got {list(self.data)}")
         for i, contender in enumerate(self.contenders):
             if contender.tasks is not None:
                 raise ValueError(f"contenders[{i}]: tasks must not be given in a suite of data, got {contender.tasks}")
+            try:
+                contender.check_kind(self.panels)
+            except ValueError as error:
+                raise ValueError(f"contenders[{i}]: {error}") from error
         try:
-            EnvConfig(**self.env)
+            self.config  # noqa: B018
         except (TypeError, ValueError) as error:
             raise ValueError(f"env: {error}") from error
 
@@ -111,9 +119,19 @@ class Suite:
         return self.tasks or self.data
 
     @cached_property
+    def panels(self) -> bool:
+        """True if the datasets are panels of several instruments, which PortfolioEnv trades in one account."""
+        return bool(self.data) and is_panel(self.data[0])
+
+    @cached_property
+    def config(self) -> EnvConfig | PortfolioConfig:
+        """The keywords of the env as one object."""
+        return config_of(self.panels, self.env)
+
+    @cached_property
     def purge(self) -> int:
         """Bars between the stretches of a fold."""
-        return EnvConfig(**self.env).window + self.walk_forward.horizon
+        return self.config.window + self.walk_forward.horizon
 
     def contenders_on(self, place: str) -> list[Contender]:
         """The contenders on a dataset or task."""
@@ -165,6 +183,8 @@ class Suite:
         _known("walk_forward", plan, Plan)
         if not isinstance(entries, Sequence) or not all(isinstance(entry, Mapping) for entry in entries):
             raise ValueError(f"contenders must be tables [[contenders]], got {brief(entries)}")
+        if isinstance(names := found.get("data"), list):
+            found = {**found, "data": [AND.join(map(str, name)) if isinstance(name, list) else name for name in names]}
         for key in ("data", "tasks"):
             names = found.get(key, [])
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

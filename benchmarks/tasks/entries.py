@@ -101,6 +101,24 @@ _TREND_LSTM_DQN: dict[str, Any] = {
     "exploration_final_eps": 0.1,
     "lstm_size": 32,
 }
+_KELLY_PPO: dict[str, Any] = {
+    "learning_rate": "lin_1e-3",
+    "n_steps": 128,
+    "batch_size": 1024,
+    "n_epochs": 10,
+    "gamma": 0.0,  # returns are independent and trading is free: what is best for a bar is best
+    "gae_lambda": 0.0,
+    "log_std_init": -2.0,
+}
+_KELLY_A2C: dict[str, Any] = {
+    "learning_rate": "lin_1e-3",
+    "n_steps": 16,
+    "gamma": 0.0,
+    "gae_lambda": 0.0,
+    "normalize_advantage": True,
+    "log_std_init": -2.0,
+}
+_GP_PPO: dict[str, Any] = {**_CFM_PPO, "n_steps": 256, "batch_size": 1024}
 
 ENTRIES: tuple[Entry, ...] = (
     Entry("regime", "DQN", "ours", 60_000, 4, _REGIME_DQN, goal=0.99),
@@ -201,6 +219,11 @@ ENTRIES: tuple[Entry, ...] = (
         keywords={"window": 60},
         note="window of 60",
     ),
+    Entry("kelly", "PPO", "ours", 300_000, 16, _KELLY_PPO, goal=0.99),
+    Entry("kelly", "A2C", "ours", 1_000_000, 64, _KELLY_A2C, goal=0.99),
+    Entry("kelly", "PPO", "sb3", 300_000, 16, _KELLY_PPO, goal=0.99),
+    Entry("garleanu-pedersen", "PPO", "ours", 300_000, 16, _GP_PPO, goal=0.97),
+    Entry("garleanu-pedersen", "PPO", "sb3", 300_000, 16, _GP_PPO, goal=0.97),
 )
 
 QUICK: dict[tuple[str, str], int] = {

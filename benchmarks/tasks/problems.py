@@ -29,7 +29,8 @@ class Problem:
         training: further keywords, in training only.
         testing: further keywords, in tests only.
         noise_seeds: paths of the test, by reset's option "noise_seed"; None draws them by reset's seed.
-        market_seeds: paths of the test, each a separate market by that keyword; None takes them from one market.
+        market_seeds: markets of the test by that keyword, each with ``per_market`` paths; None takes all from one.
+        per_market: paths of the test in each of them.
         optimum_is_zero: True if the optimal policy never trades, so that scores are differences, not fractions.
         about: description of the problem in one line.
         family: the family that this problem is a point of; "" for a problem without a family.
@@ -46,6 +47,7 @@ class Problem:
     market_seeds: tuple[int, ...] | None = None
     family: str = ""
     point: str = ""
+    per_market: int = 1
 
     def spec(self, **changes: Any) -> EnvSpec:
         """The spec from which training envs are made."""
@@ -56,8 +58,9 @@ class Problem:
     @property
     def n_paths(self) -> int:
         """K, the paths of the test."""
-        named = self.noise_seeds or self.market_seeds
-        return PATHS if named is None else len(named)
+        if self.market_seeds is not None:
+            return len(self.market_seeds) * self.per_market
+        return PATHS if self.noise_seeds is None else len(self.noise_seeds)
 
 
 @dataclass(frozen=True)
@@ -152,5 +155,18 @@ PROBLEMS: dict[str, Problem] = {
         testing={"n_steps": 5000},
         noise_seeds=tuple(range(FIRST_NOISE, FIRST_NOISE + 200)),  # a step's noise is 65 times what can be earned
         about="the regime hidden, times a thousand",
+    ),
+    "kelly": Problem(
+        "reference/Kelly-v0",
+        training={"n_paths": 1000},
+        testing={"n_paths": 2000, "episode_length": 70},  # nearly whole paths, which end before prices leave the range
+        market_seeds=MARKETS[:1],
+        per_market=200,
+        about="Kelly 1956: three instruments in PortfolioEnv, one of which wins; log growth",
+    ),
+    "garleanu-pedersen": Problem(
+        "reference/GarleanuPedersen-v0",
+        noise_seeds=NOISE,
+        about="Garleanu and Pedersen 2013: two instruments, predictable returns, quadratic costs",
     ),
 }

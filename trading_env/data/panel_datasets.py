@@ -33,6 +33,25 @@ def panel_names() -> tuple[str, ...]:
     return (US_STOCKS, SKFOLIO)
 
 
+def holds_several(data: str) -> bool:
+    """True if the name or path stands for several instruments, which only `load_panel` takes; False if it is unknown.
+
+    A file is read for that, as far as its column of symbols.
+    """
+    if data in panel_names() or data in names():
+        return data in panel_names()
+    from trading_env.data.readers import frames, tickers
+
+    parquet = data.lower().endswith(".parquet")
+    if not (parquet or is_text(data)) or not os.path.exists(data):
+        return False
+    try:
+        frame, column = tickers.column_of_tickers(frames.file_frame(data, {}, parquet)[0])
+    except (OSError, ValueError):  # `load` says what is wrong with it
+        return False
+    return bool(frame.iloc[:, column].nunique() > 1)
+
+
 def load_panel(data: Any, **options: Any) -> Panel:
     """The Panel that ``data`` stands for.
 

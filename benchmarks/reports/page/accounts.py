@@ -13,7 +13,7 @@ from benchmarks.study.folds import folds_of
 from benchmarks.study.job import data
 from benchmarks.study.rows import Row, account_of, merged
 from benchmarks.study.suite import Suite
-from trading_env import EnvConfig, Market
+from trading_env import Market
 from trading_env.report.account import Account, prices_of
 
 Ints = npt.NDArray[np.int64]
@@ -48,7 +48,9 @@ def _folds(rows: Sequence[Row]) -> list[int]:
 
 
 def prices_at(suite: Suite, rows: Sequence[Row], dataset: str) -> dict[str, Floats]:
-    """Prices at the joined closes, and "fill", at which a bar's orders fill; none if the data changed."""
+    """Prices at the joined closes, and "fill", at which orders fill; none of a panel, or if the data changed."""
+    if suite.panels:
+        return {}
     mine = [row for row in rows if row.dataset == dataset]
     market = data(dataset)
     if any(row.facts.get("data") not in (None, market.fingerprint) for row in mine):
@@ -57,7 +59,7 @@ def prices_at(suite: Suite, rows: Sequence[Row], dataset: str) -> dict[str, Floa
     found = [stretches[fold].test for fold in _folds(mine)]
     places = np.concatenate([[found[0][0]], *(np.arange(start + 1, stop) for start, stop in found)])
     every = prices_of(market, 0, len(market))
-    every["fill"] = _fill_prices(market, EnvConfig(**suite.env).fill)
+    every["fill"] = _fill_prices(market, suite.config.fill)
     return {name: values[places] for name, values in every.items()}
 
 

@@ -12,7 +12,6 @@ from benchmarks.reports.study import notes, sentence, warnings
 from benchmarks.study.results import json_bytes
 from benchmarks.study.rows import Row
 from benchmarks.study.suite import Suite
-from trading_env import EnvConfig
 from trading_env.report.arrays import Arrays
 from trading_env.report.calendar import DRAWDOWNS
 from trading_env.report.page import Chart, Choice, Page, Section, Table
@@ -156,7 +155,7 @@ def _folds(rows: Sequence[Row], names: Sequence[str]) -> Section:
 
 
 def _trades(suite: Suite, names: Sequence[str], accounts: Accounts, arrays: Arrays) -> Section:
-    fill = EnvConfig(**suite.env).fill
+    fill = suite.config.fill
     figures = {
         f"{i}/{j}/{k}": contender.trading_chart(joined, k, fill, arrays, f"market {j}")
         for (i, j), joined in accounts.items()

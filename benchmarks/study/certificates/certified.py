@@ -126,7 +126,9 @@ def path_rewards(policy: Any, problem: Problem, runs: int, **keywords: Any) -> F
     if problem.market_seeds is None:
         return _episodes(policy, problem, runs, problem.n_paths, **keywords)
     markets = [{**keywords, "market_seed": seed} for seed in problem.market_seeds]
-    return np.concatenate([_episodes(policy, problem, runs, 1, **market) for market in markets], axis=1)
+    return np.concatenate(
+        [_episodes(policy, problem, runs, problem.per_market, **market) for market in markets], axis=1
+    )
 
 
 def _episodes(policy: Any, problem: Problem, runs: int, K: int, **keywords: Any) -> Floats:

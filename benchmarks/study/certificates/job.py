@@ -49,6 +49,8 @@ class CertifyJob:
         """Hash of everything that the row depends on."""
         entry = {**asdict(self.entry), "goal": None, "goal_reward": None}
         problem = {**asdict(PROBLEMS[self.entry.problem]), "about": None}
+        if problem["per_market"] == 1:
+            del problem["per_market"]  # rows that were kept before there was this field stay valid
         parts = [_FORMAT, entry, problem, self.seeds, self.points, __version__]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from benchmarks.evaluation.instruments import Instruments
 from benchmarks.study.engines.place import FAILED, Engine, Keeper, Pass, Place, work
 from benchmarks.study.job import Job, data, provide
 from benchmarks.study.rows import Row
-from trading_env import Market, __version__
+from trading_env import __version__
 from trading_env._extras import optional
 
 
@@ -81,12 +82,12 @@ def _actor(ray: Any, place: Place) -> Any:
     return ray.remote(**options)(Keeper).remote(whole)
 
 
-def _task(job: Job, market: Market | None, actor: Any, version: str) -> str:
+def _task(job: Job, traded: Instruments | None, actor: Any, version: str) -> str:
     """Runs one job on a node."""
     if version != __version__:
         raise EngineError(f"a node has version {__version__} of trading-env, the study runs {version}")
-    if market is not None:
-        provide(job.dataset, market)
+    if traded is not None:
+        provide(job.dataset, traded)
     return work(job, Remote(actor))
 
 

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contenders.named import Contender
+from benchmarks.evaluation.instruments import Instruments
 from benchmarks.study import provenance
 from benchmarks.study.folds import Fold, folds_of, stretch
 from benchmarks.study.job import config_of, data, keywords_of, validated
 from benchmarks.study.suite import Suite
-from trading_env import Market, __version__
+from trading_env import __version__
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Trial:
                 "code": provenance.commit() or __version__,
             }
 
-    def _fold(self, dataset: str) -> tuple[Market, Fold]:
+    def _fold(self, dataset: str) -> tuple[Instruments, Fold]:
         market = data(dataset)
         return market, folds_of(market, self.suite.walk_forward, self.suite.purge)[0]
 

@@ -49,5 +49,11 @@ def test_coins_agree_more_often_than_half():
     assert beside.coins_agree(20) == pytest.approx(0.588, abs=1e-3)
 
 
-def test_a_cost_curve_is_one_short_cell():
-    assert beside.curve([0.25, 0.214, -0.031]) == "25 21 -3%"
+def test_each_row_has_its_growth_before_and_after_costs_and_where_it_breaks_even():
+    moved = {"growth_per_year_in_time": 0.1, "growth_per_year_a_bar_late": -0.02}
+    stress = {"costs": [0.0, 1e-3, 5e-3], "growth_per_year": [0.25, 0.1, -0.1], "break_even": 3e-3, **moved}
+    held = {**stress, "growth_per_year": [0.1, 0.1, 0.1], "break_even": math.inf}
+    table = beside.costs_table({"contenders": {"PPO": {"stress": stress}, "held": {"stress": held}}})
+    assert list(table.numbers) == ["0 bps", "10 bps", "50 bps", "in the\nstudy", "a bar\nlate", "breaks\neven"]
+    assert table.rows[0] == ["PPO", "25%", "10%", "-10%", "10%", "-2%", "30 bps"]
+    assert table.rows[1][-1] == "> 50 bps"

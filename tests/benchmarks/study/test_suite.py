@@ -82,7 +82,8 @@ def test_a_wrong_suite_is_refused_by_file_and_key(tmp_path, old, new, message):
 
 def test_an_unknown_suite_names_those_that_there_are(tmp_path):
     with pytest.raises(
-        SuiteError, match=r"no suite 'nope': give a \.toml file, or one of curves, daily-stocks, demo, indices, smoke"
+        SuiteError,
+        match=r"no suite 'nope': give a \.toml file, or one of curves, daily-stocks, demo, indices, portfolio, smoke",
     ):
         Suite.read("nope")
     with pytest.raises(SuiteError, match=r"none\.toml"):

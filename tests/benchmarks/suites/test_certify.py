@@ -21,7 +21,9 @@ from benchmarks.tasks import entries
 from benchmarks.tasks.problems import PROBLEMS, Entry
 
 
-@pytest.mark.parametrize("problem", ["regime", "ritter", "cfm-quadratic", "moody-saffell"])
+@pytest.mark.parametrize(
+    "problem", ["regime", "ritter", "cfm-quadratic", "moody-saffell", "kelly", "garleanu-pedersen"]
+)
 def test_the_optimal_policy_earns_the_optimum_within_the_noise_of_its_paths(problem):
     import gymnasium as gym
 

@@ -155,3 +155,16 @@ def test_other_wrong_data_is_named():
     ):
         with pytest.raises(error, match=message):
             load_panel(data)
+
+
+def test_what_holds_several_instruments_is_known_before_it_is_loaded(tmp_path):
+    frame = finrl_frame()
+    for suffix in (".csv", ".csv.gz", ".parquet"):
+        several, one = str(tmp_path / f"several{suffix}"), str(tmp_path / f"one{suffix}")
+        for path, rows in ((several, frame), (one, frame[frame.tic == "V"])):
+            rows.to_parquet(path) if suffix == ".parquet" else rows.to_csv(path, index=False)
+        assert panel_datasets.holds_several(several)
+        assert not panel_datasets.holds_several(one)
+    assert panel_datasets.holds_several("us-stocks")
+    for name in ("us-stocks/IBM", "nothing", str(tmp_path / "none.csv")):
+        assert not panel_datasets.holds_several(name)

@@ -11,6 +11,8 @@ from gymnasium.error import ResetNeeded
 from tests.trading_env.markets import gappy_panel, random_market
 from tests.trading_env.pairwise import assert_same
 from trading_env import Costs, Market, Panel, PortfolioConfig, PortfolioEnv, PortfolioVectorEnv
+from trading_env.envs.portfolio.accounts import Portfolios
+from trading_env.envs.rendering import portfolio_picture
 
 ID = "trading_env:PortfolioEnv-v0"
 PANEL = gappy_panel(5)
@@ -313,6 +315,44 @@ def test_human_prints_after_every_reset_and_step(capsys):
 
 
 # -- states ------------------------------------------------------------------------------------------------------------
+
+
+def test_each_step_is_run_again_once_however_many_frames_are_drawn(monkeypatch):
+    run, step = [], Portfolios.step
+    env, other = (begun(0, render_mode=mode) for mode in ("ansi", "rgb_array"))
+    start = env.get_state()
+
+    def counted(self, actions, waiting):
+        run.append(self is not env._account)
+        return step(self, actions, waiting)
+
+    monkeypatch.setattr(Portfolios, "step", counted)
+    action = np.full(env.task.n, 0.1)
+    frames = []
+    for _ in range(20):
+        env.step(action)
+        frames.append(env.render())
+    assert sum(run) == 20
+    assert len(set(frames)) == 20
+    env.set_state(start)
+    env.step(action)
+    assert env.render() == frames[0], "an episode that was taken up again is another one"
+    env.reset()
+    assert "step 0" in env.render()
+    other.step(action)
+    assert other.render().shape == (720, 960, 3)
+
+
+def test_long_episodes_are_drawn_by_every_nth_row_and_the_last():
+    for n in (1, 2, 699, 700, 701, 1_400, 100_000):
+        rows = portfolio_picture.thinned(n)
+        assert rows[-1] == n - 1
+        assert len(rows) <= portfolio_picture.DRAWN
+        assert len(set(np.diff(rows))) <= 1
+    turnover = np.zeros(1_400)
+    turnover[[1, 700]] = 1.0, 2.0
+    assert portfolio_picture._highest(turnover, portfolio_picture.thinned(1_400)).max() == 2.0
+    assert portfolio_picture._highest(turnover, portfolio_picture.thinned(1_400)).sum() == 3.0
 
 
 @pytest.mark.parametrize("keywords", [{}, {"actions": "one_of"}, {"shuffle_symbols": True, "random_start": True}])

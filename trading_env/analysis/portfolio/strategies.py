@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading_env._checks import brief, flag, integer
+from trading_env._checks import brief, flag, integer, number
 from trading_env._extras import optional
 from trading_env.data.panel import Panel
 
@@ -59,6 +59,38 @@ def buy_and_hold(panel: Panel, start: int | None = None) -> Floats:
     weights = equal_weight(panel)
     weights[:first] = 0.0
     weights[first + 1 :] = np.nan
+    return weights
+
+
+def random_weights(panel: Panel, turnover: float, seed: int, start: int | None = None) -> Floats:
+    """Weights of the listed instruments drawn at random, their sum 1, and NaN, to keep the units, until the next draw.
+
+    Weights are uniform on the simplex. A new draw of k of them trades 2 (k - 1) / (2 k - 1) of the equity on average,
+    which gives the chance of a draw at each row.
+
+    Args:
+        panel: the instruments.
+        turnover: mean notional traded per year, in units of the equity; drifts are not counted.
+        seed: of the draws.
+        start: row of the first decision, at which weights are drawn too; by default the panel's own.
+
+    Raises:
+        ValueError: the panel's bars per year are unknown.
+    """
+    number("turnover", turnover, least=0.0)
+    first = checked_panel(panel).first if start is None else integer("start", start, 0, len(panel) - 1)
+    if panel.bars_per_year is None:
+        raise ValueError(f"random_weights needs bars_per_year, which {panel.name!r} has not")
+    when, what = np.random.default_rng(seed).spawn(2)  # so that no draw depends on the number of rows
+    use = listed(panel)
+    k = use.sum(axis=1)
+    traded = 2.0 * (k - 1) / np.maximum(2 * k - 1, 1)
+    chance = np.divide(turnover / panel.bars_per_year, traded, out=np.zeros(len(k)), where=traded > 0.0)
+    drawn = when.random(len(k)) < chance
+    drawn[first] = True
+    weights = normalised(np.where(use, what.standard_exponential(use.shape), 0.0))
+    weights[~drawn] = np.nan
+    weights[:first] = 0.0
     return weights
 
 

@@ -16,10 +16,11 @@ from trading_env.data.zones import local_time
 from trading_env.envs.portfolio.task import Drawn, PortfolioTask
 from trading_env.envs.rendering.notebook import shown_in_notebooks
 from trading_env.envs.rendering.portfolio_history import Steps
-from trading_env.kernel.rules import Floats
+from trading_env.kernel.rules import Floats, Ints
 
 SIZE = (9.6, 7.2)  # inches at 100 pixels each: multiples of 16 pixels, as video codecs like them
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A8A8A"
+DRAWN = 700  # rows of an episode, at most
 NAMED = 12  # instruments that have a color and a name of their own; the others are drawn as one
 
 
@@ -65,10 +66,11 @@ def _drawn(task: PortfolioTask, opened: Drawn, steps: Steps) -> Any:
     made = optional("matplotlib.figure", "render", "drawing an episode").Figure(figsize=SIZE, dpi=100)
     panels = made.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1))
     info, panel = steps.info, task.markets[opened.market]
-    x = info["bar"] if panel.time is None else local_time(panel.time[info["bar"]])
-    _draw_weights(panels[0], x, *_shown_weights(info["weights"], task.symbols_of(opened)))
-    _draw_equity(panels[1], x, info["equity"])
-    panels[2].vlines(x, 0.0, 100.0 * info["turnover"], color=GREY, linewidth=0.8)
+    rows, equity = thinned(len(info["bar"])), info["equity"]
+    x = info["bar"][rows] if panel.time is None else local_time(panel.time[info["bar"][rows]])
+    _draw_weights(panels[0], x, *_shown_weights(info["weights"][rows], task.symbols_of(opened)))
+    _draw_equity(panels[1], x, equity[rows], np.maximum.accumulate(equity)[rows])
+    panels[2].vlines(x, 0.0, 100.0 * _highest(info["turnover"], rows), color=GREY, linewidth=0.8)
     panels[2].set_ylim(bottom=0.0)
     panels[2].set_xlabel("bar" if panel.time is None else "")
     for axes, name in zip(panels, ("weights (%)", "equity (currency)", "turnover (%)"), strict=True):
@@ -83,6 +85,18 @@ def _drawn(task: PortfolioTask, opened: Drawn, steps: Steps) -> Any:
     made.align_ylabels(panels)
     made.subplots_adjust(left=0.1, right=0.84, top=0.93, bottom=0.06, hspace=0.12)
     return made
+
+
+def thinned(n: int) -> Ints:
+    """The rows of n that are drawn, the last one among them: about as many as there are pixels."""
+    step = -(-n // DRAWN)
+    return np.arange((n - 1) % step, n, step)
+
+
+def _highest(values: Floats, rows: Ints) -> Floats:
+    """The highest of the values since the row drawn before, for each row drawn."""
+    starts = np.concatenate([[0], rows[:-1] + 1])
+    return np.maximum.reduceat(values[: rows[-1] + 1], starts)
 
 
 def _shown_weights(weights: Floats, symbols: tuple[str, ...]) -> tuple[Floats, list[str]]:
@@ -107,9 +121,8 @@ def _draw_weights(axes: Any, x: Any, weights: Floats, names: list[str]) -> None:
     axes.legend(areas[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False)
 
 
-def _draw_equity(axes: Any, x: Any, equity: Floats) -> None:
+def _draw_equity(axes: Any, x: Any, equity: Floats, peak: Floats) -> None:
     """Equity, and the fall from its peak as an area between the two."""
-    peak = np.maximum.accumulate(equity)
     axes.fill_between(x, equity, peak, color=ORANGE, alpha=0.3, linewidth=0.0, label="drawdown")
     axes.plot(x, equity, color=BLUE, linewidth=1.2, marker="." if len(equity) == 1 else "", label="equity")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False)

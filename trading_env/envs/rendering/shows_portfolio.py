@@ -22,6 +22,7 @@ class ShowsPortfolio:
     _opened: Drawn | None  # the episode; None before the first
     _asked: list[Floats]  # the actions so far, each (1, K)
     _account: Portfolios
+    _replay: Any = None  # the steps of the episode that is rendered, each run once
 
     def _started(self, name: str) -> Drawn:
         """The episode; ResetNeeded, naming the method, if there is none."""
@@ -65,9 +66,12 @@ class ShowsPortfolio:
             return None
         opened = self._started("render")
         from trading_env.envs.rendering import portfolio_picture
-        from trading_env.envs.rendering.portfolio_history import run_again
+        from trading_env.envs.rendering.portfolio_history import PortfolioReplay
 
-        steps = run_again(self.task, opened, self._run())
+        actions, replay = self._run(), self._replay
+        if replay is None or replay.opened is not opened or replay.n_steps > len(actions):
+            replay = self._replay = PortfolioReplay(self.task, opened)
+        steps = replay.steps(actions)
         if self.render_mode == "rgb_array":
             return portfolio_picture.pixels(self.task, opened, steps)
         text = portfolio_picture.ansi(self.task, opened, steps)

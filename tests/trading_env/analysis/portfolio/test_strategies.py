@@ -14,6 +14,7 @@ from trading_env.analysis.portfolio.strategies import (
     equal_weight,
     inverse_volatility,
     minimum_variance,
+    random_weights,
 )
 
 DAYS = np.arange("2020-01-01", "2020-03-01", dtype="datetime64[D]").astype("datetime64[ns]")
@@ -29,6 +30,7 @@ STRATEGIES = {
     "pairs": lambda panel: pairs(panel, "A", "D", lookback=8, entry=1.0),
     "pairs, kalman": lambda panel: pairs(panel, "A", "D", hedge="kalman", lookback=8, entry=1.0),
     "olmar": lambda panel: olmar(panel, 4, 1.05),
+    "random": lambda panel: random_weights(panel, 60.0, seed=1),
 }
 
 
@@ -64,7 +66,7 @@ def test_weights_do_not_depend_on_later_rows(name):
     ]
     other = strategy(Panel.from_markets(changed))
     assert other[:51] == pytest.approx(whole[:51], abs=1e-12, nan_ok=True)
-    if name not in ("equal_weight", "buy_and_hold"):
+    if name not in ("equal_weight", "buy_and_hold", "random"):
         assert not np.array_equal(other[51:], whole[51:])
 
 
@@ -89,6 +91,21 @@ def test_an_instrument_that_never_moves_breaks_nothing(name):
 
 
 # -- each by hand
+
+
+def test_random_weights_trade_as_much_as_is_asked_for():
+    closes = np.ones((3, 4_000))
+    days = np.datetime64("2000-01-01", "ns") + np.arange(4_000).astype("timedelta64[D]")
+    panel = Panel.from_markets(
+        [Market.from_arrays(close, time=days, name="ABC"[k], bars_per_year=250) for k, close in enumerate(closes)]
+    )
+    weights = random_weights(panel, 20.0, seed=3, start=10)
+    drawn = weights[~np.isnan(weights[:, 0])][10:]  # the rows before the start are 0
+    assert weights[:10].sum() == 0.0
+    assert drawn.sum(axis=1) == pytest.approx(np.ones(len(drawn)))
+    assert np.abs(np.diff(drawn, axis=0)).sum() / (3_990 / 250) == pytest.approx(20.0, rel=0.1)
+    with pytest.raises(ValueError, match="bars_per_year"):
+        random_weights(of_closes([1.0], [2.0]), 1.0, 0)
 
 
 def test_equal_weights_follow_listings_and_delistings():
