@@ -120,11 +120,14 @@ class Remote:
 
 
 def _got(reference: Any) -> Any:
-    """What the actor or the task returned; its own error if it raised one."""
+    """What the actor or the task returned; its own error if it raised one.
+
+    Not by `ray.get`: a task that waits in it lends its core to another task, and both go on beside each other then.
+    """
     import ray
 
     try:
-        return ray.get(reference)
+        return reference.future().result()
     except ray.exceptions.RayTaskError as raised:
         error: Any = raised
         while isinstance(error, ray.exceptions.RayTaskError):
