@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from agents.dqn import DQN as DQN
     from agents.ppo import PPO as PPO
     from agents.q_learning import QLearning as QLearning
+    from agents.qrdqn import QRDQN as QRDQN
     from agents.rainbow import Rainbow as Rainbow
     from agents.recurrent_a2c import RecurrentA2C as RecurrentA2C
     from agents.recurrent_dqn import RecurrentDQN as RecurrentDQN
     from agents.reinforce import REINFORCE as REINFORCE
     from agents.sac import SAC as SAC
+    from agents.td3 import TD3 as TD3
     from agents.td_lambda import TDLambda as TDLambda
 
 AGENTS = {
@@ -31,11 +33,13 @@ AGENTS = {
     "DQN": "agents.dqn",
     "PPO": "agents.ppo",
     "QLearning": "agents.q_learning",
+    "QRDQN": "agents.qrdqn",
     "REINFORCE": "agents.reinforce",
     "Rainbow": "agents.rainbow",
     "RecurrentA2C": "agents.recurrent_a2c",
     "RecurrentDQN": "agents.recurrent_dqn",
     "SAC": "agents.sac",
+    "TD3": "agents.td3",
     "TDLambda": "agents.td_lambda",
 }
 """The module of each agent, by its name; the agent itself is `getattr(agents, name)`."""

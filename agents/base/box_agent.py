@@ -13,7 +13,6 @@ from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from agents.base.learner import Actions
@@ -31,15 +30,20 @@ from agents.nn.parameters import SeedNetwork
 class BoxAgent(ReplayAgent):
     """An agent with a network `actor`, two critics `critic`, their targets, and a replay memory.
 
-    An algorithm calls `_build_box` in its `_build`, and writes `_explored` and `_update`.
+    An algorithm calls `_build_box` in its `_build`, and writes `_explored` and `_update`, which returns losses [S] by
+    name. The action that its actor prefers is tanh of the first A outputs.
     """
 
     takes_box_actions, takes_discrete_actions = True, False
 
+    @property
+    def action_size(self) -> int:
+        """A, numbers per action."""
+        return math.prod(self.spaces.action_shape)
+
     def _build_box(self, outputs: int, noises: int) -> None:
         """Makes everything but the actor's target: its network has A * outputs outputs, an update A * noises noises."""
-        config, S = self.config, len(self.seeds)
-        self.action_size = A = math.prod(self.spaces.action_shape)
+        config, S, A = self.config, len(self.seeds), self.action_size
         self.actor = self._actor(outputs * A)
         self.critic, self.critic_target = self._critics(), self._critics()
         self.actor_optimizer, self.critic_optimizer = (Adam(net, math.inf) for net in (self.actor, self.critic))
@@ -85,6 +89,10 @@ class BoxAgent(ReplayAgent):
     def _to_env(self, action: Actions) -> Actions:
         return self.spaces.from_unit(action)
 
+    def _greedy(self, obs: Floats) -> Actions:
+        mean = self.actor.act(obs)[..., : self.action_size]  # [S, B, A], the first outputs
+        return self._to_env(np.tanh(mean))
+
     def _sampled(self, obs: Floats) -> Actions:
         size = obs.shape[1] * self.action_size
         noise = np.stack([stream.standard_normal(size) for stream in self._predicting]).astype(np.float32)
@@ -95,6 +103,12 @@ class BoxAgent(ReplayAgent):
         shape = (len(self.seeds), -1, self.config.batch_size, self.action_size)
         drawn = torch.from_numpy(self._update_noise.draw().astype(np.float32)).view(shape)
         return drawn.to(self.device).unbind(1)
+
+    def _metrics(self) -> dict[str, Any]:
+        if self._last is None:
+            return {}
+        means = {f"train/{name}": loss.cpu().numpy() for name, loss in self._last.items()}  # [S]
+        return means | {"train/learning_rate": self._rate, "train/n_updates": self.n_updates}
 
     def _learnt(self) -> dict[str, dict[str, torch.Tensor]]:
         """Weights and optimisers of actor and critics, by part."""
@@ -109,8 +123,3 @@ def descend(network: SeedNetwork, optimizer: Adam, loss: torch.Tensor, learning_
     network.zero_grad()
     loss.sum().backward(inputs=list(network.parameters()))
     optimizer.step(learning_rate)
-
-
-def as_means(losses: dict[str, torch.Tensor]) -> dict[str, npt.NDArray[Any]]:
-    """Losses [S] for the report."""
-    return {f"train/{name}": loss.cpu().numpy() for name, loss in losses.items()}

@@ -1,6 +1,7 @@
 """Answers to arguments that an agent does not take: what they are called here, or why they have no meaning.
 
-They cover the constructor arguments of Stable-Baselines3's DQN, A2C, PPO and SAC, and common names of other libraries.
+They cover the constructor arguments of Stable-Baselines3's DQN, A2C, PPO, SAC and TD3, of sb3-contrib's QRDQN,
+and common names of other libraries.
 """
 
 import difflib
@@ -37,14 +38,15 @@ OF_LEARN = ("total_timesteps", "callback", "progress_bar", "reset_num_timesteps"
 INSTEAD = {
     "policy": "there is no policy class, net_arch, lstm_size or network makes the networks",
     "policy_kwargs": (
-        "its net_arch and activation_fn are the hyperparameters net_arch=(64, 64) and activation='relu'; "
+        "its net_arch and activation_fn are the hyperparameters net_arch=(64, 64) and activation='relu', its "
+        "n_quantiles is one too; "
         "a features extractor is features_extractor, and one that learns is part of network"
     ),
     "seed": "here it is seeds: seeds=[{value}] is the run of this one seed, seeds=4 are the runs of the seeds 0 to 3",
     "use_sde": "there is no state-dependent exploration; log_std_init sets the deviation of Box actions",
     "sde_sample_freq": "there is no state-dependent exploration",
     "use_sde_at_warmup": "there is no state-dependent exploration",
-    "action_noise": "exploration is the algorithm's own",
+    "action_noise": "exploration is the algorithm's own; TD3 takes a standard deviation",
     "replay_buffer_class": "the transitions of all seeds are stored in one replay memory; buffer_size sets its size",
     "replay_buffer_kwargs": "the transitions of all seeds are stored in one replay memory; buffer_size sets its size",
     "optimize_memory_usage": (
@@ -66,12 +68,12 @@ ONLY_OF = {
     "exploration_initial_eps": "DQN",
     "exploration_final_eps": "DQN",
     "target_update_interval": "DQN and SAC",
-    "buffer_size": "DQN and SAC",
-    "learning_starts": "DQN and SAC",
-    "train_freq": "DQN and SAC",
-    "gradient_steps": "DQN and SAC",
-    "tau": "DQN and SAC",
-    "batch_size": "DQN, PPO and SAC",
+    "buffer_size": "DQN, SAC and TD3",
+    "learning_starts": "DQN, SAC and TD3",
+    "train_freq": "DQN, SAC and TD3",
+    "gradient_steps": "DQN, SAC and TD3",
+    "tau": "DQN, SAC and TD3",
+    "batch_size": "DQN, PPO, SAC and TD3",
     "n_epochs": "PPO",
     "clip_range": "PPO",
     "clip_range_vf": "PPO",
@@ -84,6 +86,11 @@ ONLY_OF = {
     "rms_prop_eps": "A2C",
     "n_steps": "A2C, PPO and DQN",
     "target_entropy": "SAC",
+    "n_quantiles": "QRDQN",
+    "risk": "QRDQN",
+    "policy_delay": "TD3",
+    "target_policy_noise": "TD3",
+    "target_noise_clip": "TD3",
 }
 
 

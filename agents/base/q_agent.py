@@ -3,6 +3,7 @@
 Axis letters: S seeds, N envs per seed, B batch, D observation, A actions.
 """
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -36,8 +37,13 @@ class QAgent(ReplayAgent):
         """Networks of action values: those of the user's function, or else perceptrons of `net_arch`."""
         shared = (self.seeds, self.device, self.features)
         if self.network is not None:
-            return BuiltNetwork(self.network, self.input_size, self.spaces.n_actions, *shared)
-        return MLP((self.input_size, *self.config.net_arch, self.spaces.n_actions), *shared)
+            return BuiltNetwork(self.network, self.input_size, self._n_outputs, *shared)
+        return MLP((self.input_size, *self.config.net_arch, self._n_outputs), *shared)
+
+    @property
+    def _n_outputs(self) -> int:
+        """Outputs of the network."""
+        return self.spaces.n_actions
 
     @property
     def _can_fuse(self) -> bool:
@@ -46,8 +52,8 @@ class QAgent(ReplayAgent):
 
     def _build_training(self) -> None:
         """Makes everything else: the optimiser, random streams, schedules and counters."""
-        config = self.config
-        self.optimizer = Adam(self.q_net, config.max_grad_norm, eps=config.adam_eps)
+        config, norm = self.config, self.config.max_grad_norm
+        self.optimizer = Adam(self.q_net, math.inf if norm is None else norm, eps=config.adam_eps)
         self._build_sampling()
         self._exploring = Streams(self.seeds, "explore", 2 * self.n_envs)
         ends = config.exploration_initial_eps, config.exploration_final_eps
@@ -108,5 +114,6 @@ def check_q_config(config: Any) -> None:
     check_int("target_update_interval", config.target_update_interval, 1)
     for field in ("exploration_fraction", "exploration_initial_eps", "exploration_final_eps"):
         check_float(field, getattr(config, field), 0.0, 1.0)
-    for field in ("max_grad_norm", "adam_eps"):
-        check_float(field, getattr(config, field), 0.0, above=True)
+    if config.max_grad_norm is not None:
+        check_float("max_grad_norm", config.max_grad_norm, 0.0, above=True)
+    check_float("adam_eps", config.adam_eps, 0.0, above=True)

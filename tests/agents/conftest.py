@@ -179,6 +179,7 @@ SMALL: dict[str, Any] = {
     "burn_in": 2,
     "sequence_length": 4,
     "buffer_size": 120,
+    "n_quantiles": 5,
 }
 """Hyperparameters that make any agent small and quick; each takes those that it has."""
 

@@ -27,11 +27,13 @@ from agents.course_dqn import CourseDQN
 from agents.dqn import DQN
 from agents.ppo import PPO
 from agents.q_learning import QLearning
+from agents.qrdqn import QRDQN
 from agents.rainbow import Rainbow
 from agents.recurrent_a2c import RecurrentA2C
 from agents.recurrent_dqn import RecurrentDQN
 from agents.reinforce import REINFORCE
 from agents.sac import SAC
+from agents.td3 import TD3
 from agents.td_lambda import TDLambda
 
 TRADING = {"window": 3, "episode_length": 17, "random_start": True}
@@ -51,6 +53,7 @@ LEARNERS = {
     "DQN": (DQN, {**SMALL_DQN, "learning_rate": "lin_1e-2", "tau": 0.5}),
     "DQN, whole ring": (DQN, {**SMALL_DQN, "buffer_size": 90}),
     "Rainbow": (Rainbow, {**SMALL_DQN, "buffer_size": 90}),
+    "QRDQN": (QRDQN, {**SMALL_DQN, "n_quantiles": 5, "risk": "cvar_0.5", "n_steps": 2}),
     "CourseDQN": (CourseDQN, {"net_arch": (8,), "batch_size": 8, "exploration_decay": 0.99}),
     "RecurrentA2C": (RecurrentA2C, {"lstm_size": 6, "n_steps": 7, "learning_rate": "lin_1e-2"}),
     "RecurrentDQN": (
@@ -60,6 +63,7 @@ LEARNERS = {
     "TDLambda": (TDLambda, {"net_arch": (8,), "loss_column": -1}),
     "SAC": (SAC, {**SMALL_BOX, "learning_rate": "lin_1e-2", "normalize_reward": True}),
     "SAC, fixed": (SAC, {**SMALL_BOX, "ent_coef": 0.1, "n_steps": 3, "target_update_interval": 3, "buffer_size": 90}),
+    "TD3": (TD3, {**SMALL_BOX, "policy_delay": 3}),
 }
 TOTAL = 400
 

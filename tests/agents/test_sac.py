@@ -13,7 +13,8 @@ from torch.distributions.transforms import TanhTransform
 import trading_env  # noqa: F401, registers the envs
 from agents.base.evaluation import evaluate
 from agents.nn.squashed import squashed, squashed_sample
-from agents.sac import SAC
+from agents.sac import PRESETS, SAC
+from tests.agents.plain import assert_same, net_of, polyak, recorded
 
 SMALL = {"learning_rate": 3e-3, "net_arch": (32, 32), "batch_size": 64, "learning_starts": 100, "gamma": 0.5}
 
@@ -21,34 +22,13 @@ SMALL = {"learning_rate": 3e-3, "net_arch": (32, 32), "batch_size": 64, "learnin
 # ---------------------------------------------------------------------------------------------------- numbers
 
 
-class Net(torch.nn.Module):
-    """A perceptron of plain torch layers with the weights of a seed: arrays weight [in, out], bias [1, out]."""
-
-    def __init__(self, layers):
-        super().__init__()
-        self.weights = torch.nn.ParameterList(weight.clone() for weight, _ in layers)
-        self.biases = torch.nn.ParameterList(bias.clone().reshape(-1) for _, bias in layers)
-
-    def forward(self, *x):
-        x = torch.cat(x, -1)
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = (torch.relu(x) if i else x) @ weight + bias
-        return x
-
-
-def layers(values, *index):
-    """The layers of one network among the arrays of a `SeedNetwork`."""
-    arrays = [value[index] for value in values.values()]
-    return list(zip(arrays[::2], arrays[1::2], strict=True))
-
-
 class PlainSAC:
     """One seed of SAC, written as in a textbook with torch's own layers, distributions and optimisers."""
 
     def __init__(self, agent, s):
-        self.actor = Net(layers(agent.actor.values, s))
-        self.q = [Net(layers(agent.critic.values, s, i)) for i in range(2)]
-        self.q_target = [Net(layers(agent.critic_target.values, s, i)) for i in range(2)]
+        self.actor = net_of(agent.actor, s)
+        self.q = [net_of(agent.critic, s, i) for i in range(2)]
+        self.q_target = [net_of(agent.critic_target, s, i) for i in range(2)]
         self.log_alpha = agent.temperature.values["log_ent_coef"][s].clone().requires_grad_()
         rate, both = agent.config.learning_rate, [p for q in self.q for p in q.parameters()]
         self.optimizers = [torch.optim.Adam(p, rate) for p in ([self.log_alpha], both, self.actor.parameters())]
@@ -79,31 +59,21 @@ class PlainSAC:
         drawn, log_prob = self.policy(obs, noise)
         self.step(2, (alpha * log_prob - torch.min(*(q(obs, drawn)[:, 0] for q in self.q))).mean())
         for q, q_target in zip(self.q, self.q_target, strict=True):
-            for p, p_target in zip(q.parameters(), q_target.parameters(), strict=True):
-                p_target.data.mul_(1 - self.tau).add_(self.tau * p.data)
+            polyak(q, q_target, self.tau)
 
 
 def test_updates_are_those_of_one_seed_in_plain_torch(aim):
     agent = SAC(aim, seeds=3, net_arch=(8, 6), batch_size=16, learning_rate=1e-2, tau=0.1, learning_starts=10**6)
     agent.learn(200)
-    plain, used = [PlainSAC(agent, s) for s in range(3)], []
-    draw = agent._noise
-    agent._noise = lambda: used.append(draw()) or used[-1]
-    for _ in range(5):
-        batch = agent._sample()
-        rows = [part.clone() for part in vars(batch).values()]  # obs, next_obs, action, reward, continues
-        agent._update(batch, agent.config.learning_rate)
+    plain = [PlainSAC(agent, s) for s in range(3)]
+    for rows, noises in recorded(agent, 5):
         for s in range(3):
-            plain[s].update(*(part[s] for part in rows), *(noise[s] for noise in used[-1]))
+            plain[s].update(*(part[s] for part in rows), *(noise[s] for noise in noises))
     for s in range(3):
-        expected = {"actor": layers(agent.actor.values, s)}
-        expected |= {f"q{i}": layers(agent.critic.values, s, i) for i in range(2)}
-        expected |= {f"target{i}": layers(agent.critic_target.values, s, i) for i in range(2)}
-        found = dict(zip(expected, [plain[s].actor, *plain[s].q, *plain[s].q_target], strict=True))
-        for name, ours in expected.items():
-            for (weight, bias), theirs, their_bias in zip(ours, found[name].weights, found[name].biases, strict=True):
-                torch.testing.assert_close(theirs.data, weight, rtol=1e-3, atol=1e-5, msg=name)
-                torch.testing.assert_close(their_bias.data, bias[0], rtol=1e-3, atol=1e-5, msg=name)
+        assert_same(plain[s].actor, agent.actor, s)
+        for i in range(2):
+            assert_same(plain[s].q[i], agent.critic, s, i)
+            assert_same(plain[s].q_target[i], agent.critic_target, s, i)
         torch.testing.assert_close(plain[s].log_alpha.data, agent.temperature.values["log_ent_coef"][s])
     assert not np.isclose(agent._temperatures().numpy(), 1.0).any()
 
@@ -276,7 +246,7 @@ def test_it_trades_one_instrument_and_several(portfolio):
 
 @pytest.mark.slow
 def test_pendulum_swings_up():
-    agent = SAC("Pendulum-v1", seeds=3, learning_rate=1e-3, net_arch=(64, 64)).learn(8_000)
+    agent = SAC("Pendulum-v1", seeds=2, **vars(PRESETS["Pendulum-v1"].config)).learn(6_000)
     assert (evaluate(agent, "Pendulum-v1", episodes=20).mean(1) > -250).all()
 
 

@@ -37,6 +37,13 @@ _REPLAYING: Space = {
     "train_freq": (1, 2, 4, 8),
     "target_update_interval": (100, 250, 500, 1_000, 2_500),
 }
+_CONTINUOUS: Space = {
+    **_ALL,
+    "batch_size": (64, 128, 256, 512),
+    "learning_starts": (100, 250, 500, 1_000),
+    "train_freq": (1, 2, 4, 8),
+    "tau": (0.001, 0.005, 0.01, 0.02, 0.05),
+}
 _POLICY_GRADIENT: Space = {
     **_ALL,
     "ent_coef": Range(1e-8, 0.1, log=True),
@@ -72,14 +79,8 @@ SPACES: Mapping[str, Space] = {
     "RecurrentA2C": {**_A2C, **_LSTM},
     "RecurrentDQN": {**_REPLAYING, **_LSTM, "batch_size": (8, 16, 32), "sequence_length": (8, 16, 32)},
     "RecurrentPPO": {**_PPO, **_NETWORK},
-    "SAC": {
-        **_ALL,
-        **_NETWORK,
-        "batch_size": (64, 128, 256, 512),
-        "learning_starts": (100, 250, 500, 1_000),
-        "train_freq": (1, 2, 4, 8),
-        "tau": (0.001, 0.005, 0.01, 0.02, 0.05),
-    },
+    "SAC": {**_CONTINUOUS, **_NETWORK},
+    "TD3": {**_CONTINUOUS, **_NETWORK},
     "TDLambda": {**_ALL, **_EXPLORING, "trace_decay": (0.0, 0.3, 0.5, 0.7, 0.9)},
 }
 

@@ -5,6 +5,7 @@ import inspect
 
 import gymnasium as gym
 import pytest
+import sb3_contrib
 import stable_baselines3
 
 import agents
@@ -14,8 +15,8 @@ from agents.base.keywords import ONLY_OF, RENAMED
 KNOWN = {name: list(inspect.signature(getattr(agents, name)).parameters) for name in agents.AGENTS}
 THEIRS = [
     (name, keyword)
-    for name in ("A2C", "DQN", "PPO", "SAC")
-    for keyword in inspect.signature(getattr(stable_baselines3, name)).parameters
+    for name in ("A2C", "DQN", "PPO", "QRDQN", "SAC", "TD3")
+    for keyword in inspect.signature(getattr(sb3_contrib if name == "QRDQN" else stable_baselines3, name)).parameters
     if keyword not in KNOWN[name]
 ]
 

@@ -18,11 +18,13 @@ from agents.course_dqn import CourseDQN
 from agents.dqn import DQN
 from agents.ppo import PPO
 from agents.q_learning import QLearning
+from agents.qrdqn import QRDQN
 from agents.rainbow import Rainbow
 from agents.recurrent_a2c import RecurrentA2C
 from agents.recurrent_dqn import RecurrentDQN
 from agents.reinforce import REINFORCE
 from agents.sac import SAC
+from agents.td3 import TD3
 from agents.td_lambda import TDLambda
 
 SMALL_DQN = {"net_arch": (8,), "learning_starts": 20, "batch_size": 8, "train_freq": 2}
@@ -34,12 +36,14 @@ KINDS = {
     "REINFORCE": (REINFORCE, {"net_arch": (8,), "n_episodes": 3, "value_baseline": True}),
     "DQN": (DQN, SMALL_DQN),
     "Rainbow": (Rainbow, {**SMALL_DQN, "buffer_size": 90}),
+    "QRDQN": (QRDQN, {**SMALL_DQN, "n_quantiles": 5}),
     "CourseDQN": (CourseDQN, {"net_arch": (8,), "batch_size": 8, "target_update_interval": 20}),
     "RecurrentA2C": (RecurrentA2C, {"lstm_size": 6, "n_steps": 7}),
     "RecurrentDQN": (RecurrentDQN, {"lstm_size": 6, **RECURRENT_DQN}),
     "TDLambda": (TDLambda, {"net_arch": (8,), "loss_column": -1}),
     "QLearning": (QLearning, {}),
     "SAC, a Box": (SAC, {"net_arch": (8,), "learning_starts": 20, "batch_size": 8}),
+    "TD3, a Box": (TD3, {"net_arch": (8,), "learning_starts": 20, "batch_size": 8}),
 }
 TRADING = {"window": 3, "episode_length": 17, "random_start": True}
 OTHERS = (
