@@ -5,7 +5,7 @@ LOWEST := .venv-lowest
 LOWEST_TESTS := $(addprefix tests/,agents/base/test_cli.py agents/common/test_checkpoints.py $(addprefix trading_env/,data/test_market.py \
 	data/test_time_columns.py features/test_build.py kernel/test_account.py envs/test_parity.py))
 .DEFAULT_GOAL := help
-.PHONY: help venv demo certify certify-quick labs test test-fast lint types format lowest
+.PHONY: help venv demo certify certify-quick labs docs test test-fast lint types format lowest
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,6 +31,10 @@ certify-quick: venv ## its short form (2 minutes)
 
 labs: venv ## run all notebooks of the course, and check all solutions and planted mistakes (4 minutes)
 	$(BIN)/python -m pytest -n auto -q tests/course
+
+docs: venv ## build the site into site/, with pages for every public name and lab (half a minute)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo 'Ready: site/index.html; with search: $(BIN)/python -m http.server -d site'
 
 lint: venv ## ruff, lint and format
 	$(BIN)/ruff check .

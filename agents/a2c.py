@@ -127,7 +127,7 @@ def a2c_loss(
 class A2C(RolloutAgent):
     """A2C for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `A2CConfig`.
 
-    Example:
+    Examples:
         >>> agent = A2C("CartPole-v1", seeds=8, n_envs=16).learn(500_000)
         >>> agent[3].predict(obs, deterministic=True)
     """

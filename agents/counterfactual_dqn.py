@@ -108,7 +108,7 @@ def counterfactual_loss(
 class CounterfactualDQN(QAgent):
     """DQN on all actions' outcomes, for one seed or several: see `SeedAgent` and `CounterfactualDQNConfig`.
 
-    Example:
+    Examples:
         >>> agent = CounterfactualDQN("trading_env:TradingEnv-v0", seeds=8).learn(10_000)
         >>> agent[3].predict(obs, deterministic=True)
     """

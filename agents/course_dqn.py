@@ -105,7 +105,7 @@ def course_loss(q_net: MaskedMLP, target_net: MaskedMLP, batch: Transitions, gam
 class CourseDQN(ReplayFiles, SeedAgent):
     """DQN of the course for one seed or several: see `SeedAgent` and `CourseDQNConfig`.
 
-    Example:
+    Examples:
         >>> agent = CourseDQN("CartPole-v1", target_update_interval=100, seeds=4).learn(10_000)
         >>> agent[3].predict(obs, deterministic=True)
     """

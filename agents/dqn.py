@@ -124,7 +124,7 @@ def dqn_loss(
 class DQN(QAgent):
     """DQN for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `DQNConfig`.
 
-    Example:
+    Examples:
         >>> agent = DQN("CartPole-v1", learning_rate=1e-3, seeds=8).learn(50_000)
         >>> agent[3].predict(obs, deterministic=True)
     """

@@ -183,7 +183,7 @@ class Report(NamedTuple):
 class PPO(RolloutAgent):
     """PPO for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `PPOConfig`.
 
-    Example:
+    Examples:
         >>> agent = PPO("CartPole-v1", seeds=8, n_envs=8, n_steps=32, batch_size=256).learn(100_000)
         >>> agent[3].predict(obs, deterministic=True)
     """

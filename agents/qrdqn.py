@@ -155,7 +155,7 @@ def measured(theta: torch.Tensor, risk: torch.Tensor) -> torch.Tensor:
 class QRDQN(QAgent):
     """QR-DQN for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `QRDQNConfig`.
 
-    Example:
+    Examples:
         >>> agent = QRDQN("CartPole-v1", learning_rate=1e-3, n_quantiles=20, risk="cvar_0.2", seeds=8).learn(50_000)
         >>> agent[3].predict(obs, deterministic=True)
     """

@@ -139,7 +139,7 @@ def rainbow_loss(
 class Rainbow(QAgent):
     """Rainbow for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `RainbowConfig`.
 
-    Example:
+    Examples:
         >>> agent = Rainbow("CartPole-v1", learning_rate=1e-3, n_steps=3, seeds=8).learn(50_000)
         >>> agent[3].predict(obs, deterministic=True)
     """

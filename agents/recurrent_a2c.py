@@ -137,7 +137,7 @@ def recurrent_a2c_loss(
 class RecurrentA2C(Rollouts, RecurrentAgent):
     """A2C with an LSTM for one seed or several: see `SeedAgent` and `RecurrentA2CConfig`.
 
-    Example:
+    Examples:
         >>> agent = RecurrentA2C("CartPole-v1", seeds=8, n_envs=8).learn(100_000)
         >>> action, state = agent[3].predict(obs, state, episode_start, deterministic=True)
     """

@@ -168,7 +168,7 @@ def q_after(net: RecurrentNet, next_obs: torch.Tensor, after: State) -> torch.Te
 class RecurrentDQN(ReplayFiles, RecurrentAgent):
     """DQN with an LSTM for one seed or several: see `SeedAgent` and `RecurrentDQNConfig`.
 
-    Example:
+    Examples:
         >>> agent = RecurrentDQN("CartPole-v1", seeds=8).learn(50_000)
         >>> action, state = agent[3].predict(obs, state, episode_start, deterministic=True)
     """

@@ -123,7 +123,7 @@ def reinforce_loss(
 class REINFORCE(PolicyAgent):
     """REINFORCE for one seed or several, with Stable-Baselines3's interface: see `SeedAgent` and `REINFORCEConfig`.
 
-    Example:
+    Examples:
         >>> agent = REINFORCE("CartPole-v1", seeds=8, value_baseline=True).learn(200_000)
         >>> agent[3].predict(obs, deterministic=True)
     """

@@ -160,7 +160,7 @@ class Temperature(SeedNetwork):
 class SAC(BoxAgent):
     """SAC for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `SACConfig`.
 
-    Example:
+    Examples:
         >>> agent = SAC("Pendulum-v1", learning_rate=1e-3, seeds=4).learn(5_000)
         >>> agent[3].predict(obs, deterministic=True)
     """

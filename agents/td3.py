@@ -120,7 +120,7 @@ def td3_actor_loss(actor: SeedNetwork, critic: Critics | BuiltCritics, obs: torc
 class TD3(BoxAgent):
     """TD3 for one seed or several, with the interface of Stable-Baselines3: see `SeedAgent` and `TD3Config`.
 
-    Example:
+    Examples:
         >>> agent = TD3("Pendulum-v1", seeds=4, action_noise=0.1).learn(10_000)
         >>> agent[3].predict(obs, deterministic=True)
     """

@@ -51,7 +51,7 @@ class Check:
 class Checks(list[Check]):
     """The checks of a lab, in order.
 
-    Example:
+    Examples:
         >>> CHECKS = Checks()
         >>> @CHECKS.add("td_error", "0 where the value is right", points=1)
         ... def _(student, rng): ...

@@ -22,7 +22,7 @@ class Checkpoint:
     for example on a full disk, a warning says so and training continues. A file that cannot be written at all is
     refused before training (OSError), and so is one that another running training writes (`InUseError`).
 
-    Example:
+    Examples:
         >>> DQN("CartPole-v1").learn(100_000, callback=Checkpoint("run.safetensors", every=10_000))
         >>> DQN.load("run.safetensors", env="CartPole-v1").resume(callback=Checkpoint("run.safetensors", 10_000))
 

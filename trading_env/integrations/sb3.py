@@ -78,7 +78,7 @@ class TradingVecEnv(VecEnv):
         TypeError: an argument of a wrong type, or keywords beside a ready vector env.
         ValueError: an argument out of range; the message names it.
 
-    Example:
+    Examples:
         >>> model = PPO("MlpPolicy", TradingVecEnv(16, data="us-stocks/AAPL", random_start=True))
         >>> stocks = gym.make_vec("trading_env:PortfolioEnv-v0", 16, autoreset_mode="SAME_STEP")
         >>> model = PPO("MlpPolicy", TradingVecEnv(stocks))
@@ -243,7 +243,7 @@ class CompactExtractor(BaseFeaturesExtractor):
     Raises:
         ValueError: observation_space is not the space of compact observations.
 
-    Example:
+    Examples:
         >>> env = TradingVecEnv(1, observation="compact")
         >>> model = DQN("MlpPolicy", env, policy_kwargs=CompactExtractor.of(env))
         >>> look_at(model, test_env)  # before acting on other data
