@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> None:
         found = report.results(suite, rows, ledger, beside.read(folder / beside.FILE))
         if settings.format == "html":
             page = page_of(suite, whole, found, command_of(suite, folder))
-            write(folder / "index.html", page.html().encode())
+            page.write(folder / "index.html")
             print(printable(f"written: {folder}/index.html" + (f"; {missing}" if missing else "")))
             return
         text = written(found, settings.format)
@@ -92,5 +92,7 @@ def kept_rows(suite: Suite, folder: Path) -> list[Row]:
 
 
 def command_of(suite: Suite, folder: Path) -> str:
-    """The commands that made the study and its page."""
-    return f"python -m benchmarks run {shlex.quote(suite.name)}\npython -m benchmarks report {shlex.quote(str(folder))}"
+    """The commands that make the study and its page again, from the suite as it is kept."""
+    made = ["run", str(folder / "suite.json"), "--folder", str(folder.parent)]
+    shown = ["report", str(folder.parent / suite.name)]
+    return "\n".join(shlex.join(["python", "-m", "benchmarks", *line]) for line in (made, shown))

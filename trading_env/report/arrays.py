@@ -14,6 +14,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 SMALL = 24  # values: shorter arrays are written as numbers
+WHOLE = {
+    f"{kind}{size}": (np.iinfo(f"{kind}{size}").min, np.iinfo(f"{kind}{size}").max) for size in "124" for kind in "ui"
+}
 
 
 class Arrays:
@@ -34,9 +37,7 @@ class Arrays:
         if array.dtype.kind == "M":
             array, dtype = milliseconds(array), "f8"
         if array.size < SMALL:
-            if dtype == "f4":  # as many digits as it would keep
-                return [plain(float(f"{value:.7g}")) for value in array.tolist()]
-            return [plain(value) for value in array.tolist()]
+            return [short(value) if dtype == "f4" else value for value in array.tolist()]
         if dtype == "f4" and np.abs(array[np.isfinite(array)]).max(initial=0.0) > np.finfo(np.float32).max:
             dtype = "f8"
         content = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()
@@ -46,13 +47,19 @@ class Arrays:
             self.kept.append({"dtype": dtype, "bdata": base64.b64encode(content).decode()})
         return {"$": self._places[key]}
 
+    def add_whole(self, values: npt.ArrayLike) -> Any:
+        """The same for whole numbers, in as few bytes as hold them all."""
+        array = np.asarray(values, np.int64)
+        low, high = int(array.min(initial=0)), int(array.max(initial=0))
+        return self.add(array, next(name for name, (least, most) in WHOLE.items() if least <= low and high <= most))
+
     def add_rounded(self, values: npt.ArrayLike) -> Any:
         """The same for numbers that may be rounded to a 32,000th of the largest: {"$": number, "per": divisor}."""
         array = np.asarray(values, np.float64)
         most = float(np.abs(array).max(initial=0.0))
         if array.size < SMALL or not math.isfinite(most):
             return self.add(array)
-        per = 32_000.0 / most if most > 0.0 else 1.0
+        per = float(f"{32_000.0 / most:.3g}") if most > 0.0 else 1.0
         return {**self.add(np.round(array * per), "i2"), "per": per}
 
 
@@ -65,9 +72,9 @@ def values_of(kept: list[Mapping[str, str]], found: Any) -> npt.NDArray[Any]:
     return np.array([math.nan if value is None else value for value in found])
 
 
-def plain(value: Any) -> Any:
-    """The value, or None for a number that is not finite, which JSON lacks."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def short(value: float) -> float | None:
+    """The number with seven digits, as many as four bytes hold; None if it is not finite, which JSON lacks."""
+    return float(f"{value:.7g}") if math.isfinite(value) else None
 
 
 def milliseconds(time: npt.NDArray[Any]) -> Floats:

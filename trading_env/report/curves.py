@@ -12,7 +12,7 @@ from trading_env.analysis.tracks import Floats
 from trading_env.report.account import Account
 from trading_env.report.arrays import Arrays, Ints, spread
 from trading_env.report.benchmark import Benchmark
-from trading_env.report.figures import PERCENT, RATIO, borders, fan, figure, line, time_axis, zero
+from trading_env.report.figures import PERCENT, RATIO, borders, fan, figure, line, log_axis, time_axis, zero
 from trading_env.report.measures import rolling
 from trading_env.report.trading import falls_of
 
@@ -54,11 +54,7 @@ def growth_chart(account: Account, arrays: Arrays, benchmark: Benchmark | None, 
         else f"median {np.median(ends):+z,.1%}, {ends.min():+z,.1%} to {ends.max():+z,.1%}"
     )
     alt = f"Growth of {account.name} over {values.shape[1] - 1:,} bars: {span} at the end."
-    y = (
-        {"type": "log", "dtick": "D2", "title": {"text": "equity / initial"}}
-        if log
-        else {**PERCENT, "title": {"text": "return"}}
-    )
+    y = log_axis(shown, "equity / initial") if log else {**PERCENT, "title": {"text": "return"}}
     return figure(data, alt, time_axis(x), y, shapes=[] if log else [zero()], hovermode="x unified")
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from trading_env.report.arrays import Arrays, Floats, plain
-from trading_env.report.page import literal
+from trading_env.report.arrays import Arrays, Floats, short
+from trading_env.report.page import literal, literals
 
 PERCENT = {"tickformat": ",.2~%", "hoverformat": ",.2%"}
 RATIO = {"hoverformat": ",.2f"}
@@ -29,6 +29,13 @@ def time_axis(x: Any) -> dict[str, Any]:
     """The axis of timestamps, or of bars by number."""
     dated = np.asarray(x).dtype.kind == "M"
     return {"type": "date"} if dated else {"type": "linear", "title": {"text": "bar"}}
+
+
+def log_axis(values: Any, title: str) -> dict[str, Any]:
+    """A logarithmic axis of positive values, with ticks at 1, 2, 5 if these are far apart."""
+    known = np.asarray(values)[np.isfinite(values)]
+    wide = known.size and known.max() > 3.0 * known.min()
+    return {"type": "log", "tickformat": ",.4~r", "title": {"text": title}} | ({"dtick": "D2"} if wide else {})
 
 
 def line(
@@ -97,20 +104,20 @@ def bars(names: Sequence[Any], series: Mapping[str, Sequence[float]], alt: str, 
         colour: Any = ("@strategy", "@benchmark", "@other")[i % 3]
         if len(series) == 1:
             colour = ["@gain" if value >= 0 else "@loss" for value in values]
-        known = [plain(float(value)) for value in values]
+        known = [short(float(value)) for value in values]
         traces.append({"type": "bar", "x": list(names), "y": known, "name": literal(name), "marker": {"color": colour}})
     return figure(traces, alt, {"type": "category"}, y or PERCENT, barmode="group", showlegend=len(series) > 1)
 
 
 def heat(rows: Sequence[str], columns: Sequence[str], values: Floats, alt: str, form: str = ".1%") -> dict[str, Any]:
-    """A heat map around 0, empty where values are NaN."""
+    """A heat map around 0, empty where values are NaN; rows or columns of the same name get numbers."""
     known = np.abs(values[np.isfinite(values)])
     most = float(known.max()) if known.size and known.max() > 0.0 else 1.0
-    z = [[plain(float(value)) for value in row] for row in values]
+    z = [[short(float(value)) for value in row] for row in values]
     trace = {
         "type": "heatmap",
-        "x": [literal(column) for column in columns],
-        "y": [literal(row) for row in rows],
+        "x": literals(columns),
+        "y": literals(rows),
         "z": z,
         "zmin": -most,
         "zmax": most,

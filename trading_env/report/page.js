@@ -24,6 +24,13 @@
     return decoded.get(key);
   }
 
+  function sums(ref) { // of an array up to each value
+    const key = Array.isArray(ref) ? ref : `sums ${ref.$}`;
+    let total = 0;
+    if (!decoded.has(key)) decoded.set(key, Float64Array.from(array(ref), (value) => (total += value)));
+    return decoded.get(key);
+  }
+
   const theme = () => book.themes[root.dataset.theme];
 
   function colour(token) {
@@ -44,7 +51,7 @@
   }
 
   function themed(layout, div) {
-    const { ink, grid, muted, paper } = theme();
+    const { ink, grid, muted, paper } = theme(), narrow = div.clientWidth < 600;
     const found = resolve(layout);
     for (const name of Object.keys(found).filter((one) => /^[xy]axis\d*$/.test(one))) {
       found[name] = { gridcolor: grid, zerolinecolor: grid, linecolor: grid, automargin: true, fixedrange: !div.dataset.trading && name[0] === "y", ...found[name] };
@@ -56,8 +63,8 @@
       margin: { l: 50, r: 12, t: 12, b: 34 },
       hovermode: "closest",
       hoverlabel: { bgcolor: paper, bordercolor: muted, font: { color: ink } },
-      legend: { orientation: "h", y: found.xaxis?.title ? -0.28 : -0.16, yanchor: "top", x: 0, traceorder: "normal" },
-      dragmode: div.clientWidth < 600 ? false : "zoom",
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal", font: { size: narrow ? 10 : 12 } },
+      dragmode: narrow ? false : "zoom",
       ...found,
     };
   }
@@ -85,6 +92,8 @@
     const data = resolve(found.data);
     if (div.clientWidth < 600) for (const trace of data) if (trace.type === "heatmap") delete trace.texttemplate;
     if (chart.marks) emphasise(data, choices.get(chart.marks).selectedIndex);
+    const named = data.filter((trace) => trace.showlegend !== false && trace.name).length;
+    div.style.height = `${chart.height + (chart.marks && div.clientWidth < 600 ? 15 * named : 0)}px`; // of the legend
     Plotly.react(div, data, themed(found.layout, div), config);
     div.drawn = true;
   }
@@ -123,7 +132,7 @@
 
   function tradesIn(found, range) {
     const { trades, market } = found;
-    const entry = array(trades.entry), exit = array(trades.exit), net = array(trades.net);
+    const entry = sums(trades.gap), held = array(trades.held), net = array(trades.net);
     const { bars, columns } = market[0], x = array(columns.x);
     const at = (bar) => x[Math.min(Math.floor(bar / bars), x.length - 1)];
     const side = trades.side && array(trades.side);
@@ -134,14 +143,11 @@
       const column = columns.fill && !(name === "exit_price" && open.has(i)) ? columns.fill : columns.close;
       return array(column)[Math.min(Math.floor(bar / bars), x.length - 1)];
     };
-    const seen = [];
-    for (let i = 0; i < entry.length; i++) {
-      if (at(exit[i]) < range[0] || at(entry[i]) > range[1]) continue;
-      seen.push({ x0: at(entry[i]), x1: at(exit[i]), y0: priced("entry_price", entry[i], i), y1: priced("exit_price", exit[i], i), net: net[i], held: exit[i] - entry[i], side: side ? side[i] : 1, by: by(i) });
-    }
-    const count = seen.length;
-    if (count > BEAMS) seen.sort((a, b) => Math.abs(b.net) - Math.abs(a.net)).splice(BEAMS);
-    return { seen, count, total: entry.length };
+    const exit = (i) => entry[i] + held[i];
+    const inView = [...entry.keys()].filter((i) => at(exit(i)) >= range[0] && at(entry[i]) <= range[1]);
+    const largest = inView.length > BEAMS ? [...inView].sort((i, j) => Math.abs(net[j]) - Math.abs(net[i])).slice(0, BEAMS) : inView;
+    const seen = columns.close ? largest.map((i) => ({ x0: at(entry[i]), x1: at(exit(i)), y0: priced("entry_price", entry[i], i), y1: priced("exit_price", exit(i), i), net: net[i], held: held[i], side: side ? side[i] : 1, by: by(i) })) : [];
+    return { seen, count: inView.length, total: entry.length };
   }
 
   function beams(seen, form) {
@@ -198,15 +204,15 @@
     const market = window_(levels, range), account = window_(found.account, range);
     const prices = priceTraces(market);
     const names = ["equity", "drawdown", "exposure"].filter((name) => name in account);
-    const { seen, count, total } = found.trades && prices.length ? tradesIn(found, range) : { seen: [], count: 0, total: 0 };
+    const { seen, count, total } = found.trades ? tradesIn(found, range) : { seen: [], count: 0, total: 0 };
     const data = [...prices, ...beams(seen, found.net), ...accountTraces(account, names)];
-    const log = market.close && Math.max(...market.close) > 10 * Math.min(...market.close);
+    const closes = [...(market.close || [])].filter((price) => price > 0); // one may be unknown
+    const log = Math.max(...closes) > 10 * Math.min(...closes);
     const shapes = (found.borders || []).map((x) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: x, x1: x, line: { color: "@muted", width: 1, dash: "dot" } }));
     const layout = { xaxis: { type: found.axis, range, rangeslider: { visible: false }, anchor: `y${names.length + 1}` }, shapes, ...panels(names, prices.length > 0, log, div.clientWidth < 600) };
-    layout.legend = { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 };
     layout.margin = { l: 55, r: 12, t: 40, b: 30 };
     Plotly.react(div, data, themed(layout, div), config);
-    const drawn = count > seen.length ? `; the ${seen.length} largest are drawn, zoom in for all` : "";
+    const drawn = count === seen.length ? "" : prices.length ? `; the ${seen.length} largest are drawn, zoom in for all` : "; not drawn, since their prices are unknown";
     const shown = div.closest("figure").querySelector(".count");
     shown.textContent = found.trades ? `${count} of ${total} trades in view${drawn}` : "";
     if (!div.linked) div.on("plotly_relayout", (event) => relaid(div, event));
@@ -222,7 +228,7 @@
       const bottom = top - weight / sum;
       const key = name === "price" ? "yaxis" : `yaxis${names.indexOf(name) + 2}`;
       axes[key] = { domain: [Math.max(bottom + gap, 0), top], anchor: "x", title: { text: name, font: { size: narrow ? 10 : 12 } }, nticks: name === "price" ? 8 : 4 };
-      if (name === "price" && log) Object.assign(axes[key], { type: "log", dtick: "D2" });
+      if (name === "price" && log) Object.assign(axes[key], { type: "log", dtick: "D2", tickformat: ",.4~r" });
       if (name === "drawdown" || name === "exposure") axes[key].tickformat = ".0%";
       top = bottom;
     }
@@ -278,9 +284,7 @@
     };
     const order = (a, b) => {
       const [one, other] = [value(a), value(b)];
-      if (typeof one === "string") return one.localeCompare(other);
-      if (Number.isNaN(one) || Number.isNaN(other)) return Number.isNaN(one) - Number.isNaN(other); // unknown ones last
-      return one - other;
+      return typeof one === "string" ? one.localeCompare(other) : one === other ? 0 : one - other;
     };
     const known = (row) => !Number.isNaN(value(row));
     const rows = [...body.rows], last = rows.filter((row) => !known(row));
@@ -341,5 +345,15 @@
   const waiting = [...charts], idle = window.requestIdleCallback || ((call) => setTimeout(call, 200));
   const next = () => { if (waiting.length) { see(waiting.shift()); idle(next); } };  // one after another, so that the page stays quick
   idle(next);
-  addEventListener("beforeprint", () => { setTheme("light", false); charts.forEach(see); });
+  let before = { theme: root.dataset.theme, folded: [] };
+  addEventListener("beforeprint", () => { // on white, with every chart and every definition
+    before = { theme: root.dataset.theme, folded: [...document.querySelectorAll("details:not([open])")] };
+    before.folded.forEach((one) => { one.open = true; });
+    setTheme("light", false);
+    charts.forEach(see);
+  });
+  addEventListener("afterprint", () => {
+    before.folded.forEach((one) => { one.open = false; });
+    setTheme(before.theme, false);
+  });
 })();

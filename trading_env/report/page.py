@@ -8,10 +8,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import itertools
 import json
+import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -27,10 +29,17 @@ EXTRA, PURPOSE = "report", "a report"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: what is shown, and the number behind it, by which columns are sorted."""
+    """A cell of a table: what is shown, and the number behind it, by which columns are sorted; None if undefined."""
 
     text: str
     value: float | None = None
+
+    @property
+    def data(self) -> float | str | None:
+        """The number as the page's script reads it."""
+        if self.value is None or math.isfinite(self.value):
+            return self.value
+        return None if math.isnan(self.value) else "Infinity" if self.value > 0 else "-Infinity"
 
 
 @dataclass(frozen=True)
@@ -195,7 +204,10 @@ class Page:
         assert len(set(names)) == len(names), names
         return {
             "arrays": self.arrays.kept,
-            "charts": {one.name: {"by": list(one.by), "marks": one.marks, "figures": one.figures} for one in charts},
+            "charts": {
+                one.name: {"by": list(one.by), "marks": one.marks, "height": one.height, "figures": one.figures}
+                for one in charts
+            },
             "tables": {one.name: {"by": list(one.by), "rows": _rows(one)} for one in tables if one.by},
             "choices": {one.name: {"of": one.of, "counts": list(one.counts)} for one in self.choices if one.of},
             "shared": self.shared,
@@ -216,8 +228,23 @@ def literal(name: object) -> str:
     return html.escape(text, quote=False)
 
 
+def literals(names: Sequence[object]) -> list[str]:
+    """The names as plotly shows them literally, all different: categories of an axis."""
+    return numbered([literal(name) for name in names])
+
+
+def numbered(names: Sequence[str], key: Callable[[str], str] = str) -> list[str]:
+    """The names, all different by ``key``: those that occur again get a number, as "name (2)"."""
+    found: dict[str, str] = {}
+    for name in names:
+        tries = (name if i == 1 else f"{name} ({i})" for i in itertools.count(1))
+        one = next(one for one in tries if key(one) not in found)
+        found[key(one)] = one
+    return list(found.values())
+
+
 def _rows(table: Table) -> dict[str, Any]:
-    return {key: [[[cell.text, cell.value] for cell in row] for row in rows] for key, rows in table.rows.items()}
+    return {key: [[[cell.text, cell.data] for cell in row] for row in rows] for key, rows in table.rows.items()}
 
 
 def _policy(scripts: Sequence[str]) -> str:

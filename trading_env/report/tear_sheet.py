@@ -237,7 +237,7 @@ def trading_figure(account: Account, arrays: Arrays, k: int) -> dict[str, Any]:
     exposure = account.tracks.exposure[k] if account.knows("exposure") else None
     before = math.nan if account.rows is None else 0.0  # a history may begin with a position
     own = {"x": market["x"], **trading.account_columns(account.tracks.equity[k], exposure, before)}
-    trades = None if account.trades is None else trading.trades_of(account.trades[k], arrays, count)
+    trades = None if account.trades is None else trading.trades_of(account.trades[k], arrays)
     found = {
         "market": trading.levels_of(market, arrays),
         "account": trading.levels_of(own, arrays, runs),

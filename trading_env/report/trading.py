@@ -61,12 +61,11 @@ def falls_of(equity: Floats) -> Floats:
     return np.concatenate([found, np.full(equity.size - until, found[-1])])
 
 
-def trades_of(table: Any, arrays: Arrays, count: int) -> dict[str, Any]:
-    """Entries and exits as bars (n,), with prices, side, net gain and how they were closed: arrays of the page."""
+def trades_of(table: Any, arrays: Arrays) -> dict[str, Any]:
+    """Bars of entries and exits (n,), with prices, side, net gain and how they were closed: arrays of the page."""
     entry, exit_ = (table[name].to_numpy(np.int64) for name in ("entry_bar", "exit_bar"))
     return packed_trades(
         arrays,
-        count,
         entry,
         exit_,
         np.where(table["side"] == "long", 1, -1),
@@ -78,7 +77,6 @@ def trades_of(table: Any, arrays: Arrays, count: int) -> dict[str, Any]:
 
 def packed_trades(
     arrays: Arrays,
-    count: int,
     entry: Ints,
     exit_: Ints,
     side: Ints,
@@ -89,19 +87,19 @@ def packed_trades(
 ) -> dict[str, Any]:
     """The same from arrays (n,); without ``prices``, those of the market's column "fill" are meant.
 
-    ``count`` is the number of closes, and ``closed_by`` 0 for an order, 1 for the broker, 2 for a position that is open
-    at the end. The places of the latter two are kept as "broker" and "open". ``rounded`` keeps net gains in two bytes.
+    Entries are kept as "gap", the bars since the entry before, and exits as "held", the bars since their own entry:
+    small numbers. ``closed_by`` is 0 for an order, 1 for the broker, 2 for a position that is open at the end; the
+    places of the latter two are kept as "broker" and "open". ``rounded`` keeps net gains in two bytes.
     """
-    places = "u2" if count < 2**16 else "u4"
     found = {
-        "entry": arrays.add(entry, places),
-        "exit": arrays.add(exit_, places),
+        "gap": arrays.add_whole(np.diff(entry, prepend=0)),
+        "held": arrays.add_whole(exit_ - entry),
         "net": arrays.add_rounded(net) if rounded else arrays.add(net),
     }
-    found |= {"side": arrays.add(side, "i1")} if side.size and (side < 0).any() else {}
+    found |= {"side": arrays.add_whole(side)} if side.size and (side < 0).any() else {}
     if prices is not None:
         found |= {"entry_price": arrays.add(prices[0]), "exit_price": arrays.add(prices[1])}
     for code, name in ((1, "broker"), (2, "open")):
-        ended = np.flatnonzero(closed_by == code) if closed_by is not None else np.empty(0)
-        found |= {name: arrays.add(ended, "u4")} if ended.size else {}
+        ended = np.flatnonzero(closed_by == code) if closed_by is not None else np.empty(0, np.int64)
+        found |= {name: arrays.add_whole(ended)} if ended.size else {}
     return found

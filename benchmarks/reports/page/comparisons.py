@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.reports.page.names import short_names
 from benchmarks.statistics.scores import iqm_estimate
 from benchmarks.study.rows import Row
 from trading_env.report import curves
 from trading_env.report.account import Account
-from trading_env.report.arrays import Arrays, plain, spread
+from trading_env.report.arrays import Arrays, short, spread
 from trading_env.report.colours import series
-from trading_env.report.figures import PERCENT, RATIO, band, borders, fan, figure, heat, line, time_axis, zero
-from trading_env.report.page import literal
+from trading_env.report.figures import PERCENT, RATIO, band, borders, fan, figure, heat, line, log_axis, time_axis, zero
+from trading_env.report.measures import decimal
+from trading_env.report.page import literals
 
 POINTS = 200  # of a curve
 
@@ -30,8 +32,8 @@ def intervals_chart(results: Mapping[str, Any]) -> dict[str, Any]:
     ends = [found[name]["interval_95"] for name in names]
     error = {
         "type": "data",
-        "array": [plain(high - mean) for (_, high), mean in zip(ends, means, strict=True)],
-        "arrayminus": [plain(mean - low) for (low, _), mean in zip(ends, means, strict=True)],
+        "array": [short(high - mean) for (_, high), mean in zip(ends, means, strict=True)],
+        "arrayminus": [short(mean - low) for (low, _), mean in zip(ends, means, strict=True)],
         "color": "@strategy",
         "thickness": 2,
         "width": 5,
@@ -40,14 +42,14 @@ def intervals_chart(results: Mapping[str, Any]) -> dict[str, Any]:
         "type": "scatter",
         "mode": "markers",
         "x": means,
-        "y": [literal(name) for name in names],
+        "y": literals(names),
         "error_x": error,
         "marker": {"color": "@strategy", "size": 9},
         "name": "mean and 95% interval",
         "hovertemplate": "%{y}: %{x:.2f}<extra></extra>",
     }
     words = "; ".join(
-        f"{name} {mean:z.2f}, {low:z.2f} to {high:z.2f}"
+        f"{name} {decimal(mean)}, {decimal(low)} to {decimal(high)}"
         for name, mean, (low, high) in zip(names, means, ends, strict=True)
     )
     at_zero = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": 0, "x1": 0, "line": {"color": "@muted"}}
@@ -65,7 +67,8 @@ def growth_chart(accounts: Mapping[str, Account], arrays: Arrays, marks: Sequenc
         data += fan(arrays, curves.x_of(account, places), values, name, colour, dash, f"group {i}", meta=i)
         words.append(f"{name} {np.median(account.tracks.equity[:, -1]):z.2f}")
     x = time_axis(curves.x_of(next(iter(accounts.values()))))
-    y = {"type": "log", "dtick": "D2", "title": {"text": "equity / initial"}}
+    ends = [np.median(account.tracks.equity, axis=0) for account in accounts.values()]
+    y = log_axis(np.concatenate([end[end > 0.0] for end in ends]), "equity / initial")
     alt = f"Median growth factors at the end: {', '.join(words)}."
     return figure(data, alt, x, y, shapes=borders(marks))
 
@@ -95,7 +98,8 @@ def folds_chart(rows: Sequence[Row], contenders: Sequence[str], metric: str, for
             known = np.concatenate(found) if found else np.empty(0)
             known = known[np.isfinite(known)]
             values[i, j] = known.mean() if known.size else np.nan
-    labels = [f"{dataset.rpartition('/')[2]} {fold}" for dataset, fold in columns]
+    short_ = short_names(list(dict.fromkeys(dataset for dataset, _ in columns)))
+    labels = [f"{short_[dataset]} {fold}" for dataset, fold in columns]
     alt = f"{len(columns)} folds; the mean over folds is highest for {_best(contenders, values)}."
     return heat(list(contenders), labels, values, alt, form)
 
@@ -124,7 +128,7 @@ def costs_chart(results: Mapping[str, Any], retrained: bool) -> dict[str, Any] |
         if name in found:
             colour, dash = series(i)
             costs, growth = found[name]
-            y = [plain(value) for value in growth]
+            y = [short(value) for value in growth]
             data.append(line([1e4 * cost for cost in costs], y, name, colour, dash, meta=i, mode="lines+markers"))
     x = {"title": {"text": "cost of trading, bps of the notional"}, "hoverformat": ",.0f"}
     y = {**PERCENT, "title": {"text": "log growth per year"}}
@@ -149,7 +153,7 @@ def learning_chart(rows: Sequence[Row], contenders: Sequence[str], by: str) -> d
         middle = [one.value for one in estimates]
         low, high = zip(*(one.interval() for one in estimates), strict=True)
         colour, dash = series(i)
-        ends = [[plain(float(value)) for value in one] for one in (low, high)]
+        ends = [[short(float(value)) for value in one] for one in (low, high)]
         data += [{**one, "meta": i} for one in band(x, *ends, colour, f"group {i}")]
         data.append(line(x, middle, name, colour, dash, legendgroup=f"group {i}", meta=i))
         words.append(f"{name} {middle[-1]:+z.1%}")

@@ -11,11 +11,11 @@ from benchmarks.statistics.intervals import Floats
 from trading_env.analysis import periods
 from trading_env.report import calendar, curves, trading
 from trading_env.report.account import Account
-from trading_env.report.arrays import Arrays, coarser
+from trading_env.report.arrays import Arrays, coarser, short
 from trading_env.report.figures import bars, monthly
 from trading_env.report.page import Cell
 
-POINTS = 125  # of a seed's curve
+POINTS = 100  # of a seed's curve
 
 
 def mean_periods(account: Account, unit: str) -> tuple[Any, Floats] | None:
@@ -49,7 +49,8 @@ def yearly_chart(account: Account) -> dict[str, Any] | None:
     words = ", ".join(f"{year} {value:+z.1%}" for year, value in zip(years, mean, strict=True))
     drawn = bars(years, {account.name: mean.tolist()}, f"Returns by year: {words}.")
     if len(values) > 1:
-        ends = {"array": (values.max(0) - mean).tolist(), "arrayminus": (mean - values.min(0)).tolist()}
+        ends = {"array": values.max(0) - mean, "arrayminus": mean - values.min(0)}
+        ends = {name: [short(value) for value in one.tolist()] for name, one in ends.items()}
         drawn["data"][0]["error_y"] = {"type": "data", **ends, "color": "@muted", "thickness": 1.5}
     return drawn
 
@@ -83,9 +84,8 @@ def marks_of(joined: Joined) -> list[Any]:
 def trading_chart(joined: Joined, k: int, fill: str, arrays: Arrays, shared: str) -> dict[str, Any]:
     """Candles, holdings, equity, drawdown and exposure of a seed; ``shared`` names what `market_of` returns."""
     account = joined.account
-    count = account.tracks.equity.shape[1]
     entry, exit_, side, gain, by = holdings(joined, k, fill)
-    trades = trading.packed_trades(arrays, count, entry, exit_, side, gain, closed_by=by, rounded=True)
+    trades = trading.packed_trades(arrays, entry, exit_, side, gain, closed_by=by, rounded=True)
     gains = f"{np.mean(gain > 0):z.0%} with a gain" if gain.size else "so no trade"
     alt = f"{account.name}, {account.labels[k]}: {entry.size:,} holdings, {gains}."
     return {"trading": {"shared": shared, "account": _levels(account, k, arrays), "trades": trades}, "alt": alt}

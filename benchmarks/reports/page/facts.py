@@ -45,9 +45,9 @@ def _together(results: Mapping[str, Any]) -> list[Fact]:
     return [
         (
             "SPA p-value",
-            f"{found['p_value']:.3f}",
+            _p(found["p_value"]),
             f"Test for superior predictive ability (Hansen 2005): probability of a best row this good if no row truly "
-            f"grew faster than {benchmark}. From {found['p_lower']:.3f} (liberal) to {found['p_upper']:.3f}.",
+            f"grew faster than {benchmark}. From {_p(found['p_lower'])} (liberal) to {_p(found['p_upper'])}.",
         ),
         (
             "better by StepM",
@@ -98,7 +98,7 @@ def _luck(results: Mapping[str, Any]) -> list[Fact]:
         facts.append(
             (
                 "luck of random traders, p",
-                f"{found['p_value']:.3f}",
+                _p(found["p_value"]),
                 f"Probability that the best of {found['trials']} random traders has a Sharpe ratio as high as "
                 f"{found['best']}'s, from {found['traders']} random traders.",
             )
@@ -176,6 +176,10 @@ def _given(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _given(one) for key, one in value.items() if one not in (None, {}, [])}
     return [_given(one) for one in value] if isinstance(value, list) else value
+
+
+def _p(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.3f}"
 
 
 def _number(value: float) -> str:

@@ -23,7 +23,7 @@ HEADINGS = (
     ("return per year", "Mean over seeds, folds and datasets."),
     ("max drawdown", "Largest loss from a peak within a fold, mean over seeds, folds and datasets."),
     ("turnover", "Notional traded per year over equity, mean; buying and selling everything once is 2."),
-    ("break-even", "Cost of trading at which the log growth would be 0, without training again."),
+    ("break-even", "Cost of trading at which the log growth would be 0, without training again; more: than was tried."),
     ("a bar late", "Log growth per year if every action is carried out a bar later."),
     ("seeds agree", "Share of seeds that hold the most common side of a bar, mean over bars; empty for one seed."),
 )
@@ -62,9 +62,7 @@ def _row(name: str, one: Mapping[str, Any]) -> list[Cell]:
 
 def _cell(value: float, form: Callable[[float], str]) -> Cell:
     """The number as it is shown; an empty cell where it is undefined."""
-    if value is None or math.isnan(value):
-        return Cell("")
-    return Cell(form(value), value if math.isfinite(value) else None)
+    return Cell("") if math.isnan(value) else Cell(form(value), value)
 
 
 def between(ends: tuple[float, float]) -> Cell:

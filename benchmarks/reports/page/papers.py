@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,7 +44,7 @@ def _caption(results: Mapping[str, Any]) -> list[str]:
         "differences to the benchmark with intervals that hold together (Bonferroni).",
         f"N = {results['trials']['count']} {ATTEMPTS}.",
     ]
-    if best is not None:
+    if best is not None and not math.isnan(best["deflated_sharpe"]):
         lines.append(f"Deflated Sharpe ratio of {best['name']}: {best['deflated_sharpe']:.2f}.")
     return lines
 

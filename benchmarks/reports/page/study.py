@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.reports.page import comparisons, contender, facts, leaderboard
 from benchmarks.reports.page.accounts import Joined, joined_of, prices_at
 from benchmarks.reports.study import notes, sentence, warnings
-from benchmarks.study.results import json_bytes
+from benchmarks.study.results import plain
 from benchmarks.study.rows import Row
 from benchmarks.study.suite import Suite
 from trading_env.report.arrays import Arrays
@@ -18,6 +17,7 @@ from trading_env.report.page import Chart, Choice, Page, Section, Table
 
 SEEDS = 20  # of a contender whose trades can be looked at
 DRAWN = 5  # of random traders
+LOOKS = 700  # seeds of all contenders on all datasets, at most, so that the page stays small
 BOTH = ("contender", "dataset")
 Accounts = Mapping[tuple[int, int], Joined]
 """By number of contender and dataset."""
@@ -41,11 +41,12 @@ def page_of(suite: Suite, rows: Sequence[Row], results: Mapping[str, Any], comma
         for i, name in enumerate(names)
         for j, dataset in enumerate(datasets)
     }
+    counts = _looked_at(suite, names, accounts, len(datasets))
     sections = [
         _leaders(results),
         _growth(names, accounts, arrays, len(datasets)),
         _folds(rows, names),
-        _trades(suite, names, accounts, arrays),
+        _trades(suite.config.fill, counts, accounts, arrays),
         _contender(accounts, arrays),
         _learning(rows, names),
         _costs(results),
@@ -55,25 +56,31 @@ def page_of(suite: Suite, rows: Sequence[Row], results: Mapping[str, Any], comma
     ]
     best = results["best_learner"]
     first = names.index(best["name"]) if best else 0
-    counts = [_seeds(suite, name, accounts[i, 0]) for i, name in enumerate(names)]
     choices = [
         Choice("contender", "Contender", names, first),
         Choice("dataset", "Dataset", datasets),
         Choice("seed", "Seed", [f"{k}" for k in range(max(counts))], 0, "contender", counts),
     ]
-    said = [*warnings(results), *notes(results)]
-    title, markets, numbers = f"Study {suite.name}", _markets(accounts, arrays), {"results": _plain(results)}
+    said = [*warnings(results), *_changed(suite, datasets, prices), *notes(results)]
+    title, markets, numbers = f"Study {suite.name}", _markets(accounts, arrays), {"results": plain(results)}
     return Page(title, sentence(results), sections, arrays, choices, markets, numbers, said)
 
 
-def _plain(results: Mapping[str, Any]) -> Any:
-    """The results as results.json has them."""
-    return json.loads(json_bytes(results))
+def _changed(suite: Suite, datasets: Sequence[str], prices: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A note on datasets whose bars are no longer those that were tested."""
+    names = [name for name, own in zip(datasets, prices, strict=True) if not own and not suite.panels]
+    return [f"The bars of {', '.join(names)} have changed since the study ran: trades are not drawn."] if names else []
 
 
-def _seeds(suite: Suite, name: str, joined: Joined) -> int:
-    most = DRAWN if suite.contender(name).random is not None else SEEDS
-    return min(len(joined.account.labels), most)
+def _looked_at(suite: Suite, names: Sequence[str], accounts: Accounts, datasets: int) -> list[int]:
+    """Seeds of each contender whose trades can be looked at: so many that the page stays small."""
+    runs = [len(accounts[i, 0].account.labels) for i in range(len(names))]
+    most = [DRAWN if suite.contender(name).random is not None else SEEDS for name in names]
+    for limit in range(SEEDS, 0, -1):
+        counts = [min(*both, limit) for both in zip(runs, most, strict=True)]
+        if sum(counts) * datasets <= LOOKS:
+            break
+    return counts
 
 
 def _keyed(accounts: Accounts, make: Callable[[Joined], Any]) -> dict[str, Any]:
@@ -154,17 +161,16 @@ def _folds(rows: Sequence[Row], names: Sequence[str]) -> Section:
     )
 
 
-def _trades(suite: Suite, names: Sequence[str], accounts: Accounts, arrays: Arrays) -> Section:
-    fill = suite.config.fill
+def _trades(fill: str, counts: Sequence[int], accounts: Accounts, arrays: Arrays) -> Section:
     figures = {
         f"{i}/{j}/{k}": contender.trading_chart(joined, k, fill, arrays, f"market {j}")
         for (i, j), joined in accounts.items()
-        for k in range(_seeds(suite, names[i], joined))
+        for k in range(counts[i])
     }
     text = (
         "Each beam joins entry and exit of a holding at the prices at which orders fill; it is dotted for a loss after "
-        f"costs. Up to {SEEDS} seeds of a contender can be chosen, and {DRAWN} of random traders. Equity, drawdown and "
-        "exposure are thinned out; drag or use the buttons to zoom."
+        f"costs. Up to {max(counts)} seeds of a contender can be chosen, and {DRAWN} of random traders. Equity, "
+        "drawdown and exposure are thinned out; drag or use the buttons to zoom."
     )
     chart = Chart("trades", "Trades of the chosen seed", text, figures, (*BOTH, "seed"), height=720, zoom=True)
     return Section("Trades", [chart])

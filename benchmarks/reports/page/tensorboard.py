@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.study.rows import Row
+from trading_env.report.page import numbered
+
+LONGEST = 100  # characters of a folder's name
 
 
 def write_logs(rows: Sequence[Row], folder: Path) -> int:
@@ -16,12 +19,12 @@ def write_logs(rows: Sequence[Row], folder: Path) -> int:
     """
     from torch.utils.tensorboard import SummaryWriter
 
-    written = 0
-    for row in rows:
-        if row.learning is None:
-            continue
+    written, learnt = 0, [row for row in rows if row.learning is not None]
+    contenders, datasets = (_folders([getattr(row, name) for row in learnt]) for name in ("contender", "dataset"))
+    for row in learnt:
+        assert row.learning is not None
         for s, seed in enumerate(row.seeds):
-            place = folder / plain(row.contender) / plain(row.dataset) / f"fold-{row.fold}" / f"seed-{seed}"
+            place = folder / contenders[row.contender] / datasets[row.dataset] / f"fold-{row.fold}" / f"seed-{seed}"
             for old in place.glob("events.out.tfevents.*"):
                 old.unlink()
             with SummaryWriter(str(place)) as log:
@@ -32,6 +35,8 @@ def write_logs(rows: Sequence[Row], folder: Path) -> int:
     return written
 
 
-def plain(name: str) -> str:
-    """The name as one folder: other characters than letters, digits, dots and dashes become dashes."""
-    return re.sub(r"[^\w.-]+", "-", name).strip(".") or "-"
+def _folders(names: Sequence[str]) -> dict[str, str]:
+    """Name -> a folder of its own: other characters than letters, digits, dots and dashes become dashes."""
+    different = list(dict.fromkeys(names))
+    plain = [re.sub(r"[^\w.-]+", "-", name).strip(".")[:LONGEST] or "-" for name in different]
+    return dict(zip(different, numbered(plain, str.casefold), strict=True))

@@ -1,5 +1,7 @@
 """A backtest to report on, and the page of a report as its reader finds it."""
 
+import numpy as np
+
 from tests.pages import Reader
 from tests.trading_env.markets import random_market
 from trading_env import backtest
@@ -25,6 +27,12 @@ def column(reader, table, place=1):
 
 def figure(reader, name, key=""):
     return reader.book["charts"][name]["figures"][key]
+
+
+def bars_of(reader, trades):
+    """Bars of entries and of exits."""
+    entry = np.cumsum(curve(reader, trades, "gap"))
+    return entry.tolist(), (entry + curve(reader, trades, "held")).tolist()
 
 
 def curve(reader, trace, axis="y"):

@@ -1,5 +1,7 @@
 """The tear sheet as a reader uses it, in headless Chromium."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,9 @@ from tests.browser import opened, show_all
 from tests.trading_env.markets import random_market
 from trading_env import backtest, tear_sheet
 from trading_env.analysis import strategies
+from trading_env.report.arrays import Arrays
+from trading_env.report.figures import figure, line
+from trading_env.report.page import Cell, Chart, Page, Section, Table
 
 pytestmark = pytest.mark.browser
 DAYS = 1_500
@@ -79,8 +84,49 @@ def test_the_button_switches_between_light_and_dark(path):
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
 
 
-def test_printing_draws_every_chart_on_white(path):
+def test_printing_draws_every_chart_on_white_with_all_definitions_and_leaves_the_page_as_it_was(path):
+    shown = "[document.documentElement.dataset.theme, document.querySelectorAll('details:not([open])').length]"
     with opened(path, scheme="dark") as page:
+        page.locator("details.help summary").first.click()
+        before = page.evaluate(shown)
+        page.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = {shown}; }})")
         assert page.pdf().startswith(b"%PDF")
-        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+        assert page.evaluate("window.printed") == ["light", 0]
         assert page.evaluate("[...document.querySelectorAll('.chart')].every((div) => div.drawn)")
+        page.wait_for_function(f"{shown}[0] === 'dark'")
+        assert page.evaluate(shown) == before
+        assert before[1] > 10
+
+
+def test_infinite_numbers_are_sorted_as_the_largest_and_unknown_ones_last(tmp_path):
+    values = {"b": 1.0, "more": math.inf, "unknown": None, "a": 2.0, "less": -math.inf}
+    rows = [[Cell(name), Cell(name, value)] for name, value in values.items()]
+    table = Table("costs", "Costs", "", [("name", ""), ("cost", "")], {"": rows}, sortable=True)
+    path = Page("t", "s", [Section("Costs", [table])], Arrays()).write(tmp_path / "page.html")
+    with opened(path) as page:
+        button, names = page.locator("#table-costs th button").nth(1), page.locator("#table-costs tbody th")
+        button.click()
+        assert names.all_inner_texts() == ["more", "a", "b", "less", "unknown"]
+        button.click()
+        assert names.all_inner_texts() == ["less", "b", "a", "more", "unknown"]
+
+
+OVERLAPS = """() => [...document.querySelectorAll('.chart')].filter((div) => {
+  const parts = ['.legend', '.g-xtitle', '.xaxislayer-above'].map((one) => div.querySelector(one));
+  const boxes = parts.map((one) => one && one.getBoundingClientRect());
+  const [legend, ...others] = boxes.map((box) => box && box.width && box.height ? box : null);
+  return legend && others.some((box) => box && box.top < legend.bottom - 1 && box.bottom > legend.top + 1);
+}).map((div) => div.id)"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_legend_of_many_curves_covers_neither_the_axis_nor_its_title(tmp_path, width):
+    curves = [line([0, 1], [0, i], f"moving average {i}", "@s0") for i in range(16)]
+    drawn = figure(curves, "Curves.", {"title": {"text": "steps"}}, {})
+    chart = Chart("curves", "Curves", "", {"": drawn})
+    path = Page("t", "s", [Section("Curves", [chart])], Arrays()).write(tmp_path / "page.html")
+    with opened(path, width) as page:
+        show_all(page)
+        assert page.locator("#chart-curves .g-xtitle").text_content() == "steps"
+        assert page.locator("#chart-curves .legend").count() == 1
+        assert page.evaluate(OVERLAPS) == []

@@ -8,7 +8,7 @@ import pytest
 
 from tests.pages import Reader
 from tests.trading_env.markets import random_market
-from tests.trading_env.report.sheets import column, crossing, curve, figure, read
+from tests.trading_env.report.sheets import bars_of, column, crossing, curve, figure, read
 from trading_env import Market, backtest, tear_sheet
 from trading_env.analysis import metrics, periods, strategies, tails
 from trading_env.report.arrays import values_of
@@ -82,7 +82,9 @@ def test_the_charts_show_the_curves_the_calendar_and_the_worst_drawdowns():
     assert list(column(reader, "drawdowns", 3).values()) == pytest.approx([one.depth for one in worst])
     trading = figure(reader, "trades")["trading"]
     trades = result.trades()
-    assert curve(reader, trading["trades"], "entry").tolist() == (trades["entry_bar"] - result.first).tolist()
+    entry, exit_ = bars_of(reader, trading["trades"])
+    assert entry == (trades["entry_bar"] - result.first).tolist()
+    assert exit_ == (trades["exit_bar"] - result.first).tolist()
     assert curve(reader, trading["trades"], "net") == pytest.approx(trades["net"].to_numpy(), rel=1e-5)
 
 
@@ -189,7 +191,7 @@ def test_a_policy_that_never_trades_has_an_empty_page_and_no_wrong_number():
     assert {row[0][0]: row[1][0] for row in reader.tables["numbers"]}["Sharpe ratio"] == "n/a"
     assert column(reader, "trading-numbers")["trades"] == 0.0
     assert len(reader.tables["drawdowns"]) == 1
-    assert curve(reader, figure(reader, "trades")["trading"]["trades"], "entry").size == 0
+    assert bars_of(reader, figure(reader, "trades")["trading"]["trades"]) == ([], [])
 
 
 def test_without_timestamps_there_are_no_months():

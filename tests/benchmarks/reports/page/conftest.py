@@ -41,7 +41,7 @@ strategy = "flat"
 
 [[contenders]]
 random = 20.0
-seeds = 6
+seeds = 24
 
 [[contenders]]
 agent = "DQN"

@@ -1,8 +1,13 @@
 """The page of a study as a reader uses it, in headless Chromium."""
 
+from dataclasses import replace
+
 import pytest
 
+from benchmarks.reports.page.study import page_of
+from benchmarks.reports.study import results
 from tests.benchmarks.reports.page.conftest import HOSTILE
+from tests.benchmarks.reports.page.kept import ledger
 from tests.browser import opened, show_all
 
 pytestmark = pytest.mark.browser
@@ -18,6 +23,18 @@ def test_all_charts_are_drawn_without_an_error_and_nothing_is_wider_than_the_scr
         assert page.locator(NAMES).all_inner_texts().count(HOSTILE) == 1
         page.locator("#theme").click()
         assert page.evaluate("document.documentElement.dataset.theme") != scheme
+
+
+def test_without_prices_trades_are_counted_but_not_drawn(study, tmp_path):
+    rows = [replace(row, facts={"data": "another"}) for row in study.rows]
+    page = page_of(study.suite, rows, results(study.suite, rows, ledger(study)), "command")
+    with opened(page.write(tmp_path / "page.html")) as shown:
+        show_all(shown)
+        shown.select_option("select[data-choice=contender]", label="random")
+        text = shown.locator("figure:has(#chart-trades) .count").inner_text()
+        count = text.split()[0]
+        assert int(count) > 0
+        assert text == f"{count} of {count} trades in view; not drawn, since their prices are unknown"
 
 
 def test_the_leaderboard_is_sorted_by_mouse_and_keyboard(study):

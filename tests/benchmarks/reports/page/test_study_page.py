@@ -2,24 +2,22 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from benchmarks.__main__ import main
 from benchmarks.reports import study as report
-from benchmarks.reports.page.accounts import joined_of, prices_at
-from benchmarks.reports.page.papers import for_latex
-from benchmarks.reports.table import for_markdown
+from benchmarks.reports.page import study as study_page
+from benchmarks.reports.page.comparisons import folds_chart
+from benchmarks.reports.page.names import short_names
+from benchmarks.reports.page.study import page_of
 from benchmarks.statistics import iqm
-from benchmarks.statistics.sharpe import Track, mean_sharpe_over, sharpe_gap_over
-from benchmarks.study.finished import finished
 from benchmarks.study.job import data
-from benchmarks.study.ledger import Ledger
 from benchmarks.study.results import json_bytes
 from tests.benchmarks.reports.page.conftest import HOSTILE
+from tests.benchmarks.reports.page.kept import curves_of, ledger, mine, tracks
 from tests.pages import Reader
 from trading_env.analysis import metrics, periods
 from trading_env.report.arrays import values_of
@@ -29,30 +27,6 @@ from trading_env.report.colours import THEMES
 @pytest.fixture(scope="module")
 def reader(study):
     return Reader(study.page)
-
-
-def mine(study, contender, dataset=None, fold=None):
-    return [
-        row
-        for row in study.rows
-        if row.contender == contender and dataset in (None, row.dataset) and fold in (None, row.fold)
-    ]
-
-
-def curves_of(study, contender, dataset, fold, name):
-    """A curve of all seeds, whatever the blocks in which they ran."""
-    return np.concatenate([row.curves[name] for row in mine(study, contender, dataset, fold)])
-
-
-def tracks(study, contender):
-    """Returns of all seeds over both folds, by dataset, without the study's own function."""
-    found = {}
-    for dataset in study.suite.data:
-        equity = [curves_of(study, contender, dataset, fold, "equity") for fold in (0, 1)]
-        returns = np.concatenate([one[:, 1:] / one[:, :-1] - 1.0 for one in equity], axis=1)
-        first = [mine(study, contender, dataset, fold)[0] for fold in (0, 1)]
-        found[dataset] = Track(np.concatenate([row.time[1:] for row in first]), returns, first[0].bars_per_year)
-    return found
 
 
 def curve(reader, values):
@@ -66,35 +40,6 @@ def figure(reader, name, key=""):
 # -- tables -----------------------------------------------------------------------------------------------------
 
 
-def test_every_number_of_the_leaderboard_is_that_of_the_tested_function(study, reader):
-    rows = {row[0][0]: [value for _, value in row] for row in reader.tables["leaderboard"][1:]}
-    assert rows.keys() == {one.name for one in study.suite.contenders}
-    level = 1.0 - 0.05 / 3  # three rows have a ratio to compare
-    for name, cells in rows.items():
-        own = mine(study, name)
-        sharpe = mean_sharpe_over(tracks(study, name))
-        mean = {key: np.concatenate([row.metrics[key] for row in own]) for key in ("annual_return", "max_drawdown")}
-        assert cells[1] == len(tracks(study, name)[study.suite.data[0]].returns)
-        assert cells[7] == pytest.approx(mean["annual_return"].mean())
-        assert cells[8] == pytest.approx(mean["max_drawdown"].mean())
-        late = np.concatenate([row.stress["growth_a_bar_late"] * row.bars_per_year for row in own]).mean()
-        assert cells[11] == pytest.approx(late)
-        if name == "flat":
-            assert cells[2] is cells[3] is cells[4] is cells[5] is None
-            continue
-        assert cells[2:5] == pytest.approx([sharpe.value, sharpe.standard_error, sharpe.interval()[0]])
-        if name != "buy_and_hold":
-            gap = sharpe_gap_over(tracks(study, name), tracks(study, "buy_and_hold"))
-            others = report.results(study.suite, study.rows, ledger(study))["contenders"][name]["less_benchmark"]
-            assert cells[5] == pytest.approx(others["interval"][0])
-            assert level < 1.0
-            assert gap.value == pytest.approx(others["value"])
-
-
-def ledger(study):
-    return Ledger(study.folder.parent / "ledger.jsonl")
-
-
 def test_the_page_embeds_the_results_of_its_rows(study, reader):
     expected = json.loads(json_bytes(report.results(study.suite, study.rows, ledger(study))))
     kept = reader.book["numbers"]["results"]
@@ -103,11 +48,6 @@ def test_the_page_embeds_the_results_of_its_rows(study, reader):
     assert kept["best_learner"] == expected["best_learner"]
     assert kept["trials"] == expected["trials"] == {"count": 5, "variance": expected["trials"]["variance"]}
     assert report.sentence(report.results(study.suite, study.rows, ledger(study))).split()[0] in study.page
-
-
-def test_the_leaderboard_is_in_order_of_the_sharpe_ratio(reader):
-    ratios = [row[2][1] for row in reader.tables["leaderboard"][1:] if row[2][1] is not None]
-    assert ratios == sorted(ratios, reverse=True)
 
 
 # -- charts -----------------------------------------------------------------------------------------------------
@@ -184,8 +124,9 @@ def test_trades_are_the_stretches_of_one_side_with_the_accounts_return(study, re
                     exposure, equity = (curves_of(study, name, dataset, fold, one)[k] for one in ("exposure", "equity"))
                     expected += by_hand(exposure, equity, offset)
                     offset += len(exposure)
-                entry, exit_ = (curve(reader, found[name_]).tolist() for name_ in ("entry", "exit"))
-                assert list(zip(entry, exit_, strict=True)) == [one[:2] for one in expected]
+                entry = np.cumsum(curve(reader, found["gap"]))
+                exit_ = entry + curve(reader, found["held"])
+                assert list(zip(entry.tolist(), exit_.tolist(), strict=True)) == [one[:2] for one in expected]
                 gains = [one[2] for one in expected]
                 most = max(map(abs, gains), default=0.0)
                 assert curve(reader, found["net"]) == pytest.approx(gains, abs=most / 60_000 + 1e-9)
@@ -245,74 +186,42 @@ def test_hostile_names_stay_text(study, reader):
     assert all("<" not in name for name in names)
 
 
-# -- the command ------------------------------------------------------------------------------------------------
-
-
-def test_only_folds_that_all_contenders_have_finished_are_shown(study):
-    less = [row for row in study.rows if (row.contender, row.dataset, row.fold) != ("DQN", study.suite.data[0], 1)]
-    whole, missing = finished(study.suite, less)
-    assert missing == "3 of 4 folds are compared; not finished: DQN on 1"
-    assert {(row.dataset, row.fold) for row in whole} == {
-        (study.suite.data[0], 0),
-        *((study.suite.data[1], f) for f in (0, 1)),
+def test_datasets_of_the_same_file_name_have_their_own_columns():
+    assert short_names(["a/x.csv", "b/x.csv", "c/y.csv", "us-stocks/AAPL"]) == {
+        "a/x.csv": "a/x.csv",
+        "b/x.csv": "b/x.csv",
+        "c/y.csv": "y.csv",
+        "us-stocks/AAPL": "AAPL",
     }
-    joined = joined_of(whole, "DQN", study.suite.data[0], prices_at(study.suite, whole, study.suite.data[0]))
-    assert joined.account.tracks.equity.shape[1] == len(less[0].time)
+    assert short_names(["x.csv", "a/x.csv"]) == {"x.csv": "x.csv", "a/x.csv": "a/x.csv"}
+    assert short_names(["/", "C:\\d\\x.csv"]) == {"/": "/", "C:\\d\\x.csv": "x.csv"}
 
 
-def test_a_study_without_a_finished_fold_is_refused(study, tmp_path, capsys):
-    folder = tmp_path / "small"
-    folder.mkdir()
-    with pytest.raises(SystemExit):
-        main(["report", str(folder)])
-    assert "suite.json" in capsys.readouterr().err
-    (folder / "suite.json").write_text((study.folder / "suite.json").read_text())
-    with pytest.raises(SystemExit):
-        main(["report", str(folder)])
-    assert "no fold that all contenders have finished" in capsys.readouterr().err
-    assert not (folder / "index.html").exists()
-
-
-def test_markdown_and_latex_have_the_cells_of_the_page_and_no_stars(study, reader, capsys):
-    for form, escaped in (("md", for_markdown), ("tex", for_latex)):
-        assert main(["report", str(study.folder), "--format", form]) == 0
-        printed = capsys.readouterr().out
-        assert printed == (study.folder / f"table.{form}").read_text()
-        assert escaped(HOSTILE) in printed
-        assert HOSTILE not in printed
-        assert "***" not in printed
-        for row in reader.tables["leaderboard"][1:]:
-            assert escaped(row[4][0].replace("\N{MINUS SIGN}", "-")) in printed
-
-
-def test_latex_escapes_what_it_would_interpret():
-    assert for_latex(r"a_b & 50% #1 {x} \y ~ ^ $") == (
-        r"a\_b \& 50\% \#1 \{x\} \textbackslash{}y \textasciitilde{} \textasciicircum{} \$"
+def test_the_heat_map_has_a_column_for_each_fold_of_datasets_with_equal_names(study):
+    first, _ = study.suite.data
+    rows = [replace(row, dataset=f"/{'a' if row.dataset == first else 'b'}/x.csv") for row in study.rows]
+    names = [one.name for one in study.suite.contenders]
+    drawn = folds_chart(rows, names, "sharpe", ".1f")["data"][0]
+    assert drawn["x"] == ["a/x.csv 0", "a/x.csv 1", "b/x.csv 0", "b/x.csv 1"]
+    same = folds_chart(
+        [replace(row, dataset=f"x{' ' * (row.dataset == first)}") for row in study.rows], names, "sharpe", ""
     )
-    assert for_latex("-0.2 to 1.1") == "$-$0.2 to 1.1"
+    assert len(set(same["data"][0]["x"])) == 4, "what plotly shows alike is told apart by numbers"
 
 
-def test_csv_has_every_number_in_full(study, capsys):
-    assert main(["report", str(study.folder), "--format", "csv"]) == 0
-    capsys.readouterr()
-    frame = pd.read_csv(study.folder / "table.csv").set_index("contender")
-    sharpe = mean_sharpe_over(tracks(study, "DQN"))
-    assert frame.loc["DQN", "sharpe"] == sharpe.value
-    assert (frame.loc["DQN", "sharpe_low"], frame.loc["DQN", "sharpe_high"]) == sharpe.interval()
-    assert math.isnan(frame.loc["flat", "sharpe"])
+def test_changed_data_are_named_and_their_trades_counted(study):
+    facts = {"data": "another"}
+    rows = [replace(row, facts=facts) if row.dataset == study.suite.data[0] else row for row in study.rows]
+    results = report.results(study.suite, study.rows, ledger(study))
+    page = page_of(study.suite, rows, results, "command")
+    assert f"The bars of {study.suite.data[0]} have changed since the study ran" in " ".join(page.notes)
+    assert study.suite.data[1] not in " ".join(page.notes)
+    assert page.shared["market 0"]["market"][0]["columns"].keys() == {"x"}
 
 
-def test_learning_curves_are_read_by_tensorboard(study, capsys):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    for _ in range(2):  # the second time replaces the logs
-        assert main(["report", str(study.folder), "--format", "tensorboard"]) == 0
-    assert "24 logs" in capsys.readouterr().out
-    (place,) = (study.folder / "tensorboard" / "DQN").glob("*one.csv/fold-1/seed-2")
-    log = EventAccumulator(str(place))
-    log.Reload()
-    row = mine(study, "DQN", study.suite.data[0], 1)[0]
-    points = log.Scalars("validation/growth_per_year")
-    assert [one.step for one in points] == row.learning["steps"].tolist()
-    expected = row.learning["scores"][:, 2] * row.bars_per_year
-    assert [one.value for one in points] == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-6)
+def test_at_most_as_many_seeds_can_be_looked_at_as_the_page_has_room_for(study, monkeypatch):
+    results = report.results(study.suite, study.rows, ledger(study))
+    monkeypatch.setattr(study_page, "LOOKS", 14)
+    page = page_of(study.suite, study.rows, results, "command")
+    (chart,) = [one for section in page.sections for one in section.blocks if getattr(one, "name", "") == "trades"]
+    assert len(chart.figures) == 10, "one seed of five contenders on two datasets; two seeds would be 16"
