@@ -51,6 +51,11 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Leads links from the docs to examples to their pages."""
+    return re.sub(r"\]\(\.\./examples/(\w+)\.py\)", r"](examples/\1.md)", markdown)
+
+
 def on_page_content(html: str, **_: Any) -> str:
     """Writes formulas as MathML, which browsers show without a script."""
     return MATHS.sub(lambda m: convert(unescape(m[2]), "block" if m[1] == "div" else "inline"), html)
