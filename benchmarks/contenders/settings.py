@@ -41,10 +41,6 @@ class Hyperparameters:
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
 
-    def for_ours(self) -> dict[str, Any]:
-        """Keywords of `agents.dqn.DQN`."""
-        return asdict(self)
-
     def for_sb3(self) -> dict[str, Any]:
         """Keywords of Stable-Baselines3's DQN."""
         options = asdict(self)

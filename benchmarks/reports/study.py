@@ -127,7 +127,8 @@ def show(results: Mapping[str, Any], console: Console | None = None, wide: bool 
         table.rows.append([name, *cells, percent(one["max_drawdown"]), tenths(one["turnover"]), agreed])
     tables.show(table, console, wide)
     tables.say([*warnings(results), sentence(results), ""], console)
-    for one in (beside.costs_table(results), beside.beside(results), *beside.tables_of(results["stress"])):
+    costs = [beside.costs_table(results)] if results["contenders"] else []
+    for one in (*costs, beside.beside(results), *beside.tables_of(results["stress"])):
         tables.show(one, console, wide)
     tables.say(notes(results), console)
 

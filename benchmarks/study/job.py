@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Any, Protocol
 
+import gymnasium as gym
 import numpy as np
 
 from benchmarks.contenders.named import Contender, Ready
-from benchmarks.evaluation.instruments import Instruments, load_dataset, tested
+from benchmarks.evaluation.instruments import Instruments, env_id_of, load_dataset, tested
 from benchmarks.evaluation.stress import growth_of, stressed
 from benchmarks.evaluation.tracks import measures
 from benchmarks.evaluation.world_scores import world_scores
@@ -158,8 +159,11 @@ def keywords_of(suite: Suite, train: Instruments) -> tuple[dict[str, Any], dict[
     """Keywords of the env on a fold, and those of training episodes alone."""
     features = suite.env.get("features", "default")
     scaler = {"scaler": FeatureScaler().fit(train, features)} if suite.scale else {}
-    length = min(suite.episode_length, len(train) - train.first - 1)
-    return {**suite.env, **scaler}, {"random_start": True, "episode_length": length}
+    keywords = {**suite.env, **scaler}
+    first = gym.make(env_id_of(train), data=train, **keywords).unwrapped.task.firsts[
+        0
+    ]  # with a window and features behind it
+    return keywords, {"random_start": True, "episode_length": min(suite.episode_length, len(train) - 1 - first)}
 
 
 def learn(job: Job) -> Row:

@@ -17,7 +17,7 @@ from benchmarks.study.ledger import Ledger
 from benchmarks.study.results import KeptError
 from benchmarks.study.suite import SuiteError
 from benchmarks.study.suite_file import own_file, toml, write_hyperparameters
-from benchmarks.study.tuning.trial import result_of
+from benchmarks.study.tuning.trial import result_of, untested
 from benchmarks.suites.run import prepared
 from benchmarks.tasks.checks import check_counts, check_processes
 
@@ -28,9 +28,9 @@ PROGRAM = "python -m benchmarks tune"
 
 DESCRIPTION = """\
 Tries hyperparameters of one agent of a suite. A trial trains all its seeds on the first fold of each dataset, and is
-scored by the log growth per bar on the validation stretch; no test is opened. The same command on other machines, with
-the same folder, shares the trials; killed at any moment, it goes on where it was. Each trial counts in
-FOLDER/ledger.jsonl."""
+scored by the log growth per bar on the validation stretch; no test is opened, and datasets whose stretch reaches into
+the time of another's test are left out. The same command on other machines, with the same folder, shares the trials;
+killed at any moment, it goes on where it was. Each trial counts in FOLDER/ledger.jsonl."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,16 @@ def show(tuning: Tuning) -> dict[str, Any] | None:
     console = table.console_of()
     table.show(columns, console)
     console.print()
+    used = untested(tuning.suite)
+    left = [name for name in tuning.suite.data if name not in used]
     notes = [
         f"{len(results)} trials, of which {len(results) - len(scored)} failed; all count in {tuning.ledger.path}. "
         "Scores are log growth per bar on the first fold's validation stretch, means over datasets and seeds.",
+        *(
+            [f"Left out, since their validation is not over when the first test begins: {', '.join(left)}."]
+            if left
+            else []
+        ),
         *(f"trial {one['trial']} failed: {one['error']}" for one in results[len(scored) :][:3]),
     ]
     if scored:

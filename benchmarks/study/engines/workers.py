@@ -90,17 +90,15 @@ class Worker:
         self._busy = True
 
     def outcome(self) -> Any:
-        """What the task returned or raised; DiedError if the process has ended, and a new one takes over."""
+        """What the task returned or raised; DiedError if the process has ended, which the next task replaces."""
         try:
-            outcome = self.pipe.recv()
-            self._busy = False
-            return outcome
+            return self.pipe.recv()
         except (EOFError, OSError):
             self._process.join()
             code = self._process.exitcode
-            self.stop()
-            self._begin()
             return DiedError(f"the process ended abruptly with code {code}: killed, or out of memory")
+        finally:
+            self._busy = False
 
     def stop(self) -> None:
         """Ends the process: one at work is killed, an idle one may put its things away."""

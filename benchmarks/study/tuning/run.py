@@ -23,7 +23,7 @@ from benchmarks.study.results import read_kept, write_json
 from benchmarks.study.suite import Suite
 from benchmarks.study.tuning.journal import FAIL, RUNNING, alone, begin, drawn_of, study_in
 from benchmarks.study.tuning.search_spaces import space_of, tuned, untuned
-from benchmarks.study.tuning.trial import Trial, result_of
+from benchmarks.study.tuning.trial import Trial, result_of, untested
 from trading_env import __version__
 
 
@@ -134,6 +134,6 @@ def identity(suite: Suite, contender: Contender) -> str:
     whole = suite.description()
     kept = {key: whole[key] for key in ("env", "walk_forward", "episode_length", "scale", "data")}
     rest = {**asdict(contender), "name": "", "hyperparameters": untuned(contender)}
-    prints = [data(name).fingerprint for name in suite.data]
+    prints = [data(name).fingerprint for name in untested(suite)]
     parts = [kept, rest, contender.runs(suite.seeds), prints, repr(space_of(contender)), __version__]
     return hash_of(parts)

@@ -1,7 +1,8 @@
 """Trials of a tuning: a contender with hyperparameters of its own, scored on validation stretches alone.
 
-All validation stretches but a dataset's first lie within the test stretch of the fold before. A trial therefore sees
-the first fold only: what is chosen by it has seen no bar of any test of that dataset.
+All validation stretches but a dataset's first lie within the test stretch of the fold before, and markets move
+together. A trial therefore sees the first fold only, of the datasets on which this ends before any dataset's first test
+begins: what is chosen by it has seen no day of any test.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Trial:
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """What the ledger says of it before it is scored, a line for each dataset."""
-        for dataset in self.suite.data:
-            market, fold = self._fold(dataset)
+        for dataset in untested(self.suite):
+            market, fold = first_fold(self.suite, dataset)
             yield {
                 "study": self.suite.name,
                 "contender": self.contender.name,
@@ -53,13 +54,9 @@ class Trial:
                 "code": provenance.commit() or __version__,
             }
 
-    def _fold(self, dataset: str) -> tuple[Instruments, Fold]:
-        market = data(dataset)
-        return market, folds_of(market, self.suite.walk_forward, self.suite.purge)[0]
-
     def scores(self, dataset: str) -> list[float]:
         """Mean log growth per bar of each seed on the validation stretch, with the last weights."""
-        market, fold = self._fold(dataset)
+        market, fold = first_fold(self.suite, dataset)
         train, validation = stretch(market, *fold.train), stretch(market, *fold.validation)
         keywords, episodes = keywords_of(self.suite, train)
         judge = partial(validated, market=validation, keywords=keywords)
@@ -69,6 +66,26 @@ class Trial:
         return scores
 
 
+def first_fold(suite: Suite, dataset: str) -> tuple[Instruments, Fold]:
+    """The market, and the fold whose validation stretch lies before all of its tests."""
+    market = data(dataset)
+    return market, folds_of(market, suite.walk_forward, suite.purge)[0]
+
+
+def untested(suite: Suite) -> list[str]:
+    """The datasets whose first validation stretch ends before the earliest test of all datasets begins.
+
+    Datasets without timestamps share no clock with others: each counts for itself.
+    """
+    folds = {dataset: first_fold(suite, dataset) for dataset in suite.data}
+    tests = [market.time[fold.test[0]] for market, fold in folds.values() if market.time is not None]
+    return [
+        dataset
+        for dataset, (market, fold) in folds.items()
+        if market.time is None or market.time[fold.validation[1] - 1] < min(tests)
+    ]
+
+
 def result_of(trial: Trial) -> dict[str, Any]:
     """Scores by dataset and their mean, or the error of the training; with hyperparameters and provenance."""
     import torch
@@ -76,7 +93,7 @@ def result_of(trial: Trial) -> dict[str, Any]:
     torch.set_num_threads(1)
     said = {"trial": trial.number, "hyperparameters": dict(trial.contender.hyperparameters), **provenance.made()}
     try:
-        scores = {dataset: trial.scores(dataset) for dataset in trial.suite.data}
+        scores = {dataset: trial.scores(dataset) for dataset in untested(trial.suite)}
     except Exception as error:  # a trial may be one that cannot be trained
         return {**said, "error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
     score = float(np.mean([np.mean(values) for values in scores.values()]))

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import sys
+from dataclasses import asdict
 from importlib import import_module
 
 import gymnasium as gym
@@ -159,7 +160,7 @@ def test_numbers_without_a_value_are_words_in_the_table():
 
 
 def test_both_learners_get_the_same_hyperparameters():
-    ours, theirs = Hyperparameters().for_ours(), Hyperparameters().for_sb3()
+    ours, theirs = asdict(Hyperparameters()), Hyperparameters().for_sb3()
     assert theirs.pop("policy_kwargs") == {"net_arch": list(ours.pop("net_arch"))}
     assert ours == theirs
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.study.engines.workers import workers
+from benchmarks.study.engines.workers import DiedError, Worker, workers
 
 ROOT = Path(__file__).parents[4]
 HELD = """
@@ -35,7 +35,7 @@ def leave(path):
 """
 PROGRAM = """
 import held
-from benchmarks.study.engines.workers import workers
+from benchmarks.study.engines.workers import DiedError, Worker, workers
 if __name__ == "__main__":
     with workers(1) as share:
         print([outcome for _, outcome in share(held.hold, [1, 2])])
@@ -71,6 +71,24 @@ def test_a_process_at_work_is_ended_at_once_when_the_others_fail(tmp_path):
     pid = int((tmp_path / "sleeps").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def die(task):
+    if task == "dies":
+        os._exit(3)
+    return os.getpid()
+
+
+def test_a_process_that_has_died_is_replaced_once_and_only_for_a_further_task(monkeypatch):
+    begun = []
+    begin = Worker._begin
+    monkeypatch.setattr(Worker, "_begin", lambda worker: (begun.append(worker), begin(worker)))
+    with workers(1) as share:
+        outcomes = [outcome for _, outcome in share(die, ["lives", "dies", "lives", "dies"])]
+    assert [type(outcome) for outcome in outcomes] == [int, DiedError, int, DiedError]
+    assert "ended abruptly with code 3" in str(outcomes[1])
+    assert outcomes[0] != outcomes[2]
+    assert len(begun) == 2
 
 
 def test_a_process_that_has_ended_its_task_may_put_its_things_away(tmp_path):

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.study.folds import folds_of
 from benchmarks.study.job import jobs_of
 from benchmarks.study.ledger import Ledger
 from benchmarks.study.suite import Suite
+from benchmarks.study.tuning.journal import alone
 from benchmarks.study.tuning.run import Tuning
 from benchmarks.study.tuning.trial import Trial
 from trading_env import load
@@ -102,6 +105,27 @@ def test_programs_at_once_share_exactly_so_many_trials(file):
     assert len({str(one["hyperparameters"]) for one in tuning_of(file).results()}) == 4
 
 
+def test_a_program_waits_while_another_one_claims_a_trial(file):
+    tuning, claimed = tuning_of(file), []
+    for path in (tuning.folder / "claims", tuning.folder / "journal.log"):
+        claim = threading.Thread(target=lambda: claimed.append(tuning._claim(3)))
+        with alone(path):
+            claim.start()
+            claim.join(0.5)
+            assert claim.is_alive()
+        claim.join(60.0)
+    assert claimed == [0, 1]
+
+
+def test_a_trial_that_a_program_trains_is_no_other_ones_until_that_program_ends(file):
+    one, other = tuning_of(file), tuning_of(file)
+    assert one._claim(1) == 0
+    assert other._claim(1) is None
+    assert one._claim(1) is None  # it has it already
+    one._held.pop(0).release()  # as if it was killed
+    assert other._claim(1) == 0
+
+
 def test_the_command_tunes_trains_a_trial_again_and_writes_the_best(file, capsys):
     assert main([*line_of(file), "--trials", "3"]) == 0
     printed = capsys.readouterr().out
@@ -132,11 +156,11 @@ def test_a_trial_of_stable_baselines3_is_the_same_again(file, capsys):
 def test_a_score_is_the_same_whatever_comes_after_the_validation_stretch(file, tmp_path):
     bars = load("us-stocks/IBM").to_frame().rename_axis("date")
     suite = Suite.read(file)
-    _, fold = Trial(0, suite, suite.contenders[1])._fold("us-stocks/IBM")
+    first = folds_of(load("us-stocks/IBM"), suite.walk_forward, suite.purge)[0]
     scores = []
     for name, factor in (("as.csv", 1.0), ("other.csv", 1.2)):
         changed = bars.copy()
-        changed.loc[changed.index[fold.validation[1] :], ["open", "high", "low", "close"]] *= factor
+        changed.loc[changed.index[first.validation[1] :], ["open", "high", "low", "close"]] *= factor
         changed.to_csv(tmp_path / name)
         suite = replace(suite, data=(str(tmp_path / name),))
         scores.append(Trial(0, suite, suite.contenders[1]).scores(str(tmp_path / name)))
