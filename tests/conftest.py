@@ -77,6 +77,7 @@ SLOW = {  # files that take more than about five seconds of a core; `make test-f
     "trading_env/report/test_in_browser.py",
     "trading_env/report/test_tear_sheet.py",
     "trading_env/reference/test_optima.py",
+    "test_docstrings.py",
     "test_site.py",
 }
 
