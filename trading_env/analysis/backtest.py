@@ -212,9 +212,10 @@ class Backtest(HasTracks):
             ImportError: matplotlib or Pillow is missing; the message names the extra.
             ValueError: there is no such run, or the path ends otherwise.
         """
-        from trading_env.envs.rendering.gif import write_gif
+        from trading_env.envs.rendering.gif import pictures, write_gif
 
-        return write_gif(self._task, (0, self.first), self._orders[self._shown(seed)], path, frames, fps)
+        orders = self._orders[self._shown(seed)]
+        return write_gif(pictures(self._task, (0, self.first), orders), len(orders), path, frames, fps)
 
     def _shown(self, seed: Any) -> int:
         """The run of this label, or that of the median final equity, the lower of two."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,26 @@ from trading_env.kernel.rules import Floats
 COLOURS = 64  # of a frame
 
 
-def write_gif(
-    task: Task,
-    opened: tuple[int, int],
-    orders: Sequence[float] | Floats,
-    path: str | os.PathLike[str],
-    frames: int = 120,
-    fps: float = 12.0,
-) -> Path:
-    """Writes the pictures of an episode as it grows, and returns the path.
+def pictures(task: Task, opened: tuple[int, int], orders: Sequence[float] | Floats) -> Callable[[int], Any]:
+    """Number of steps -> the picture of an episode after them, which must not get fewer.
 
     Args:
         task: of the env.
         opened: the episode's market, by its index, and its first decision bar.
         orders: of all its steps.
+    """
+    picture, replay = Picture(task.fill), Replay(task, opened)
+    return lambda count: picture.pixels(Episode.of(task, opened, replay.steps(orders[:count])))
+
+
+def write_gif(
+    draw: Callable[[int], Any], steps: int, path: str | os.PathLike[str], frames: int = 120, fps: float = 12.0
+) -> Path:
+    """Writes the pictures of an episode as it grows, and returns the path.
+
+    Args:
+        draw: number of steps -> the picture after them (H, W, 3).
+        steps: of the episode.
         path: ends in .gif.
         frames: pictures at most, evenly apart; the last one stays for two seconds.
         fps: frames a second, at most 50.
@@ -48,14 +54,12 @@ def write_gif(
         raise ValueError(f"path must end in .gif, got {os.fspath(path)!r}")
     integer("frames", frames, 2)
     pause = round(1000.0 / number("fps", fps, above=0.0, most=50.0))
-    if not len(orders):
+    if not steps:
         raise ValueError("the episode has no step yet")
     image = optional("PIL.Image", "render", "a film")
-    picture, replay = Picture(task.fill), Replay(task, opened)
     shots: list[Any] = []
-    for count in np.unique(np.linspace(1, len(orders), frames).round().astype(int)).tolist():
-        pixels = picture.pixels(Episode.of(task, opened, replay.steps(orders[:count])))
-        shots.append(image.fromarray(pixels).quantize(COLOURS, dither=image.Dither.NONE))
+    for count in np.unique(np.linspace(1, steps, frames).round().astype(int)).tolist():
+        shots.append(image.fromarray(draw(count)).quantize(COLOURS, dither=image.Dither.NONE))
     content = io.BytesIO()
     durations = [pause] * (len(shots) - 1) + [2000]
     shots[0].save(content, "GIF", save_all=True, append_images=shots[1:], duration=durations, loop=0)

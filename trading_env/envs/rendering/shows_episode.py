@@ -98,9 +98,10 @@ class ShowsEpisode:
             ImportError: matplotlib or Pillow is missing; the message names the extra.
             ValueError: the path ends otherwise, or the episode has no step yet.
         """
-        from trading_env.envs.rendering.gif import write_gif
+        from trading_env.envs.rendering.gif import pictures, write_gif
 
-        return write_gif(self.task, self._started("film"), self._run(), path, frames, fps)
+        opened, orders = self._started("film"), self._run()
+        return write_gif(pictures(self.task, opened, orders), len(orders), path, frames, fps)
 
     def close(self) -> None:
         """Frees the picture that ``render`` draws in; the env may still be used."""

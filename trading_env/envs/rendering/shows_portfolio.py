@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -79,3 +81,28 @@ class ShowsPortfolio:
             return text
         print(text)
         return None
+
+    def film(self, path: str | os.PathLike[str], *, frames: int = 120, fps: float = 12.0) -> Path:
+        """Writes the episode so far as an animated GIF, and returns the path; it needs no ffmpeg and no render_mode.
+
+        Args:
+            path: ends in .gif.
+            frames: pictures at most, evenly apart.
+            fps: frames a second.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+            ImportError: matplotlib or Pillow is missing; the message names the extra.
+            ValueError: the path ends otherwise, or the episode has no step yet.
+        """
+        from trading_env.envs.rendering.gif import write_gif
+        from trading_env.envs.rendering.portfolio_history import PortfolioReplay
+        from trading_env.envs.rendering.portfolio_picture import pixels
+
+        opened, actions = self._started("film"), self._run()
+        replay = PortfolioReplay(self.task, opened)
+
+        def draw(count: int) -> Any:
+            return pixels(self.task, opened, replay.steps(actions[:count]))
+
+        return write_gif(draw, len(actions), path, frames, fps)
