@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agents.course_dqn import CourseDQN as CourseDQN
     from agents.dqn import DQN as DQN
     from agents.ppo import PPO as PPO
+    from agents.pqn import PQN as PQN
     from agents.q_learning import QLearning as QLearning
     from agents.qrdqn import QRDQN as QRDQN
     from agents.rainbow import Rainbow as Rainbow
@@ -32,6 +33,7 @@ AGENTS = {
     "CourseDQN": "agents.course_dqn",
     "DQN": "agents.dqn",
     "PPO": "agents.ppo",
+    "PQN": "agents.pqn",
     "QLearning": "agents.q_learning",
     "QRDQN": "agents.qrdqn",
     "REINFORCE": "agents.reinforce",

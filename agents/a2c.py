@@ -138,7 +138,7 @@ class A2C(RolloutAgent):
     def _build(self) -> None:
         config = self.config
         self._build_policy("shared" if config.shared_network else "separate")
-        self._build_rollout()
+        self._build_rollout(self.distribution.action_size)
         kind, norm = RMSprop if config.use_rms_prop else Adam, config.max_grad_norm
         self.optimizer = kind(self.net, norm, eps=config.rms_prop_eps)
 

@@ -197,7 +197,7 @@ class PPO(RolloutAgent):
         if config.normalize_advantage and min(config.batch_size, config.n_steps * self.n_envs) < 2:
             raise ValueError("batch_size and n_steps * n_envs must be at least 2 where advantages are normalised")
         self._build_policy("shared" if config.shared_network else "separate")
-        self._build_rollout()
+        self._build_rollout(self.distribution.action_size)
         self.optimizer = Adam(self.net, config.max_grad_norm, eps=1e-5)
         self._shuffling = [generator(seed, "replay") for seed in self.seeds]
         self._clip_range = as_schedule(config.clip_range, "clip_range")

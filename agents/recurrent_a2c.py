@@ -156,7 +156,7 @@ class RecurrentA2C(Rollouts, RecurrentAgent):
         self.net = RecurrentActorCritic(*sizes, self.seeds, self.device, config.fused, log_std)
         self.optimizer = (RMSprop if config.use_rms_prop else Adam)(self.net, config.max_grad_norm, eps=1e-5)
         self._build_carried()
-        self._build_rollout()
+        self._build_rollout(self.distribution.action_size)
         shape = (len(self.seeds), config.n_steps, self.n_envs)
         self._starts, self._alive = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)  # [S, T, N]
         self._first = np.stack(self._nothing(self.n_envs), 1)  # [S, 2, N, 2H], recurrent state before the rollout

@@ -4,9 +4,12 @@ import math
 
 import gymnasium as gym
 import numpy as np
+import pytest
 
 from agents.a2c import A2C
 from agents.dqn import DQN
+from agents.pqn import PQN
+from agents.qrdqn import QRDQN
 from agents.recurrent_a2c import RecurrentA2C
 from agents.sac import SAC
 from trading_env import Costs, TradingVectorEnv
@@ -43,20 +46,28 @@ def test_following_the_regime_earns_its_closed_form():
     assert abs(earned - expected) < 4 * error
 
 
-def test_dqn_follows_the_regime_to_99_percent_of_the_optimal_log_wealth():
+REPLAY = {"batch_size": 64, "learning_starts": 500, "target_update_interval": 200, "exploration_fraction": 0.5}
+FOLLOWERS = {
+    "DQN": (DQN, 20_000, {**REPLAY, "learning_rate": "lin_1e-3", "train_freq": 1}),
+    "QRDQN": (
+        QRDQN,
+        20_000,
+        {**REPLAY, "learning_rate": "lin_3e-3", "train_freq": 2, "n_quantiles": 11, "normalize_reward": True},
+    ),
+    "PQN": (
+        PQN,
+        64_000,
+        {"learning_rate": "lin_3e-3", "n_envs": 16, "normalize_reward": True, "exploration_fraction": 0.5},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWERS)
+def test_agents_with_action_values_follow_the_regime_to_99_percent_of_the_optimal_log_wealth(name):
     train, test = (regime_switching(n, seed, stay=STAY, step=MOVE) for n, seed in ((20_000, 1), (10_000, 2)))
     env = gym.make("trading_env:TradingEnv-v0", data=train, random_start=True, episode_length=200, **TASK)
-    agent = DQN(
-        env,
-        seeds=4,
-        learning_rate="lin_1e-3",
-        gamma=0.9,
-        batch_size=64,
-        learning_starts=500,
-        train_freq=1,
-        target_update_interval=200,
-        exploration_fraction=0.5,
-    ).learn(20_000)
+    algorithm, steps, options = FOLLOWERS[name]
+    agent = algorithm(env, seeds=4, gamma=0.9, **options).learn(steps)
     scores = log_wealth(lambda obs: agent.predict(obs, deterministic=True)[0], test, 4)
     assert (scores / log_wealth(follow, test, 1) >= 0.99).all(), scores
 

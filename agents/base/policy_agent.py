@@ -22,7 +22,7 @@ from agents.memory.rollout import Rollout
 from agents.nn.actor_critic import ACTIVATIONS, ActorCritic
 from agents.nn.adam import Adam
 from agents.nn.built_actor_critic import BuiltActorCritic
-from agents.nn.distributions import Distribution, distribution_for
+from agents.nn.distributions import distribution_for
 from agents.nn.fused.actor_critics import Networks
 from agents.nn.rmsprop import RMSprop
 
@@ -99,17 +99,14 @@ class PolicyAgent(SeedAgent):
 class Rollouts(SeedAgent):
     """An agent that takes T steps in each of its envs, learns from them, and discards them."""
 
-    distribution: Distribution
-
-    def _build_rollout(self) -> None:
+    def _build_rollout(self, action_size: int) -> None:
         config, S = self.config, len(self.seeds)
-        sizes = (self.spaces.obs_size, self.distribution.action_size)
-        self.rollout = Rollout(S, config.n_steps, self.n_envs, *sizes)
+        self.rollout = Rollout(S, config.n_steps, self.n_envs, self.spaces.obs_size, action_size)
         self._reward_scale = RewardScale(S, self.n_envs, config.gamma) if config.normalize_reward else None
 
     @abstractmethod
     def _value(self, obs: Floats) -> Floats:
-        """The critic's values [S, N] of the obs to act on next, [S, N, D]."""
+        """Values [S, N] of the obs to act on next, [S, N, D]."""
 
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:
@@ -130,11 +127,16 @@ class Rollouts(SeedAgent):
         return self.rollout.whole(total_timesteps)
 
 
-class RolloutAgent(Rollouts, PolicyAgent):
-    """An agent that learns from rollouts of its policy, and whose critic sees the observation alone."""
+class MarkovRollouts(Rollouts):
+    """Such an agent whose actions and values depend on the observation alone: `_value` takes any [S, B, D]."""
 
-    def _value(self, obs: Floats) -> Floats:
-        return self.net.value(obs)
+    @abstractmethod
+    def _act(self, obs: Floats) -> Actions:
+        """Actions for obs [S, N, D]: ints [S, N] or floats [S, N, A]."""
+
+    @abstractmethod
+    def _train(self, last_value: Floats, remaining: float) -> None:
+        """Learns from the rollout; last_value [S, N] are the values of the obs to act on next."""
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Takes one step in every env, stores it, and learns once the rollout is full."""
@@ -147,10 +149,6 @@ class RolloutAgent(Rollouts, PolicyAgent):
             self.rollout.clear()
         return step.obs
 
-    @abstractmethod
-    def _train(self, last_value: Floats, remaining: float) -> None:
-        """Learns from the rollout; last_value [S, N] are the values of the obs to act on next."""
-
     def _values_of_truncated(self, step: Step) -> Floats | None:
         """Values [S, N] of the last observations of episodes truncated by this step, elsewhere 0."""
         truncated = step.ended & ~step.terminated  # [S, N]
@@ -158,10 +156,17 @@ class RolloutAgent(Rollouts, PolicyAgent):
         if most == 0:
             return None
         first = np.argsort(~truncated, axis=1, kind="stable")[:, :most]  # [S, K], where they are
-        value = self.net.value(np.take_along_axis(step.next_obs, first[..., None], 1))  # [S, K]
+        value = self._value(np.take_along_axis(step.next_obs, first[..., None], 1))  # [S, K]
         values = np.zeros(truncated.shape, np.float32)
         np.put_along_axis(values, first, value, 1)
         return np.where(truncated, values, np.float32(0.0))
+
+
+class RolloutAgent(PolicyAgent, MarkovRollouts):
+    """An agent that learns from rollouts of its policy, and whose critic sees the observation alone."""
+
+    def _value(self, obs: Floats) -> Floats:
+        return self.net.value(obs)
 
 
 class Losses(NamedTuple):

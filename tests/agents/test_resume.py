@@ -26,6 +26,7 @@ from agents.common.streams import Streams
 from agents.course_dqn import CourseDQN
 from agents.dqn import DQN
 from agents.ppo import PPO
+from agents.pqn import PQN
 from agents.q_learning import QLearning
 from agents.qrdqn import QRDQN
 from agents.rainbow import Rainbow
@@ -53,6 +54,7 @@ LEARNERS = {
     "DQN": (DQN, {**SMALL_DQN, "learning_rate": "lin_1e-2", "tau": 0.5}),
     "DQN, whole ring": (DQN, {**SMALL_DQN, "buffer_size": 90}),
     "Rainbow": (Rainbow, {**SMALL_DQN, "buffer_size": 90}),
+    "PQN": (PQN, {"net_arch": (8,), "n_steps": 8, "batch_size": 6, "learning_rate": "lin_1e-2"}),
     "QRDQN": (QRDQN, {**SMALL_DQN, "n_quantiles": 5, "risk": "cvar_0.5", "n_steps": 2}),
     "CourseDQN": (CourseDQN, {"net_arch": (8,), "batch_size": 8, "exploration_decay": 0.99}),
     "RecurrentA2C": (RecurrentA2C, {"lstm_size": 6, "n_steps": 7, "learning_rate": "lin_1e-2"}),

@@ -55,9 +55,12 @@ class PlainSAC:
             next_q = torch.min(*(q(next_obs, next_action)[:, 0] for q in self.q_target))
             target = reward + self.gamma * continues * (next_q - alpha * next_log_prob)
         mse = torch.nn.functional.mse_loss
-        self.step(1, 0.5 * sum(mse(q(obs, action)[:, 0], target) for q in self.q))
+        critic_loss = 0.5 * sum(mse(q(obs, action)[:, 0], target) for q in self.q)
+        self.step(1, critic_loss)
         drawn, log_prob = self.policy(obs, noise)
-        self.step(2, (alpha * log_prob - torch.min(*(q(obs, drawn)[:, 0] for q in self.q))).mean())
+        actor_loss = (alpha * log_prob - torch.min(*(q(obs, drawn)[:, 0] for q in self.q))).mean()
+        self.step(2, actor_loss)
+        self.losses = torch.stack((critic_loss, actor_loss)).detach()
         for q, q_target in zip(self.q, self.q_target, strict=True):
             polyak(q, q_target, self.tau)
 
@@ -70,6 +73,8 @@ def test_updates_are_those_of_one_seed_in_plain_torch(aim):
         for s in range(3):
             plain[s].update(*(part[s] for part in rows), *(noise[s] for noise in noises))
     for s in range(3):
+        ours = torch.stack([agent._last[name][s] for name in ("critic_loss", "actor_loss")])
+        torch.testing.assert_close(ours, plain[s].losses, rtol=1e-4, atol=1e-5)
         assert_same(plain[s].actor, agent.actor, s)
         for i in range(2):
             assert_same(plain[s].q[i], agent.critic, s, i)

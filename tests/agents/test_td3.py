@@ -33,7 +33,8 @@ class PlainTD3:
             next_q = torch.min(*(q(next_obs, next_action)[:, 0] for q in self.q_target))
             target = reward + config.gamma * continues * next_q
         self.critic_optimizer.zero_grad()
-        sum(mse(q(obs, action)[:, 0], target) for q in self.q).backward()
+        self.critic_loss = sum(mse(q(obs, action)[:, 0], target) for q in self.q)
+        self.critic_loss.backward()
         self.critic_optimizer.step()
         self.updates += 1
         if self.updates % config.policy_delay == 0:
@@ -54,6 +55,7 @@ def test_updates_are_those_of_one_seed_in_plain_torch(aim):
         for s in range(3):
             plain[s].update(*(part[s] for part in rows), noises[0][s])
     for s in range(3):
+        torch.testing.assert_close(agent._last["critic_loss"][s], plain[s].critic_loss.detach(), rtol=1e-4, atol=1e-5)
         assert_same(plain[s].actor, agent.actor, s)
         assert_same(plain[s].actor_target, agent.actor_target, s)
         for i in range(2):

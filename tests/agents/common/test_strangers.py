@@ -17,6 +17,7 @@ from agents.common import checkpoints
 from agents.course_dqn import CourseDQN
 from agents.dqn import DQN
 from agents.ppo import PPO
+from agents.pqn import PQN
 from agents.q_learning import QLearning
 from agents.qrdqn import QRDQN
 from agents.rainbow import Rainbow
@@ -36,6 +37,7 @@ KINDS = {
     "REINFORCE": (REINFORCE, {"net_arch": (8,), "n_episodes": 3, "value_baseline": True}),
     "DQN": (DQN, SMALL_DQN),
     "Rainbow": (Rainbow, {**SMALL_DQN, "buffer_size": 90}),
+    "PQN": (PQN, {"net_arch": (8,), "n_steps": 32, "batch_size": 16}),
     "QRDQN": (QRDQN, {**SMALL_DQN, "n_quantiles": 5}),
     "CourseDQN": (CourseDQN, {"net_arch": (8,), "batch_size": 8, "target_update_interval": 20}),
     "RecurrentA2C": (RecurrentA2C, {"lstm_size": 6, "n_steps": 7}),

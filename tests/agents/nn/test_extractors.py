@@ -11,6 +11,7 @@ from agents.dqn import DQN
 from agents.memory.replay import Replay
 from agents.nn.extractors import Features
 from agents.ppo import PPO
+from agents.pqn import PQN
 from agents.qrdqn import QRDQN
 from agents.rainbow import Rainbow
 from agents.reinforce import REINFORCE
@@ -24,6 +25,7 @@ AGENTS = {
     "DQN": (DQN, SMALL),
     "DQN, autograd": (DQN, SMALL | {"fused": False}),
     "Rainbow": (Rainbow, SMALL),
+    "PQN": (PQN, {"net_arch": (16,), "n_steps": 32, "batch_size": 16}),
     "QRDQN": (QRDQN, SMALL | {"n_quantiles": 5}),
     "A2C": (A2C, {"net_arch": (16,)}),
     "A2C, shared": (A2C, {"net_arch": (16,), "shared_network": True}),
@@ -108,7 +110,7 @@ def test_in_another_market_it_is_evaluated_by_that_markets_data(algorithm, optio
     seen = algorithm(compact, seeds=2, features_extractor=FeatureWindows.of(compact), **options).learn(160)
     plain = algorithm(trading("flat"), seeds=2, **options).learn(160)
     for agent in (seen, plain):
-        net = agent.q_net if algorithm in (DQN, QRDQN, Rainbow) else agent.net
+        net = agent.q_net if algorithm in (DQN, PQN, QRDQN, Rainbow) else agent.net
         net.flat.copy_(3.0 * torch.randn(net.flat.shape, generator=torch.Generator().manual_seed(0)))
         next(iter(net.values.values())).mul_(100.0)  # the first weights: what is seen decides, and not the biases
     extractor, table = seen.features.extractor, seen.features.extractor.table.copy()
