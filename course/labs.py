@@ -33,7 +33,10 @@ class Lab:
         return f"lab{self.number:02d}_{self.name}"
 
 
-LABS = (Lab(4, "dqn", "DQN, and reinforcement learning in trading", 180),)
+LABS = (
+    Lab(4, "dqn", "DQN, and reinforcement learning in trading", 180),
+    Lab(10, "lstm_trader", "Buying and selling with an LSTM", 150),
+)
 
 
 def find(word: str) -> Lab:

@@ -1,0 +1,1 @@
+"""Lab 10: buying and selling with an LSTM."""
