@@ -35,6 +35,8 @@ class Lab:
 
 LABS = (
     Lab(4, "dqn", "DQN, and reinforcement learning in trading", 180),
+    Lab(6, "policy_gradient", "Policy gradient, with a budget of episodes", 120),
+    Lab(7, "a2c", "A2C: from REINFORCE by three changes", 120),
     Lab(10, "lstm_trader", "Buying and selling with an LSTM", 150),
 )
 
