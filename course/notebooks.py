@@ -8,7 +8,6 @@ all, and the outputs of a run. What stands before the first cell, the docstring 
 import ast
 import json
 import re
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +102,10 @@ def sources(notebook: Any) -> list[tuple[str, str]]:
 
 
 def printed(notebook: Any) -> list[str]:
-    """What each cell printed, with every number replaced by #: numbers depend on the processor."""
-    return [
-        re.sub(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?%?", "#", textwrap.dedent(output.text))
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "stream"
-    ]
+    """The words that each cell printed, with # for every number: numbers depend on the processor."""
+    found = []
+    for cell in notebook.cells:
+        outputs = [output.text for output in cell.get("outputs", []) if output.get("name") == "stdout"]
+        words = re.sub(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?%?", "#", "".join(outputs)).split()
+        found.append(" ".join(words))
+    return found

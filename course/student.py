@@ -1,8 +1,8 @@
 """A student's file as a module: its imports, definitions and constants, without running anything else.
 
 Notebooks train agents and draw; a grader needs only what they define. So of each cell, or of the whole .py file, these
-statements are run: imports, functions, classes, and assignments to names in capitals. A cell that does not parse and a
-statement that raises become a problem in words, and the rest is loaded all the same.
+statements are run: imports, functions, classes, and assignments to names in capitals, such as GAMMA. A cell that does
+not parse and a statement that raises become a problem in words, and the rest is loaded all the same.
 """
 
 import ast
@@ -64,7 +64,7 @@ def is_definition(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Assign | ast.AnnAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         names = [name for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
-        return bool(names) and all(name.id.isupper() for name in names)
+        return bool(names) and all(name.id.isupper() and len(name.id) > 1 for name in names)  # X is data, GAMMA is not
     return isinstance(statement, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
 
 

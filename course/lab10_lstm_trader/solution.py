@@ -232,12 +232,12 @@ course.check("lstm_trader", globals(), "positions")
 
 # %%
 MARGINS = (0.0, 0.0025, 0.005, 0.01)
-COST = round_trip_cost(Costs().commission, Costs().slippage)
+cost = round_trip_cost(Costs().commission, Costs().slippage)
 
 
 def follow(fitted, margin):
     """A strategy that follows the forecasts, as `backtest` takes it."""
-    return lambda market: positions(fitted.predict(market), COST + margin)
+    return lambda market: positions(fitted.predict(market), cost + margin)
 
 
 def choose(fitted, validation):
@@ -247,9 +247,9 @@ def choose(fitted, validation):
 
 
 growth, margin = choose(fitted, simulated[1])
-theirs = project.forecast_exposures(forecast, COST + margin)
-agreed = np.array_equal(theirs, positions(forecast, COST + margin))
-print(f"cost of a round trip {COST:.2%}; margin chosen {margin:.2%}; the project's trader trades alike: {agreed}")
+theirs = project.forecast_exposures(forecast, cost + margin)
+agreed = np.array_equal(theirs, positions(forecast, cost + margin))
+print(f"cost of a round trip {cost:.2%}; margin chosen {margin:.2%}; the project's trader trades alike: {agreed}")
 result, held = (backtest(policy, simulated[2]) for policy in (follow(fitted, margin), buy_and_hold))
 print(f"a year of the simulated market: LSTM {result.annual_return:+.1%}, holding {held.annual_return:+.1%}")
 

@@ -28,5 +28,8 @@ def test_a_solution_runs_and_prints_what_its_notebook_shows(name, tmp_path, monk
 
 
 @pytest.mark.parametrize("name", [lab.name for lab in LABS])
-def test_outputs_are_small(name):
-    assert (find(name).folder / "solution.ipynb").stat().st_size < 400_000
+def test_outputs_are_small_and_without_warnings_and_errors(name):
+    path = find(name).folder / "solution.ipynb"
+    assert path.stat().st_size < 400_000
+    outputs = [output for cell in notebooks.read(path).cells for output in cell.get("outputs", [])]
+    assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in outputs)

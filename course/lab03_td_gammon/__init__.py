@@ -1,0 +1,1 @@
+"""Lab 3: afterstates and traces, the idea of TD-Gammon."""
