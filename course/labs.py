@@ -37,6 +37,7 @@ LABS = (
     Lab(0, "by_hand", "A market by hand", 90),
     Lab(1, "known_model", "When the model is known", 90),
     Lab(2, "q_table", "A table that learns, and Dyna-Q", 120),
+    Lab(3, "td_gammon", "Afterstates and traces, the idea of TD-Gammon", 90),
     Lab(4, "dqn", "DQN, and reinforcement learning in trading", 180),
     Lab(6, "policy_gradient", "Policy gradient, with a budget of episodes", 120),
     Lab(7, "a2c", "A2C: from REINFORCE by three changes", 120),

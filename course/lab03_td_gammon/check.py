@@ -34,7 +34,7 @@ def by_sums(values: Any, episode: Any, rate: float, gamma: float, decay: float, 
         visited.append(state)
         known = start if change.get("frozen") else values
         following = 0.0 if over and not change.get("endless") else known[after]
-        error = reward + change.get("gamma", gamma) * following - (0.0 if change.get("target") else known[state])
+        error = reward + change.get("weight", gamma) * following - (0.0 if change.get("target") else known[state])
         for steps, seen in enumerate(reversed(visited)):
             values[seen] += rate * error * (gamma * decay) ** steps
     return values
@@ -51,7 +51,7 @@ def _(student: Any, rng: np.random.Generator) -> None:
         "a next value counts after a termination": by_sums(*arguments, endless=True),
         "the traces are not used: only the state itself is corrected": by_sums(values, episode, rate, gamma, 0.0),
         "the traces do not fade by lambda": by_sums(values, episode, rate, gamma, 1.0),
-        "gamma is missing in the error": by_sums(*arguments, gamma=1.0),
+        "gamma is missing in the error": by_sums(*arguments, weight=1.0),
         "the state's own value is not subtracted": by_sums(*arguments, target=True),
         "the values change at the end only: correct them in every step": by_sums(*arguments, frozen=True),
         "the sign of the correction is wrong": by_sums(values, episode, -rate, gamma, decay),
@@ -60,7 +60,7 @@ def _(student: Any, rng: np.random.Generator) -> None:
     given = values.copy()
     agree("the values", student.td_lambda(given, episode, rate, gamma, decay), by_sums(*arguments), mistakes)
     again = student.td_lambda(values.copy(), episode, rate, gamma, decay)
-    agree("the values of a second call", again, by_sums(*arguments), {"traces are kept between episodes": None})
+    agree("the values of a second call", again, by_sums(*arguments))
 
 
 @CHECKS.add("best_position", "the best afterstate, the cost of reaching it included", 2)

@@ -24,8 +24,8 @@ pictures.set_up()
 # %% [markdown]
 # ## 1. Traces
 #
-# TD(0) corrects the value of one state, the last. A surprise concerns the states before it, too, the less the longer ago
-# they were. Each state has a trace, which fades at every step and is raised by 1 when the state is visited:
+# TD(0) corrects the value of one state, the last. A surprise concerns the states before it, too, the less the longer
+# ago they were. Each state has a trace, which fades at every step and is raised by 1 when the state is visited:
 #
 # $$e \leftarrow \gamma \lambda\, e, \qquad e(s_t) \leftarrow e(s_t) + 1.$$
 
@@ -48,7 +48,8 @@ course.check("td_gammon", globals(), "mark")
 #
 # In every step the error of the state's value corrects all states in proportion to their traces,
 #
-# $$\delta_t = r_t + \gamma (1 - \mathrm{terminated}_t) V(s_{t+1}) - V(s_t), \qquad V \leftarrow V + \alpha\,\delta_t\, e.$$
+# $$\delta_t = r_t + \gamma (1 - \mathrm{terminated}_t) V(s_{t+1}) - V(s_t), \qquad V \leftarrow V + \alpha\,\delta_t\,
+# e.$$
 #
 # With $\lambda = 0$ only the state itself is corrected. With $\lambda = 1$ every state learns from the whole return. An
 # episode begins with traces of 0.
@@ -89,18 +90,19 @@ def walk(rng, n=19):
         state = after
 
 
-truth, rates = np.arange(1, 20) / 20, np.linspace(0.05, 1.0, 12)
+@np.errstate(all="ignore")  # with high rates and lambdas the values diverge
+def error_after_ten(rate, trace_decay, seed):
+    """Root mean squared error of the values after ten walks."""
+    rng, values = np.random.default_rng(seed), np.full(19, 0.5)
+    for _ in range(10):
+        values = td_lambda(values, walk(rng), rate, 1.0, trace_decay)
+    return np.sqrt(np.mean((values - np.arange(1, 20) / 20) ** 2))
+
+
+rates = np.linspace(0.05, 0.9, 12)
 figure, axis = pictures.axis("Random walk: error of the values after 10 walks", "rate", "root mean squared error")
 for trace_decay in (0.0, 0.5, 0.8, 0.95, 1.0):
-    errors = []
-    for rate in rates:
-        runs = []
-        for seed in range(8):
-            rng, values = np.random.default_rng(seed), np.full(19, 0.5)
-            for _ in range(10):
-                values = td_lambda(values, walk(rng), rate, 1.0, trace_decay)
-            runs.append(np.sqrt(np.mean((values - truth) ** 2)))
-        errors.append(np.mean(runs))
+    errors = [np.mean([error_after_ten(rate, trace_decay, seed) for seed in range(8)]) for rate in rates]
     axis.plot(rates, errors, label=f"lambda {trace_decay}")
 axis.set_ylim(0.1, 0.55)
 axis.legend()
@@ -110,9 +112,9 @@ plt.show()
 # **Question 1.** Why is the best lambda neither 0 nor 1?
 
 # %% [markdown] tags=["answer"]
-# With 0, news of the end move back by one place in a walk, and ten walks are too few. With 1, each place learns from the
-# whole return of a walk, 0 or 1, whose noise is that of all the steps to the end. In between the news travel far, and
-# the values on the way damp the noise.
+# With 0, news of the end move back by one place in a walk, and ten walks are too few. With 1, each place learns from
+# the whole return of a walk, 0 or 1, whose noise is that of all the steps to the end. In between the news travel far,
+# and the values on the way damp the noise.
 
 # %% [markdown]
 # ## 3. Afterstates
@@ -149,8 +151,9 @@ course.check("td_gammon", globals(), "best_position")
 # %% [markdown]
 # ## 4. TD(lambda) in the trading env
 #
-# `TradingEnv.afterstates()` returns the observation right after each action, before prices move. The project's TD(lambda)
-# has a network for V, so that a trace belongs to each weight: the gradient of V takes the place of the visit.
+# `TradingEnv.afterstates()` returns the observation right after each action, before prices move. The project's
+# TD(lambda) has a network for V, so that a trace belongs to each weight: the gradient of V takes the place of the
+# visit.
 
 # %%
 keywords = {"features": ["state"], "window": 1, "actions": (0.0, 1.0), "fill": "close", "costs": {"commission": 0.001}}
@@ -171,9 +174,9 @@ for trace_decay in (0.0, 0.7):
 print(f"holding: {np.log(held.equity[-1] / 1e5) / np.log(best.equity[-1] / 1e5):.1%}")
 
 # %% [markdown]
-# **Question 3.** Backgammon has 10^20 positions, and yet a network of 80 units learnt it. What did it need that trading a
-# stock does not offer?
+# **Question 3.** Backgammon has 10^20 positions, and yet a network of 80 units learnt it. What did it need that trading
+# a stock does not offer?
 
 # %% [markdown] tags=["answer"]
-# As many games as one likes, in a world whose law does not change and that is known exactly. A stock has one past, which
-# cannot be played again, with a law that may change, and its signal is far below the noise.
+# As many games as one likes, in a world whose law does not change and that is known exactly. A stock has one past,
+# which cannot be played again, with a law that may change, and its signal is far below the noise.

@@ -45,7 +45,7 @@ for name, series in (("log price", np.log(close)), ("returns", returns)):
     print(f"{name:10} p-value of the random walk: {adfuller(series)[1]:.3f}")
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), sharey=True)
 for axis, series, title in ((axes[0], returns, "returns"), (axes[1], returns.abs(), "absolute returns")):
-    axis.stem(acf(series, nlags=30)[1:], basefmt=" ", markerfmt=".")
+    axis.stem(np.arange(1, 31), acf(series, nlags=30)[1:], basefmt=" ", markerfmt=".")
     axis.axhspan(-1.96 / len(series) ** 0.5, 1.96 / len(series) ** 0.5, alpha=0.3)
     axis.set(title=f"Autocorrelation of {title}", xlabel="lag", ylim=(-0.15, 0.4))
 plt.show()
