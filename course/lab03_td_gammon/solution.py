@@ -99,12 +99,12 @@ def error_after_ten(rate, trace_decay, seed):
     return np.sqrt(np.mean((values - np.arange(1, 20) / 20) ** 2))
 
 
-rates = np.linspace(0.05, 0.9, 12)
+rates = np.linspace(0.02, 0.9, 15)
 figure, axis = pictures.axis("Random walk: error of the values after 10 walks", "rate", "root mean squared error")
 for trace_decay in (0.0, 0.5, 0.8, 0.95, 1.0):
     errors = [np.mean([error_after_ten(rate, trace_decay, seed) for seed in range(8)]) for rate in rates]
     axis.plot(rates, errors, label=f"lambda {trace_decay}")
-axis.set_ylim(0.1, 0.55)
+axis.set_ylim(0.0, 0.5)
 axis.legend()
 plt.show()
 
