@@ -107,7 +107,8 @@ def check_causality(
 
     A cut is a bar after which the data is changed. For each of many cuts, all later prices, volumes and further columns
     are changed, first upwards, then downwards, and then the data is truncated. Everything shown up to the cut must stay
-    the same: for an env every feature, and in episodes that reach the cut every observation, reward, end and info. A
+    the same (of a panel, the second time instruments also have other gaps, and are listed and delisted at other times):
+    for an env every feature, and in episodes that reach the cut every observation, reward, end and info. A
     fill at the open of bar t + 1 is reported with bar t + 1 and is not look-ahead. Dates are not changed, since a
     calendar is known in advance.
 

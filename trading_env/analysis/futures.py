@@ -8,7 +8,7 @@ import numpy as np
 
 from trading_env.data.bars import BAR_COLUMNS, Floats
 from trading_env.data.market import Market
-from trading_env.data.panel import Panel
+from trading_env.data.panel import Bools, Panel
 
 
 def changed_future(
@@ -48,7 +48,8 @@ def changed_panel(
 ) -> Panel:
     """The panel up to ``stop``, with different bars of all instruments after row ``cut``.
 
-    Which rows are bars, and when an instrument is delisted, stays.
+    Prices go ``up``; if they go down, instruments also have other gaps after the cut, and are listed and delisted at
+    other times.
     """
     stop = len(panel) if stop is None else stop
     columns = {name: values[:stop].copy() for name, values in panel.columns.items()}
@@ -60,7 +61,27 @@ def changed_panel(
         other = changed_future(panel.market(symbol), last, rng, up=up, stop=n)
         for name, values in columns.items():
             values[own, k] = other.column(name)
+    if not up:
+        missing = _dropped(panel.tradable[:stop], cut, rng)
+        columns = {name: np.where(missing, np.nan, values) for name, values in columns.items()}
     return panel.with_columns(columns)
+
+
+def _dropped(tradable: Bools, cut: int, rng: np.random.Generator) -> Bools:
+    """Bars (T, K) to leave out, all after ``cut``: about half, for some instruments all from one bar on.
+
+    One instrument keeps all. The others keep at least one, since a last bar says that they are delisted; so do rows.
+    """
+    dropped, whole = np.zeros_like(tradable), rng.choice(np.flatnonzero(tradable[-1]))
+    for k in range(tradable.shape[1]):
+        later = cut + 1 + np.flatnonzero(tradable[cut + 1 :, k])
+        if later.size > 1 and k != whole:
+            end = rng.integers(1, later.size) if rng.random() < 0.5 else later.size
+            chosen = rng.random(later.size) < 0.5
+            chosen[end:], chosen[rng.integers(end)] = True, False
+            dropped[later[chosen], k] = True
+    dropped[(tradable & ~dropped).sum(axis=1) == 0] = False
+    return dropped
 
 
 def changed_data(

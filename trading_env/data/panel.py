@@ -183,10 +183,18 @@ class Panel:
         return self._of(**{**self._fields(), **views, "first": start})
 
     def with_columns(self, columns: Mapping[str, Floats]) -> Panel:
-        """The first n rows of the panel with these columns (n, K) in place of its own, which are not checked."""
-        n = len(next(iter(columns.values())))
-        part = self._part(min(self.first, n - 1), n)
-        return self._of(**{**part._fields(), "columns": FrozenDict(columns)})
+        """The first n rows of the panel with these columns (n, K) in place of its own, which are not checked.
+
+        Where a close is NaN the instrument has no bar; if its last bars are missing, it is delisted before them.
+        """
+        close = columns["close"]
+        n = len(close)
+        part, tradable, rows = self._part(min(self.first, n - 1), n), ~np.isnan(close), np.arange(n)[:, None]
+        last, before = (np.max(rows * bars, axis=0, initial=0) for bars in (tradable, self.tradable[:n]))
+        ends = np.where(last < before, last, part.ends)
+        return self._of(
+            **{**part._fields(), "columns": FrozenDict(columns), "tradable": tradable, "ends": ends},
+        )
 
     def market(self, symbol: str) -> Market:
         """The bars of one instrument, history included.

@@ -49,7 +49,8 @@ def holds_several(data: str) -> bool:
         frame, column = tickers.column_of_tickers(frames.file_frame(data, {}, parquet)[0])
     except (OSError, ValueError):  # `load` says what is wrong with it
         return False
-    return bool(frame.iloc[:, column].nunique() > 1)
+    named = frame.iloc[:, column]
+    return bool(named.dtype.kind not in "iu" and named.nunique() > 1)  # `load` takes integers for numbers
 
 
 def load_panel(data: Any, **options: Any) -> Panel:

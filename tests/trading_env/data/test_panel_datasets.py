@@ -157,6 +157,17 @@ def test_other_wrong_data_is_named():
             load_panel(data)
 
 
+def test_symbols_may_be_integers():
+    frame = finrl_frame()
+    frame["tic"] = frame["tic"].map({"AAPL": 10107, "MSFT": 7, "V": 14593})
+    panel = load_panel(frame)
+    assert panel.symbols == ("10107", "14593", "7")
+    assert panel.fingerprint == load_panel(frame, symbol="tic").fingerprint
+    frame["code"] = 1
+    with pytest.raises(ValueError, match=r"several columns of symbols: \['tic', 'code'\]; symbol= names it"):
+        load_panel(frame)
+
+
 def test_what_holds_several_instruments_is_known_before_it_is_loaded(tmp_path):
     frame = finrl_frame()
     for suffix in (".csv", ".csv.gz", ".parquet"):

@@ -46,7 +46,8 @@ def column_of_tickers(frame: pd.DataFrame, name: Any = None) -> tuple[pd.DataFra
 
     Args:
         frame: single-level columns.
-        name: of the column, or of a level of the index; None to find it.
+        name: of the column, or of a level of the index; None to find it by its name, among columns of text or else of
+            integers.
 
     Raises:
         ValueError: there is no such column, or several could be it.
@@ -60,7 +61,9 @@ def column_of_tickers(frame: pd.DataFrame, name: Any = None) -> tuple[pd.DataFra
     labels = list(frame.columns)
     found = [i for i, label in enumerate(labels) if label == name]
     if name is None:
-        found = [i for i, label in enumerate(labels) if _names_tickers(label, frame.iloc[:, i], None)]
+        named = [i for i, label in enumerate(labels) if plain(label) in _TICKER_NAMES]
+        found = [i for i in named if _names_tickers(labels[i], frame.iloc[:, i], None)]
+        found = found or [i for i in named if pd.api.types.is_integer_dtype(frame.dtypes.iloc[i])]
     if len(found) != 1:
         which = f"several columns of symbols: {[labels[i] for i in found]}" if found else "no column of symbols"
         if name is not None and not found:
