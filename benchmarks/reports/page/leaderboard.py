@@ -47,7 +47,7 @@ def _row(name: str, one: Mapping[str, Any]) -> list[Cell]:
         Cell(name),
         Cell(str(one["seeds"]), float(one["seeds"])),
         _cell(sharpe["mean"], decimal),
-        _cell(sharpe["standard_error"] if sharpe["mean"] == sharpe["mean"] else math.nan, decimal),
+        _cell(math.nan if math.isnan(sharpe["mean"]) else sharpe["standard_error"], decimal),
         between(sharpe["interval_95"]),
         between(gap),
         _cell(math.nan if less is None else less["detectable"], decimal),
@@ -80,7 +80,8 @@ def columns_of(results: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     for name, one in results["contenders"].items():
         sharpe, less = one["sharpe"], one.get("less_benchmark")
         gap = [math.nan] * 4 if less is None else [less["value"], *less["interval"], less["detectable"]]
-        numbers = [sharpe["mean"], sharpe["standard_error"], *sharpe["interval_95"], *gap]
+        error = math.nan if math.isnan(sharpe["mean"]) else sharpe["standard_error"]
+        numbers = [sharpe["mean"], error, *sharpe["interval_95"], *gap]
         numbers += [one[key] for key in ("annual_return", "max_drawdown", "turnover")]
         numbers += [one["stress"]["break_even"], one["stress"]["growth_per_year_a_bar_late"], one["agreement"]]
         rows.append([name, one["seeds"], *("" if math.isnan(value) else value for value in numbers)])

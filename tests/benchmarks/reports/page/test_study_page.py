@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
@@ -217,6 +218,21 @@ def test_changed_data_are_named_and_their_trades_counted(study):
     assert f"The bars of {study.suite.data[0]} have changed since the study ran" in " ".join(page.notes)
     assert study.suite.data[1] not in " ".join(page.notes)
     assert page.shared["market 0"]["market"][0]["columns"].keys() == {"x"}
+
+
+def test_local_hours_that_go_back_in_autumn_have_a_page(study):
+    lengths = {row.fold: len(row.time) - 1 for row in study.rows}
+    hours = pd.date_range("2021-10-30", periods=sum(lengths.values()) + 1, freq="h", tz="America/New_York")
+    local = hours.tz_localize(None).to_numpy()
+    assert (np.diff(local) <= np.timedelta64(0)).any()
+    parts = {0: local[: lengths[0] + 1], 1: local[lengths[0] :]}
+    rows = [replace(row, time=parts[row.fold]) for row in study.rows]
+    reader = Reader(
+        page_of(study.suite, rows, report.results(study.suite, study.rows, ledger(study)), "command").html()
+    )
+    months = [x for row in figure(reader, "monthly", "0/0")["data"][0]["z"] for x in row if x is not None]
+    whole = np.prod(1.0 + tracks(study, "buy_and_hold")[study.suite.data[0]].returns)
+    assert np.prod(1.0 + np.array(months)) == pytest.approx(whole, rel=1e-6)
 
 
 def test_at_most_as_many_seeds_can_be_looked_at_as_the_page_has_room_for(study, monkeypatch):
