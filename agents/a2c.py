@@ -1,11 +1,12 @@
 """A2C for S seeds at once: a policy and its critic, learning together (Mnih et al. 2016, in its synchronous form).
 
-Every `n_steps` steps of its N envs the networks take one step down the loss
+Every `n_steps` steps of its N envs, collected in `agents/base/policy_agent.py`, the networks take one step down
+`a2c_loss`,
 
     -mean(advantage * log pi(action | obs)) - ent_coef * mean(entropy) + vf_coef * mean((V(obs) - return)^2),
 
-where no gradient flows through advantage and return = advantage + V(obs). The advantage is an estimate by
-`agents.common.returns.gae`, and gae_lambda says which:
+where no gradient flows through advantage and return. The advantage is an estimate by `agents.common.returns.gae`, and
+return = advantage + V(obs), before `normalize_advantage` if that is set. gae_lambda says which estimate it is:
 
     0    the TD(0) error, reward + gamma * V(next_obs) - V(obs);
     1    the n-step return minus V(obs), where the n steps end with the rollout (the default, and the paper's choice);
@@ -20,7 +21,7 @@ critic unless `shared_network`; (5) a rollout continues with the next episode wh
 
     python -m agents.a2c --help
 
-Axis letters: S seeds, N envs per seed, B = T * N batch, T time, D observation, A outputs of the policy.
+Axis letters: S seeds, N envs per seed, B = T * N batch, T time, D observation, K numbers per action.
 """
 
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ from agents.nn.rmsprop import RMSprop
 
 @dataclass(frozen=True)
 class A2CConfig:
-    """The hyperparameters of A2C, named as in Stable-Baselines3; counts of steps are per env."""
+    """The hyperparameters of A2C, named as in Stable-Baselines3 where it has them; counts of steps are per env."""
 
     learning_rate: float | str | Schedule = 7e-4
     """The optimiser's step size: a number, "lin_1e-3" (linear to zero), or a function of the remaining progress."""
@@ -65,7 +66,7 @@ class A2CConfig:
     normalize_advantage: bool = False
     """Whether to normalise advantages within each batch."""
     normalize_reward: bool = False
-    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of each network."""
     shared_network: bool = False
@@ -75,7 +76,7 @@ class A2CConfig:
     log_std_init: float = 0.0
     """Initial logarithm of the standard deviation of Box actions."""
     fused: bool = True
-    """Whether to use compiled gradients, by hand, in place of autograd's where there are some: on the CPU."""
+    """Whether to use compiled gradients, written by hand, in place of autograd: for built-in networks on the CPU."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -106,22 +107,22 @@ def a2c_loss(
     ent_coef: float,
     vf_coef: float,
 ) -> tuple[torch.Tensor, Losses]:
-    """A2C's loss, the mean over B and the sum over S, and its terms.
+    """A2C's loss, the mean over B and the sum over S, []; and its terms, [S, B] each.
 
     Args:
-        policy: The policy at the observations.
-        value: The critic's values of them, [S, B].
-        action: [S, B, K].
-        advantage: [S, B].
+        policy: Distributions of the actions, given the observations.
+        value: The critic's values of the observations, [S, B].
+        action: The actions taken, [S, B, K].
+        advantage: Advantages of the actions, [S, B].
         returns: Targets of the critic, [S, B].
         ent_coef: Weight of the entropy.
         vf_coef: Weight of the critic.
     """
-    gain = advantage * policy.log_prob(action)  # [S, B]
-    error = (value - returns).square()  # [S, B]
+    policy_loss = -advantage * policy.log_prob(action)  # [S, B]
+    value_loss = (value - returns).square()  # [S, B]
     entropy = policy.entropy()  # [S, B]
-    loss = (-gain - ent_coef * entropy + vf_coef * error).mean(1).sum()
-    return loss, Losses(-gain, error, entropy)
+    loss = (policy_loss - ent_coef * entropy + vf_coef * value_loss).mean(1).sum()  # []
+    return loss, Losses(policy_loss, value_loss, entropy)
 
 
 class A2C(RolloutAgent):
@@ -139,35 +140,37 @@ class A2C(RolloutAgent):
         config = self.config
         self._build_policy("shared" if config.shared_network else "separate")
         self._build_rollout(self.distribution.action_size)
-        kind, norm = RMSprop if config.use_rms_prop else Adam, config.max_grad_norm
-        self.optimizer = kind(self.net, norm, eps=config.rms_prop_eps)
+        optimizer = RMSprop if config.use_rms_prop else Adam
+        self.optimizer = optimizer(self.net, config.max_grad_norm, eps=config.rms_prop_eps)
 
     def _train(self, last_value: Floats, remaining: float) -> None:
-        """One update from the whole rollout."""
-        config, shape = self.config, self.rollout.reward.shape  # [S, T, N]
+        """One update from the whole rollout; last_value [S, N] is V of the observations after it."""
+        config, rollout = self.config, self.rollout
         self._rate, self._entropy_weight = self._learning_rate(remaining), self._ent_coef(remaining)
-        rows = self.rollout.batch(self.device)  # [S, B, D + K]
-        value = self.net.value(self.rollout.obs)  # [S, B]
-        advantage = self.rollout.advantage(value.reshape(shape), last_value, config.gamma, config.gae_lambda)
-        estimates = (torch.from_numpy(part.reshape(value.shape)).to(self.device) for part in (value, advantage))
-        self._update(rows, *estimates)
+        rows = rollout.batch(self.device)  # [S, B, D + K], observation and action side by side
+        value = self.net.value(rollout.obs)  # [S, B], by the weights that acted: in one pass, not step by step
+        value_of_step = value.reshape(rollout.reward.shape)  # [S, T, N]
+        estimate = rollout.advantage(value_of_step, last_value, config.gamma, config.gae_lambda)  # [S, T, N]
+        old_value = torch.from_numpy(value).to(self.device)  # [S, B]
+        advantage = torch.from_numpy(estimate.reshape(value.shape)).to(self.device)  # [S, B]
+        self._update(rows, old_value, advantage)
 
     def _update(self, rows: torch.Tensor, old_value: torch.Tensor, advantage: torch.Tensor) -> None:
         """One step of the optimiser: rows [S, B, D + K], values before it [S, B], advantages [S, B]."""
-        config, returns = self.config, advantage + old_value
-        coefs = (self._entropy_weight, config.vf_coef)
-        if self._fused:
-            batch = (self._seen(rows), returns, advantage, config.normalize_advantage)
+        config, D = self.config, self.spaces.obs_size
+        returns, coefs = advantage + old_value, (self._entropy_weight, config.vf_coef)
+        if self._fused:  # the same gradient, compiled
+            batch = (self._with_features(rows), returns, advantage, config.normalize_advantage)
             losses = Losses(*advantage_gradient(self._kernels, range(len(self.seeds)), *batch, *coefs))
         else:
-            policy, value = self.net(rows[..., : self.spaces.obs_size])
             if config.normalize_advantage:
                 advantage = normalized(advantage)
-            loss, losses = a2c_loss(policy, value, rows[..., self.spaces.obs_size :], advantage, returns, *coefs)
+            policy, value = self.net(rows[..., :D])  # value [S, B]
+            loss, losses = a2c_loss(policy, value, rows[..., D:], advantage, returns, *coefs)
             self.net.zero_grad()
             loss.backward()
             losses = Losses(*(term.detach() for term in losses))
-        self.optimizer.step(self._rate)
+        self.optimizer.step(self._rate)  # clips each seed's gradient first
         self._last = losses, old_value, returns
         self.n_updates += 1
 

@@ -70,11 +70,11 @@ class CounterfactualDQNConfig:
     adam_eps: float = 1e-8
     """Added to Adam's denominator; with a larger value, steps shrink with the gradient once errors are small."""
     normalize_reward: bool = False
-    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
     fused: bool = True
-    """Whether to use the compiled gradient, by hand, in place of autograd's where there is one: on the CPU."""
+    """Whether to use a compiled update, with the gradient by hand: for the built-in network on the CPU."""
 
     def __post_init__(self) -> None:
         keep_plain(self)

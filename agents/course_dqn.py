@@ -1,10 +1,10 @@
 """DQN as it is often taught, for S seeds at once: plain code for reading beside the slides, with autograd.
 
-The replay memory is a deque, from which batches are drawn without repetition
-(`agents/memory/deque_memory.py`). The network takes an observation and a
-mask of actions, and multiplies its outputs by the mask: a mask of ones gives the values of all actions, and with the
-one-hot mask of the action taken, every other output has no error. Each step, once a batch is stored, the network takes
-one step of RMSprop down the mean squared error between its masked outputs and the masked target
+The replay memory is a deque, from which batches are drawn without repetition (`agents/memory/deque_memory.py`). The
+network takes an observation and a mask of actions, and multiplies its outputs by the mask: a mask of ones gives the
+values of all actions, and with the one-hot mask of the action taken, every other output has no error. At each step,
+once the memory holds a batch, the network takes one step of RMSprop down `course_loss`, the mean squared error between
+its masked outputs and the masked target
 
     reward                                           if the episode is done,
     reward + gamma * max_a Q_target(next_obs, a)     otherwise.
@@ -12,7 +12,8 @@ one step of RMSprop down the mean squared error between its masked outputs and t
 `target_update_interval` is the number of steps after which the network is copied to the target network; with 0 there
 is none, and the network itself values next_obs. The probability of a random action falls exponentially.
 
-An episode that is cut off by a time limit is not done: its last step bootstraps. `agents.dqn` is much faster.
+The mean is over the batch and all A outputs, so it is 1/A of the mean over the batch of squared TD errors. An
+episode that is cut off by a time limit is not done: its last step bootstraps. `agents.dqn` is much faster.
 
     python -m agents.course_dqn --help
 
@@ -21,6 +22,7 @@ Axis letters: S seeds, N envs per seed, B batch, D observation, A actions.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,9 +59,9 @@ class CourseDQNConfig:
     exploration_final_eps: float = 0.05
     """Final probability of a random action."""
     exploration_decay: float = 0.999
-    """Its factor per step, once updates begin."""
+    """Factor of that probability per step, once updates begin."""
     rms_prop_alpha: float = 0.95
-    """Decay of RMSprop's mean of squares."""
+    """Decay of RMSprop's running mean of squared gradients."""
     rms_prop_eps: float = 0.01
     """Added to RMSprop's denominator."""
     net_arch: tuple[int, ...] = (64, 64)
@@ -92,7 +94,7 @@ class MaskedMLP(MLP):
 
 
 def course_loss(q_net: MaskedMLP, target_net: MaskedMLP, batch: Transitions, gamma: float) -> torch.Tensor:
-    """Mean squared error of the masked outputs, over B and A; one for each seed, [S]."""
+    """Mean squared error of the masked outputs, mean over B and A, for each seed: [S]."""
     with torch.no_grad():
         next_q = target_net(batch.next_obs)  # [S, B, A]
         target = batch.reward + gamma * (1 - batch.done) * next_q.amax(-1)  # [S, B]
@@ -114,11 +116,11 @@ class CourseDQN(ReplayFiles, SeedAgent):
     config: CourseDQNConfig
 
     def _build(self) -> None:
-        config, spaces, sizes = self.config, self.spaces, self.config.net_arch
-        shape = ((spaces.obs_size, *sizes, spaces.n_actions), self.seeds, self.device)
-        self.q_net = MaskedMLP(*shape)
-        self.q_net_target = MaskedMLP(*shape) if config.target_update_interval else self.q_net
-        self.optimizer = RMSprop(self.q_net, math.inf, config.rms_prop_alpha, config.rms_prop_eps)
+        config, spaces = self.config, self.spaces
+        network = partial(MaskedMLP, (spaces.obs_size, *config.net_arch, spaces.n_actions), self.seeds, self.device)
+        self.q_net = network()
+        self.q_net_target = network() if config.target_update_interval else self.q_net  # the same initial weights
+        self.optimizer = RMSprop(self.q_net, math.inf, config.rms_prop_alpha, config.rms_prop_eps)  # inf: no clipping
         self.replay = DequeMemory(config.buffer_size, len(self.seeds), spaces.obs_size)
         self._exploring = Streams(self.seeds, "explore", 2 * self.n_envs)
         self._sampling = [generator(seed, "replay") for seed in self.seeds]
@@ -142,7 +144,7 @@ class CourseDQN(ReplayFiles, SeedAgent):
         if len(self.replay.memory) >= self.config.batch_size:
             self._update(self._learning_rate(max(1.0 - self.num_timesteps / goal, 0.0)))
         interval = self.config.target_update_interval
-        if interval and self.num_timesteps // interval > before // interval:
+        if interval and self.num_timesteps // interval > before // interval:  # passed a multiple of it
             self.q_net_target.flat.copy_(self.q_net.flat)
         return step.obs
 
@@ -152,8 +154,8 @@ class CourseDQN(ReplayFiles, SeedAgent):
 
     def _update(self, learning_rate: float) -> None:
         batch = Transitions(*(x.to(self.device) for x in self.replay.sample(self.config.batch_size, self._sampling)))
-        self.q_net.zero_grad()
         loss = course_loss(self.q_net, self.q_net_target, batch, self.config.gamma)  # [S]
+        self.q_net.zero_grad()
         loss.sum().backward()  # seeds share no weights: the gradient of each is its own
         self.optimizer.step(learning_rate)
         self._last = loss.detach()

@@ -1,25 +1,28 @@
 """PPO for S seeds at once: an actor-critic that makes several updates from each rollout (Schulman et al. 2017).
 
-After every `n_steps` steps of its N envs, in each of `n_epochs` epochs, the rollout is shuffled and cut into batches;
-with ratio = pi(action | obs) / pi_old(action | obs), each batch takes the networks one step down the loss
+After every `n_steps` steps of its N envs, collected in `agents/base/policy_agent.py`, the rollout is shuffled and cut
+into batches, in each of `n_epochs` epochs anew. With ratio = pi(action | obs) / pi_old(action | obs), each batch takes
+the networks one step down `ppo_loss`,
 
     -mean(min(ratio * advantage, clip(ratio, 1 - clip_range, 1 + clip_range) * advantage))
         - ent_coef * mean(entropy) + vf_coef * mean((V(obs) - return)^2).
 
-Advantages are `agents.common.returns.gae`, normalised within each batch, and return = advantage + V_old(obs).
-V(next_obs) is included after a truncation and left out after a termination. The loss is the mean over the batch and the
-sum over seeds, each seed's gradient is clipped by its own norm, and each seed has its own shuffling and early stopping
-(`target_kl`), so S seeds are S independent runs in one pass.
+pi_old and V_old are policy and critic before the first epoch. Advantages are `agents.common.returns.gae`, and return =
+advantage + V_old(obs); only then are advantages normalised, within each batch. V(next_obs) is included after a
+truncation and left out after a termination. The loss is the mean over the batch and the sum over seeds, each seed's
+gradient is clipped by its own norm, and each seed has its own shuffling and early stopping (`target_kl`), so S seeds
+are S independent runs in one pass.
 
 Differences from the paper, all shared with Stable-Baselines3: (1) advantages are normalised; (2) the gradient's norm is
 clipped; (3) policy and critic have separate networks unless `shared_network`; (4) `clip_range_vf` can clip the critic's
-step too; (5) `target_kl` can end the epochs early. Differences from Stable-Baselines3: (6) `n_updates` counts batches,
-not epochs; (7) logged values are means over the last epoch; (8) `clip_range_vf` cannot be a schedule.
+values too, without the maximum of clipped and unclipped errors that OpenAI's Baselines take; (5) `target_kl` can end
+the epochs early. Differences from Stable-Baselines3: (6) `n_updates` counts batches, not epochs; (7) logged values are
+means over the last epoch; (8) `clip_range_vf` cannot be a schedule.
 
     python -m agents.ppo --help
 
 Axis letters: S seeds, N envs per seed, M = T * N rows of a rollout, B of them in a batch, T time, D observation,
-K numbers per action.
+A outputs of the policy, K numbers per action.
 """
 
 from dataclasses import dataclass
@@ -44,7 +47,7 @@ from agents.nn.parameters import Flags
 
 @dataclass(frozen=True)
 class PPOConfig:
-    """The hyperparameters of PPO, named as in Stable-Baselines3; counts of steps are per env."""
+    """The hyperparameters of PPO, named as in Stable-Baselines3 where it has them; counts of steps are per env."""
 
     learning_rate: float | str | Schedule = 3e-4
     """Adam's step size: a number, "lin_1e-3" (linear to zero), or a function of the remaining progress."""
@@ -59,9 +62,9 @@ class PPOConfig:
     gae_lambda: float = 0.95
     """Lambda of the advantage: 0 is TD(0), 1 is n-step, in between GAE."""
     clip_range: float | str | Schedule = 0.2
-    """Range around 1 within which the ratio of probabilities has a gradient: a number, "lin_0.2", or a function."""
+    """Distance from 1 beyond which the ratio of probabilities gains no more: a number, "lin_0.2", or a function."""
     clip_range_vf: float | None = None
-    """Range around the old value within which a value has a gradient; None for no limit."""
+    """Distance from the old value beyond which a value has no gradient; None for no limit."""
     normalize_advantage: bool = True
     """Whether to normalise advantages within each batch."""
     ent_coef: float | str | Schedule = 0.0
@@ -73,7 +76,7 @@ class PPOConfig:
     target_kl: float | None = None
     """A seed stops learning from a rollout once its KL divergence exceeds 1.5 times this; None for never."""
     normalize_reward: bool = False
-    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of each network."""
     shared_network: bool = False
@@ -83,7 +86,7 @@ class PPOConfig:
     log_std_init: float = 0.0
     """Initial logarithm of the standard deviation of Box actions."""
     fused: bool = True
-    """Whether to use compiled gradients, by hand, in place of autograd's where there are some: on the CPU."""
+    """Whether to use compiled gradients, written by hand, in place of autograd: for built-in networks on the CPU."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -137,10 +140,10 @@ class Batch(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The terms of the loss; their means are logged."""
+    """The terms of the loss and log(pi / pi_old), for the metrics."""
 
     policy: torch.Tensor  # [S, B]
-    value: torch.Tensor  # [S, B]
+    value: torch.Tensor  # [S, B], squared errors
     entropy: torch.Tensor  # [S, B]
     log_ratio: torch.Tensor  # [S, B]
 
@@ -154,30 +157,30 @@ def ppo_loss(
     ent_coef: float,
     vf_coef: float,
 ) -> tuple[torch.Tensor, Losses]:
-    """PPO's loss, the mean over B and the sum over S, and its terms; value [S, B] is the critic's for batch.obs."""
+    """PPO's loss, mean over B and sum over S, []; and its terms. policy and value [S, B] are those at batch.obs."""
     log_ratio = policy.log_prob(batch.action) - batch.log_prob  # [S, B]
     ratio = log_ratio.exp()  # [S, B]
     clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)  # [S, B]
-    gain = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)  # [S, B]
+    policy_loss = -torch.minimum(ratio * batch.advantage, clipped * batch.advantage)  # [S, B]
     if clip_range_vf is not None:
         value = batch.value + (value - batch.value).clamp(-clip_range_vf, clip_range_vf)  # [S, B]
-    error = (value - batch.returns).square()  # [S, B]
+    value_loss = (value - batch.returns).square()  # [S, B]
     entropy = policy.entropy()  # [S, B]
-    loss = (-gain - ent_coef * entropy + vf_coef * error).mean(1).sum()
-    return loss, Losses(-gain, error, entropy, log_ratio)
+    loss = (policy_loss - ent_coef * entropy + vf_coef * value_loss).mean(1).sum()  # []
+    return loss, Losses(policy_loss, value_loss, entropy, log_ratio)
 
 
 def approx_kl(log_ratio: torch.Tensor) -> torch.Tensor:
-    """Estimated KL divergence from the policy that acted, mean(ratio - 1 - log ratio): [S, B] -> [S]."""
+    """Estimate of KL(pi_old || pi), mean(ratio - 1 - log ratio), unbiased (Schulman 2020): [S, B] -> [S]."""
     return (log_ratio.expm1() - log_ratio).mean(1)
 
 
 class Report(NamedTuple):
-    """The metrics of the last epoch."""
+    """The numbers behind the metrics of the last epoch."""
 
     losses: list[Losses]  # of each batch
-    value: Floats  # [S, M], by the critic before
-    returns: Floats  # [S, M]
+    value: Floats  # [S, M], by the critic before the first epoch
+    returns: Floats  # [S, M], its targets
 
 
 class PPO(RolloutAgent):
@@ -206,24 +209,25 @@ class PPO(RolloutAgent):
         self._last = Report([], empty, empty)
 
     def _train(self, last_value: Floats, remaining: float) -> None:
-        """Learns from the rollout, `n_epochs` times."""
+        """Learns from the rollout in `n_epochs` epochs; last_value [S, N] is V of the observations after it."""
         self._rate, self._range = self._learning_rate(remaining), self._clip_range(remaining)
         self._entropy_weight = self._ent_coef(remaining)
         rows = self._rows(last_value)  # [S, M, D + K + 4]
         S, M = rows.shape[:2]
-        order, active = np.empty((S, M), np.int64), np.ones(S, np.bool_)
+        epoch = self._fused_epoch if self._fused else self._epoch
+        order, active = np.empty((S, M), np.int64), np.ones(S, np.bool_)  # active: not stopped by `target_kl`
         for _ in range(self.config.n_epochs):
             self._last.losses.clear()
             for s in np.flatnonzero(active):
                 order[s] = self._shuffling[s].permutation(M)
-            active = (self._fused_epoch if self._fused else self._epoch)(rows, order, active)
+            active = epoch(rows, order, active)
             if not active.any():
                 return
 
     def _rows(self, last_value: Floats) -> torch.Tensor:
-        """The rollout, and probabilities and values before learning from it, as rows that make a `Batch`."""
+        """The rollout with the log-probabilities and values before the first epoch, as rows that make a `Batch`."""
         config, rollout = self.config, self.rollout
-        value = self.net.value(rollout.obs)  # [S, M]
+        value = self.net.value(rollout.obs)  # [S, M], by the weights that acted: in one pass, not step by step
         advantage = rollout.advantage(value.reshape(rollout.reward.shape), last_value, config.gamma, config.gae_lambda)
         advantage = advantage.reshape(value.shape)  # [S, M]
         self._last = Report([], value, advantage + value)
@@ -232,7 +236,7 @@ class PPO(RolloutAgent):
         log_prob = self.distribution.given(pi, self._log_std).log_prob(rows[..., rollout.obs_size :])  # [S, M]
         estimates = torch.from_numpy(np.stack((value, advantage, advantage + value), -1)).to(self.device)
         rows = torch.cat((rows, log_prob[..., None], estimates), -1)  # [S, M, D + K + 4]
-        return self._seen(rows) if self._fused else rows
+        return self._with_features(rows) if self._fused else rows
 
     def _epoch(self, rows: torch.Tensor, order: npt.NDArray[np.int64], active: Flags) -> Flags:
         """A step of Adam per batch of rows in this order [S, M]; returns which of the active seeds [S] go on."""
@@ -249,21 +253,21 @@ class PPO(RolloutAgent):
         batch = Batch.of(chosen, self.spaces.obs_size)
         if config.normalize_advantage:
             batch = batch._replace(advantage=normalized(batch.advantage))
-        policy, value = self.net(batch.obs)
-        clips, coefs = (self._range, config.clip_range_vf), (self._entropy_weight, config.vf_coef)
-        loss, losses = ppo_loss(policy, value, batch, *clips, *coefs)
+        policy, value = self.net(batch.obs)  # value [S, B]
+        coefs = (self._entropy_weight, config.vf_coef)
+        loss, losses = ppo_loss(policy, value, batch, self._range, config.clip_range_vf, *coefs)
         self.net.zero_grad()
         loss.backward()
         losses = Losses(*(term.detach() for term in losses))
         self._last.losses.append(losses)
         if config.target_kl is not None:
             active = active & (approx_kl(losses.log_ratio) <= 1.5 * config.target_kl).cpu().numpy()
-        self.optimizer.step(self._rate, active)
+        self.optimizer.step(self._rate, active)  # clips each seed's gradient first
         self.n_updates += 1
         return active
 
     def _fused_epoch(self, rows: torch.Tensor, order: npt.NDArray[np.int64], active: Flags) -> Flags:
-        """As `_epoch`, compiled: each seed goes through all batches while its networks are in the cache."""
+        """The same as `_epoch`, compiled: each seed goes through all batches while its networks are in the cache."""
         config = self.config
         terms, taken, active = clipped_epoch(
             self._kernels,

@@ -70,7 +70,7 @@ class PQNConfig:
     adam_eps: float = 1e-8
     """Added to Adam's denominator."""
     normalize_reward: bool = False
-    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     net_arch: tuple[int, ...] = (128, 128)
     """Widths of the hidden layers, each with layer normalisation."""
 

@@ -108,7 +108,7 @@ class QRDQNConfig:
     adam_eps: float = 0.01 / 32
     """Added to Adam's denominator."""
     normalize_reward: bool = False
-    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
 

@@ -83,7 +83,7 @@ class RainbowConfig:
     adam_eps: float = 1e-8
     """Added to Adam's denominator; with a larger value, steps shrink with the gradient once errors are small."""
     normalize_reward: bool = False
-    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     net_arch: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers; the last one is that of each stream."""
 

@@ -2,14 +2,15 @@
 
 Policy and critic are each an LSTM on the observation, and one linear layer on its hidden state. (If they share an LSTM,
 the critic's large errors dominate the policy's gradient: on CartPole neither this agent with a shared LSTM nor
-sb3-contrib's RecurrentPPO with `shared_lstm` learnt.) Every `n_steps` steps of its N envs they take one step down the
-loss
+sb3-contrib's RecurrentPPO with `shared_lstm` learnt.) Every `n_steps` steps of its N envs they take one step down
+`recurrent_a2c_loss`,
 
     -mean(advantage * log pi(action | past)) - ent_coef * mean(entropy) + vf_coef * mean((V(past) - return)^2),
 
-where no gradient flows through advantage and return = advantage + V(past). The advantage is an estimate by
-`agents.common.returns.gae`. The gradient flows back through time to the first step of the rollout and treats the hidden
-state there as constant, so `n_steps` limits the number of steps over which the agent can learn what to remember.
+where past is all observations of the episode so far, and no gradient flows through advantage and return = advantage +
+V(past). The advantage is an estimate by `agents.common.returns.gae`. The gradient flows back through time to the first
+step of the rollout and treats the hidden state there as constant, so `n_steps` limits the number of steps over which
+the agent can learn what to remember.
 
 The hidden state of an env is zero at the start of an episode. V(next_obs) is included after a truncation, with the
 hidden state of the truncated episode, and left out after a termination. The loss is the mean over the batch and the sum
@@ -21,7 +22,8 @@ when one ends.
 
     python -m agents.recurrent_a2c --help
 
-Axis letters: S seeds, N envs per seed, T time, B = T * N batch, D observation, A outputs of the policy.
+Axis letters: S seeds, N envs per seed, T time, B = T * N batch, D observation, H hidden units,
+A outputs of the policy, K numbers per action.
 """
 
 from dataclasses import dataclass
@@ -50,7 +52,7 @@ from agents.nn.rmsprop import RMSprop
 
 @dataclass(frozen=True)
 class RecurrentA2CConfig:
-    """The hyperparameters of A2C with an LSTM, named as in Stable-Baselines3; counts of steps are per env."""
+    """The hyperparameters of A2C with an LSTM, named as Stable-Baselines3 names those of A2C; steps are per env."""
 
     learning_rate: float | str | Schedule = 1e-3
     """The optimiser's step size: a number, "lin_1e-3" (linear to zero), or a function of the remaining progress."""
@@ -72,7 +74,7 @@ class RecurrentA2CConfig:
     normalize_advantage: bool = False
     """Whether to normalise advantages within each batch."""
     normalize_reward: bool = False
-    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     lstm_size: int = 64
     """Width of each LSTM."""
     fused: bool = True
@@ -115,23 +117,23 @@ def recurrent_a2c_loss(
     ent_coef: float,
     vf_coef: float,
 ) -> tuple[torch.Tensor, Losses]:
-    """The loss of A2C, mean over T and N and sum over S, and its terms.
+    """The loss of A2C, the mean over B and the sum over S, []; and its terms, [S, B] each.
 
     Args:
-        policy: Distribution of the actions, given all observations so far.
+        policy: Distributions of the actions, given all observations of the episode so far.
         value: The critic's values, given the same, [S, B].
-        action: [S, B, K].
-        advantage: [S, B].
+        action: The actions taken, [S, B, K].
+        advantage: Advantages of the actions, [S, B].
         returns: Targets of the critic, [S, B].
         alive: 0 for steps whose action the env ignored (they enter no term), else 1, [S, B].
         ent_coef: Weight of the entropy.
         vf_coef: Weight of the critic.
     """
-    gain = advantage * alive * policy.log_prob(action)  # [S, B]
-    error = ((value - returns) * alive).square()  # [S, B]
+    policy_loss = -advantage * alive * policy.log_prob(action)  # [S, B]
+    value_loss = ((value - returns) * alive).square()  # [S, B]
     entropy = policy.entropy() * alive  # [S, B]
-    loss = (-gain - ent_coef * entropy + vf_coef * error).mean(1).sum()  # []
-    return loss, Losses(-gain, error, entropy)
+    loss = (policy_loss - ent_coef * entropy + vf_coef * value_loss).mean(1).sum()  # []
+    return loss, Losses(policy_loss, value_loss, entropy)
 
 
 class RecurrentA2C(Rollouts, RecurrentAgent):
@@ -158,13 +160,15 @@ class RecurrentA2C(Rollouts, RecurrentAgent):
         self._build_carried()
         self._build_rollout(self.distribution.action_size)
         shape = (len(self.seeds), config.n_steps, self.n_envs)
-        self._starts, self._alive = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)  # [S, T, N]
-        self._first = np.stack(self._nothing(self.n_envs), 1)  # [S, 2, N, 2H], recurrent state before the rollout
+        self._starts = np.zeros(shape, np.bool_)  # [S, T, N], True at first steps of episodes
+        self._alive = np.ones(shape, np.bool_)  # [S, T, N], False where the env ignored the action
+        self._first = np.stack(self._nothing(self.n_envs), 1)  # [S, 2, N, 2H], hidden and cell before the rollout
         width, normal = self.n_envs * self.distribution.noise_size, self.distribution.normal
         self._acting = Streams(self.seeds, "explore", width, normal=normal)
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
         self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
-        self._rate = 0.0  # learning rate of the last update
+        # Learning rate and entropy coefficient of the last update
+        self._rate = 0.0
         self._entropy_weight = float(config.ent_coef) if isinstance(config.ent_coef, int | float) else 0.0
 
     def parts(self) -> dict[str, Any]:
@@ -172,7 +176,7 @@ class RecurrentA2C(Rollouts, RecurrentAgent):
         return super().parts() | {"_starts": self._starts, "_alive": self._alive, "_first": self._first}
 
     def _value(self, obs: Floats) -> Floats:
-        return self.net.act(obs, self.carried.recalled)[0][..., -1]  # [S, N]
+        return self.net.act(obs, self.carried.recalled)[0][..., -1]  # [S, N], the last of the A + 1 outputs
 
     def _begin(self, total_timesteps: int) -> None:
         Rollouts._begin(self, total_timesteps)
@@ -188,8 +192,8 @@ class RecurrentA2C(Rollouts, RecurrentAgent):
         if t == 0:
             self._first = np.stack(carried.recalled, 1)
         self._starts[:, t], self._alive[:, t] = carried.starts, carried.alive
-        outputs, after = self.net.act(obs, carried.recalled)
-        action = self._drawn(outputs, self._acting.draw())  # [S, N] or [S, N, A]
+        outputs, after = self.net.act(obs, carried.recalled)  # [S, N, A + 1]; hidden and cell [S, N, 2H] each
+        action = self._drawn(outputs, self._acting.draw())  # [S, N] or [S, N, K]
         step = scaled(envs.step(action), self._reward_scale)
         self.rollout.add(obs, action, step, self._values_of_truncated(step, after))
         carried.step(after, step.ended)
@@ -207,10 +211,10 @@ class RecurrentA2C(Rollouts, RecurrentAgent):
         return np.where(truncated, self.net.act(step.next_obs, after)[0][..., -1], np.float32(0.0))
 
     def _train(self, last_value: Floats, remaining: float) -> None:
-        """One update from the whole rollout."""
+        """One update from the whole rollout; last_value [S, N] is V of the observations after it."""
         config, rollout = self.config, self.rollout
         rows = torch.from_numpy(rollout.rows).to(self.device)  # [S, T, N, D + K]
-        first = State(*torch.from_numpy(self._first).to(self.device).unbind(1))  # [S, N, 2H]
+        first = State(*torch.from_numpy(self._first).to(self.device).unbind(1))  # [S, N, 2H] each
         starts = torch.from_numpy(self._starts).to(self.device)  # [S, T, N]
         outputs = self.net(rows[..., : rollout.obs_size], first, starts)[0]  # [S, T, N, A + 1]
         value = outputs[..., -1].detach().cpu().numpy()  # [S, T, N]
@@ -229,16 +233,16 @@ class RecurrentA2C(Rollouts, RecurrentAgent):
         learning_rate: float,
     ) -> None:
         """One step of the optimiser, from the outputs of a pass forward, [S, B, A + 1]."""
-        pi, value = outputs[..., :-1], outputs[..., -1]
+        pi, value = outputs[..., :-1], outputs[..., -1]  # [S, B, A], [S, B]
         returns = advantage + value.detach()  # [S, B]
         if self.config.normalize_advantage:
             advantage = normalized(advantage, alive)
         policy = self.distribution.given(pi, self.net.policy_log_std)
         batch, coefs = (action, advantage, returns, alive), (self._entropy_weight, self.config.vf_coef)
-        self.net.zero_grad()
         loss, losses = recurrent_a2c_loss(policy, value, *batch, *coefs)
+        self.net.zero_grad()
         loss.backward()
-        self.optimizer.step(learning_rate)
+        self.optimizer.step(learning_rate)  # clips the gradient of each policy and each critic first
         self._last = Losses(*(term.detach() for term in losses)), value.detach(), returns
         self.n_updates += 1
         self._rate = learning_rate

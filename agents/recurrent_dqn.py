@@ -82,7 +82,7 @@ class RecurrentDQNConfig:
     max_grad_norm: float = 10.0
     """Maximum norm of one seed's gradient."""
     normalize_reward: bool = False
-    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     lstm_size: int = 64
     """Width of the LSTM."""
     fused: bool = True

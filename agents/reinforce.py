@@ -1,12 +1,12 @@
-"""REINFORCE for S seeds at once: policy gradients from whole episodes (Williams 1992; Sutton and Barto 2018, 13.3).
+"""REINFORCE for S seeds at once: policy gradients from whole episodes (Williams 1992; Sutton and Barto 2018, 13.3-4).
 
-Whenever a seed has finished `n_episodes` episodes, its policy takes one step down the loss
+Whenever a seed has finished `n_episodes` episodes, its policy takes one step down `reinforce_loss`,
 
     -mean(advantage * log pi(action | obs)) - ent_coef * mean(entropy) [+ vf_coef * mean((V(obs) - G)^2)],
 
 where G_t = reward_t + gamma * G_{t+1} is the discounted return, and the advantage is G, or G - V(obs) with
-`value_baseline`; it is normalised over the episodes of the update. All seeds act together, but their episodes end at
-different times, so each seed is updated separately.
+`value_baseline`, which the last term trains. The advantage is normalised over the episodes of the update. All seeds act
+together, but their episodes end at different times, so each seed is updated separately.
 
 Differences from the sources: (1) the advantage is normalised; (2) the factor gamma^t of each term is left out, as is
 usual; (3) Adam, and clipping of the gradient's norm; (4) one update from the mean over all steps of `n_episodes`
@@ -41,7 +41,7 @@ from agents.nn.fused.policy_gradients import advantage_gradient
 
 @dataclass(frozen=True)
 class REINFORCEConfig:
-    """The hyperparameters of REINFORCE, named as Stable-Baselines3 names those of A2C."""
+    """The hyperparameters of REINFORCE, named as those of Stable-Baselines3's A2C where it has them."""
 
     learning_rate: float | str | Schedule = 1e-3
     """Adam's step size: a number, "lin_1e-3" (linear to zero), or a function of the remaining progress."""
@@ -68,7 +68,7 @@ class REINFORCEConfig:
     log_std_init: float = 0.0
     """Initial logarithm of the standard deviation of Box actions."""
     fused: bool = True
-    """Whether to use compiled gradients, by hand, in place of autograd's where there are some: on the CPU."""
+    """Whether to use compiled gradients, written by hand, in place of autograd: for built-in networks on the CPU."""
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -99,12 +99,12 @@ def reinforce_loss(
     ent_coef: float,
     vf_coef: float,
 ) -> tuple[torch.Tensor, Losses]:
-    """REINFORCE's loss, the mean over B and the sum over S, and its terms.
+    """REINFORCE's loss, the mean over B and the sum over S, []; and its terms, [S, B] each.
 
     Args:
-        policy: The policy at the observations.
-        value: The baseline [S, B]; 0 if there is none.
-        action: [S, B, K].
+        policy: Distributions of the actions, given the observations.
+        value: The baseline, [S, B]; 0 if there is none.
+        action: The actions taken, [S, B, K].
         returns: Discounted returns, [S, B].
         normalize: Whether to normalise advantages.
         ent_coef: Weight of the entropy.
@@ -112,12 +112,12 @@ def reinforce_loss(
     """
     advantage = (returns - value).detach()  # [S, B]
     if normalize:
-        advantage = normalized(advantage)
-    gain = advantage * policy.log_prob(action)  # [S, B]
-    error = (value - returns).square()  # [S, B]
+        advantage = normalized(advantage)  # [S, B]
+    policy_loss = -advantage * policy.log_prob(action)  # [S, B]
+    value_loss = (value - returns).square()  # [S, B]
     entropy = policy.entropy()  # [S, B]
-    loss = (-gain - ent_coef * entropy + vf_coef * error).mean(1).sum()
-    return loss, Losses(-gain, error, entropy)
+    loss = (policy_loss - ent_coef * entropy + vf_coef * value_loss).mean(1).sum()  # []
+    return loss, Losses(policy_loss, value_loss, entropy)
 
 
 class REINFORCE(PolicyAgent):
@@ -134,12 +134,12 @@ class REINFORCE(PolicyAgent):
 
     def _build(self) -> None:
         config, S = self.config, len(self.seeds)
-        apart = "separate" if config.value_baseline else "none"
-        self._build_policy("shared" if config.shared_network else apart)
+        baseline = "shared" if config.shared_network else "separate"
+        self._build_policy(baseline if config.value_baseline else "none")
         self.optimizer = Adam(self.net, config.max_grad_norm)
         sizes = (self.spaces.obs_size, self.distribution.action_size)
-        self._running = Episodes(S, self.n_envs, *sizes)
-        self._means = np.full((S, len(Losses._fields)), np.nan)  # of each seed's last update
+        self._running = Episodes(S, self.n_envs, *sizes)  # and the finished ones to learn from
+        self._means = np.full((S, len(Losses._fields)), np.nan)  # of the loss's terms in each seed's last update
 
     def _begin(self, total_timesteps: int) -> None:
         if self.num_timesteps == 0:
@@ -154,8 +154,8 @@ class REINFORCE(PolicyAgent):
         return super().parts() | {"_means": self._means}
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
-        """Acts once in every env; a seed whose last episode of `n_episodes` ended learns from them."""
-        action = self._act(obs)  # [S, N] or [S, N, A]
+        """Takes one step in every env; each seed that has finished `n_episodes` episodes learns from them."""
+        action = self._act(obs)  # [S, N] or [S, N, K]
         step = envs.step(action)
         self._running.add(obs, action, step.reward)
         self.num_timesteps += self.n_envs
@@ -169,17 +169,17 @@ class REINFORCE(PolicyAgent):
 
     def _finish(self, s: int, n: int, step: Step) -> None:
         """Keeps the episode that just ended in one env, with its returns."""
-        rows, reward = self._running.take(s, n)
+        rows, reward = self._running.take(s, n)  # [T, D + K], [T]
         last_value = 0.0
         if self.config.value_baseline and not step.terminated[s, n]:
-            last_value = float(self.net.value(step.next_obs)[s, n])
-        returns = discounted_returns(reward, self.config.gamma, last_value).astype(np.float32)
+            last_value = float(self.net.value(step.next_obs)[s, n])  # V(final observation)
+        returns = discounted_returns(reward, self.config.gamma, last_value).astype(np.float32)  # [T]
         self._running.finished[s].append((rows, returns))
 
     def _train(self, s: int, learning_rate: float) -> None:
         """One step of Adam for one seed, from its finished episodes."""
-        episodes = zip(*self._running.finished[s], strict=True)
-        rows, returns = (torch.from_numpy(np.concatenate(parts))[None].to(self.device) for parts in episodes)
+        columns = zip(*self._running.finished[s], strict=True)  # rows of all episodes, returns of all episodes
+        rows, returns = (torch.from_numpy(np.concatenate(parts))[None].to(self.device) for parts in columns)
         self._running.finished[s].clear()
         self._update(s, rows, returns, learning_rate)
 
@@ -187,15 +187,15 @@ class REINFORCE(PolicyAgent):
         """One step of Adam for one seed: rows [1, B, D + K], returns [1, B]."""
         config, D = self.config, self.spaces.obs_size
         options = (config.normalize_advantage, self._entropy_weight, config.vf_coef)
-        if self._fused:
-            batch = (self._seen(rows), returns, None)
+        if self._fused:  # the same gradient, compiled; the advantage is made there
+            batch = (self._with_features(rows), returns, None)
             losses = Losses(*advantage_gradient(self._kernels, [s], *batch, *options))
         else:
-            policy, value = self.net.of_seed(s, rows[..., :D])
+            policy, value = self.net.of_seed(s, rows[..., :D])  # value [1, B]
             loss, losses = reinforce_loss(policy, value, rows[..., D:], returns, *options)
             self.net.zero_grad()
             loss.backward()
-        self.optimizer.step(learning_rate, np.arange(len(self.seeds)) == s)
+        self.optimizer.step(learning_rate, np.arange(len(self.seeds)) == s)  # of seed s alone, its gradient clipped
         self.n_updates = self.optimizer.steps
         self._rate = learning_rate
         self._means[s] = [term.mean().item() for term in losses]

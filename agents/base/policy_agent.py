@@ -1,6 +1,7 @@
 """Base classes of agents with a policy: networks, sampling, weights; and learning from rollouts.
 
-Axis letters: S seeds, N envs per seed, B batch, T time, D observation, A outputs of the policy.
+Axis letters: S seeds, N envs per seed, B batch, T time, D observation, A outputs of the policy,
+K numbers per action.
 """
 
 from abc import abstractmethod
@@ -45,7 +46,8 @@ class PolicyAgent(SeedAgent):
         self._learning_rate = as_schedule(config.learning_rate, "learning_rate")
         self._ent_coef = as_schedule(config.ent_coef, "ent_coef", zero=True)
         self._fused = config.fused and self.network is None and self.device.type == "cpu"
-        self._rate = 0.0  # learning rate of the last update
+        # Learning rate and entropy coefficient of the last update
+        self._rate = 0.0
         self._entropy_weight = float(config.ent_coef) if isinstance(config.ent_coef, int | float) else 0.0
 
     def _network(self, critic: str) -> ActorCritic | BuiltActorCritic:
@@ -63,7 +65,7 @@ class PolicyAgent(SeedAgent):
         return self.net.for_kernels()
 
     def _act(self, obs: Floats) -> Actions:
-        """Actions sampled from the policy for obs [S, N, D]: ints [S, N] or floats [S, N, A]."""
+        """Actions sampled from the policy for obs [S, N, D]: ints [S, N] or floats [S, N, K]."""
         return self._drawn(obs, self._acting.draw())
 
     def _drawn(self, obs: Floats, noise: npt.NDArray[np.float64]) -> Actions:
@@ -81,7 +83,7 @@ class PolicyAgent(SeedAgent):
     def _sampled(self, obs: Floats) -> Actions:
         return self._shaped(self._drawn(obs, self.distribution.noise(self._predicting, obs.shape[1])))
 
-    def _seen(self, rows: torch.Tensor) -> torch.Tensor:
+    def _with_features(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows [S, B, D + ...] with the networks' inputs in place of their observations."""
         if self.features is None:
             return rows
@@ -140,7 +142,7 @@ class MarkovRollouts(Rollouts):
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Takes one step in every env, stores it, and learns once the rollout is full."""
-        action = self._act(obs)  # [S, N] or [S, N, A]
+        action = self._act(obs)  # [S, N] or [S, N, K]
         step = scaled(envs.step(action), self._reward_scale)
         self.rollout.add(obs, action, step, self._values_of_truncated(step))
         self.num_timesteps += self.n_envs
@@ -155,8 +157,8 @@ class MarkovRollouts(Rollouts):
         most = truncated.sum(1).max()
         if most == 0:
             return None
-        first = np.argsort(~truncated, axis=1, kind="stable")[:, :most]  # [S, K], where they are
-        value = self._value(np.take_along_axis(step.next_obs, first[..., None], 1))  # [S, K]
+        first = np.argsort(~truncated, axis=1, kind="stable")[:, :most]  # [S, most], where they are
+        value = self._value(np.take_along_axis(step.next_obs, first[..., None], 1))  # [S, most]
         values = np.zeros(truncated.shape, np.float32)
         np.put_along_axis(values, first, value, 1)
         return np.where(truncated, values, np.float32(0.0))
