@@ -142,6 +142,8 @@ def warnings(results: Mapping[str, Any]) -> list[str]:
             f"WARNING: {lost} of the configurations of these rows are not in the ledger, so it is not the one of this "
             f"study, or not whole; N is at least {results['trials']['count']}."
         )
+    missing = results["stress"].get("retrained", {}).get("missing")
+    said += [f"Trained at each cost: {missing}."] if missing else []
     for part in results["stress_of_other_rows"]:
         said.append(f"WARNING: {part} of stress.json is of other rows, and left out: run `stress` again.")
     return said

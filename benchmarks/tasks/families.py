@@ -1,7 +1,9 @@
 """Families of problems: the same problem at several parameters, so that certificates cover more than one point.
 
 Hyperparameters are one set per agent and family, chosen at the parameters of `CHOSEN_AT`. The points that are certified
-were drawn at random after that, from ranges, and each has paths of its own, which no choice has seen.
+were drawn at random after that, from ranges, and each has paths of its own, which no choice has seen. Choices
+were made by hand, and their trials were not counted, so Stable-Baselines3's agents, on which no equal number of trials
+was spent, have no rows.
 """
 
 from __future__ import annotations

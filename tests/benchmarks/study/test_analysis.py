@@ -157,7 +157,7 @@ def test_blocks_alone_are_no_result_yet(tmp_path, capsys):
     assert "No row can be compared with buy_and_hold yet." in capsys.readouterr().out
 
 
-def test_retrained_curves_are_of_folds_that_all_have_finished_at_every_cost():
+def test_retrained_curves_are_of_folds_that_all_have_finished_at_every_cost(tmp_path):
     every = {cost: [row(*_of(one), seed=i) for one in ones] for i, (cost, ones) in enumerate(_at_costs())}
     last = max(every)
     cut = {**every, last: [one for one in every[last] if (one.contender, one.fold) != ("A2C", 1)]}
@@ -169,6 +169,10 @@ def test_retrained_curves_are_of_folds_that_all_have_finished_at_every_cost():
             folds = [np.concatenate([one.log_returns for one in mine if one.dataset == data]) for data in SUITE.data]
             assert value == pytest.approx(365.0 * np.mean([fold.mean() for fold in folds]))
     assert found["missing"] == "at 50 bps, 2 of 4 folds are compared; not finished: A2C on 2"
+    told = report.results(
+        SUITE, rows(), Ledger(tmp_path / "l"), {"retrained": {**found, "of": retrained.identity(SUITE)}}
+    )
+    assert f"Trained at each cost: {found['missing']}." in report.warnings(told)
 
 
 def _at_costs():
