@@ -44,6 +44,7 @@ LABS = (
     Lab(8, "sequences", "Recurrent networks from a loop to the LSTM", 120),
     Lab(9, "forecasting", "Forecasting returns and their direction", 150),
     Lab(10, "lstm_trader", "Buying and selling with an LSTM", 150),
+    Lab(13, "find_the_bug", "Five studies, each with one flaw", 120),
 )
 
 

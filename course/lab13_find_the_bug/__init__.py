@@ -1,0 +1,1 @@
+"""Lab 13: five studies, each with one flaw."""
