@@ -65,6 +65,8 @@ class A2CConfig:
     """Added to the optimiser's denominator."""
     normalize_advantage: bool = False
     """Whether to normalise advantages within each batch."""
+    normalize_obs: bool = False
+    """Whether the networks see observations normalised by their running statistics, see `agents.memory.obs_scale`."""
     normalize_reward: bool = False
     """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     net_arch: tuple[int, ...] = (64, 64)
@@ -84,7 +86,7 @@ class A2CConfig:
         check_int("n_steps", self.n_steps, 1)
         check_float("gae_lambda", self.gae_lambda, 0.0, 1.0)
         check_float("rms_prop_eps", self.rms_prop_eps, 0.0, above=True)
-        for field in ("use_rms_prop", "normalize_reward"):
+        for field in ("use_rms_prop", "normalize_obs", "normalize_reward"):
             check_flag(field, getattr(self, field))
 
 

@@ -75,6 +75,8 @@ class PPOConfig:
     """Maximum norm of one seed's gradient."""
     target_kl: float | None = None
     """A seed stops learning from a rollout once its KL divergence exceeds 1.5 times this; None for never."""
+    normalize_obs: bool = False
+    """Whether the networks see observations normalised by their running statistics, see `agents.memory.obs_scale`."""
     normalize_reward: bool = False
     """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     net_arch: tuple[int, ...] = (64, 64)
@@ -92,7 +94,8 @@ class PPOConfig:
         keep_plain(self)
         check_policy(self)
         as_schedule(self.clip_range, "clip_range")
-        check_flag("normalize_reward", self.normalize_reward)
+        for field in ("normalize_obs", "normalize_reward"):
+            check_flag(field, getattr(self, field))
         for field in ("n_steps", "batch_size", "n_epochs"):
             check_int(field, getattr(self, field), 1)
         check_float("gae_lambda", self.gae_lambda, 0.0, 1.0)

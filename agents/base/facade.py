@@ -37,7 +37,7 @@ _INSTEAD = {
     "policy_class": "networks are made by net_arch, lstm_size or network",
     "policy_kwargs": "networks are made by net_arch, lstm_size or network",
     "policy_aliases": "networks are made by net_arch, lstm_size or network",
-    "get_vec_normalize_env": "there is no VecNormalize; wrap the env that each seed makes",
+    "get_vec_normalize_env": "there is no VecNormalize; normalize_obs of A2C and PPO and normalize_reward do the same",
     "ep_info_buffer": "the last episodes' returns are reported as rollout/ep_rew_mean, one per seed",
     "ep_success_buffer": "successes are not counted",
     "action_noise": "exploration is the algorithm's own",

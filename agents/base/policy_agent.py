@@ -18,6 +18,7 @@ from agents.common.returns import explained_variance
 from agents.common.schedules import as_schedule
 from agents.common.streams import Streams
 from agents.envs.seed_envs import Floats, SeedEnvs, Step
+from agents.memory.obs_scale import ObsScale
 from agents.memory.reward_scale import RewardScale, scaled
 from agents.memory.rollout import Rollout
 from agents.nn.actor_critic import ACTIVATIONS, ActorCritic
@@ -39,6 +40,10 @@ class PolicyAgent(SeedAgent):
     def _build_policy(self, critic: str) -> None:
         """Makes the networks and the random streams of actions; `critic` as in `ActorCritic`."""
         config, spaces = self.config, self.spaces
+        normalizes = getattr(config, "normalize_obs", False)
+        if normalizes and self.features is not None:
+            raise ValueError("normalize_obs must be False with a features_extractor, which takes the observations")
+        self._obs_scale = ObsScale(len(self.seeds), spaces.obs_size) if normalizes else None
         self.distribution = distribution_for(spaces)
         self.net = self._network(critic)
         width, normal = self.n_envs * self.distribution.noise_size, self.distribution.normal
@@ -58,6 +63,10 @@ class PolicyAgent(SeedAgent):
         options = (config.activation, config.log_std_init, self.features)
         return ActorCritic(self.input_size, config.net_arch, *shared, *options)
 
+    def _shown(self, obs: Floats) -> Floats:
+        """Observations [S, B, D] as the networks see them: normalised, if asked for."""
+        return obs if self._obs_scale is None else self._obs_scale(obs)
+
     @property
     def _kernels(self) -> Networks:
         """The networks as compiled gradients take them."""
@@ -70,7 +79,9 @@ class PolicyAgent(SeedAgent):
 
     def _drawn(self, obs: Floats, noise: npt.NDArray[np.float64]) -> Actions:
         log_std = self._log_std
-        return self.distribution.sample(self.net.act(obs), noise, None if log_std is None else log_std.cpu().numpy())
+        return self.distribution.sample(
+            self.net.act(self._shown(obs)), noise, None if log_std is None else log_std.cpu().numpy()
+        )
 
     @property
     def _log_std(self) -> torch.Tensor | None:
@@ -78,7 +89,7 @@ class PolicyAgent(SeedAgent):
         return self.net.log_std_values
 
     def _greedy(self, obs: Floats) -> Actions:
-        return self._shaped(self.distribution.mode(self.net.act(obs)))
+        return self._shaped(self.distribution.mode(self.net.act(self._shown(obs))))
 
     def _sampled(self, obs: Floats) -> Actions:
         return self._shaped(self._drawn(obs, self.distribution.noise(self._predicting, obs.shape[1])))
@@ -94,8 +105,9 @@ class PolicyAgent(SeedAgent):
         return action.reshape(*action.shape[:2], *self.spaces.action_shape)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Weights and the state of the optimiser, by name, [S, ...] each."""
-        return joined(net=self.net.values, optimizer=self.optimizer.state())
+        """Weights, statistics of observations, and the state of the optimiser, by name, [S, ...] each."""
+        scale = {} if self._obs_scale is None else self._obs_scale.state()
+        return joined(net=self.net.values, obs_scale=scale, optimizer=self.optimizer.state())
 
 
 class Rollouts(SeedAgent):
@@ -142,14 +154,19 @@ class MarkovRollouts(Rollouts):
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Takes one step in every env, stores it, and learns once the rollout is full."""
+        seen = self._counted(obs)
         action = self._act(obs)  # [S, N] or [S, N, K]
         step = scaled(envs.step(action), self._reward_scale)
-        self.rollout.add(obs, action, step, self._values_of_truncated(step))
+        self.rollout.add(seen, action, step, self._values_of_truncated(step))
         self.num_timesteps += self.n_envs
         if self.rollout.full:
             self._train(self._value(step.obs), max(1.0 - self.num_timesteps / goal, 0.0))
             self.rollout.clear()
         return step.obs
+
+    def _counted(self, obs: Floats) -> Floats:
+        """Observations to act on, [S, N, D], as the networks see them and the rollout stores them."""
+        return obs
 
     def _values_of_truncated(self, step: Step) -> Floats | None:
         """Values [S, N] of the last observations of episodes truncated by this step, elsewhere 0."""
@@ -168,7 +185,12 @@ class RolloutAgent(PolicyAgent, MarkovRollouts):
     """An agent that learns from rollouts of its policy, and whose critic sees the observation alone."""
 
     def _value(self, obs: Floats) -> Floats:
-        return self.net.value(obs)
+        return self.net.value(self._shown(obs))
+
+    def _counted(self, obs: Floats) -> Floats:
+        if self._obs_scale is not None:
+            self._obs_scale.add(obs)
+        return self._shown(obs)
 
 
 class Losses(NamedTuple):
