@@ -28,13 +28,21 @@ def rate_of(
     """
     if given is not None:
         return given, []
-    if declared is None or declared != usual_rate(market) or stamps is None or stamps[-1] - stamps[0] < LONG:
+    usual = usual_rate(market)  # a part of a market has the rate of the whole, which may differ a little
+    if declared is None or usual is None or _far(usual, declared):
+        return declared, []
+    assert stamps is not None
+    if stamps[-1] - stamps[0] < LONG:
         return declared, []
     counted = float((stamps.size - 1) / ((stamps[-1] - stamps[0]) / YEAR))
-    if abs(counted / declared - 1.0) <= REGULAR:
+    if not _far(counted, declared):
         return declared, []
     note = (
         f"The timestamps are irregular: {counted:,.1f} bars a year are counted over their span, where their usual "
         f"distance means {declared:,.1f}. Figures per year use the former; give bars_per_year for another number."
     )
     return counted, [note]
+
+
+def _far(one: float, other: float) -> bool:
+    return abs(one / other - 1.0) > REGULAR

@@ -211,6 +211,18 @@ def test_irregular_dates_have_as_many_bars_a_year_as_their_span():
         assert "The timestamps are irregular" in page_of(source).html()
 
 
+def test_a_part_of_an_irregular_market_has_the_bars_a_year_of_its_span():
+    usual = np.where(np.arange(600) < 290, 48, 52)  # hours, of the first part and of the second
+    gaps = np.where(np.arange(600) % 10 == 9, 1440, usual)
+    time = np.datetime64("2010-01-01", "ns") + np.cumsum(gaps) * np.timedelta64(1, "h")
+    train = Market(np.linspace(1.0, 2.0, 600), time=time).split(0.5)[0]
+    account = account_of(
+        backtest(strategies.buy_and_hold, train, fill="next_close", features=["log_return_1"], window=2)
+    )
+    span = (account.time[-1] - account.time[0]) / np.timedelta64(1, "D")
+    assert account.tracks.bars_per_year == pytest.approx(365.25 * (len(account.time) - 1) / span)
+
+
 def test_a_given_number_of_bars_a_year_stays():
     time = irregular()
     market = Market(np.linspace(1.0, 2.0, 300), time=time, bars_per_year=12.0)
