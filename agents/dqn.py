@@ -145,7 +145,7 @@ class DQN(QAgent):
         size = (config.buffer_size, self.spaces.obs_size, config.batch_size)
         self.replay = Replay(S, *size, self.device, n_steps=config.n_steps, gamma=config.gamma)
         self._fused = config.fused and self._can_fuse
-        self._build_training()
+        self._build_training()  # optimiser, random streams, schedules
 
     def _update(self, batch: Batch, learning_rate: float) -> torch.Tensor:
         """One step of Adam down `dqn_loss`; returns the TD errors before it, [S, B]."""

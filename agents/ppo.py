@@ -237,7 +237,7 @@ class PPO(RolloutAgent):
         rows = rollout.batch(self.device)  # [S, M, D + K]
         pi = torch.from_numpy(self.net.act(rollout.obs)).to(self.device)  # [S, M, A]
         log_prob = self.distribution.given(pi, self._log_std).log_prob(rows[..., rollout.obs_size :])  # [S, M]
-        estimates = torch.from_numpy(np.stack((value, advantage, advantage + value), -1)).to(self.device)
+        estimates = torch.from_numpy(np.stack((value, advantage, advantage + value), -1)).to(self.device)  # [S, M, 3]
         rows = torch.cat((rows, log_prob[..., None], estimates), -1)  # [S, M, D + K + 4]
         return self._with_features(rows) if self._fused else rows
 

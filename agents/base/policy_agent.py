@@ -146,11 +146,11 @@ class MarkovRollouts(Rollouts):
 
     @abstractmethod
     def _act(self, obs: Floats) -> Actions:
-        """Actions for obs [S, N, D]: ints [S, N] or floats [S, N, A]."""
+        """Actions for obs [S, N, D]: ints [S, N] or floats [S, N, K]."""
 
     @abstractmethod
     def _train(self, last_value: Floats, remaining: float) -> None:
-        """Learns from the rollout; last_value [S, N] are the values of the obs to act on next."""
+        """Learns from the rollout; last_value [S, N] is V of the observations after it."""
 
     def _advance(self, envs: SeedEnvs, obs: Floats, goal: int) -> Floats:
         """Takes one step in every env, stores it, and learns once the rollout is full."""

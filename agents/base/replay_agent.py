@@ -1,6 +1,6 @@
 """Base class of agents that learn from a replay memory: act, step, store, and update when it is due.
 
-Axis letters: S seeds, N envs per seed, B batch, D observation.
+Axis letters: S seeds, N envs per seed, B batch, D observation, A numbers of a Box's action.
 """
 
 from abc import abstractmethod

@@ -77,12 +77,12 @@ def _gae(
     S, T, N = reward.shape
     for s in range(S):
         for n in range(N):
-            further = 0.0
+            total = 0.0  # of the discounted errors from step t on
             for t in range(T - 1, -1, -1):
-                to_come = 0.0 if terminated[s, t, n] else gamma * next_value[s, t, n]
-                further = 0.0 if ended[s, t, n] else gamma * decay * further
-                further += reward[s, t, n] + to_come - value[s, t, n]
-                advantage[s, t, n] = further
+                bootstrap = 0.0 if terminated[s, t, n] else gamma * next_value[s, t, n]
+                total = 0.0 if ended[s, t, n] else gamma * decay * total
+                total += reward[s, t, n] + bootstrap - value[s, t, n]
+                advantage[s, t, n] = total
 
 
 def normalized(x: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
