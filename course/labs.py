@@ -39,6 +39,7 @@ LABS = (
     Lab(2, "q_table", "A table that learns, and Dyna-Q", 120),
     Lab(3, "td_gammon", "Afterstates and traces, the idea of TD-Gammon", 90),
     Lab(4, "dqn", "DQN, and reinforcement learning in trading", 180),
+    Lab(5, "tuning", "Tuning, and its price", 90),
     Lab(6, "policy_gradient", "Policy gradient, with a budget of episodes", 120),
     Lab(7, "a2c", "A2C: from REINFORCE by three changes", 120),
     Lab(8, "sequences", "Recurrent networks from a loop to the LSTM", 120),

@@ -7,6 +7,7 @@ all, and the outputs of a run. What stands before the first cell, the docstring 
 
 import ast
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ def execute(notebook: Any, folder: Path) -> Any:
     client = NotebookClient(
         notebook, timeout=SECONDS, resources={"metadata": {"path": str(folder)}}, record_timing=False
     )
-    client.execute()
+    quiet = {"PYTHONWARNINGS": "ignore:IProgress not found"}  # of tqdm, where there are no widgets
+    client.execute(env={**os.environ, **quiet})
     return notebook
 
 

@@ -1,0 +1,1 @@
+"""Lab 5: tuning, and its price."""
