@@ -111,12 +111,13 @@ _KELLY_PPO: dict[str, Any] = {
     "log_std_init": -2.0,
 }
 _KELLY_A2C: dict[str, Any] = {
-    "learning_rate": "lin_1e-3",
+    "learning_rate": "lin_5e-4",
     "n_steps": 16,
     "gamma": 0.0,
     "gae_lambda": 0.0,
     "normalize_advantage": True,
-    "log_std_init": -2.0,
+    "ent_coef": "lin_0.03",  # without it, a weight that falls below 0, where actions are clipped, may never return
+    "log_std_init": -1.5,
 }
 _GP_PPO: dict[str, Any] = {**_CFM_PPO, "n_steps": 256, "batch_size": 1024}
 
