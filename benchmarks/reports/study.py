@@ -49,28 +49,12 @@ def results(
     found, stale = beside.current(stress or {}, suite)
     tracks = analysis.tracks_of(rows)
     complete = suite.benchmark in tracks
-    gaps = analysis.gaps_of(tracks, suite.benchmark) if complete else {}
-    level = 1.0 - 0.05 / max(len(gaps), 1)
     learners = [one.name for one in suite.contenders if one.learns or one.make is not None]
     best = analysis.best_of(tracks, learners)
     together, overfitting = analysis.tested_together(tracks, suite.benchmark) if complete else (None, math.nan)
-    contenders: dict[str, Any] = {}
-    for name, one in tracks.items():
-        mine = [row for row in rows if row.contender == name]
-        sharpe = mean_sharpe_over(one)
-        contenders[name] = {
-            "rows": sum(row.contender == name for row in every),
-            "seeds": max(len(track.returns) for track in one.values()),
-            "sharpe": {"mean": sharpe.value, "standard_error": sharpe.standard_error, "interval_95": sharpe.interval()},
-            "agreement": math.nan if suite.panels else analysis.agreement(mine),  # a panel has no one side
-            "stress": analysis.stress_of(mine),
-            **{key: _mean(mine, key) for key in ("annual_return", "max_drawdown", "turnover")},
-        }
-        if name in gaps:
-            gap = gaps[name]
-            detectable = gap.detectable(level=level) if gap.parts else math.nan
-            less = {"value": gap.value, "interval": gap.interval(level), "detectable": detectable}
-            contenders[name]["less_benchmark"] = less
+    contenders = {name: _contender(name, tracks, rows, every, suite) for name in tracks}
+    for name, gap in _less_benchmark(tracks, suite.benchmark).items() if complete else ():
+        contenders[name]["less_benchmark"] = gap
     return {
         "suite": suite.description(),
         **provenance.made(),
@@ -92,6 +76,35 @@ def results(
         "stress_of_other_rows": stale,
         "rows": len(every),
         "rows_made": rows_made(every),
+    }
+
+
+def _contender(
+    name: str, tracks: Mapping[str, analysis.Tracks], rows: Sequence[Row], every: Sequence[Row], suite: Suite
+) -> dict[str, Any]:
+    """What the report says of a contender alone; ``every`` row counts, but only finished ``rows`` are measured."""
+    mine, sharpe = [row for row in rows if row.contender == name], mean_sharpe_over(tracks[name])
+    return {
+        "rows": sum(row.contender == name for row in every),
+        "seeds": max(len(track.returns) for track in tracks[name].values()),
+        "sharpe": {"mean": sharpe.value, "standard_error": sharpe.standard_error, "interval_95": sharpe.interval()},
+        "agreement": math.nan if suite.panels else analysis.agreement(mine),  # a panel has no one side
+        "stress": analysis.stress_of(mine),
+        **{key: _mean(mine, key) for key in ("annual_return", "max_drawdown", "turnover")},
+    }
+
+
+def _less_benchmark(tracks: Mapping[str, analysis.Tracks], benchmark: str) -> dict[str, dict[str, Any]]:
+    """Sharpe ratios less the benchmark's, with intervals that all hold at once with a probability of 95%."""
+    gaps = analysis.gaps_of(tracks, benchmark)
+    level = 1.0 - 0.05 / max(sum(bool(gap.parts) for gap in gaps.values()), 1)  # of those that are defined
+    return {
+        name: {
+            "value": gap.value,
+            "interval": gap.interval(level),
+            "detectable": gap.detectable(level=level) if gap.parts else math.nan,
+        }
+        for name, gap in gaps.items()
     }
 
 

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from benchmarks.reports import beside
-from benchmarks.reports.study import sentence
+from benchmarks.reports.study import _less_benchmark, sentence
+from benchmarks.statistics.sharpe import Track
 
 
 def results(intervals, deflated=0.5):
@@ -37,6 +39,21 @@ def test_a_better_row_is_doubted_unless_it_beats_the_luckiest_of_all_attempts(de
 
 def test_without_a_gap_nothing_is_compared():
     assert sentence(results({"DQN": (math.nan, math.nan)})) == "No row can be compared with hold yet."
+
+
+def test_a_row_without_a_ratio_is_no_comparison_and_widens_no_interval():
+    rng, bars = np.random.default_rng(0), np.arange(500)
+    hold, other = ({"IBM": Track(bars, rng.normal(5e-4, 0.01, (1, 500)), 252.0)} for _ in range(2))
+    flat = {"IBM": Track(bars, np.zeros((1, 500)), 252.0)}
+    alone, beside_flat = (
+        _less_benchmark(tracks, "hold")
+        for tracks in (
+            {"hold": hold, "other": other},
+            {"hold": hold, "other": other, "flat": flat},
+        )
+    )
+    assert alone["other"]["interval"] == beside_flat["other"]["interval"]
+    assert alone["other"]["detectable"] == beside_flat["other"]["detectable"]
 
 
 def test_several_rows_are_shown():
