@@ -67,7 +67,7 @@ def test_the_ledger_has_the_opening_before_the_test_is_scored(place, monkeypatch
     def broken(*_, **__):
         raise RuntimeError("no score")
 
-    monkeypatch.setattr(job, "backtest", broken)
+    monkeypatch.setattr(job, "tested", broken)
     assert work(next(jobs_of(SUITE)), Keeper(place)) == FAILED
     assert [line["event"] for line in Ledger(place.ledger).lines()] == ["opened"]
 
