@@ -36,7 +36,8 @@ def test_every_page_of_the_docs_every_example_and_every_lab_is_there(site):
     examples = {f"examples/{path.stem}.html" for path in (ROOT / "examples").glob("*.py")}
     labs = {f"labs/{path.parent.name}.html" for path in (ROOT / "course").glob("*/solution.ipynb")}
     assert labs
-    assert docs | examples | labs | {"index.html", "changelog.html", "contributing.html"} <= pages
+    algorithms = {f"agents/{name.lower()}.html" for name in agents.AGENTS}
+    assert docs | examples | labs | algorithms | {"index.html", "changelog.html", "contributing.html"} <= pages
 
 
 def test_nothing_is_loaded_from_elsewhere(site):

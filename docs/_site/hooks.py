@@ -34,6 +34,7 @@ ROOMS = {  # of trading_env, with their public names
 }
 METHODS = "learn, resume, predict, save, load, set_env, get_env, get_parameters, set_parameters"
 OF_AGENTS = f"{{members: [{METHODS}]}}"
+LINK = re.compile(r"\]\(#([\w-]+)\)")
 MATHS = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -41,6 +42,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Adds the pages that are made of other files, and puts them into the navigation."""
     pages = {place: text_of(source) for source, place in TEXTS.items() if source != "examples"}
     parts = {"Examples": dict(examples()), "Labs": dict(labs()), "Reference": dict(reference())}
+    parts["Agents"] = dict(algorithms())
     for name, part in parts.items():
         pages |= part
         if (nav := section(config["nav"], name)) is None:
@@ -51,8 +53,11 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Leads links from the docs to examples to their pages."""
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Leads links from the docs to examples to their pages, and those to an algorithm to its own page."""
+    if page.file.src_uri == "agents.md":
+        common, found = sections()
+        markdown = LINK.sub(lambda m: f"](agents/{m[1]}.md)" if m[1] in found else m[0], common)
     return re.sub(r"\]\(\.\./examples/(\w+)\.py\)", r"](examples/\1.md)", markdown)
 
 
@@ -104,6 +109,24 @@ def examples() -> Iterator[tuple[str, str]]:
         pages[f"examples/{path.stem}.md"] = f"# {title}\n\n{command}\n\n```python\n{code}```\n"
     yield "examples/index.md", "\n".join([*lines, ""])
     yield from pages.items()
+
+
+def sections() -> tuple[str, dict[str, str]]:
+    """docs/agents.md: what agents have in common, and the sections of the algorithms by their anchors."""
+    text = (ROOT / "docs" / "agents.md").read_text()
+    intro, common, *algorithms = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    return intro + common, {part[3 : part.index("\n")].lower(): part[1:] for part in algorithms}
+
+
+def algorithms() -> Iterator[tuple[str, str]]:
+    """A page for each algorithm: its section of docs/agents.md, and where its reference is."""
+    _, found = sections()
+    agents = {name.lower() for name in literal(ROOT / "agents" / "__init__.py", "AGENTS")}
+    for anchor, text in found.items():
+        text = re.sub(r"\]\((\w+\.(?:md|png))", r"](../\1", text)
+        text = LINK.sub(lambda m: f"]({m[1]}.md)" if m[1] in found else f"](../agents.md#{m[1]})", text)
+        more = f"\nEvery keyword and method: [reference](../reference/{anchor}.md).\n" if anchor in agents else ""
+        yield f"agents/{anchor}.md", text + more
 
 
 def labs() -> Iterator[tuple[str, str | bytes]]:
