@@ -11,8 +11,9 @@ The policy is a normal distribution squashed into the Box by tanh (`agents/nn/sq
     temperature  -log(ent_coef) * (log pi(a) + target_entropy), which raises ent_coef while the entropy is below
                  target_entropy.
 
-`continues` is 0 only where the episode terminated. Each loss is the mean over the batch and the sum over seeds. The
-target networks then move by `tau` towards the critics.
+`continues` is 0 only where the episode terminated. Each loss is a mean over the batch, a number per seed. Critics step
+first, then the actor, down its loss under the new critics, then the temperature, with the log pi of before the actor's
+step. The target networks, which begin as copies of the critics, then move by `tau` towards them.
 
 Differences from the paper ("Soft Actor-Critic Algorithms and Applications"), shared with Stable-Baselines3: (1) the
 temperature's loss has log(ent_coef) in place of ent_coef; (2) the first `learning_starts` actions are uniform.
@@ -23,7 +24,7 @@ bootstrapping at a time limit needs no info key.
 
     python -m agents.sac --help
 
-Axis letters: S seeds, B batch, D observation, A numbers per action.
+Axis letters: S seeds, B batch, C critics (2), D observation, A numbers per action.
 """
 
 import math
@@ -85,13 +86,13 @@ class SACConfig:
     n_steps: int = 1
     """Rewards in a target before it bootstraps; fewer where an episode ends."""
     ent_coef: float | str = "auto"
-    """Weight of the entropy, the temperature: a number, or "auto" to learn it, from 1, or with "auto_0.1" from 0.1."""
+    """Weight of the entropy, the temperature: a number, or learnt, from 1 on ("auto") or from 0.1 on ("auto_0.1")."""
     target_update_interval: int = 1
     """Updates of the critics between those of the target networks."""
     target_entropy: float | str = "auto"
-    """Entropy that a learnt temperature aims at, for actions in [-1, 1]; "auto" is minus the numbers per action."""
+    """Entropy at which a learnt temperature stays, for actions in [-1, 1]; "auto" is minus the numbers per action."""
     normalize_reward: bool = False
-    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     net_arch: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers, of each network."""
 
@@ -129,26 +130,26 @@ def sac_critic_loss(
         next_q = critic_target(batch.next_obs, next_action).amin(-1)  # [S, B]
         next_value = next_q - ent_coef * next_log_prob  # [S, B]
         target = td_target(batch.reward, batch.continues, next_value, gamma)  # [S, B]
-    error: torch.Tensor = critic(batch.obs, batch.action) - target[..., None]  # [S, B, 2]
-    return 0.5 * error.square().sum(-1).mean(1)
+    error: torch.Tensor = critic(batch.obs, batch.action) - target[..., None]  # [S, B, C]
+    return 0.5 * error.square().sum(-1).mean(1)  # [S]
 
 
 def sac_actor_loss(
     actor: SeedNetwork, critic: Critics | BuiltCritics, obs: torch.Tensor, noise: torch.Tensor, ent_coef: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Minus value and weighted entropy, mean over B, [S]; and log pi [S, B]. noise [S, B, A], ent_coef [S, 1]."""
+    """ent_coef * log pi - min_i Q_i, mean over B, [S]; and log pi [S, B]. noise [S, B, A], ent_coef [S, 1]."""
     action, log_prob = squashed(actor(obs), noise)  # [S, B, A], [S, B]
     q = critic(obs, action).amin(-1)  # [S, B]
-    return (ent_coef * log_prob - q).mean(1), log_prob.detach()
+    return (ent_coef * log_prob - q).mean(1), log_prob.detach()  # [S], [S, B]
 
 
 def temperature_loss(log_ent_coef: torch.Tensor, log_prob: torch.Tensor, target_entropy: float) -> torch.Tensor:
     """The loss of the temperatures, [S]: log_ent_coef [S], log_prob [S, B]."""
-    return -log_ent_coef * (log_prob + target_entropy).mean(1)
+    return -log_ent_coef * (log_prob + target_entropy).mean(1)  # [S]
 
 
 class Temperature(SeedNetwork):
-    """The logarithms of S learnt temperatures, `log_ent_coef` [S]."""
+    """The logarithms of S learnt temperatures, `log_ent_coef` [S]: one parameter a seed, held as a network's are."""
 
     def __init__(self, initial: float, n_seeds: int, device: torch.device) -> None:
         super().__init__()
@@ -183,13 +184,12 @@ class SAC(BoxAgent):
 
     def _update(self, batch: Batch, learning_rate: float) -> dict[str, torch.Tensor]:
         """One step of critics, actor and temperature; returns the losses and the temperature before it, [S] each."""
-        gamma, (noise, next_noise), ent_coef = self.config.gamma, self._noise(), self._temperatures()
-        alpha = ent_coef[:, None]  # [S, 1]
-        critic_loss = sac_critic_loss(
-            self.actor, self.critic, self.critic_target, batch, next_noise, alpha, gamma
-        )  # [S]
+        noise, next_noise = self._noise()  # [S, B, A] each: for the actions at obs and at next_obs
+        ent_coef = self._temperatures()  # [S]
+        column, networks = ent_coef[:, None], (self.actor, self.critic, self.critic_target)
+        critic_loss = sac_critic_loss(*networks, batch, next_noise, column, self.config.gamma)  # [S]
         descend(self.critic, self.critic_optimizer, critic_loss, learning_rate)
-        actor_loss, log_prob = sac_actor_loss(self.actor, self.critic, batch.obs, noise, alpha)  # [S], [S, B]
+        actor_loss, log_prob = sac_actor_loss(self.actor, self.critic, batch.obs, noise, column)  # [S], [S, B]
         descend(self.actor, self.actor_optimizer, actor_loss, learning_rate)
         losses = {"actor_loss": actor_loss, "critic_loss": critic_loss, "ent_coef": ent_coef}
         if self.temperature is not None and self.temperature_optimizer is not None:
@@ -201,8 +201,8 @@ class SAC(BoxAgent):
 
     @property
     def _target_entropy(self) -> float:
-        aim = self.config.target_entropy
-        return -float(self.action_size) if isinstance(aim, str) else aim
+        given = self.config.target_entropy
+        return -float(self.action_size) if isinstance(given, str) else given
 
     def _temperatures(self) -> torch.Tensor:
         """The weights of the entropy, [S]."""

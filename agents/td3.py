@@ -72,7 +72,7 @@ class TD3Config:
     target_noise_clip: float = 0.5
     """Largest size of that noise."""
     normalize_reward: bool = False
-    """Whether to divide rewards by the deviation of discounted returns, see `agents.memory.reward_scale`."""
+    """Whether to divide rewards by the standard deviation of discounted returns (`agents.memory.reward_scale`)."""
     net_arch: tuple[int, ...] = (400, 300)
     """Widths of the hidden layers, of each network."""
 

@@ -42,7 +42,12 @@ class BoxAgent(ReplayAgent):
         return math.prod(self.spaces.action_shape)
 
     def _build_box(self, outputs: int, noises: int) -> None:
-        """Makes everything but the actor's target: its network has A * outputs outputs, an update A * noises noises."""
+        """Makes everything but the actor's target.
+
+        Args:
+            outputs: Outputs of the actor for each number of an action.
+            noises: Normal numbers that an update draws for each number of an action of the batch.
+        """
         config, S, A = self.config, len(self.seeds), self.action_size
         self.actor = self._actor(outputs * A)
         self.critic, self.critic_target = self._critics(), self._critics()
