@@ -63,7 +63,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def on_page_content(html: str, **_: Any) -> str:
     """Writes formulas as MathML, which browsers show without a script."""
-    return MATHS.sub(lambda m: convert(unescape(m[2]), "block" if m[1] == "div" else "inline"), html)
+    return MATHS.sub(lambda m: convert(unescape(m[2]), display="block" if m[1] == "div" else "inline"), html)
 
 
 def unescape(text: str) -> str:
