@@ -200,3 +200,10 @@ def test_public_names_resolve():
     assert set(trading_env.__all__) <= set(dir(trading_env))
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = trading_env.no_such_name
+
+
+def test_the_slow_files_are_there():
+    text = (ROOT / "tests" / "conftest.py").read_text()
+    named = re.findall(r'^    "([\w/]+\.py)",', text, re.MULTILINE)
+    assert named
+    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
