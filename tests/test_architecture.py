@@ -1,6 +1,7 @@
 """Who may import whom: by house, by room, and never in a circle; and what importing a package may load."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
